@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: every module here but `__main__` is one verb of `lerobot-ambient`.
+
+A verb module has `add_parser(subparsers)`, which adds its parser and sets the default `run`: a function from
+the parsed arguments to an exit code (None counts as 0). Its top level imports the standard library only; what
+the verb needs is imported inside `run`, so that `lerobot-ambient --help` answers at once.
+"""

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`lerobot-ambient <verb>`: runs one verb; what a user can mend becomes one line and an exit code.
+
+Exit codes: 0 success, 1 a failure the verb itself reports, 2 wrong usage or input, 130 interrupted.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import metadata
+
+DISTRIBUTION = "lerobot_policy_ambient_diffusion"
+
+VERBS = ("make_data", "inspect", "reproduce")
+"""The verb modules beside this one, in the order of `--help`; a verb is typed with hyphens."""
+
+EXTRAS = {"pydrake": "maze", "ompl": "maze", "matplotlib": "plots"}
+"""Optional modules, and the extra of the distribution that installs each."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser with every verb; imports the verb modules and nothing heavier."""
+    parser = argparse.ArgumentParser(
+        prog="lerobot-ambient",
+        description="Ambient co-training for LeRobot: data, reports and reproductions around lerobot-train.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {metadata.version(DISTRIBUTION)}")
+    parser.add_argument("--debug", action="store_true", help=_DEBUG_HELP)
+    subparsers = parser.add_subparsers(title="verbs", dest="verb", metavar="<verb>", required=True)
+    for verb in VERBS:
+        importlib.import_module(f"lerobot_ambient.cli.{verb}").add_parser(subparsers)
+    for subparser in subparsers.choices.values():
+        # Accepted behind the verb too; suppressed there, or its default would undo a --debug before the verb.
+        subparser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=_DEBUG_HELP)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line `argv` (default: the process's own) and returns its exit code.
+
+    Wrong usage and `--help` leave through argparse's SystemExit. A ValueError, an OSError (a missing file) or
+    a missing optional package becomes `lerobot-ambient: error: ...` on stderr and exit code 2, with the
+    traceback under `--debug`; any other exception is a bug of ours and is not caught.
+    """
+    args = build_parser().parse_args(argv)
+    try:
+        return args.run(args) or 0
+    except KeyboardInterrupt:
+        print("lerobot-ambient: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader (`| head`) went away; Python would complain once more when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ValueError, OSError) as error:
+        return _report(error, str(error), debug=args.debug)
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        fix = f"pip install '{DISTRIBUTION}[{extra}]'"
+        return _report(error, f"this needs {error.name}, which is not installed: {fix}", debug=args.debug)
+
+
+def _report(error: Exception, message: str, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    notes = getattr(error, "__notes__", [])
+    print("\n  ".join([f"lerobot-ambient: error: {message}", *notes]), file=sys.stderr)
+    return 2
+
+
+_DEBUG_HELP = "print the full traceback of an error"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the network regresses on: the denoising target and the ambient target.
+
+Symbols
+    x_0      clean chunk; x_t = sqrt(1 - sigma_t^2) x_0 + sigma_t eps, its noisy version
+    x_tmin   the sample noised to its own sigma_min:  sqrt(1 - sigma_min^2) x_0 + sigma_min z
+    D        sigma_t^2 - sigma_min^2 > 0
+    All levels are VP and broadcast against (B, H, A) chunks.
+
+The denoising target assumes x_0 is trustworthy. The ambient target assumes only that x_tmin is: it is the
+unbiased regression target whose conditional mean given x_t is E[x_0 | x_t] (`sample`) or E[eps | x_t]
+(`epsilon`), provided x_t was made by adding further noise to x_tmin. Derivation in docs/method.md.
+
+The talk's slide prints sigma_t^2 (1 - sigma_min^2) / (D sqrt(1 - sigma_t^2)) as the x_t coefficient of the
+epsilon form. That is an erratum: at sigma_min = 0 it does not give back eps. The coefficient used here,
+sigma_t (1 - sigma_min^2) / D, follows from Tweedie's formula and does.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def denoising_target(x_0: Tensor, eps: Tensor, prediction_type: str) -> Tensor:
+    """The usual DDPM target: `eps` for "epsilon", `x_0` for "sample"; shape of x_0."""
+    return {"epsilon": eps, "sample": x_0}[prediction_type]
+
+
+def renoise(x_tmin: Tensor, sigma_min: Tensor, sigma_t: Tensor, eps: Tensor) -> Tensor:
+    """x_t from x_tmin by adding just the missing noise: scale by alpha_t / alpha_min, top up the variance.
+
+    Args:
+        x_tmin: (B, H, A) chunk at level sigma_min.
+        sigma_min, sigma_t: VP levels broadcastable to it, sigma_min <= sigma_t, sigma_min < 1.
+        eps: (B, H, A) standard normal, independent of x_tmin's noise.
+    """
+    scale = torch.sqrt((1.0 - sigma_t**2) / (1.0 - sigma_min**2))
+    return scale * x_tmin + torch.sqrt((sigma_t**2 - (scale * sigma_min) ** 2).clamp_min(0.0)) * eps
+
+
+def ambient_target(
+    x_tmin: Tensor, x_t: Tensor, sigma_min: Tensor, sigma_t: Tensor, prediction_type: str
+) -> Tensor:
+    """The ambient regression target.
+
+    sample:   (sigma_t^2 sqrt(1 - sigma_min^2) x_tmin - sigma_min^2 sqrt(1 - sigma_t^2) x_t) / D
+    epsilon:  (sigma_t (1 - sigma_min^2) x_t - sigma_t sqrt(1 - sigma_t^2) sqrt(1 - sigma_min^2) x_tmin) / D
+
+    Both explode as sigma_t -> sigma_min; a plan built with `Window.buffered` never gets there.
+
+    Args:
+        x_tmin, x_t: (B, H, A) chunk at the two levels, x_t made from x_tmin by `renoise`.
+        sigma_min, sigma_t: VP levels broadcastable to them, sigma_min < sigma_t.
+        prediction_type: "sample" or "epsilon".
+    """
+    d = sigma_t**2 - sigma_min**2
+    alpha_t, alpha_min = torch.sqrt(1.0 - sigma_t**2), torch.sqrt(1.0 - sigma_min**2)
+    if prediction_type == "sample":
+        return (sigma_t**2 * alpha_min * x_tmin - sigma_min**2 * alpha_t * x_t) / d
+    assert prediction_type == "epsilon", prediction_type
+    return (sigma_t * alpha_min**2 * x_t - sigma_t * alpha_t * alpha_min * x_tmin) / d
+
+
+def reduce_loss(loss: Tensor, is_pad: Tensor | None, reduction: str) -> Tensor:
+    """Reduce an element-wise loss exactly as LeRobot's DiffusionPolicy does.
+
+    Args:
+        loss: (B, H, A).
+        is_pad: (B, H) True where the action is copy-padding and carries no loss; None counts everything.
+        reduction: "mean" gives a scalar, "none" one value per sample (B,); a sample that is all padding is 0.
+    """
+    if is_pad is None:
+        return loss.mean() if reduction == "mean" else loss.mean(dim=(1, 2))
+    mask = (~is_pad).unsqueeze(-1)
+    if reduction == "mean":
+        return (loss * mask).sum() / (mask.sum() * loss.shape[-1]).clamp_min(1)
+    return (loss * mask).sum(dim=(1, 2)) / (mask.sum(dim=(1, 2)) * loss.shape[-1]).clamp_min(1)

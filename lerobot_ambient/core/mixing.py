@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Six ways to fill the plan: which data set is shown at which noise level.
+
+Symbols
+    n_g, w_g       samples and weight of group g
+    share(g | t)   fraction of the training at timestep t that group g supplies; sums to 1 over g
+    f              clean share: the target's fraction at a level where some source is admissible too
+
+Hard ambient (`Ambient`) and omni (windows with a sigma_max) are one rule; co-training and filtering
+(`TargetOnly`) are its two limits. Source: Wei et al., "Ambient Diffusion Policy", arXiv 2606.12365;
+soft ambient: the talk "Learning From Bad Data In Robotics" (24 Sept 2025). A new idea is one more class
+with a `shares` method.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from lerobot_ambient.core.noise_levels import NoiseSchedule
+from lerobot_ambient.core.plan import Group
+
+
+class MixingRule(ABC):
+    """A rule that shares each noise level between the groups."""
+
+    #: Whether a source must declare a window: it is what this rule acts on.
+    needs_windows: bool = True
+
+    @abstractmethod
+    def shares(self, groups: Sequence[Group], schedule: NoiseSchedule) -> Tensor:
+        """(G, T) float64, non-negative, columns sum to 1: share(g | t)."""
+
+
+@dataclass(frozen=True)
+class TargetOnly(MixingRule):
+    """Filtering: the sources are never drawn."""
+
+    needs_windows = False
+
+    def shares(self, groups: Sequence[Group], schedule: NoiseSchedule) -> Tensor:
+        return _by_size(groups, _is_target(groups).unsqueeze(1).expand(-1, len(schedule)))
+
+
+@dataclass(frozen=True)
+class Cotrain(MixingRule):
+    """Co-training: every group at every noise level, windows ignored.
+
+    Args:
+        alpha: the target's share, in (0, 1); None shares by weight times size (plain concatenation).
+    """
+
+    alpha: float | None = None
+    needs_windows = False
+
+    def __post_init__(self) -> None:
+        _check_alpha(self.alpha, "cotrain")
+
+    def shares(self, groups: Sequence[Group], schedule: NoiseSchedule) -> Tensor:
+        mask = torch.ones(len(groups), len(schedule), dtype=torch.bool)
+        return _with_clean_share(groups, mask, _constant(self.alpha, schedule))
+
+
+@dataclass(frozen=True)
+class Ambient(MixingRule):
+    """Ambient co-training: every group exactly where its window admits it, the target everywhere.
+
+    Args:
+        alpha: the target's share at levels where a source is admissible too, in (0, 1); None shares by
+            weight times size over the admissible groups.
+    """
+
+    alpha: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_alpha(self.alpha, "ambient")
+
+    def shares(self, groups: Sequence[Group], schedule: NoiseSchedule) -> Tensor:
+        return _with_clean_share(groups, _admissible(groups, schedule), _constant(self.alpha, schedule))
+
+
+@dataclass(frozen=True)
+class Soft(MixingRule):
+    """Soft ambient: the clean share is a function of the noise level instead of a threshold.
+
+    Windows that are declared still hold; a source without one is admissible everywhere.
+
+    Args:
+        sigmas: knots in [0, 1], strictly increasing; between them the share is linear, outside constant.
+        clean_shares: the target's share at each knot, in [0, 1]. Two knots at 0 and 1 are the linear rule.
+    """
+
+    sigmas: list[float] = field(default_factory=list)
+    clean_shares: list[float] = field(default_factory=list)
+    needs_windows = False
+
+    def __post_init__(self) -> None:
+        if len(self.sigmas) != len(self.clean_shares) or len(self.sigmas) < 2:
+            raise ValueError(
+                "soft ambient needs the clean share as a function of the noise level: at least two knots, as many "
+                f"sigmas as clean_shares; got sigmas={self.sigmas}, clean_shares={self.clean_shares}. For a linear "
+                "fall from target-only at no noise to a tenth at full noise write "
+                "mixing: {type: soft, sigmas: [0.0, 1.0], clean_shares: [1.0, 0.1]}."
+            )
+        if any(not 0.0 <= value <= 1.0 for value in [*self.sigmas, *self.clean_shares]):
+            raise ValueError(
+                f"soft ambient: knots must lie in [0, 1], got {self.sigmas} and {self.clean_shares}."
+            )
+        if any(b <= a for a, b in zip(self.sigmas, self.sigmas[1:], strict=False)):
+            raise ValueError(f"soft ambient: sigmas must grow strictly, got {self.sigmas}.")
+
+    @classmethod
+    def linear(cls, at_zero: float, at_one: float) -> Soft:
+        """Clean share `at_zero` at sigma = 0 falling linearly to `at_one` at sigma = 1."""
+        return cls(sigmas=[0.0, 1.0], clean_shares=[at_zero, at_one])
+
+    def clean_share(self, sigmas: Tensor) -> Tensor:
+        """(T,) the piecewise linear clean share at these VP levels."""
+        knots = torch.tensor(self.sigmas, dtype=torch.float64)
+        values = torch.tensor(self.clean_shares, dtype=torch.float64)
+        x = sigmas.double().clamp(knots[0], knots[-1])
+        right = torch.searchsorted(knots, x, right=False).clamp(1, len(knots) - 1)
+        fraction = (x - knots[right - 1]) / (knots[right] - knots[right - 1])
+        return values[right - 1] + fraction * (values[right] - values[right - 1])
+
+    def shares(self, groups: Sequence[Group], schedule: NoiseSchedule) -> Tensor:
+        return _with_clean_share(groups, _admissible(groups, schedule), self.clean_share(schedule.sigmas))
+
+
+@dataclass(frozen=True)
+class Exclusive(MixingRule):
+    """Exclusive bands (the paper's ablation): where a source is admissible the target is not used at all."""
+
+    def shares(self, groups: Sequence[Group], schedule: NoiseSchedule) -> Tensor:
+        return _with_clean_share(groups, _admissible(groups, schedule), torch.zeros(len(schedule)).double())
+
+
+def _is_target(groups: Sequence[Group]) -> Tensor:
+    return torch.tensor([group.is_target for group in groups])
+
+
+def _admissible(groups: Sequence[Group], schedule: NoiseSchedule) -> Tensor:
+    """(G, T) bool: the target everywhere, a source inside its window."""
+    windows = {group.window: group.window.admits(schedule.sigmas) for group in groups}
+    everything = torch.ones(len(schedule), dtype=torch.bool)
+    return torch.stack([everything if group.is_target else windows[group.window] for group in groups])
+
+
+def _by_size(groups: Sequence[Group], mask: Tensor) -> Tensor:
+    """(G, T) shares proportional to weight times size among the masked groups; empty columns stay zero."""
+    size = torch.tensor([group.weight * group.count for group in groups], dtype=torch.float64)
+    mass = size.unsqueeze(1) * mask
+    total = mass.sum(0, keepdim=True)
+    return torch.where(total > 0, mass / total.clamp_min(torch.finfo(torch.float64).tiny), 0.0)
+
+
+def _with_clean_share(groups: Sequence[Group], mask: Tensor, clean_share: Tensor | None) -> Tensor:
+    """Give the target `clean_share` wherever a source is admissible, everything elsewhere; by size when None."""
+    if clean_share is None:
+        return _by_size(groups, mask)
+    target = _is_target(groups).unsqueeze(1)
+    clean, rest = _by_size(groups, mask & target), _by_size(groups, mask & ~target)
+    share = torch.where((mask & ~target).any(0), clean_share, 1.0)
+    return clean * share + rest * (1.0 - share)
+
+
+def _constant(alpha: float | None, schedule: NoiseSchedule) -> Tensor | None:
+    return None if alpha is None else torch.full((len(schedule),), alpha, dtype=torch.float64)
+
+
+def _check_alpha(alpha: float | None, rule: str) -> None:
+    if alpha is not None and not 0.0 < alpha < 1.0:
+        raise ValueError(
+            f"mixing {rule}: alpha = {alpha} must lie strictly between 0 and 1 (the target's share); use "
+            "mixing.type=target_only for 1."
+        )

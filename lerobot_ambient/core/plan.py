@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plan: one table of probabilities from which everything else is read.
+
+Symbols
+    g          group: the samples of one data set that share one window; source 0 is the target
+    p(t)       base law of the timestep (uniform for DDPM)
+    J[g, t]    joint law of (group, timestep); columns sum to p(t)
+    P(g)       sum_t J[g, t]: how often the sampler draws from the group
+    P(t | g)   J[g, t] / P(g): how the policy draws the timestep of a sample of the group
+
+The method's own loop draws the level first and then an admissible sample. The same joint law factors as
+P(g) P(t | g), so frames can be drawn first (by any loader) and timesteps afterwards (on the policy's device).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from lerobot_ambient.core.noise_levels import NoiseSchedule
+from lerobot_ambient.core.windows import Window
+
+_COLUMN_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Group:
+    """Samples of one source that share one window.
+
+    Args:
+        source: index of the data set, 0 is the target.
+        name: the data set's name, for messages and logs.
+        count: number of samples (frames), positive.
+        window: their admissible noise levels.
+        weight: multiplies `count` when sources share a noise level, positive.
+    """
+
+    source: int
+    name: str
+    count: int
+    window: Window
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.count <= 0:
+            raise ValueError(f"group of '{self.name}' has {self.count} samples; at least 1 is needed.")
+        if not 0.0 < self.weight < float("inf"):
+            raise ValueError(f"weight of '{self.name}' must be positive and finite, got {self.weight}.")
+
+    @property
+    def is_target(self) -> bool:
+        return self.source == 0
+
+
+class Mixing(Protocol):
+    """Fills the plan: which share each group has at each noise level."""
+
+    def shares(self, groups: Sequence[Group], schedule: NoiseSchedule) -> Tensor:
+        """(G, T) non-negative, columns sum to 1: share(g | t)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The joint law of (group, timestep).
+
+    Args:
+        groups: the rows.
+        schedule: noise level of each column.
+        joint: (G, T) float64, non-negative; its columns sum to `base`.
+        base: (T,) float64, the law p(t).
+
+    Raises:
+        ValueError: shapes that disagree, negative entries, or columns that do not sum to the base law.
+    """
+
+    groups: tuple[Group, ...]
+    schedule: NoiseSchedule
+    joint: Tensor
+    base: Tensor
+
+    def __post_init__(self) -> None:
+        expected = (len(self.groups), len(self.schedule))
+        if tuple(self.joint.shape) != expected:
+            raise ValueError(
+                f"plan has shape {tuple(self.joint.shape)}, expected (groups, timesteps) = {expected}."
+            )
+        if bool((self.joint < 0).any()):
+            raise ValueError("plan has negative probabilities.")
+        error = float((self.joint.sum(0) - self.base).abs().max())
+        if error > _COLUMN_TOLERANCE:
+            raise ValueError(f"plan's columns miss the base law p(t) by up to {error:.2e}.")
+
+    @cached_property
+    def group_law(self) -> Tensor:
+        """(G,) P(g): the probability that a drawn sample belongs to each group."""
+        return self.joint.sum(1)
+
+    @cached_property
+    def timestep_law(self) -> Tensor:
+        """(G, T) P(t | g); a group that is never drawn has a row of zeros."""
+        law = self.group_law.unsqueeze(1)
+        return torch.where(law > 0, self.joint / law.clamp_min(torch.finfo(torch.float64).tiny), 0.0)
+
+    @cached_property
+    def num_sources(self) -> int:
+        return 1 + max(group.source for group in self.groups)
+
+    @cached_property
+    def source_of_group(self) -> Tensor:
+        """(G,) int64: the data set of each group."""
+        return torch.tensor([group.source for group in self.groups], dtype=torch.int64)
+
+    def source_names(self) -> list[str]:
+        names = {group.source: group.name for group in self.groups}
+        return [names.get(source, f"source {source}") for source in range(self.num_sources)]
+
+    def by_source(self) -> Tensor:
+        """(S, T) the joint law with the groups of a source added up; what the heat map shows."""
+        table = torch.zeros(self.num_sources, len(self.schedule), dtype=torch.float64)
+        return table.index_add(0, self.source_of_group, self.joint)
+
+    def shares_by_source(self) -> Tensor:
+        """(S, T) share(source | t): columns sum to 1 wherever p(t) > 0."""
+        return self.by_source() / self.base.clamp_min(torch.finfo(torch.float64).tiny)
+
+    def __repr__(self) -> str:
+        law = self.group_law
+        rows = [
+            f"  {group.name}: {group.count} samples, window {group.window!r}, P(g) = {law[i]:.4f}"
+            for i, group in enumerate(self.groups[:20])
+        ]
+        if len(self.groups) > 20:
+            rows.append(f"  ... and {len(self.groups) - 20} more groups")
+        return "\n".join([f"Plan({len(self.groups)} groups, {self.schedule!r})", *rows])
+
+
+def make_plan(
+    groups: Sequence[Group], schedule: NoiseSchedule, mixing: Mixing, base: Tensor | None = None
+) -> Plan:
+    """Fill the plan of a mixture.
+
+    Args:
+        groups: all groups, at least one of them the target's.
+        schedule: the policy's noise levels.
+        mixing: the rule that shares each noise level between the groups.
+        base: (T,) law p(t) of the timestep; uniform when None.
+
+    Raises:
+        ValueError: no target group.
+    """
+    if not any(group.is_target for group in groups):
+        raise ValueError("the mixture has no target group: ambient co-training needs a trusted data set.")
+    base = schedule.uniform() if base is None else base.double()
+    joint = mixing.shares(groups, schedule) * base
+    return Plan(groups=tuple(groups), schedule=schedule, joint=joint, base=base)

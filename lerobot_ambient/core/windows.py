@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The window of a sample: the noise levels at which it may supervise the denoiser.
+
+A window is [0, sigma_max) U (sigma_min, 1] in VP levels. Both bounds are strict: a level equal to
+sigma_min or to sigma_max is outside. Above sigma_min a source's noisy actions can no longer be told from
+the target's (contraction); below sigma_max only local motion is at stake (locality).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lerobot_ambient.core.noise_levels import NoiseSchedule, ve_to_vp, vp_to_ve
+
+
+@dataclass(frozen=True)
+class Window:
+    """Admissible noise levels [0, sigma_max) U (sigma_min, 1].
+
+    Args:
+        sigma_min: levels strictly above it are admitted, in [0, 1]; 0 admits everything, 1 nothing above.
+        sigma_max: levels strictly below it are admitted, in [0, 1]; 0 admits nothing below.
+
+    Raises:
+        ValueError: a bound outside [0, 1] or not a number.
+    """
+
+    sigma_min: float
+    sigma_max: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("sigma_min", "sigma_max"):
+            value = getattr(self, name)
+            if not 0.0 <= value <= 1.0:
+                raise ValueError(
+                    f"{name} = {value} is outside [0, 1]. Noise levels are variance-preserving here; "
+                    "convert a VE level r with r / sqrt(1 + r^2)."
+                )
+
+    @property
+    def is_everything(self) -> bool:
+        return self.sigma_min == 0.0 or self.sigma_max > self.sigma_min
+
+    @property
+    def is_nothing(self) -> bool:
+        return self.sigma_min == 1.0 and self.sigma_max == 0.0
+
+    def admits(self, sigmas: Tensor) -> Tensor:
+        """Boolean mask, of the shape of `sigmas`: which of these VP levels lie in the window."""
+        if self.is_everything:
+            return torch.ones_like(sigmas, dtype=torch.bool)
+        return (sigmas < self.sigma_max) | (sigmas > self.sigma_min)
+
+    def buffered(self, max_amplification: float) -> Window:
+        """The window with sigma_min raised so that the ambient target stays bounded.
+
+        The ambient loss multiplies x_tmin by r_t^2 / (r_t^2 - r_min^2), which explodes at the edge; it stays
+        below `max_amplification` (s_max) exactly when r_t > r_min sqrt(1 + 1 / (s_max - 1)).
+
+        Raises:
+            ValueError: an amplification that is not above 1.
+        """
+        if not max_amplification > 1.0:
+            raise ValueError(
+                f"the ambient loss's maximal amplification must exceed 1, got {max_amplification}."
+            )
+        if self.is_everything or self.sigma_min == 1.0:
+            return self
+        r_min = vp_to_ve(torch.tensor(self.sigma_min, dtype=torch.float64))
+        raised = ve_to_vp(r_min * (1.0 + 1.0 / (max_amplification - 1.0)) ** 0.5)
+        return Window(sigma_min=float(raised), sigma_max=self.sigma_max)
+
+    def effective(self, schedule: NoiseSchedule) -> tuple[float | None, float | None]:
+        """The levels a schedule really uses: (lowest admitted above sigma_min, highest admitted below sigma_max).
+
+        A schedule has few small levels, so a bound quantises; None where no timestep is admitted on that side.
+        """
+        sigmas = schedule.sigmas
+        if self.is_everything:
+            return float(sigmas[0]), None
+        above, below = sigmas[sigmas > self.sigma_min], sigmas[sigmas < self.sigma_max]
+        return (
+            float(above[0]) if above.numel() else None,
+            float(below[-1]) if below.numel() else None,
+        )
+
+    def __repr__(self) -> str:
+        if self.is_everything:
+            return "[0, 1]"
+        if self.is_nothing:
+            return "nothing"
+        parts = []
+        if self.sigma_max > 0.0:
+            parts.append(f"[0, {self.sigma_max:g})")
+        if self.sigma_min < 1.0:
+            parts.append(f"({self.sigma_min:g}, 1]")
+        return " U ".join(parts)
+
+
+EVERYTHING = Window(sigma_min=0.0)
+NOTHING = Window(sigma_min=1.0)

@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A mixture: opened data sets, their groups, the plan, and the sampler that follows it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lerobot.utils.constants import ACTION, OBS_STATE
+from torch import Tensor
+
+from lerobot_ambient.core.mixing import MixingRule
+from lerobot_ambient.core.noise_levels import NoiseSchedule
+from lerobot_ambient.core.plan import Group, Plan, make_plan
+from lerobot_ambient.core.windows import EVERYTHING, Window
+from lerobot_ambient.data.compatibility import require_compatible
+from lerobot_ambient.data.fingerprint import describe_source
+from lerobot_ambient.data.merge import MergedDataset, left_out_keys, merged_tasks
+from lerobot_ambient.data.metadata import MixtureMetadata, target_stats
+from lerobot_ambient.data.normalization import ActionNormalization, affine_of
+from lerobot_ambient.data.open_source import OpenSource, ReadOptions, open_source
+from lerobot_ambient.data.sampler import GroupedFrames, MixtureSampler
+from lerobot_ambient.data.sources import SourceConfig
+from lerobot_ambient.data.windows_file import WindowTable, read_windows
+
+logger = logging.getLogger(__name__)
+
+RELATIVE_ACTION = f"{ACTION}.relative"
+
+
+@dataclass(frozen=True)
+class MixtureRecipe:
+    """Everything about a mixture that is not a data set.
+
+    Args:
+        schedule: noise levels of the policy.
+        mixing: how groups share the noise levels.
+        action_mode: LeRobot's NormalizationMode of actions.
+        relative_actions: whether chunks are relative to the current state.
+        drop_n_last_frames: frames at each episode's end that are never a sample's first frame.
+        max_amplification: bound s_max of the ambient target; None without the ambient loss.
+    """
+
+    schedule: NoiseSchedule
+    mixing: MixingRule
+    action_mode: str
+    relative_actions: bool = False
+    drop_n_last_frames: int = 0
+    max_amplification: float | None = None
+
+
+@dataclass
+class Mixture:
+    """The assembled mixture.
+
+    Attributes:
+        sources: the target first.
+        groups: the plan's rows, with the windows as declared.
+        plan: joint law of (group, timestep).
+        frames: which positions of `dataset` each group holds.
+        dataset: the merged data set.
+        meta: its face towards LeRobot.
+        normalization: what the noise levels are relative to.
+        fingerprint: one line per data set; equal lines mean equal training data.
+    """
+
+    sources: list[OpenSource]
+    groups: tuple[Group, ...]
+    plan: Plan
+    frames: GroupedFrames
+    dataset: MergedDataset
+    meta: MixtureMetadata
+    normalization: ActionNormalization
+    fingerprint: list[str]
+
+    def sampler(self, seed: int) -> MixtureSampler:
+        return MixtureSampler(self.frames, self.plan.group_law.numpy(), seed=seed)
+
+    def __repr__(self) -> str:
+        return "\n".join(["Mixture", *(f"  {line}" for line in self.fingerprint), repr(self.plan)])
+
+
+def make_mixture(
+    target: SourceConfig, sources: Sequence[SourceConfig], options: ReadOptions, recipe: MixtureRecipe
+) -> Mixture:
+    """Open, check and assemble.
+
+    Raises:
+        ValueError: anything that keeps the mixture from being what was asked for; the message names the data
+            set, both values and the fix.
+    """
+    names = _unique_names([target, *sources])
+    opened = [
+        open_source(config, name, options) for config, name in zip([target, *sources], names, strict=True)
+    ]
+    for source in opened[1:]:
+        _require_apart(opened[0], source)
+        require_compatible(opened[0], source)
+    for key in left_out_keys(opened):
+        logger.info("feature %s is not in every data set and is left out of the mixture.", key)
+
+    stats, notes = target_stats(opened)
+    for note in notes:
+        logger.warning("normalisation of the mixture: %s", note)
+    kept = [_kept_runs(source, recipe.drop_n_last_frames) for source in opened]
+    if recipe.relative_actions:
+        stats[RELATIVE_ACTION] = relative_action_stats(opened[0], kept[0])
+    normalization = _normalization(stats, recipe, len(options.action_deltas))
+
+    groups: list[Group] = []
+    runs: list[tuple[np.ndarray, np.ndarray]] = []
+    group_of_frame: list[int | Tensor] = []
+    offset = 0
+    for index, source in enumerate(opened):
+        frame_windows = _windows_of(source, index, recipe.mixing, normalization)
+        made, made_runs, of_frame = _split(
+            source, index, frame_windows, kept[index], len(groups), recipe.schedule
+        )
+        groups.extend(made)
+        runs.extend((starts + offset, stops + offset) for starts, stops in made_runs)
+        group_of_frame.append(of_frame)
+        offset += len(source)
+
+    plan = make_plan([_buffered(group, recipe) for group in groups], recipe.schedule, recipe.mixing)
+    for source in opened[1:]:
+        reached = any(
+            float(p) > 0 for g, p in zip(groups, plan.group_law, strict=True) if g.name == source.name
+        )
+        if not reached and recipe.mixing.needs_windows:
+            raise ValueError(
+                f"source '{source.name}' is never drawn: its window admits none of the {len(recipe.schedule)} timesteps "
+                f"({recipe.schedule!r}). Widen the window or remove the source."
+            )
+    tasks = merged_tasks(opened)
+    dataset = MergedDataset(opened, group_of_frame, tasks)
+    features = {key: opened[0].features[key] for key in dataset.keys}
+    meta = MixtureMetadata(opened, features, stats, tasks)
+    fingerprint = [
+        describe_source(source, [g for g in groups if g.source == i]) for i, source in enumerate(opened)
+    ]
+    mixture = Mixture(
+        opened, tuple(groups), plan, GroupedFrames(runs), dataset, meta, normalization, fingerprint
+    )
+    meta.mixture = mixture
+    return mixture
+
+
+def relative_action_stats(target: OpenSource, kept: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
+    """LeRobot-style statistics (A,) of the target's raw chunks minus the current state, padding left out.
+
+    Raises:
+        ValueError: action and state do not have the same dimensions.
+    """
+    action, state = target.features.get(ACTION), target.features.get(OBS_STATE)
+    if action is None or state is None or tuple(action["shape"]) != tuple(state["shape"]):
+        shapes = {key: spec and tuple(spec["shape"]) for key, spec in ((ACTION, action), (OBS_STATE, state))}
+        raise ValueError(
+            f"relative_actions subtracts {OBS_STATE} from {ACTION}, so both need the same dimensions; "
+            f"'{target.name}' has {shapes}. Set policy.relative_actions=false."
+        )
+    rows = torch.from_numpy(np.concatenate([np.arange(a, b) for a, b in zip(*kept, strict=True)]))
+    size = int(np.prod(action["shape"]))
+    values = []
+    for some in rows.split(65536):
+        chunks, is_pad = target.frames.relative_chunks(ACTION, OBS_STATE, some)
+        values.append(chunks.reshape(*is_pad.shape, size)[~is_pad].double())
+    flat = torch.cat(values)
+    quantiles = {
+        f"q{int(100 * q):02d}": torch.from_numpy(np.quantile(flat.numpy(), q, axis=0))
+        for q in (0.01, 0.1, 0.9, 0.99)
+    }
+    return {
+        "min": flat.amin(0).float(),
+        "max": flat.amax(0).float(),
+        "mean": flat.mean(0).float(),
+        "std": flat.std(0, correction=0).float(),
+        **{name: value.float() for name, value in quantiles.items()},
+    }
+
+
+def _normalization(
+    stats: dict[str, dict[str, Any]], recipe: MixtureRecipe, horizon: int
+) -> ActionNormalization:
+    key = RELATIVE_ACTION if recipe.relative_actions else ACTION
+    offset, scale = affine_of(stats[key], recipe.action_mode)
+    return ActionNormalization(
+        mode=recipe.action_mode,
+        relative=recipe.relative_actions,
+        offset=tuple(float(x) for x in offset.reshape(-1)),
+        scale=tuple(float(x) for x in scale.reshape(-1)),
+        horizon=horizon,
+    )
+
+
+def _windows_of(
+    source: OpenSource, index: int, mixing: MixingRule, normalization: ActionNormalization
+) -> Window | tuple[np.ndarray, np.ndarray]:
+    """The window all frames of a source share, or (sigma_min, sigma_max) per frame."""
+    if index == 0:
+        return EVERYTHING
+    if source.config.windows is None:
+        return source.config.window(required=mixing.needs_windows)
+    path = Path(source.config.windows)
+    local = Path(source.meta.root) / path
+    table = read_windows(local if local.is_file() else path)
+    difference = table.normalization.difference(normalization)
+    if difference is not None:
+        raise ValueError(
+            f"source '{source.name}': its windows ({source.config.windows}) were annotated under another normalisation: "
+            f"{difference}. A noise level means something else there; annotate again with this policy and target."
+        )
+    return _match_frames(source, table)
+
+
+def _match_frames(source: OpenSource, table: WindowTable) -> tuple[np.ndarray, np.ndarray]:
+    """Levels of a windows file in the order of the source's frames."""
+    columns = source.frames.columns
+    episode, frame = columns["episode_index"].numpy(), columns["frame_index"].numpy()
+    span = 1 + max(int(frame.max()), int(table.frame_index.max()))
+    have = table.episode_index * span + table.frame_index
+    order = np.argsort(have)
+    want = episode * span + frame
+    at = np.searchsorted(have[order], want)
+    found = (at < len(have)) & (have[order[np.minimum(at, len(have) - 1)]] == want)
+    if not found.all():
+        first = int(np.flatnonzero(~found)[0])
+        raise ValueError(
+            f"source '{source.name}': its windows ({source.config.windows}) lack {int((~found).sum())} of {len(want)} "
+            f"frames, the first is frame {frame[first]} of episode {episode[first]}. Annotate these episodes too, or "
+            "leave them out with `episodes`."
+        )
+    rows = order[at]
+    return table.sigma_min[rows], table.sigma_max[rows]
+
+
+def _split(
+    source: OpenSource,
+    index: int,
+    windows: Window | tuple[np.ndarray, np.ndarray],
+    kept: tuple[np.ndarray, np.ndarray],
+    first_group: int,
+    schedule: NoiseSchedule,
+) -> tuple[list[Group], list[tuple[np.ndarray, np.ndarray]], int | Tensor]:
+    """Groups of one source, the runs of kept frames of each, and the group of every frame.
+
+    Windows per frame are told apart only as far as the schedule can: frames whose windows admit the same
+    timesteps share a group, so there are at most about T^2 / 2 groups however many frames.
+    """
+    weight = source.config.weight
+    starts, stops = kept
+    if isinstance(windows, Window):
+        group = Group(index, source.name, int((stops - starts).sum()), windows, weight)
+        return [group], [(starts, stops)], first_group
+    sigmas = schedule.sigmas.numpy()
+    low = np.searchsorted(sigmas, windows[0].astype(np.float64), side="right")
+    high = np.searchsorted(sigmas, windows[1].astype(np.float64), side="left")
+    everything = (windows[0] == 0) | (windows[1] > windows[0])
+    low, high = np.where(everything, 0, low), np.where(everything, 0, high)
+    code = low * (len(sigmas) + 1) + high
+    rows = np.concatenate([np.arange(a, b) for a, b in zip(starts, stops, strict=True)])
+    groups, runs = [], []
+    of_frame = np.full(len(source), -1, dtype=np.int64)
+    for value in np.unique(code[rows]):
+        members = rows[code[rows] == value]
+        one = members[0]
+        window = EVERYTHING if everything[one] else Window(float(windows[0][one]), float(windows[1][one]))
+        of_frame[members] = first_group + len(groups)
+        groups.append(Group(index, source.name, len(members), window, weight))
+        cuts = np.flatnonzero(np.diff(members) != 1)
+        runs.append(
+            (
+                members[np.concatenate([[0], cuts + 1])],
+                members[np.concatenate([cuts, [len(members) - 1]])] + 1,
+            )
+        )
+    return groups, runs, torch.from_numpy(of_frame)
+
+
+def _buffered(group: Group, recipe: MixtureRecipe) -> Group:
+    if recipe.max_amplification is None or group.is_target:
+        return group
+    window = group.window.buffered(recipe.max_amplification)
+    return Group(group.source, group.name, group.count, window, group.weight)
+
+
+def _kept_runs(source: OpenSource, drop: int) -> tuple[np.ndarray, np.ndarray]:
+    """Frames that may start a sample: each episode without its last `drop` frames, as DiffusionPolicy does."""
+    starts, stops = source.frames.starts.numpy(), source.frames.stops.numpy() - drop
+    long_enough = stops > starts
+    if not long_enough.any():
+        longest = int((source.frames.stops - source.frames.starts).max())
+        raise ValueError(
+            f"'{source.name}': no frame is left after dropping the last {drop} of each episode "
+            f"(policy.drop_n_last_frames); its longest episode has {longest} frames."
+        )
+    if not long_enough.all():
+        short = source.episode_ids.numpy()[~long_enough].tolist()
+        logger.warning(
+            "'%s': %d episodes are not longer than drop_n_last_frames=%d and give no samples: %s",
+            source.name,
+            len(short),
+            drop,
+            short[:10],
+        )
+    return starts[long_enough], stops[long_enough]
+
+
+def _require_apart(target: OpenSource, source: OpenSource) -> None:
+    """A frame may not be both trusted and suspect."""
+    if Path(target.meta.root).resolve() != Path(source.meta.root).resolve():
+        return
+    shared = sorted(set(target.episodes) & set(source.episodes))
+    if shared:
+        raise ValueError(
+            f"the target is among the sources: '{source.name}' ({source.meta.root}) shares episodes {shared[:10]} with "
+            "it. Remove the source, or give the two disjoint `episodes`."
+        )
+
+
+def _unique_names(configs: Sequence[SourceConfig]) -> list[str]:
+    """The repo_id, numbered where a data set is used more than once."""
+    ids = [config.repo_id for config in configs]
+    return [name if ids.count(name) == 1 else f"{name}#{ids[:i].count(name)}" for i, name in enumerate(ids)]

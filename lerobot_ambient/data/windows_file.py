@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stored form of windows: one parquet file, `meta/ambient_windows.parquet`, pushed with its data set.
+
+Columns: repo_id, revision (string), episode_index, frame_index (int64), sigma_min, sigma_max (float32), and
+the whole curve `p` (list of float32, one value per level of the metadata's `sigmas`; null for windows set by
+hand), so that a threshold can change without training again. Metadata, one JSON object under the key
+"lerobot_ambient": schema_version, method, tau, sigmas, normalization, package version.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from lerobot_ambient.data.normalization import ActionNormalization
+
+WINDOWS_PATH = "meta/ambient_windows.parquet"
+SCHEMA_VERSION = 1
+_KEY = b"lerobot_ambient"
+
+
+@dataclass(frozen=True)
+class WindowTable:
+    """Windows of the frames of one data set.
+
+    Args:
+        repo_id: the data set.
+        revision: its revision, or None for a local one.
+        episode_index, frame_index: (N,) int64; a frame is named by its episode and its index in it.
+        sigma_min, sigma_max: (N,) float32 VP levels.
+        normalization: what the levels are relative to.
+        method: how they were found ("manual", "classifier", "spectral", ...).
+        tau: threshold margin of the classifier method, else None.
+        sigmas: levels of the curve `p`, empty without curves.
+        p: (N, len(sigmas)) float32 curves or None.
+
+    Raises:
+        ValueError: columns of different lengths, levels outside [0, 1], a frame named twice.
+    """
+
+    repo_id: str
+    episode_index: NDArray[np.int64]
+    frame_index: NDArray[np.int64]
+    sigma_min: NDArray[np.float32]
+    sigma_max: NDArray[np.float32]
+    normalization: ActionNormalization
+    method: str
+    revision: str | None = None
+    tau: float | None = None
+    sigmas: tuple[float, ...] = field(default_factory=tuple)
+    p: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        names = ("episode_index", "frame_index", "sigma_min", "sigma_max")
+        lengths = {name: len(getattr(self, name)) for name in names}
+        if len(set(lengths.values())) != 1:
+            raise ValueError(f"windows of '{self.repo_id}': columns differ in length, {lengths}.")
+        for name in ("sigma_min", "sigma_max"):
+            values = getattr(self, name)
+            bad = np.flatnonzero(~((values >= 0) & (values <= 1)))
+            if bad.size:
+                raise ValueError(
+                    f"windows of '{self.repo_id}': {name} = {values[bad[0]]} (episode {self.episode_index[bad[0]]}, "
+                    f"frame {self.frame_index[bad[0]]}) is outside [0, 1]."
+                )
+        order = np.lexsort((self.frame_index, self.episode_index))
+        same = (np.diff(self.episode_index[order]) == 0) & (np.diff(self.frame_index[order]) == 0)
+        if same.any():
+            at = order[int(np.flatnonzero(same)[0])]
+            raise ValueError(
+                f"windows of '{self.repo_id}': episode {self.episode_index[at]}, frame {self.frame_index[at]} twice."
+            )
+
+    def __len__(self) -> int:
+        return len(self.episode_index)
+
+    def __repr__(self) -> str:
+        low, high = (self.sigma_min.min(), self.sigma_min.max()) if len(self) else (0.0, 0.0)
+        return f"WindowTable('{self.repo_id}', {len(self)} frames, {self.method}, sigma_min {low:.3f} .. {high:.3f})"
+
+
+def write_windows(table: WindowTable, path: Path) -> None:
+    """Write atomically: a reader sees the old file or the whole new one."""
+    metadata: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "method": table.method,
+        "tau": table.tau,
+        "sigmas": list(table.sigmas),
+        "normalization": table.normalization.to_dict(),
+        "package_version": _package_version(),
+    }
+    count = len(table)
+    curves = [None] * count if table.p is None else list(table.p)
+    arrow = pa.table(
+        {
+            "repo_id": pa.array([table.repo_id] * count, pa.string()),
+            "revision": pa.array([table.revision] * count, pa.string()),
+            "episode_index": pa.array(table.episode_index, pa.int64()),
+            "frame_index": pa.array(table.frame_index, pa.int64()),
+            "sigma_min": pa.array(table.sigma_min, pa.float32()),
+            "sigma_max": pa.array(table.sigma_max, pa.float32()),
+            "p": pa.array(curves, pa.list_(pa.float32())),
+        }
+    ).replace_schema_metadata({_KEY: json.dumps(metadata).encode()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    pq.write_table(arrow, partial)
+    os.replace(partial, path)
+
+
+def read_windows(path: Path) -> WindowTable:
+    """Read a windows file.
+
+    Raises:
+        ValueError: not a windows file, of a newer schema, or of several data sets.
+        FileNotFoundError: no such file.
+    """
+    arrow = pq.read_table(path)
+    metadata = (arrow.schema.metadata or {}).get(_KEY)
+    if metadata is None:
+        raise ValueError(f"{path} is no windows file: its parquet metadata lacks '{_KEY.decode()}'.")
+    values = json.loads(metadata)
+    if values["schema_version"] > SCHEMA_VERSION:
+        raise ValueError(
+            f"{path} has schema version {values['schema_version']}, this lerobot_ambient reads up to {SCHEMA_VERSION}; "
+            "upgrade lerobot_policy_ambient_diffusion."
+        )
+    names = sorted(set(arrow["repo_id"].to_pylist()))
+    if len(names) > 1:
+        raise ValueError(f"{path} holds windows of several data sets: {names}; one file per data set.")
+    curves = arrow["p"]
+    return WindowTable(
+        repo_id=names[0] if names else "",
+        revision=arrow["revision"][0].as_py() if arrow.num_rows else None,
+        episode_index=arrow["episode_index"].to_numpy(),
+        frame_index=arrow["frame_index"].to_numpy(),
+        sigma_min=arrow["sigma_min"].to_numpy(),
+        sigma_max=arrow["sigma_max"].to_numpy(),
+        normalization=ActionNormalization.from_dict(values["normalization"]),
+        method=values["method"],
+        tau=values["tau"],
+        sigmas=tuple(values["sigmas"]),
+        p=None
+        if curves.null_count
+        else np.stack(curves.to_pylist()).astype(np.float32)
+        if arrow.num_rows
+        else None,
+    )
+
+
+def _package_version() -> str:
+    try:
+        return version("lerobot_policy_ambient_diffusion")
+    except PackageNotFoundError:
+        return "uninstalled"

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The seam: the only place that touches LeRobot's internals."""
+
+from __future__ import annotations
+
+
+def register() -> None:
+    """Make LeRobot know this package's policy and environments, and its training the merge. Idempotent."""
+    import lerobot_ambient.envs.configuration
+    import lerobot_ambient.policy.configuration_ambient_diffusion  # noqa: F401
+    from lerobot_ambient.integration.seam import install_when_imported
+
+    install_when_imported()

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How `lerobot-train` comes to train on a mixture: two names in one module are substituted.
+
+`lerobot.scripts.lerobot_train` has no hook for data sets. It looks up `make_train_eval_datasets` and
+`EpisodeAwareSampler` in its own namespace, so those two are replaced there by functions that behave
+differently for our policy types and call the originals for every other. Before that their signatures are
+compared with the ones this module was written for; on an unknown LeRobot nothing is replaced, a message is
+logged, and training a policy that has sources stops with an error (the policy refuses an unmerged data set).
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import inspect
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from types import ModuleType
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+TRAIN_MODULE = "lerobot.scripts.lerobot_train"
+_SIGNATURES = {
+    "make_train_eval_datasets": ("cfg",),
+    "EpisodeAwareSampler": (
+        "dataset_from_indices",
+        "dataset_to_indices",
+        "episode_indices_to_use",
+        "drop_n_first_frames",
+        "drop_n_last_frames",
+        "shuffle",
+        "seed",
+        "absolute_to_relative_idx",
+    ),
+}
+_MARK = "_lerobot_ambient_original"
+
+
+class SeamError(RuntimeError):
+    """This LeRobot's training script is not one the seam knows."""
+
+
+def install_when_imported() -> None:
+    """Install now where LeRobot's training script is loaded, else as soon as it is.
+
+    Loading it here would cost every `lerobot-eval` and `lerobot-rollout` its imports.
+    """
+    loaded = [module for module in (sys.modules.get(TRAIN_MODULE), _running_as_main()) if module is not None]
+    for module in loaded:
+        _install_or_log(module)
+    if TRAIN_MODULE not in sys.modules and not any(isinstance(f, _TrainModuleFinder) for f in sys.meta_path):
+        sys.meta_path.insert(0, _TrainModuleFinder())
+
+
+def install(module: ModuleType) -> None:
+    """Substitute the two names in LeRobot's training script. Idempotent.
+
+    Raises:
+        SeamError: the script lacks one of them or its signature is another one.
+    """
+    problems = [problem for name in _SIGNATURES if (problem := _unfamiliar(module, name))]
+    if problems:
+        raise SeamError(
+            f"lerobot {version('lerobot')} is not supported by this lerobot_policy_ambient_diffusion "
+            f"{_own_version()}: {'; '.join(problems)}. Data sets cannot be merged inside lerobot-train; install "
+            "lerobot 0.6.x or a newer lerobot_policy_ambient_diffusion."
+        )
+    _substitute(module, "make_train_eval_datasets", _make_train_eval_datasets)
+    _substitute(module, "EpisodeAwareSampler", _make_sampler)
+
+
+def _substitute(module: ModuleType, name: str, wrap: Callable[[Any], Any]) -> None:
+    original = getattr(module, name)
+    if hasattr(original, _MARK):
+        return
+    replacement = wrap(original)
+    setattr(replacement, _MARK, original)
+    setattr(module, name, replacement)
+
+
+def _make_train_eval_datasets(original: Callable[..., Any]) -> Callable[..., Any]:
+    def make_train_eval_datasets(cfg: Any) -> Any:
+        from lerobot_ambient.integration.training import is_ambient, make_merged_datasets
+
+        return make_merged_datasets(cfg) if is_ambient(cfg) else original(cfg)
+
+    return make_train_eval_datasets
+
+
+def _make_sampler(original: Callable[..., Any]) -> Callable[..., Any]:
+    def make_sampler(*args: Any, **kwargs: Any) -> Any:
+        from lerobot_ambient.integration.training import MergedTrainingDataset
+
+        handle = kwargs.get("absolute_to_relative_idx")
+        if isinstance(handle, MergedTrainingDataset):
+            return handle.mixture.sampler(kwargs["seed"])
+        return original(*args, **kwargs)
+
+    return make_sampler
+
+
+def _unfamiliar(module: ModuleType, name: str) -> str | None:
+    found = getattr(module, name, None)
+    if found is None:
+        return f"{TRAIN_MODULE} has no {name}"
+    parameters = tuple(inspect.signature(getattr(found, _MARK, found)).parameters)
+    if parameters != _SIGNATURES[name]:
+        return f"{name} takes {parameters}, expected {_SIGNATURES[name]}"
+    return None
+
+
+def _install_or_log(module: ModuleType) -> None:
+    # LeRobot's discovery would swallow the exception together with the policy type, which still acts and evaluates.
+    try:
+        install(module)
+    except SeamError as error:
+        logger.error("%s", error)
+
+
+def _running_as_main() -> ModuleType | None:
+    """`__main__` when it is the training script itself (`python -m`, `accelerate launch -m`)."""
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)
+    return main if spec is not None and spec.name == TRAIN_MODULE else None
+
+
+def _own_version() -> str:
+    from importlib.metadata import PackageNotFoundError
+
+    try:
+        return version("lerobot_policy_ambient_diffusion")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+class _TrainModuleFinder(importlib.abc.MetaPathFinder):
+    """Lets the ordinary finders load the training script and installs the seam right after."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != TRAIN_MODULE:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _InstallingLoader(spec.loader)
+        return spec
+
+
+class _InstallingLoader(importlib.abc.Loader):
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        module: ModuleType | None = self._inner.create_module(spec)
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._inner.exec_module(module)
+        _install_or_log(module)
+
+    def __getattr__(self, name: str) -> Any:
+        # get_source, get_code, ...: whatever debuggers and `inspect` ask of a loader.
+        return getattr(self._inner, name)

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The merged data sets that LeRobot's training loop receives for an ambient policy."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import replace
+from typing import Any
+
+import datasets
+import torch
+from lerobot.transforms import ImageTransforms
+from lerobot.utils.constants import IMAGENET_STATS
+from torch.utils.data import Dataset
+
+from lerobot_ambient.data.fingerprint import require_same_mixture
+from lerobot_ambient.data.metadata import MixtureMetadata
+from lerobot_ambient.data.mixture import Mixture, MixtureRecipe, make_mixture
+from lerobot_ambient.data.open_source import ReadOptions, open_source
+from lerobot_ambient.data.sources import SourceConfig
+from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.schedule import noise_schedule
+
+logger = logging.getLogger(__name__)
+
+
+class MergedTrainingDataset(Dataset[dict[str, Any]]):
+    """A mixture with the attributes LeRobot's loop reads of a LeRobotDataset.
+
+    Args:
+        mixture: the assembled mixture.
+    """
+
+    def __init__(self, mixture: Mixture) -> None:
+        self.mixture = mixture
+        self.episodes: list[int] | None = None
+
+    @property
+    def meta(self) -> MixtureMetadata:
+        return self.mixture.meta
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.mixture.dataset)
+
+    @property
+    def num_episodes(self) -> int:
+        return self.meta.total_episodes
+
+    @property
+    def absolute_to_relative_idx(self) -> MergedTrainingDataset:
+        # The loop passes this on to the sampler it builds, untouched: the seam's way from one to the other.
+        return self
+
+    @property
+    def hf_dataset(self) -> datasets.Dataset:
+        """The target's table; LeRobot picks `max_eval_samples` of a held-out set by its task_index column."""
+        return self.mixture.sources[0].dataset.hf_dataset
+
+    def __len__(self) -> int:
+        return len(self.mixture.dataset)
+
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        return self.mixture.dataset[position]
+
+    def __getitems__(self, positions: list[int]) -> list[Any]:
+        return self.mixture.dataset.__getitems__(positions)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A worker reads frames; it needs neither the plan nor the metadata.
+        return {"dataset": self.mixture.dataset}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.mixture = _WorkerView(state["dataset"])  # type: ignore[assignment]
+        self.episodes = None
+
+
+class _WorkerView:
+    """What a loader worker keeps of a mixture."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+
+def is_ambient(cfg: Any) -> bool:
+    """Whether this training run is of one of our policy types."""
+    return isinstance(cfg.policy, AmbientDiffusionConfig)
+
+
+def make_merged_datasets(cfg: Any) -> tuple[MergedTrainingDataset, MergedTrainingDataset | None]:
+    """LeRobot's make_train_eval_datasets for an ambient policy: the mixture, and held-out target episodes.
+
+    Args:
+        cfg: LeRobot's TrainPipelineConfig with an AmbientDiffusionConfig as policy.
+
+    Raises:
+        ValueError: a mixture that cannot be made, or on resume one that has changed.
+    """
+    policy: AmbientDiffusionConfig = cfg.policy
+    if cfg.dataset.streaming:
+        raise ValueError(
+            "dataset.streaming=true cannot be mixed: windows need every frame's place. Set dataset.streaming=false."
+        )
+    if cfg.sample_weighting is not None:
+        raise ValueError(
+            "sample_weighting re-weights the losses and so changes the law of the plan; use the sources' `weight` or "
+            "mixing.alpha instead, and remove sample_weighting."
+        )
+    train_target, eval_target = _split_target(cfg)
+    transforms = ImageTransforms(cfg.dataset.image_transforms) if cfg.dataset.image_transforms.enable else None
+    options = read_options(cfg, transforms)
+    mixture = make_mixture(train_target, policy.sources, options, recipe_of(policy))
+    logger.info("%r", mixture)
+    if cfg.resume and policy.mixture_fingerprint is not None:
+        require_same_mixture(policy.mixture_fingerprint, mixture.fingerprint)
+    policy.mixture_fingerprint = mixture.fingerprint
+    merged = [MergedTrainingDataset(mixture)]
+    if eval_target is not None:
+        held_out = make_mixture(eval_target, [], replace(options, image_transforms=None), recipe_of(policy))
+        merged.append(MergedTrainingDataset(held_out))
+    if cfg.dataset.use_imagenet_stats:
+        for dataset in merged:
+            _use_imagenet_stats(dataset.meta)
+    return merged[0], merged[1] if len(merged) > 1 else None
+
+
+def recipe_of(policy: AmbientDiffusionConfig) -> MixtureRecipe:
+    """What a policy's configuration says about its mixture, data sets aside."""
+    return MixtureRecipe(
+        schedule=noise_schedule(policy),
+        mixing=policy.mixing,
+        action_mode=policy.normalization_mapping["ACTION"].value,
+        relative_actions=policy.relative_actions,
+        drop_n_last_frames=policy.drop_n_last_frames,
+        max_amplification=policy.ambient_loss_max_amplification if policy.ambient_loss else None,
+    )
+
+
+def read_options(cfg: Any, image_transforms: Any = None) -> ReadOptions:
+    """How a training run reads its data sets."""
+    return ReadOptions(
+        observation_deltas=cfg.policy.observation_delta_indices,
+        action_deltas=cfg.policy.action_delta_indices,
+        tolerance_s=cfg.tolerance_s,
+        video_backend=cfg.dataset.video_backend,
+        image_transforms=image_transforms,
+    )
+
+
+def target_config(cfg: Any) -> SourceConfig:
+    """`--dataset.*` as the first data set of the mixture."""
+    return SourceConfig(
+        repo_id=cfg.dataset.repo_id,
+        root=None if cfg.dataset.root is None else str(cfg.dataset.root),
+        revision=cfg.dataset.revision,
+        episodes=cfg.dataset.episodes,
+        rename=dict(cfg.policy.target_rename),
+    )
+
+
+def _split_target(cfg: Any) -> tuple[SourceConfig, SourceConfig | None]:
+    """The target's training and held-out episodes by LeRobot's rule: the last ceil(n * eval_split) of each task."""
+    target = target_config(cfg)
+    if cfg.dataset.eval_split == 0.0:
+        return target, None
+    opened = open_source(target, target.repo_id, read_options(cfg))
+    tasks = opened.meta.episodes["tasks"]
+    by_task: dict[str, list[int]] = {}
+    for episode in opened.config.episodes if opened.config.episodes is not None else opened.episodes:
+        by_task.setdefault(tasks[episode][0] if tasks[episode] else "", []).append(episode)
+    train: list[int] = []
+    held_out: list[int] = []
+    for episodes in by_task.values():
+        cut = len(episodes) - math.ceil(len(episodes) * cfg.dataset.eval_split)
+        train.extend(episodes[:cut])
+        held_out.extend(episodes[cut:])
+    if not train:
+        raise ValueError(
+            f"dataset.eval_split={cfg.dataset.eval_split} leaves no training episode of the {len(held_out)} in the "
+            f"target '{target.repo_id}'; lower it."
+        )
+    return replace(target, episodes=sorted(train)), replace(target, episodes=sorted(held_out))
+
+
+def _use_imagenet_stats(meta: MixtureMetadata) -> None:
+    for key in meta.camera_keys:
+        if key not in meta.depth_keys:
+            values = {name: torch.tensor(value, dtype=torch.float32) for name, value in IMAGENET_STATS.items()}
+            meta.stats[key] = {**meta.stats.get(key, {}), **values}

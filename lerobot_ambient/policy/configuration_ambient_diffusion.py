@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Configuration of the policy type `ambient_diffusion`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lerobot.configs import PreTrainedConfig
+from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
+
+from lerobot_ambient.data.sources import SourceConfig
+from lerobot_ambient.policy.mixing_config import AmbientConfig, MixingConfig
+
+DENOISERS = ("unet", "mlp")
+
+
+@PreTrainedConfig.register_subclass("ambient_diffusion")
+@dataclass
+class AmbientDiffusionConfig(DiffusionConfig):
+    """LeRobot's DiffusionConfig plus a mixture of data sets.
+
+    `--dataset.*` is the target, the trusted data set; `sources` are the others. Without sources and with the
+    defaults below this is LeRobot's diffusion policy, loss for loss.
+
+    Args:
+        sources: suboptimal data sets and the noise levels at which they teach.
+        target_rename: keys of the target data set to LeRobot's, e.g. {actions: action}.
+        mixing: how the data sets share each noise level: target_only, cotrain, ambient, soft or exclusive.
+        ambient_loss: train sources above their sigma_min on the ambient target, which trusts x_tmin instead of
+            the clean chunk.
+        ambient_loss_max_amplification: bound s_max > 1 of the ambient target; sources start at the level
+            sigma_min sqrt(1 + 1 / (s_max - 1)) (VE).
+        ambient_loss_fresh_noise: draw x_tmin's noise anew at each visit instead of once per frame.
+        relative_actions: denoise chunks relative to the current state. Done inside the policy: action and
+            state need the same dimensions in the same order.
+        denoiser: "unet" (LeRobot's), or "mlp", a residual MLP for low-dimensional tasks on small machines.
+        mlp_width, mlp_depth: its hidden width and number of residual blocks.
+        ema_decay: average the weights with this decay (0.999) and act and evaluate with the average; null is off.
+        mixture_fingerprint: written by training, one line per data set; resume refuses a changed mixture.
+    """
+
+    sources: list[SourceConfig] = field(default_factory=list)
+    target_rename: dict[str, str] = field(default_factory=dict)
+    mixing: MixingConfig = field(default_factory=AmbientConfig)
+    ambient_loss: bool = False
+    ambient_loss_max_amplification: float = 4.0
+    ambient_loss_fresh_noise: bool = False
+    relative_actions: bool = False
+    denoiser: str = "unet"
+    mlp_width: int = 384
+    mlp_depth: int = 4
+    ema_decay: float | None = None
+    mixture_fingerprint: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.denoiser not in DENOISERS:
+            raise ValueError(f"policy.denoiser = '{self.denoiser}' is unknown; choose one of {', '.join(DENOISERS)}.")
+        if self.mlp_width < 1 or self.mlp_depth < 1:
+            raise ValueError(f"policy.mlp_width and mlp_depth must be positive, got {self.mlp_width}, {self.mlp_depth}.")
+        if self.ema_decay is not None and not 0.0 < self.ema_decay < 1.0:
+            raise ValueError(f"policy.ema_decay must lie in (0, 1), or null for none; got {self.ema_decay}.")
+        if not self.ambient_loss_max_amplification > 1.0:
+            raise ValueError(
+                f"policy.ambient_loss_max_amplification must exceed 1, got {self.ambient_loss_max_amplification}."
+            )
+        if self.n_action_steps > self.horizon - self.n_obs_steps + 1:
+            raise ValueError(
+                f"policy.n_action_steps = {self.n_action_steps} exceeds horizon - n_obs_steps + 1 = "
+                f"{self.horizon - self.n_obs_steps + 1}: a chunk has no more actions from the current step on."
+            )
+
+    def validate_features(self) -> None:
+        """As DiffusionConfig, but a policy that only sees observation.state is welcome.
+
+        Raises:
+            ValueError: no state, no action, or cameras that do not agree.
+        """
+        if self.robot_state_feature is None or self.action_feature is None:
+            have = sorted([*(self.input_features or {}), *(self.output_features or {})])
+            raise ValueError(
+                "the policy needs 'observation.state' and 'action', the data set offers "
+                f"{have}. Map other names with policy.target_rename, e.g. {{state: observation.state, actions: action}}."
+            )
+        if self.image_features or self.env_state_feature:
+            super().validate_features()

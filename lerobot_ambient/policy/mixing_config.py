@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`--policy.mixing.type=...`: the mixing rules of `core.mixing` as draccus choices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import draccus
+
+from lerobot_ambient.core.mixing import Ambient, Cotrain, Exclusive, MixingRule, Soft, TargetOnly
+
+
+class MixingConfig(draccus.ChoiceRegistry, MixingRule):
+    """A mixing rule that a config file names by `type`."""
+
+
+@MixingConfig.register_subclass("target_only")
+@dataclass(frozen=True)
+class TargetOnlyConfig(TargetOnly, MixingConfig):
+    """Filtering: only the target."""
+
+
+@MixingConfig.register_subclass("cotrain")
+@dataclass(frozen=True)
+class CotrainConfig(Cotrain, MixingConfig):
+    """Every data set at every noise level; `alpha` is the target's share."""
+
+
+@MixingConfig.register_subclass("ambient")
+@dataclass(frozen=True)
+class AmbientConfig(Ambient, MixingConfig):
+    """Every data set inside its window; `alpha` is the target's share where a source is admissible."""
+
+
+@MixingConfig.register_subclass("soft")
+@dataclass(frozen=True)
+class SoftConfig(Soft, MixingConfig):
+    """The target's share as a function of the noise level, by knots."""
+
+
+@MixingConfig.register_subclass("exclusive")
+@dataclass(frozen=True)
+class ExclusiveConfig(Exclusive, MixingConfig):
+    """Sources alone inside their windows, the target alone outside."""

@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The policy: LeRobot's DiffusionPolicy with another law of the timestep and another loss.
+
+The network, the sampler of actions and the queues are LeRobot's. What changes in training: the timestep of a
+sample is drawn from its group's P(t | g), and a source's high-noise band may use the ambient target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from lerobot.policies.diffusion.modeling_diffusion import DiffusionModel, DiffusionPolicy
+from lerobot.policies.pretrained import PreTrainedPolicy
+from lerobot.utils.constants import ACTION, OBS_IMAGES, OBS_STATE
+from lerobot.utils.import_utils import require_package
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from lerobot_ambient.core.draws import TimestepLaw, frame_noise
+from lerobot_ambient.core.losses import ambient_target, denoising_target, reduce_loss, renoise
+from lerobot_ambient.data.merge import GROUP_KEY
+from lerobot_ambient.data.mixture import RELATIVE_ACTION, Mixture
+from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.denoisers import ResidualMlp
+from lerobot_ambient.policy.relative import RelativeActions
+
+
+class AmbientDiffusionModel(DiffusionModel):
+    """LeRobot's DiffusionModel with a choice of denoiser and, optionally, relative chunks."""
+
+    def __init__(self, config: AmbientDiffusionConfig) -> None:
+        if config.denoiser == "unet":
+            super().__init__(config)
+        else:
+            self._init_without_unet(config)
+        self.relative = RelativeActions(config.action_feature.shape[0]) if config.relative_actions else None
+
+    def _init_without_unet(self, config: AmbientDiffusionConfig) -> None:
+        """LeRobot's constructor with a one-level U-Net of minimal width in place of the full one, then swapped."""
+        down_dims, compile_model = config.down_dims, config.compile_model
+        config.down_dims, config.compile_model = (config.n_groups,), False
+        try:
+            super().__init__(config)
+        finally:
+            config.down_dims, config.compile_model = down_dims, compile_model
+        # The placeholder's first FiLM layer knows how long LeRobot's conditioning vector is.
+        cond_dim = self.unet.mid_modules[0].cond_encoder[1].in_features - config.diffusion_step_embed_dim
+        self.unet = ResidualMlp(
+            config.horizon,
+            config.action_feature.shape[0],
+            cond_dim,
+            step_embed_dim=config.diffusion_step_embed_dim,
+            width=config.mlp_width,
+            depth=config.mlp_depth,
+        )
+        if compile_model:
+            self.unet = torch.compile(self.unet, mode=config.compile_mode)
+
+    def generate_actions(self, batch: dict[str, Tensor], noise: Tensor | None = None) -> Tensor:
+        """As DiffusionModel: (B, n_action_steps, A) normalised absolute actions."""
+        actions = super().generate_actions(batch, noise=noise)
+        return actions if self.relative is None else self.relative.decode(actions, batch[OBS_STATE][:, -1])
+
+    def trajectory(self, batch: dict[str, Tensor]) -> Tensor:
+        """(B, H, A) the chunk x_0 that is noised: normalised actions, relative where the policy is."""
+        if self.relative is None:
+            return batch[ACTION]
+        return self.relative.encode(batch[ACTION], batch[OBS_STATE][:, -1])
+
+
+class AmbientDiffusionPolicy(DiffusionPolicy):
+    """Diffusion policy trained on a mixture of data sets, each at the noise levels where it cannot hurt.
+
+    Args:
+        config: the policy's configuration.
+        dataset_stats: statistics of the target, given by LeRobot in training.
+        dataset_meta: the merged data set's metadata, given by LeRobot in training; absent when acting.
+
+    Raises:
+        ValueError: sources are configured but the data set is not their merge.
+    """
+
+    config_class = AmbientDiffusionConfig
+    name = "ambient_diffusion"
+    config: AmbientDiffusionConfig
+
+    def __init__(
+        self,
+        config: AmbientDiffusionConfig,
+        dataset_stats: dict[str, dict[str, Tensor]] | None = None,
+        dataset_meta: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        require_package("diffusers", extra="diffusion")
+        # DiffusionPolicy's constructor would build the stock model only for it to be thrown away.
+        PreTrainedPolicy.__init__(self, config)
+        config.validate_features()
+        self._queues = None
+        self.diffusion = AmbientDiffusionModel(config)
+        self.averaged: AveragedModel | None = None
+        if dataset_stats is not None and self.diffusion.relative is not None:
+            self._fit_relative(dataset_stats)
+        if config.ema_decay is not None:
+            self.averaged = AveragedModel(self.diffusion, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
+            self.averaged.requires_grad_(False)
+        self.timestep_law: TimestepLaw | None = None
+        self._diverged_ranks = False
+        if dataset_meta is not None:
+            self._follow(getattr(dataset_meta, "mixture", None))
+        self.reset()
+
+    def _fit_relative(self, stats: dict[str, dict[str, Tensor]]) -> None:
+        if RELATIVE_ACTION not in stats:
+            raise ValueError(
+                f"policy.relative_actions needs statistics of relative chunks ('{RELATIVE_ACTION}'), which only the "
+                "merged data set computes; " + _NOT_MERGED
+            )
+        mapping = {kind: self.config.normalization_mapping[kind].value for kind in ("ACTION", "STATE")}
+        assert self.diffusion.relative is not None
+        self.diffusion.relative.fit(
+            stats,
+            keys={"action": ACTION, "state": OBS_STATE, "relative": RELATIVE_ACTION},
+            modes={"action": mapping["ACTION"], "state": mapping["STATE"], "relative": mapping["ACTION"]},
+        )
+
+    def _follow(self, mixture: Mixture | None) -> None:
+        """Take the plan of the mixture that is trained on."""
+        if mixture is None:
+            if self.config.sources or self.config.target_rename or self.config.mixture_fingerprint:
+                raise ValueError(
+                    f"the policy has {len(self.config.sources)} sources but the data set is not their merge; " + _NOT_MERGED
+                )
+            return
+        plan = mixture.plan
+        self.timestep_law = TimestepLaw(plan)
+        # What the loss and the logs need of each group, on the policy's device but not in the checkpoint.
+        self._source_names = plan.source_names()
+        self._drawn_sources = [i for i, p in enumerate(plan.by_source().sum(1).tolist()) if p > 0]
+        sigma_min = [0.0 if g.is_target or g.window.is_everything else g.window.sigma_min for g in mixture.groups]
+        sigma_max = [group.window.sigma_max for group in mixture.groups]
+        for name, values in (
+            ("group_source", plan.source_of_group),
+            ("group_sigma_min", torch.tensor(sigma_min, dtype=torch.float32)),
+            ("group_sigma_max", torch.tensor(sigma_max, dtype=torch.float32)),
+            ("sigmas", plan.schedule.sigmas.float()),
+            ("source_law", plan.by_source().sum(1).float()),
+        ):
+            self.register_buffer(name, values, persistent=False)
+
+    def get_optim_params(self) -> Iterator[nn.Parameter]:  # type: ignore[override]
+        return self.diffusion.parameters()
+
+    def update(self) -> None:
+        """LeRobot calls this after each optimiser step: advance the averaged weights."""
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.diffusion)
+
+    def predict_action_chunk(self, batch: dict[str, Tensor], noise: Tensor | None = None) -> Tensor:
+        """As DiffusionPolicy, with the averaged weights in evaluation mode when there are any."""
+        with self._evaluation_weights():
+            return super().predict_action_chunk(batch, noise=noise)
+
+    @contextmanager
+    def _evaluation_weights(self) -> Iterator[None]:
+        trained = self.diffusion
+        self.diffusion = self._model()
+        try:
+            yield
+        finally:
+            self.diffusion = trained
+
+    def _model(self) -> AmbientDiffusionModel:
+        if self.averaged is None or self.training:
+            return self.diffusion
+        return self.averaged.module
+
+    def forward(self, batch: dict[str, Any], reduction: str = "mean") -> tuple[Tensor, dict[str, float] | None]:
+        """The loss of a batch from the merged data set.
+
+        In training the timestep follows the plan; in evaluation (held-out loss) it is uniform and the averaged
+        weights are used.
+
+        Args:
+            batch: normalised, as LeRobot's preprocessor leaves it; in training `info["ambient_group"]` (B,).
+            reduction: "mean" gives a scalar; "none" one loss per sample (B,).
+
+        Returns:
+            The loss, and in training the share, mean loss and mean sigma of every source in the batch.
+        """
+        model = self._model()
+        batch = self._stack_cameras(batch)
+        x_0 = model.trajectory(batch)
+        group = self._group_of(batch)
+        if self.training:
+            self._diverge_ranks()
+
+        # The order of these draws is LeRobot's (random crops, noise, timestep), so that open windows give its losses.
+        condition = model._prepare_global_conditioning(batch)
+        eps = torch.randn(x_0.shape, device=x_0.device)
+        timestep = self._draw_timestep(group, x_0)
+        x_t = model.noise_scheduler.add_noise(x_0, eps, timestep)
+        target = denoising_target(x_0, eps, self.config.prediction_type)
+        if self.config.ambient_loss and group is not None:
+            x_t, target = self._ambient_band(batch, group, timestep, x_0, eps, x_t, target)
+
+        pred = model.unet(x_t, timestep, global_cond=condition)
+        element = F.mse_loss(pred, target, reduction="none")
+        is_pad = batch[f"{ACTION}_is_pad"] if self.config.do_mask_loss_for_padding else None
+        loss = reduce_loss(element, is_pad, reduction)
+        if group is None:
+            return loss, None
+        per_sample = loss if reduction == "none" else reduce_loss(element.detach(), is_pad, "none")
+        return loss, self._log(group, timestep, per_sample.detach())
+
+    def _stack_cameras(self, batch: dict[str, Any]) -> dict[str, Any]:
+        batch = dict(batch)
+        if self.config.image_features:
+            for key in self.config.image_features:
+                if self.config.n_obs_steps == 1 and batch[key].ndim == 4:
+                    batch[key] = batch[key].unsqueeze(1)
+            batch[OBS_IMAGES] = torch.stack([batch[key] for key in self.config.image_features], dim=-4)
+        return batch
+
+    def _group_of(self, batch: dict[str, Any]) -> Tensor | None:
+        """(B,) the samples' groups in training on a mixture; None for the uniform law."""
+        if self.timestep_law is None or not self.training:
+            return None
+        info = batch.get("info") or {}
+        if GROUP_KEY not in info:
+            raise ValueError(
+                f"the batch carries no info['{GROUP_KEY}'], so its noise-level windows are unknown; " + _NOT_MERGED
+            )
+        return info[GROUP_KEY].to(self.timestep_law.cdf.device)
+
+    def _draw_timestep(self, group: Tensor | None, x_0: Tensor) -> Tensor:
+        if group is not None:
+            assert self.timestep_law is not None
+            return self.timestep_law(group)
+        high = self.config.num_train_timesteps
+        return torch.randint(low=0, high=high, size=(x_0.shape[0],), device=x_0.device).long()
+
+    def _ambient_band(
+        self,
+        batch: dict[str, Any],
+        group: Tensor,
+        timestep: Tensor,
+        x_0: Tensor,
+        eps: Tensor,
+        x_t: Tensor,
+        target: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Replace x_t and target by the ambient ones for samples above their own sigma_min."""
+        sigma_min, sigma_t = (
+            v.to(x_0.dtype)[:, None, None] for v in (self.group_sigma_min[group], self.sigmas[timestep])
+        )
+        band = (sigma_min > 0) & (sigma_t > sigma_min) & (sigma_t >= self.group_sigma_max[group][:, None, None])
+        # Outside the band the formulas may divide by zero; any harmless level does, the result is discarded.
+        sigma_min = torch.where(band, sigma_min, 0.0)
+        if self.config.ambient_loss_fresh_noise:
+            z = torch.randn_like(x_0)
+        else:
+            z = frame_noise(batch["index"].to(x_0.device), tuple(x_0.shape[1:]), dtype=x_0.dtype)
+        x_tmin = torch.sqrt(1.0 - sigma_min**2) * x_0 + sigma_min * z
+        noisy = renoise(x_tmin, sigma_min, sigma_t, eps)
+        ambient = ambient_target(x_tmin, noisy, sigma_min, sigma_t, self.config.prediction_type)
+        return torch.where(band, noisy, x_t), torch.where(band, ambient, target)
+
+    @torch.no_grad()
+    def _log(self, group: Tensor, timestep: Tensor, per_sample: Tensor) -> dict[str, float]:
+        """Share, mean loss and mean sigma per source, in one transfer from the device.
+
+        A source may be absent from a batch, and every rank must report the same names. The sums are therefore
+        divided by the expected number of its samples, not the drawn one: over a log window that is unbiased.
+        """
+        source = self.group_source[group]
+        sums = torch.zeros(3, len(self._source_names), device=group.device)
+        values = torch.stack([torch.ones_like(per_sample), per_sample, self.sigmas[timestep]]).float()
+        sums.index_add_(1, source, values)
+        sums /= group.shape[0]
+        law = self.source_law.clamp_min(torch.finfo(torch.float32).tiny)
+        sums[1:] /= law
+        share, loss, sigma = sums.tolist()
+        names, drawn = self._source_names, self._drawn_sources
+        return {
+            **{f"share/{names[i]}": share[i] for i in drawn},
+            **{f"loss/{names[i]}": loss[i] for i in drawn},
+            **{f"sigma/{names[i]}": sigma[i] for i in drawn},
+        }
+
+    def _diverge_ranks(self) -> None:
+        """Give every process its own noise: LeRobot seeds (and resumes) all ranks alike."""
+        if self._diverged_ranks:
+            return
+        self._diverged_ranks = True
+        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+        rank = torch.distributed.get_rank() if distributed else 0
+        if rank > 0:
+            common = int(torch.randint(2**62, (1,)))
+            words = np.random.SeedSequence([common, rank]).generate_state(1, dtype=np.uint64)
+            torch.manual_seed(int(words[0] >> np.uint64(1)))
+
+
+_NOT_MERGED = (
+    "training must go through lerobot-train (or lerobot.scripts.lerobot_train.train after `import lerobot_ambient`), "
+    "which then reads `--policy.sources`. See `lerobot-ambient inspect --config_path=...`."
+)

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The policy's noise levels, read from the very diffusers scheduler it trains with."""
+
+from __future__ import annotations
+
+from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
+
+from lerobot_ambient.core.noise_levels import NoiseSchedule
+
+
+def noise_schedule(config: DiffusionConfig) -> NoiseSchedule:
+    """Levels of a DiffusionConfig's schedule, without building the network."""
+    from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+
+    # DDIM shares DDPM's training schedule for equal betas; only its sampler differs.
+    scheduler = DDPMScheduler(
+        num_train_timesteps=config.num_train_timesteps,
+        beta_start=config.beta_start,
+        beta_end=config.beta_end,
+        beta_schedule=config.beta_schedule,
+    )
+    return NoiseSchedule.from_alphas_cumprod(scheduler.alphas_cumprod)

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line's frame: finding verbs, exit codes, messages."""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+
+from lerobot_ambient.cli import __main__ as cli
+
+Run = Callable[[argparse.Namespace], int | None]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Returns call(run, *argv): runs `lerobot-ambient` with one verb `try-it` that does `run`."""
+
+    def call(run: Run, *argv: str) -> int:
+        def add_parser(subparsers: argparse._SubParsersAction) -> None:
+            parser = subparsers.add_parser("try-it", help="a verb for this test")
+            parser.add_argument("--number", type=int, default=0)
+            parser.set_defaults(run=run)
+
+        module = ModuleType("lerobot_ambient.cli.try_it")
+        module.add_parser = add_parser
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        monkeypatch.setattr(cli, "VERBS", ("try_it",))
+        return cli.main(argv or ("try-it",))
+
+    return call
+
+
+def raising(error: BaseException) -> Run:
+    def run(args: argparse.Namespace) -> int:
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (1, 1), (3, 3)])
+def test_the_verb_decides_the_exit_code(call, returned, code):
+    assert call(lambda args: returned) == code
+
+
+def test_the_verb_gets_its_arguments(call):
+    assert call(lambda args: args.number, "try-it", "--number", "7") == 7
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("sigma_min is 1.5, outside [0, 1]: use at most 1"),
+        FileNotFoundError("no such folder: here"),
+        NotADirectoryError("a file: here"),
+        PermissionError("may not write: here"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line_and_exit_code_2(call, capsys, error):
+    assert call(raising(error)) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == f"lerobot-ambient: error: {error}\n"
+
+
+def test_notes_follow_the_message(call, capsys):
+    error = ValueError("fps is 10, the target's is 30")
+    error.add_note("source: me/sim")
+    assert call(raising(error)) == 2
+    assert capsys.readouterr().err == (
+        "lerobot-ambient: error: fps is 10, the target's is 30\n  source: me/sim\n"
+    )
+
+
+@pytest.mark.parametrize("argv", [("--debug", "try-it"), ("try-it", "--debug")])
+def test_debug_prints_the_traceback_wherever_it_stands(call, capsys, argv):
+    assert call(raising(ValueError("bad")), *argv) == 2
+    err = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in err
+    assert "raise error" in err
+    assert err.endswith("lerobot-ambient: error: bad\n")
+
+
+def test_interrupt_is_130(call, capsys):
+    assert call(raising(KeyboardInterrupt())) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), RuntimeError("x"), AssertionError("x")])
+def test_our_own_bugs_are_not_hidden(call, error):
+    with pytest.raises(type(error)):
+        call(raising(error))
+
+
+def test_a_missing_optional_package_names_the_extra(call, capsys):
+    assert call(raising(ModuleNotFoundError("No module named 'pydrake'", name="pydrake.planning"))) == 2
+    assert "pip install 'lerobot_policy_ambient_diffusion[maze]'" in capsys.readouterr().err
+
+
+def test_a_missing_package_of_no_extra_is_a_bug(call):
+    with pytest.raises(ModuleNotFoundError):
+        call(raising(ModuleNotFoundError("No module named 'lerobot_ambient.x'", name="lerobot_ambient.x")))
+
+
+@pytest.mark.parametrize("argv", [("no-such-verb",), ("--json",), ("try-it", "--number", "seven")])
+def test_wrong_usage_is_2(call, capsys, argv):
+    with pytest.raises(SystemExit) as exit_:
+        call(lambda args: 0, *argv)
+    assert exit_.value.code == 2
+    assert "usage: lerobot-ambient" in capsys.readouterr().err
+
+
+def test_version(call, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        call(lambda args: 0, "--version")
+    assert exit_.value.code == 0
+    assert capsys.readouterr().out.startswith("lerobot-ambient 0.")
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_every_verb_is_typed_with_hyphens_and_has_help(verb, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        cli.main([verb.replace("_", "-"), "--help"])
+    assert exit_.value.code == 0
+    out = capsys.readouterr().out
+    assert f"usage: lerobot-ambient {verb.replace('_', '-')}" in out
+    assert "--debug" in out
+
+
+def test_a_closed_pipe_ends_quietly():
+    code = (
+        "import sys, types, lerobot_ambient.cli.__main__ as cli\n"
+        "verb = types.ModuleType('lerobot_ambient.cli.talk')\n"
+        "run = lambda args: [print('x' * 1000) for _ in range(1000)] and 0\n"
+        "verb.add_parser = lambda sub: sub.add_parser('talk').set_defaults(run=run)\n"
+        "sys.modules[verb.__name__] = verb; cli.VERBS = ('talk',)\n"
+        "sys.exit(cli.main(['talk']))"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_the_parser_is_light():
+    """Building it imports nothing heavy that importing the package has not already imported."""
+    heavy = {"torch", "numpy", "lerobot", "datasets", "diffusers", "matplotlib", "pydrake", "ompl"}
+    code = (
+        "import sys, lerobot_ambient; before = set(sys.modules)\n"
+        "from lerobot_ambient.cli.__main__ import build_parser; build_parser()\n"
+        "new = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        f"print(*sorted(new & {heavy}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

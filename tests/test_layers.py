@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Imports point downwards only: each folder of the package is a layer, and this reads every import in it.
+
+Imports inside functions count too: a lazy import postpones a dependency, it does not remove it.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = "lerobot_ambient"
+LAYERS = ("core", "data", "envs", "annotate", "policy", "integration", "experiments", "cli")
+"""Lowest first. A module may import its own layer and those before it."""
+
+CORE_MAY_IMPORT = {"torch", "numpy"}
+ROOT_MAY_IMPORT = {"integration"}
+SHIM = "integration/discovery/lerobot_policy_ambient_diffusion.py"
+"""The module LeRobot imports at discovery; the only one whose business is to import the package's root."""
+
+NOT_AT_IMPORT = (
+    "lerobot_ambient.policy.modeling_ambient_diffusion",
+    "lerobot.scripts",
+    "matplotlib",
+    "pydrake",
+    "ompl",
+)
+"""What `import lerobot_ambient` must leave alone. LeRobot's own DiffusionPolicy is not on the list: importing any
+configuration of LeRobot imports it."""
+
+
+def imported_modules(tree: ast.Module, module: str, *, is_package: bool) -> Iterator[tuple[int, str]]:
+    """Yields (line, dotted name) of everything `module` imports, relative imports resolved.
+
+    `from a import b` yields `a.b`, because b may be a submodule.
+    """
+    package = module.split(".") if is_package else module.split(".")[:-1]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            names = [*base, *(node.module.split(".") if node.module else [])]
+            for alias in node.names:
+                yield node.lineno, ".".join([*names, alias.name])
+        elif isinstance(node, ast.Call) and _name_of(node.func) in {"import_module", "__import__"}:
+            match node.args:
+                case [ast.Constant(value=str(name)), *_]:
+                    yield node.lineno, name
+
+
+def _name_of(function: ast.expr) -> str:
+    return getattr(function, "attr", None) or getattr(function, "id", "")
+
+
+def violations(folder: Path) -> list[str]:
+    """Returns one line per forbidden import under `folder`, the package's folder."""
+    found = []
+    for path in sorted(folder.rglob("*.py")):
+        inside = path.relative_to(folder)
+        layer = inside.parts[0] if len(inside.parts) > 1 else None
+        names = [PACKAGE, *inside.with_suffix("").parts]
+        is_package = names[-1] == "__init__"
+        module = ".".join(names[:-1] if is_package else names)
+        if layer is not None and layer not in LAYERS:
+            found.append(f"{inside}: the folder {layer} is not one of the layers {', '.join(LAYERS)}")
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+        for line, name in imported_modules(tree, module, is_package=is_package):
+            reason = _forbidden(layer, name) if inside.as_posix() != SHIM or name != PACKAGE else None
+            if reason:
+                found.append(f"{inside}:{line}: imports {name}: {reason}")
+    return found
+
+
+def _forbidden(layer: str | None, name: str) -> str | None:
+    top, _, rest = name.partition(".")
+    if top == PACKAGE:
+        target = rest.partition(".")[0]
+        if layer is None:
+            return None if target in ROOT_MAY_IMPORT else "the package's root may import integration only"
+        if target not in LAYERS:
+            return "a layer may not import the package's root, which imports integration"
+        if LAYERS.index(target) > LAYERS.index(layer):
+            return f"{target} lies above {layer}"
+        return None
+    if layer == "core" and top not in CORE_MAY_IMPORT and top not in sys.stdlib_module_names:
+        return "core may import the standard library, numpy and torch only"
+    if layer != "integration" and (name == "lerobot.scripts" or name.startswith("lerobot.scripts.")):
+        return "only integration may touch lerobot.scripts"
+    return None
+
+
+def test_the_package_keeps_its_layers(checkout):
+    assert violations(checkout / PACKAGE) == []
+
+
+def test_importing_the_package_is_cheap():
+    code = f"import sys, {PACKAGE}; print(*(name for name in {NOT_AT_IMPORT} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "reason"),
+    [
+        ("core/a.py", "from lerobot_ambient.data import sources", "data lies above core"),
+        ("core/a.py", "from ..data.sources import Source", "data lies above core"),
+        ("core/a.py", "from .. import policy", "policy lies above core"),
+        ("core/sub/__init__.py", "from ...data import sources", "data lies above core"),
+        ("core/a.py", "def f():\n    import lerobot_ambient.cli.inspect", "cli lies above core"),
+        ("core/a.py", "if True:\n    import diffusers", "core may import"),
+        ("core/a.py", "import lerobot.scripts.lerobot_train", "core may import"),
+        ("data/a.py", "from lerobot_ambient import integration", "integration lies above data"),
+        (
+            "data/a.py",
+            "import importlib\nimportlib.import_module('lerobot_ambient.envs.maze')",
+            "envs lies above",
+        ),
+        ("data/a.py", "import lerobot_ambient", "may not import the package's root"),
+        (
+            "data/a.py",
+            "from lerobot_ambient import AmbientDiffusionPolicy",
+            "may not import the package's root",
+        ),
+        ("policy/a.py", "from lerobot.scripts import lerobot_train", "only integration"),
+        ("cli/a.py", "def f():\n    from lerobot.scripts.lerobot_train import train", "only integration"),
+        ("integration/a.py", "import lerobot_ambient", "may not import the package's root"),
+        ("__init__.py", "from lerobot_ambient.policy import modeling", "root may import integration only"),
+        ("__init__.py", "from .core import plan", "root may import integration only"),
+        ("helpers/a.py", "x = 1", "the folder helpers is not one of the layers"),
+    ],
+)
+def test_a_planted_violation_is_found(tmp_path, file, source, reason):
+    path = tmp_path / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(source)
+    (found,) = violations(tmp_path)
+    assert found.startswith(file)
+    assert reason in found
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        (
+            "core/a.py",
+            "import math, torch\nimport torch.nn.functional as F\nfrom . import b\nfrom .b import C",
+        ),
+        ("core/__init__.py", "from .plan import Plan\nfrom lerobot_ambient.core import plan"),
+        ("data/a.py", "from lerobot_ambient.core.plan import Plan\nimport lerobot.datasets"),
+        ("policy/a.py", "from ..core import losses\nfrom ..data.sources import Source"),
+        (
+            "integration/a.py",
+            "from lerobot.scripts import lerobot_train\nfrom lerobot_ambient.policy import x",
+        ),
+        ("cli/a.py", "def f():\n    from lerobot_ambient.experiments import maze\n    import matplotlib"),
+        (
+            "__init__.py",
+            "from lerobot_ambient.integration import register\nfrom .integration.register import r",
+        ),
+        (SHIM, "import lerobot_ambient  # noqa: F401"),
+        ("data/a.py", "text = 'import lerobot_ambient.cli'"),
+    ],
+)
+def test_a_permitted_import_is_not(tmp_path, file, source):
+    path = tmp_path / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(source)
+    assert violations(tmp_path) == []

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The distribution: what a wheel holds, and that LeRobot discovers the plugin, wheel and editable."""
+
+import ast
+import re
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+DISTRIBUTION = "lerobot_policy_ambient_diffusion"
+PACKAGE = "lerobot_ambient"
+
+BUILD = """
+import sys
+from hatchling import build
+target, folder = sys.argv[1:]
+print((build.build_wheel if target == "wheel" else build.build_editable)(folder))
+"""
+
+# -S keeps site from reading the environment's .pth files, so an editable install of this checkout cannot stand
+# in for the build under test; the environment's other packages are then added by hand, behind it.
+DISCOVER = """
+import site, sys
+built, *environment = sys.argv[1:]
+site.addsitedir(built)
+sys.path.extend(environment)
+from lerobot.utils.import_utils import register_third_party_plugins
+register_third_party_plugins()
+from lerobot.configs.policies import PreTrainedConfig
+import lerobot_ambient, lerobot_policy_ambient_diffusion
+known = sorted(PreTrainedConfig.get_known_choices())
+assert "ambient_diffusion" in known, known
+print(PreTrainedConfig.get_choice_class("ambient_diffusion").__module__)
+print(lerobot_ambient.__file__)
+print(lerobot_policy_ambient_diffusion.__file__)
+"""
+
+
+@pytest.fixture(scope="module", params=["wheel", "editable"])
+def built(request, tmp_path_factory, checkout) -> tuple[str, Path]:
+    """Returns the kind of build, and a folder that holds what installing it would put into site-packages."""
+    pytest.importorskip("hatchling", reason="the extra dev is needed to build the distribution")
+    folder = tmp_path_factory.mktemp(request.param)
+    command = [sys.executable, "-c", BUILD, request.param, str(folder)]
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    site = folder / "site"
+    with zipfile.ZipFile(folder / done.stdout.split()[-1]) as archive:
+        archive.extractall(site)
+    return request.param, site
+
+
+def test_the_shim_lies_at_the_top_beside_the_package(built, checkout):
+    kind, site = built
+    top = {path.name for path in site.iterdir() if path.suffix not in {".dist-info", ".pth"}}
+    shim = Path(PACKAGE, "integration", "discovery", f"{DISTRIBUTION}.py")
+    assert (site / f"{DISTRIBUTION}.py").read_bytes() == (checkout / shim).read_bytes()
+    if kind == "editable":
+        assert top == {f"{DISTRIBUTION}.py"}
+        return
+    assert top == {PACKAGE, f"{DISTRIBUTION}.py"}
+    tracked = {path.relative_to(checkout) for path in (checkout / PACKAGE).rglob("*.py")}
+    shipped = {path.relative_to(site) for path in (site / PACKAGE).rglob("*.py")}
+    assert shipped == tracked - {shim}
+    assert (site / PACKAGE / "py.typed").is_file()
+
+
+def test_the_name_keeps_its_underscores(built):
+    (info,) = built[1].glob("*.dist-info")
+    assert metadata.Distribution.at(info).metadata["Name"] == DISTRIBUTION
+
+
+def test_lerobot_discovers_the_policy(built, tmp_path, checkout):
+    kind, site = built
+    environment = dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))
+    command = [sys.executable, "-S", "-c", DISCOVER, str(site), *environment]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    config_module, package, shim = done.stdout.splitlines()[-3:]
+    assert config_module == "lerobot_ambient.policy.configuration_ambient_diffusion"
+    assert Path(package) == (site if kind == "wheel" else checkout) / PACKAGE / "__init__.py"
+    assert Path(shim) == site / f"{DISTRIBUTION}.py"
+
+
+def test_every_direct_import_is_a_declared_dependency(checkout):
+    project = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    declared = {_name(text) for text in [*project["dependencies"], *extras["maze"], *extras["plots"]]}
+    distributions = metadata.packages_distributions()
+    undeclared = set()
+    for path in (checkout / PACKAGE).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+                modules = [node.module]
+            else:
+                continue
+            for module in modules:
+                top = module.partition(".")[0]
+                if top == PACKAGE or top in sys.stdlib_module_names:
+                    continue
+                if not declared & {_name(name) for name in distributions.get(top, [top])}:
+                    undeclared.add(f"{path.relative_to(checkout)}: {top}")
+    assert sorted(undeclared) == []
+
+
+def test_every_dependency_is_pinned(checkout):
+    project = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]
+    lines = (checkout / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert [pin for pin in pins if not re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.+]*", pin)] == []
+    wanted = [
+        *project["dependencies"],
+        *(text for extra in project["optional-dependencies"].values() for text in extra),
+    ]
+    assert {_name(text) for text in wanted} <= {pin.partition("==")[0] for pin in pins}
+
+
+def _name(requirement: str) -> str:
+    """Returns the normalised distribution name that a requirement starts with."""
+    found = re.match(r"[A-Za-z0-9._-]+", requirement)
+    assert found, requirement
+    return re.sub(r"[-_.]+", "-", found[0]).lower()
