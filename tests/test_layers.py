@@ -28,8 +28,8 @@ NOT_AT_IMPORT = (
     "pydrake",
     "ompl",
 )
-"""What `import lerobot_ambient` must leave alone. LeRobot's own DiffusionPolicy is not on the list: importing any
-configuration of LeRobot imports it."""
+"""What `import lerobot_ambient` must leave alone. LeRobot's own DiffusionPolicy is not on the list: importing
+any configuration of a LeRobot policy imports it."""
 
 
 def imported_modules(tree: ast.Module, module: str, *, is_package: bool) -> Iterator[tuple[int, str]]:

@@ -23,8 +23,8 @@ target, folder = sys.argv[1:]
 print((build.build_wheel if target == "wheel" else build.build_editable)(folder))
 """
 
-# -S keeps site from reading the environment's .pth files, so an editable install of this checkout cannot stand
-# in for the build under test; the environment's other packages are then added by hand, behind it.
+# -S keeps site from reading the environment's .pth files, so an editable install of this checkout cannot take
+# the place of the build under test; the environment's other packages are then added by hand, behind it.
 DISCOVER = """
 import site, sys
 built, *environment = sys.argv[1:]

@@ -32,9 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(title="verbs", dest="verb", metavar="<verb>", required=True)
     for verb in VERBS:
         importlib.import_module(f"lerobot_ambient.cli.{verb}").add_parser(subparsers)
-    for subparser in subparsers.choices.values():
-        # Accepted behind the verb too; suppressed there, or its default would undo a --debug before the verb.
-        subparser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=_DEBUG_HELP)
+    _accept_debug_below(parser)
     return parser
 
 
@@ -45,7 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     a missing optional package becomes `lerobot-ambient: error: ...` on stderr and exit code 2, with the
     traceback under `--debug`; any other exception is a bug of ours and is not caught.
     """
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    args, more = parser.parse_known_args(argv)
+    if more and not getattr(args, "takes_more", False):
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
+    args.more = more
     try:
         return args.run(args) or 0
     except KeyboardInterrupt:
@@ -63,6 +65,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         fix = f"pip install '{DISTRIBUTION}[{extra}]'"
         return _report(error, f"this needs {error.name}, which is not installed: {fix}", debug=args.debug)
+
+
+def _accept_debug_below(parser: argparse.ArgumentParser) -> None:
+    """Adds `--debug` to every parser under `parser`, so that it may stand anywhere on the line."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                # Suppressed here, or this default would undo a --debug that stood further to the left.
+                below.add_argument(
+                    "--debug", action="store_true", default=argparse.SUPPRESS, help=_DEBUG_HELP
+                )
+                _accept_debug_below(below)
 
 
 def _report(error: Exception, message: str, *, debug: bool) -> int:

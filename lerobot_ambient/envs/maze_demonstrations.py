@@ -141,7 +141,9 @@ def plan_blocks(blocks: list[Block], folder: Path, processes: int = 1) -> Iterat
             missing.append(block)
     if not missing:
         return
-    context = multiprocessing.get_context("spawn")
+    # Forked from a server that has imported this module, but no planner: a fresh process at no cost.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     with ProcessPoolExecutor(processes, mp_context=context, max_tasks_per_child=1) as pool:
         for done in as_completed([pool.submit(_plan_into, block, folder) for block in missing]):
             yield done.result()

@@ -30,9 +30,16 @@ class _FreeSegment(base.MotionValidator):  # type: ignore[misc]
     def __init__(self, information: base.SpaceInformation, maze: Maze) -> None:
         super().__init__(information)
         self._maze = maze
+        self._walls: list[list[float]] = maze.wall_rectangles.tolist()
 
     def checkMotion(self, start: base.State, end: base.State) -> bool:  # noqa: N802 (OMPL's name)
-        return bool(self._maze.segments_free((start[0], start[1]), (end[0], end[1])))
+        a, b, c, d = start[0], start[1], end[0], end[1]
+        left, right, bottom, top = min(a, c), max(a, c), min(b, d), max(b, d)
+        # Most edges are far from walls; for single segments plain floats are twenty times faster than arrays.
+        for low_x, low_y, high_x, high_y in self._walls:
+            if left < high_x and right > low_x and bottom < high_y and top > low_y:
+                return bool(self._maze.segments_free((a, b), (c, d)))
+        return True
 
 
 class RrtPlanner:

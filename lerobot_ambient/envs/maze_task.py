@@ -6,6 +6,8 @@ Symbols: positions are in cells, time in seconds. A path is an array (n, 2) of p
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -25,8 +27,18 @@ TASK = "Go to the goal without touching a wall."
 
 def draw_start_goal(rng: np.random.Generator, maze: Maze) -> tuple[Floats, Floats]:
     """Draw a start and a goal: uniform over pairs in the free space that keep `CLEARANCE` from the walls and are at
-    least `MIN_SEPARATION` cells apart. Returns two arrays of shape (2,)."""
+    least `MIN_SEPARATION` cells apart. Returns two arrays of shape (2,).
+
+    Raises:
+        ValueError: if the maze is too small for such a pair.
+    """
     room = maze.thickened(CLEARANCE)
+    widest = math.sqrt(2.0) * (maze.cells - room.wall)
+    if widest <= MIN_SEPARATION:
+        raise ValueError(
+            f"maze of {maze.cells} x {maze.cells} cells: starts and goals must be {MIN_SEPARATION} cells apart, but "
+            f"the farthest points are {widest:.2f} apart; use at least 3 cells"
+        )
     while True:
         pair = rng.uniform(0.0, maze.cells, size=(2, 2))
         apart = np.linalg.norm(pair[0] - pair[1]) >= MIN_SEPARATION

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import datasets
+import draccus
 import torch
+from lerobot.configs.train import TrainPipelineConfig
 from lerobot.transforms import ImageTransforms
 from lerobot.utils.constants import IMAGENET_STATS
 from torch.utils.data import Dataset
@@ -123,6 +126,31 @@ def make_merged_datasets(cfg: Any) -> tuple[MergedTrainingDataset, MergedTrainin
         for dataset in merged:
             _use_imagenet_stats(dataset.meta)
     return merged[0], merged[1] if len(merged) > 1 else None
+
+
+def load_train_config(config_path: str | None, arguments: Sequence[str]) -> Any:
+    """A lerobot-train configuration, read as lerobot-train reads it but not yet validated for a run.
+
+    Args:
+        config_path: YAML or JSON file, or None.
+        arguments: further lerobot-train options, `--name=value`.
+
+    Raises:
+        ValueError: no policy, or one that is not ours.
+    """
+    if config_path is not None:
+        cfg = TrainPipelineConfig.from_pretrained(config_path, cli_args=list(arguments))
+    else:
+        cfg = draccus.parse(TrainPipelineConfig, args=list(arguments))
+    if not is_ambient(cfg):
+        kind = "none" if cfg.policy is None else cfg.policy.type
+        raise ValueError(f"the configuration's policy type is {kind}; only ambient_diffusion has a mixture.")
+    return cfg
+
+
+def mixture_of(cfg: Any) -> Mixture:
+    """The mixture of a training configuration, all of the target's selected episodes included."""
+    return make_mixture(target_config(cfg), cfg.policy.sources, read_options(cfg), recipe_of(cfg.policy))
 
 
 def recipe_of(policy: AmbientDiffusionConfig) -> MixtureRecipe:

@@ -47,7 +47,7 @@ class AmbientDiffusionConfig(DiffusionConfig):
     ambient_loss_fresh_noise: bool = False
     relative_actions: bool = False
     denoiser: str = "unet"
-    mlp_width: int = 384
+    mlp_width: int = 256
     mlp_depth: int = 4
     ema_decay: float | None = None
     mixture_fingerprint: list[str] | None = None

@@ -19,11 +19,13 @@ Run = Callable[[argparse.Namespace], int | None]
 def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Returns call(run, *argv): runs `lerobot-ambient` with one verb `try-it` that does `run`."""
 
-    def call(run: Run, *argv: str) -> int:
+    def call(run: Run, *argv: str, takes_more: bool = False) -> int:
         def add_parser(subparsers: argparse._SubParsersAction) -> None:
             parser = subparsers.add_parser("try-it", help="a verb for this test")
             parser.add_argument("--number", type=int, default=0)
-            parser.set_defaults(run=run)
+            parser.set_defaults(run=run, takes_more=takes_more)
+            task = parser.add_subparsers(dest="task").add_parser("task")
+            task.add_argument("--root")
 
         module = ModuleType("lerobot_ambient.cli.try_it")
         module.add_parser = add_parser
@@ -75,7 +77,9 @@ def test_notes_follow_the_message(call, capsys):
     )
 
 
-@pytest.mark.parametrize("argv", [("--debug", "try-it"), ("try-it", "--debug")])
+@pytest.mark.parametrize(
+    "argv", [("--debug", "try-it"), ("try-it", "--debug"), ("try-it", "task", "--debug")]
+)
 def test_debug_prints_the_traceback_wherever_it_stands(call, capsys, argv):
     assert call(raising(ValueError("bad")), *argv) == 2
     err = capsys.readouterr().err
@@ -111,6 +115,18 @@ def test_wrong_usage_is_2(call, capsys, argv):
         call(lambda args: 0, *argv)
     assert exit_.value.code == 2
     assert "usage: lerobot-ambient" in capsys.readouterr().err
+
+
+def test_unknown_arguments_reach_only_a_verb_that_takes_more(call, capsys):
+    line = ("try-it", "--number", "7", "--policy.type=ambient_diffusion")
+    with pytest.raises(SystemExit) as exit_:
+        call(lambda args: 0, *line)
+    assert exit_.value.code == 2
+    assert "unrecognized arguments: --policy.type=ambient_diffusion" in capsys.readouterr().err
+
+    seen = []
+    call(lambda args: seen.extend([args.number, *args.more]), *line, takes_more=True)
+    assert seen == [7, "--policy.type=ambient_diffusion"]
 
 
 def test_version(call, capsys):

@@ -28,16 +28,6 @@ def walk(env: MazeEnv, points: list[tuple[float, float]]) -> tuple[list[float], 
     return rewards, info
 
 
-def open_room() -> MazeEnv:
-    """Two by two cells around one pillar: the corners are (0.5, 0.5) to (1.5, 1.5)."""
-    return MazeEnv(maze_seed=0, cells=2, loops=1)
-
-
-def reset(env: MazeEnv, start: tuple[float, float], goal: tuple[float, float]) -> None:
-    """The two-cell room is too small for the usual separation, so seed the generator away from the draw."""
-    env.reset(seed=0, options={"start": start, "goal": goal})
-
-
 def test_gym_make_finds_it() -> None:
     env = gym.make("lerobot_ambient/Maze-v0", maze_seed=3, episode_length=7)
     assert env.unwrapped.maze == Maze.from_seed(3)
@@ -122,6 +112,11 @@ def test_resample_keeps_the_ends_and_spaces_evenly() -> None:
     assert np.array_equal(points[[0, -1]], corner[[0, -1]])
     along = np.abs(np.diff(points, axis=0)).sum(axis=1)
     assert along == pytest.approx(np.full(15, 1.53 / 15))
+
+
+def test_a_maze_too_small_for_the_separation_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 3 cells"):
+        MazeEnv(cells=2, loops=0).reset(seed=0)
 
 
 @pytest.mark.parametrize("action", [[np.nan, 0.0], [1.0], [[0.5, 0.5]]])

@@ -64,13 +64,13 @@ def test_a_pillar_without_walls_blocks_the_diagonal() -> None:
 def test_segments_agree_with_dense_samples(seed: int) -> None:
     maze = Maze.from_seed(seed)
     rng = np.random.default_rng(seed)
-    starts = rng.uniform(0, 4, (4000, 2))
+    starts = rng.uniform(0, 4, (800, 2))
     ends = starts + rng.uniform(-0.6, 0.6, starts.shape)
-    share = np.linspace(0, 1, 1001)[:, None, None]
+    share = np.linspace(0, 1, 301)[:, None, None]
     sampled = maze.points_free(starts + share * (ends - starts)).all(axis=0)
     exact = maze.segments_free(starts, ends)
     assert not np.any(exact & ~sampled), "a segment called free has a sample in a wall"
-    # The samples are 0.0006 apart, so they miss only the shallowest cuts through a corner.
+    # The samples are up to 0.003 apart, so they miss only the shallowest cuts through a corner.
     assert (sampled & ~exact).sum() <= 4
     assert exact.any() and not exact.all()
 

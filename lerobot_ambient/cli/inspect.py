@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`lerobot-ambient inspect`: what a training run would be fed, before it is started."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lerobot_ambient.data.mixture import Mixture
+
+_BANDS = 10
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb `inspect`."""
+    parser = subparsers.add_parser(
+        "inspect",
+        help="show the sources, windows and plan of a training configuration",
+        description=(
+            "Opens the data sets of a lerobot-train configuration and prints their sizes, their windows as the noise "
+            "schedule resolves them, and the share every data set has at every noise level. All other options "
+            "are lerobot-train's own, e.g. --policy.mixing.type=cotrain; with --config_path LeRobot reads their "
+            "values as JSON."
+        ),
+    )
+    parser.add_argument("--config_path", help="a training configuration (YAML or JSON), as for lerobot-train")
+    parser.add_argument("--png", type=Path, help="also draw the plan as a heat map into this file")
+    parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
+    parser.set_defaults(run=run, takes_more=True, more=[])
+
+
+def run(args: argparse.Namespace) -> int:
+    """Inspect; `args.more` holds LeRobot's own options."""
+    from lerobot_ambient.integration.training import load_train_config, mixture_of
+
+    mixture = mixture_of(load_train_config(args.config_path, args.more))
+    report = describe(mixture)
+    print(json.dumps(report, indent=2) if args.json else render(report))
+    if args.png is not None:
+        from lerobot_ambient.cli.plan_heatmap import draw_plan
+
+        draw_plan(mixture.plan, args.png)
+        if not args.json:
+            print(f"\nplan drawn in {args.png}")
+    return 0
+
+
+def describe(mixture: Mixture) -> dict[str, Any]:
+    """The report as plain values: `sources` (one entry each, the target first), `bands`, `timesteps`."""
+    plan = mixture.plan
+    sigmas = plan.schedule.sigmas
+    joint = plan.by_source()
+    law = joint.sum(1)
+    sources = []
+    for index, source in enumerate(mixture.sources):
+        groups = [(i, group) for i, group in enumerate(mixture.groups) if group.source == index]
+        admitted = [int((plan.joint[i] > 0).sum()) for i, _ in groups]
+        windows = sorted({repr(group.window) for _, group in groups})
+        above = [group.window.effective(plan.schedule)[0] for _, group in groups]
+        below = [group.window.effective(plan.schedule)[1] for _, group in groups]
+        sources.append(
+            {
+                "name": source.name,
+                "root": str(source.meta.root),
+                "episodes": len(source.episodes),
+                "frames": len(source),
+                "samples": sum(group.count for _, group in groups),
+                "fps": source.meta.fps,
+                "weight": source.config.weight,
+                "windows": windows if len(windows) <= 8 else f"{len(windows)} different windows",
+                "teaches_from_sigma": min((a for a in above if a is not None), default=None),
+                "teaches_below_sigma": max((b for b in below if b is not None), default=None),
+                "timesteps": [min(admitted), max(admitted)],
+                "share": float(law[index]),
+                "mean_sigma": float((joint[index] * sigmas).sum() / law[index]) if law[index] > 0 else None,
+            }
+        )
+    edges = [k / _BANDS for k in range(_BANDS + 1)]
+    shares = []
+    for low, high in zip(edges, edges[1:], strict=False):
+        inside = (sigmas >= low) & ((sigmas < high) | (high == 1.0))
+        mass = joint[:, inside].sum(1)
+        total = float(mass.sum())
+        shares.append([float(m) / total if total > 0 else None for m in mass])
+    return {
+        "sources": sources,
+        "timesteps": len(plan.schedule),
+        "sigma_range": [float(sigmas[0]), float(sigmas[-1])],
+        "bands": [{"sigma": [low, high], "share": s} for low, high, s in zip(edges, edges[1:], shares, strict=False)],
+        "normalization": mixture.normalization.to_dict(),
+        "fingerprint": mixture.fingerprint,
+    }
+
+
+def render(report: dict[str, Any]) -> str:
+    """The report as text for a terminal."""
+    low, high = report["sigma_range"]
+    steps = report["timesteps"]
+    head = ["data set", "episodes", "frames", "samples", "window", "teaches at", "timesteps", "share", "mean sigma"]
+    rows = []
+    for source in report["sources"]:
+        windows = source["windows"]
+        fewest, most = source["timesteps"]
+        rows.append(
+            [
+                source["name"],
+                str(source["episodes"]),
+                str(source["frames"]),
+                str(source["samples"]),
+                windows if isinstance(windows, str) else " | ".join(windows),
+                _levels(source, high),
+                f"{most}" if fewest == most else f"{fewest}-{most}",
+                f"{100 * source['share']:.1f} %",
+                "-" if source["mean_sigma"] is None else f"{source['mean_sigma']:.3f}",
+            ]
+        )
+    band_head = ["share at sigma", *(f"{b['sigma'][0]:.1f}-{b['sigma'][1]:.1f}" for b in report["bands"])]
+    band_rows = [
+        [source["name"], *("" if b["share"][i] is None else f"{100 * b['share'][i]:.0f} %" for b in report["bands"])]
+        for i, source in enumerate(report["sources"])
+    ]
+    return "\n".join(
+        [
+            *_table(head, rows),
+            "",
+            f"The schedule has {steps} timesteps, sigma {low:.4f} to {high:.4f}; 'teaches at' is what it makes of a window.",
+            "",
+            *_table(band_head, band_rows),
+        ]
+    )
+
+
+def _levels(source: dict[str, Any], top: float) -> str:
+    above, below = source["teaches_from_sigma"], source["teaches_below_sigma"]
+    parts = [] if below is None else [f"up to {below:.4f}"]
+    return " and ".join(parts + ([] if above is None else [f"{above:.4f} to {top:.4f}"]))
+
+
+def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+
+    def line(row: list[str]) -> str:
+        first = row[0].ljust(widths[0])
+        return "  ".join([first, *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))])
+
+    return [line(head), "  ".join("-" * width for width in widths), *map(line, rows)]

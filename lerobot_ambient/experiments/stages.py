@@ -1,0 +1,354 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A long experiment as resumable stages, each one command in a folder of its own.
+
+A stage is identified by a key, the hash of everything its result depends on; where its folder lies is not part of
+it. In the folder lie `stage.json` (the key and what it was made of, written at the start), `done.json` (written
+atomically at the end), `log.txt`, and `run/`, what the command wrote. On a later call
+
+    same key, done.json       the stage is skipped
+    same key, no done.json    it was killed: it goes on with `resume` if its checkpoint exists, else starts again
+    another key               the old folder is moved aside to <name>.old-1, -2, ...; nothing is ever deleted
+
+A stage holds a file lock that its child process inherits. So a child that outlived a killed parent keeps the stage,
+and the next call waits for it instead of writing into the same folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any
+
+from tqdm import tqdm
+
+TAIL_LINES = 25
+_COUNTER = re.compile(r"(\d+)/(\d+) \[")
+
+
+class StageError(RuntimeError):
+    """A stage failed; the message shows the end of its log and where to find the rest."""
+
+
+class _StoppedError(Exception):
+    """Another stage failed or the user interrupted: this one is left for the next call."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One command and what its result depends on.
+
+    Args:
+        folder: the stage's own folder.
+        inputs: JSON values that determine the result. Paths that may change do not belong here.
+        command: starts it; it writes into `folder / "run"`, which does not exist at that moment.
+        files: texts to write into `folder` before the start, by name.
+        resume: continues a killed run instead; None if the command cannot.
+        checkpoint: the file whose existence makes `resume` usable.
+        product: a file the finished command must have left, relative to `folder`.
+    """
+
+    folder: Path
+    inputs: Mapping[str, Any]
+    command: Sequence[str]
+    files: Mapping[str, str] = field(default_factory=dict)
+    resume: Sequence[str] | None = None
+    checkpoint: Path | None = None
+    product: str | None = None
+
+    @property
+    def run_folder(self) -> Path:
+        return self.folder / "run"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.txt"
+
+    @property
+    def key(self) -> str:
+        """16 hexadecimal digits of the hash of `inputs`."""
+        text = json.dumps(self.inputs, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall time of the finished stage, of its last start only if it was resumed; None if it is not finished."""
+        done = _read_json(self.folder / "done.json")
+        return float(done["seconds"]) if done and done.get("key") == self.key else None
+
+    @property
+    def is_done(self) -> bool:
+        return self.seconds is not None
+
+
+def stock_command(script: str, module: str) -> list[str]:
+    """A console script beside the running interpreter, or `python -m module` where there is none."""
+    beside = Path(sys.executable).with_name(script)
+    return [str(beside)] if beside.is_file() else [sys.executable, "-m", module]
+
+
+class StageRunner:
+    """Runs chains of stages, several at once.
+
+    Args:
+        root: stages are named relative to it in messages.
+        jobs: chains that run side by side, each with one torch thread.
+        progress: show a bar (on a terminal) and a line per finished stage, on stderr.
+    """
+
+    def __init__(self, root: Path, jobs: int, *, progress: bool = True) -> None:
+        if jobs < 1:
+            raise ValueError(f"jobs must be at least 1, got {jobs}.")
+        self._root, self._jobs, self._progress = root, jobs, progress
+        self._stop = threading.Event()
+        self._guard = threading.Lock()
+        self._children: dict[Stage, subprocess.Popen[bytes]] = {}
+        self._bar: tqdm[Any] | None = None
+        # More threads than jobs make torch many times slower; nothing here needs the network.
+        self._environment = {
+            "HF_HUB_OFFLINE": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+            "MPLBACKEND": "Agg",
+            "TQDM_MININTERVAL": "2",
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+        }
+
+    def run(self, chains: Sequence[Sequence[Stage]], title: str = "stages") -> None:
+        """Run every chain's stages in order. Interrupting ends the children and leaves everything resumable.
+
+        Raises:
+            StageError: of the first stage that failed, after those already running have finished.
+        """
+        total = sum(len(chain) for chain in chains)
+        failure: StageError | None = None
+        with (
+            _interrupt_on_terminate(),
+            tqdm(total=total, desc=title, unit="stage", disable=None if self._progress else True) as bar,
+            ThreadPoolExecutor(self._jobs) as pool,
+        ):
+            self._bar = bar
+            pending: set[Future[None]] = {pool.submit(self._run_chain, chain) for chain in chains}
+            try:
+                while pending:
+                    finished, pending = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
+                    for future in finished:
+                        error = future.exception()
+                        if isinstance(error, StageError):
+                            failure = failure or error
+                        elif error is not None and not isinstance(error, _StoppedError):
+                            raise error
+                    bar.set_postfix_str(self._running(), refresh=True)
+            except BaseException:
+                self._stop.set()
+                self._end_children()
+                raise
+            finally:
+                self._bar = None
+        if failure is not None:
+            raise failure
+
+    def say(self, message: str) -> None:
+        """Print a line on stderr beside the bar, unless progress is off."""
+        if self._progress:
+            tqdm.write(message, file=sys.stderr)
+
+    def _name(self, stage: Stage) -> str:
+        return os.path.relpath(stage.folder, self._root)
+
+    def _run_chain(self, chain: Sequence[Stage]) -> None:
+        try:
+            for stage in chain:
+                self._run_stage(stage)
+                if self._bar is not None:
+                    self._bar.update()
+        except BaseException:
+            self._stop.set()
+            raise
+
+    def _run_stage(self, stage: Stage) -> None:
+        if self._stop.is_set():
+            raise _StoppedError
+        stage.folder.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock(stage) as lock:
+            if stage.is_done:
+                return
+            self._move_aside(stage)
+            command = self._prepare(stage)
+            began = time.monotonic()
+            code = self._execute(stage, command, lock)
+            seconds = time.monotonic() - began
+            if self._stop.is_set() and code != 0:
+                raise _StoppedError
+            missing = stage.product is not None and not (stage.folder / stage.product).exists()
+            if code != 0 or missing:
+                raise StageError(_failure(self._name(stage), stage, code, seconds))
+            done = {"key": stage.key, "seconds": round(seconds, 1), "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+            _write_json(stage.folder / "done.json", done)
+            self.say(f"done  {self._name(stage)}  {_clock(seconds)}")
+
+    @contextmanager
+    def _lock(self, stage: Stage) -> Iterator[IO[str]]:
+        # Beside the folder, not in it: the folder may be moved aside.
+        with open(stage.folder.with_name(f".{stage.folder.name}.lock"), "w") as lock:
+            told = False
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if not told:
+                        self.say(f"wait  {self._name(stage)}: an earlier process still works on it")
+                        told = True
+                    if self._stop.wait(0.5):
+                        raise _StoppedError from None
+            yield lock
+
+    def _move_aside(self, stage: Stage) -> None:
+        if not stage.folder.exists():
+            return
+        started = _read_json(stage.folder / "stage.json")
+        if started is not None and started.get("key") == stage.key:
+            return
+        number = 1
+        while (aside := stage.folder.with_name(f"{stage.folder.name}.old-{number}")).exists():
+            number += 1
+        stage.folder.rename(aside)
+        self.say(f"moved {self._name(stage)}: it was made with other settings, now {os.path.relpath(aside, self._root)}")
+
+    def _prepare(self, stage: Stage) -> Sequence[str]:
+        """Make the folder ready and return the command that starts or continues the stage."""
+        stage.folder.mkdir(exist_ok=True)
+        _write_json(stage.folder / "stage.json", {"key": stage.key, "inputs": stage.inputs})
+        for name, text in stage.files.items():
+            (stage.folder / name).write_text(text, encoding="utf-8")
+        if stage.resume is not None and stage.checkpoint is not None and stage.checkpoint.exists():
+            self.say(f"go on {self._name(stage)} from its last checkpoint")
+            return stage.resume
+        # Half a run of ours without a checkpoint: worth nothing, and LeRobot refuses a folder that exists.
+        shutil.rmtree(stage.run_folder, ignore_errors=True)
+        return stage.command
+
+    def _execute(self, stage: Stage, command: Sequence[str], lock: IO[str]) -> int:
+        with open(stage.log, "ab") as log:
+            log.write(f"$ {shlex.join(command)}\n".encode())
+            log.flush()
+            with self._guard:
+                if self._stop.is_set():
+                    raise _StoppedError
+                child = subprocess.Popen(
+                    list(command),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=self._environment,
+                    pass_fds=(lock.fileno(),),
+                )
+                self._children[stage] = child
+            try:
+                return child.wait()
+            finally:
+                with self._guard:
+                    del self._children[stage]
+
+    def _end_children(self) -> None:
+        with self._guard:
+            children = list(self._children.values())
+        for child in children:
+            child.terminate()
+        deadline = time.monotonic() + 10.0
+        for child in children:
+            try:
+                child.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+
+    def _running(self) -> str:
+        with self._guard:
+            stages = list(self._children)
+        return ", ".join(f"{self._name(stage)}{_share_done(stage.log)}" for stage in stages)
+
+
+@contextmanager
+def _interrupt_on_terminate() -> Iterator[None]:
+    """SIGTERM acts like Ctrl-C inside, so that no child is left behind; only the main thread can arrange that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _failure(name: str, stage: Stage, code: int, seconds: float) -> str:
+    if code < 0:
+        how = f"was killed by {signal.Signals(-code).name}" + (" (out of memory?)" if code == -9 else "")
+    elif code > 0:
+        how = f"failed with exit code {code}"
+    else:
+        how = f"ended without leaving {stage.product}"
+    lines = _tail(stage.log, 64_000).splitlines()[-TAIL_LINES:]
+    return (
+        f"stage {name} {how} after {_clock(seconds)}. The end of its log:\n\n"
+        + "\n".join(f"    {line}" for line in lines)
+        + f"\n\nThe whole log: {stage.log}\nOnce the cause is mended, the same command goes on from here."
+    )
+
+
+def _tail(path: Path, size: int) -> str:
+    """The last `size` bytes of a text file, without a line cut in two."""
+    if not path.exists():
+        return ""
+    with open(path, "rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - size))
+        text = file.read().decode(errors="replace")
+    return text if end <= size else text.partition("\n")[2]
+
+
+def _share_done(log: Path) -> str:
+    """The last progress bar in a log as " 42%", or nothing."""
+    counters = _COUNTER.findall(_tail(log, 4000).replace("\r", "\n"))
+    if not counters or int(counters[-1][1]) == 0:
+        return ""
+    return f" {100 * int(counters[-1][0]) // int(counters[-1][1])}%"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, path)
