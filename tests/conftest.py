@@ -2,7 +2,9 @@
 """What every test runs under, and the fixtures several folders share."""
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 # Before torch is imported, here and in every subprocess a test starts: torch with several threads beside
 # another test process is many times slower than with one, and no test may reach the network.
@@ -11,6 +13,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["MPLBACKEND"] = "Agg"
 
+import numpy as np
 import pytest
 import torch
 
@@ -42,3 +45,70 @@ def shared_data() -> Path:
             "set LEROBOT_AMBIENT_DATA to the folder that holds so101_teleop and bimanual_hands"
         )
     return folder
+
+
+@pytest.fixture(scope="session")
+def write_dataset() -> Callable[..., Path]:
+    """The function that writes a small LeRobotDataset through LeRobot; see `_write_dataset` for its arguments."""
+    return _write_dataset
+
+
+def _write_dataset(
+    root: Path,
+    repo_id: str,
+    lengths: Sequence[int],
+    *,
+    seed: int = 0,
+    fps: int = 10,
+    dims: int = 2,
+    names: Sequence[str] | None = None,
+    keys: dict[str, str] | None = None,
+    image: tuple[int, int] | None = None,
+    env_state: bool = True,
+    constant_dim: int | None = None,
+    task: str = "go",
+    spread: float = 1.0,
+) -> Path:
+    """A random-walk data set with observation.state, action and optionally environment state and a camera.
+
+    `keys` renames the features as they are written, e.g. {"action": "actions"}. Returns the root.
+    """
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 7]))
+    named = dict.fromkeys(("observation.state", "observation.environment_state", "action", "observation.images.cam"))
+    to = {key: (keys or {}).get(key, key) for key in named}
+    axis = list(names or [f"joint_{i}" for i in range(dims)])
+    features: dict[str, Any] = {
+        to["observation.state"]: {"dtype": "float32", "shape": (dims,), "names": axis},
+        to["action"]: {"dtype": "float32", "shape": (dims,), "names": axis},
+    }
+    if env_state:
+        features[to["observation.environment_state"]] = {"dtype": "float32", "shape": (3,), "names": None}
+    if image is not None:
+        shape = (*image, 3)
+        features[to["observation.images.cam"]] = {
+            "dtype": "image",
+            "shape": shape,
+            "names": ["height", "width", "channels"],
+        }
+    dataset = LeRobotDataset.create(repo_id=repo_id, fps=fps, features=features, root=root, use_videos=False)
+    for length in lengths:
+        path = spread * np.cumsum(rng.normal(size=(length + 1, dims)), axis=0).astype(np.float32)
+        if constant_dim is not None:
+            path[:, constant_dim] = 0.5
+        goal = rng.normal(size=3).astype(np.float32)
+        for t in range(length):
+            frame: dict[str, Any] = {
+                to["observation.state"]: path[t],
+                to["action"]: path[t + 1],
+                "task": task,
+            }
+            if env_state:
+                frame[to["observation.environment_state"]] = goal
+            if image is not None:
+                frame[to["observation.images.cam"]] = rng.integers(0, 256, (*image, 3), dtype=np.uint8)
+            dataset.add_frame(frame)
+        dataset.save_episode()
+    dataset.finalize()
+    return root

@@ -59,9 +59,7 @@ def _shift(z: Tensor, bits: int) -> Tensor:
     return (z >> bits) & ((1 << (64 - bits)) - 1)
 
 
-def frame_noise(
-    index: Tensor, shape: tuple[int, ...], seed: int = 0, dtype: torch.dtype = torch.float32
-) -> Tensor:
+def frame_noise(index: Tensor, shape: tuple[int, ...], seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
     """Standard normal noise that belongs to a frame: a pure function of (seed, index).
 
     Counter-based (hash, then Box-Muller), so it costs no per-sample generator and is the same on every
@@ -77,9 +75,7 @@ def frame_noise(
     """
     size = math.prod(shape)
     counter = torch.arange(size, device=index.device, dtype=torch.int64)
-    key = _mix(
-        index.long() * -7046029254386353131 + _mix(torch.tensor(seed, device=index.device, dtype=torch.int64))
-    )
+    key = _mix(index.long() * -7046029254386353131 + _mix(torch.tensor(seed, device=index.device, dtype=torch.int64)))
     bits = _mix(key.unsqueeze(1) + (counter + 1) * -7046029254386353131)
     # 24 bits each are what float32 resolves; the half keeps u away from 0 and its logarithm finite.
     u = ((_shift(bits, 40)).to(dtype) + 0.5) / (1 << 24)

@@ -39,9 +39,7 @@ def renoise(x_tmin: Tensor, sigma_min: Tensor, sigma_t: Tensor, eps: Tensor) -> 
     return scale * x_tmin + torch.sqrt((sigma_t**2 - (scale * sigma_min) ** 2).clamp_min(0.0)) * eps
 
 
-def ambient_target(
-    x_tmin: Tensor, x_t: Tensor, sigma_min: Tensor, sigma_t: Tensor, prediction_type: str
-) -> Tensor:
+def ambient_target(x_tmin: Tensor, x_t: Tensor, sigma_min: Tensor, sigma_t: Tensor, prediction_type: str) -> Tensor:
     """The ambient regression target.
 
     sample:   (sigma_t^2 sqrt(1 - sigma_min^2) x_tmin - sigma_min^2 sqrt(1 - sigma_t^2) x_t) / D

@@ -107,9 +107,7 @@ class Soft(MixingRule):
                 "mixing: {type: soft, sigmas: [0.0, 1.0], clean_shares: [1.0, 0.1]}."
             )
         if any(not 0.0 <= value <= 1.0 for value in [*self.sigmas, *self.clean_shares]):
-            raise ValueError(
-                f"soft ambient: knots must lie in [0, 1], got {self.sigmas} and {self.clean_shares}."
-            )
+            raise ValueError(f"soft ambient: knots must lie in [0, 1], got {self.sigmas} and {self.clean_shares}.")
         if any(b <= a for a, b in zip(self.sigmas, self.sigmas[1:], strict=False)):
             raise ValueError(f"soft ambient: sigmas must grow strictly, got {self.sigmas}.")
 

@@ -87,9 +87,7 @@ class Plan:
     def __post_init__(self) -> None:
         expected = (len(self.groups), len(self.schedule))
         if tuple(self.joint.shape) != expected:
-            raise ValueError(
-                f"plan has shape {tuple(self.joint.shape)}, expected (groups, timesteps) = {expected}."
-            )
+            raise ValueError(f"plan has shape {tuple(self.joint.shape)}, expected (groups, timesteps) = {expected}.")
         if bool((self.joint < 0).any()):
             raise ValueError("plan has negative probabilities.")
         error = float((self.joint.sum(0) - self.base).abs().max())
@@ -140,9 +138,7 @@ class Plan:
         return "\n".join([f"Plan({len(self.groups)} groups, {self.schedule!r})", *rows])
 
 
-def make_plan(
-    groups: Sequence[Group], schedule: NoiseSchedule, mixing: Mixing, base: Tensor | None = None
-) -> Plan:
+def make_plan(groups: Sequence[Group], schedule: NoiseSchedule, mixing: Mixing, base: Tensor | None = None) -> Plan:
     """Fill the plan of a mixture.
 
     Args:

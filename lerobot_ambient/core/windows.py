@@ -64,9 +64,7 @@ class Window:
             ValueError: an amplification that is not above 1.
         """
         if not max_amplification > 1.0:
-            raise ValueError(
-                f"the ambient loss's maximal amplification must exceed 1, got {max_amplification}."
-            )
+            raise ValueError(f"the ambient loss's maximal amplification must exceed 1, got {max_amplification}.")
         if self.is_everything or self.sigma_min == 1.0:
             return self
         r_min = vp_to_ve(torch.tensor(self.sigma_min, dtype=torch.float64))

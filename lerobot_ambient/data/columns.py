@@ -25,11 +25,7 @@ def tensor_of(column: pa.ChunkedArray, shape: Sequence[int]) -> Tensor:
     if isinstance(array, pa.ExtensionArray):
         array = array.storage
     nested = False
-    while (
-        pa.types.is_list(array.type)
-        or pa.types.is_large_list(array.type)
-        or pa.types.is_fixed_size_list(array.type)
-    ):
+    while pa.types.is_list(array.type) or pa.types.is_large_list(array.type) or pa.types.is_fixed_size_list(array.type):
         nested = True
         array = array.flatten()
     values = array.to_numpy(zero_copy_only=False)

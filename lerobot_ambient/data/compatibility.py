@@ -28,9 +28,7 @@ def differences(target: OpenSource, source: OpenSource) -> list[str]:
         offered = source.features.get(key)
         if offered is None:
             others = [k for k in source.features if k not in target.features and not k.startswith("next.")]
-            lines.append(
-                f"{key}: missing in the source (it has {others}); map one with rename: {{<its key>: {key}}}"
-            )
+            lines.append(f"{key}: missing in the source (it has {others}); map one with rename: {{<its key>: {key}}}")
             continue
         lines.extend(_feature_differences(key, wanted, offered))
     return lines
@@ -66,7 +64,5 @@ def _feature_differences(key: str, wanted: dict[str, Any], offered: dict[str, An
 def _flat_names(names: Any) -> list[str]:
     """Feature names as one list; some data sets write {"motors": [...]}."""
     if isinstance(names, dict):
-        return [
-            str(name) for group in names.values() for name in (group if isinstance(group, list) else [group])
-        ]
+        return [str(name) for group in names.values() for name in (group if isinstance(group, list) else [group])]
     return [str(name) for name in names or []]

@@ -138,12 +138,7 @@ def left_out_keys(sources: Sequence[OpenSource]) -> list[str]:
     """Features that only some data sets have and that the merge therefore drops."""
     common = set(_common_keys(sources))
     return sorted(
-        {
-            key
-            for source in sources
-            for key in source.features
-            if key not in common and not is_bookkeeping(key)
-        }
+        {key for source in sources for key in source.features if key not in common and not is_bookkeeping(key)}
     )
 
 

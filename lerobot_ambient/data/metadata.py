@@ -48,12 +48,8 @@ class MixtureMetadata:
         # The episode table in merged positions; LeRobot's loop hands these columns to its sampler.
         offsets = np.cumsum([0, *[len(source) for source in sources]])
         self.episodes = {
-            "dataset_from_index": np.concatenate(
-                [s.frames.starts.numpy() + o for s, o in _with(sources, offsets)]
-            ),
-            "dataset_to_index": np.concatenate(
-                [s.frames.stops.numpy() + o for s, o in _with(sources, offsets)]
-            ),
+            "dataset_from_index": np.concatenate([s.frames.starts.numpy() + o for s, o in _with(sources, offsets)]),
+            "dataset_to_index": np.concatenate([s.frames.stops.numpy() + o for s, o in _with(sources, offsets)]),
         }
         # Set by the mixture: the policy finds its plan and the relative-action statistics here.
         self.mixture: Any = None
@@ -127,9 +123,7 @@ def target_stats(sources: Sequence[OpenSource]) -> tuple[dict[str, dict[str, Any
         if "std" in stats[key]:
             stats[key]["std"] = np.where(widen, 1.0, stats[key]["std"])
         dims = np.flatnonzero(widen).tolist()
-        notes.append(
-            f"{key}: dimensions {dims} are constant in the target and move in a source; range 1 is used."
-        )
+        notes.append(f"{key}: dimensions {dims} are constant in the target and move in a source; range 1 is used.")
     return stats, notes
 
 

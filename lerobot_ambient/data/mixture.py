@@ -95,9 +95,7 @@ def make_mixture(
             set, both values and the fix.
     """
     names = _unique_names([target, *sources])
-    opened = [
-        open_source(config, name, options) for config, name in zip([target, *sources], names, strict=True)
-    ]
+    opened = [open_source(config, name, options) for config, name in zip([target, *sources], names, strict=True)]
     for source in opened[1:]:
         _require_apart(opened[0], source)
         require_compatible(opened[0], source)
@@ -118,9 +116,7 @@ def make_mixture(
     offset = 0
     for index, source in enumerate(opened):
         frame_windows = _windows_of(source, index, recipe.mixing, normalization)
-        made, made_runs, of_frame = _split(
-            source, index, frame_windows, kept[index], len(groups), recipe.schedule
-        )
+        made, made_runs, of_frame = _split(source, index, frame_windows, kept[index], len(groups), recipe.schedule)
         groups.extend(made)
         runs.extend((starts + offset, stops + offset) for starts, stops in made_runs)
         group_of_frame.append(of_frame)
@@ -128,9 +124,7 @@ def make_mixture(
 
     plan = make_plan([_buffered(group, recipe) for group in groups], recipe.schedule, recipe.mixing)
     for source in opened[1:]:
-        reached = any(
-            float(p) > 0 for g, p in zip(groups, plan.group_law, strict=True) if g.name == source.name
-        )
+        reached = any(float(p) > 0 for g, p in zip(groups, plan.group_law, strict=True) if g.name == source.name)
         if not reached and recipe.mixing.needs_windows:
             raise ValueError(
                 f"source '{source.name}' is never drawn: its window admits none of the {len(recipe.schedule)} timesteps "
@@ -140,12 +134,8 @@ def make_mixture(
     dataset = MergedDataset(opened, group_of_frame, tasks)
     features = {key: opened[0].features[key] for key in dataset.keys}
     meta = MixtureMetadata(opened, features, stats, tasks)
-    fingerprint = [
-        describe_source(source, [g for g in groups if g.source == i]) for i, source in enumerate(opened)
-    ]
-    mixture = Mixture(
-        opened, tuple(groups), plan, GroupedFrames(runs), dataset, meta, normalization, fingerprint
-    )
+    fingerprint = [describe_source(source, [g for g in groups if g.source == i]) for i, source in enumerate(opened)]
+    mixture = Mixture(opened, tuple(groups), plan, GroupedFrames(runs), dataset, meta, normalization, fingerprint)
     meta.mixture = mixture
     return mixture
 
@@ -170,22 +160,24 @@ def relative_action_stats(target: OpenSource, kept: tuple[np.ndarray, np.ndarray
         chunks, is_pad = target.frames.relative_chunks(ACTION, OBS_STATE, some)
         values.append(chunks.reshape(*is_pad.shape, size)[~is_pad].double())
     flat = torch.cat(values)
-    quantiles = {
-        f"q{int(100 * q):02d}": torch.from_numpy(np.quantile(flat.numpy(), q, axis=0))
-        for q in (0.01, 0.1, 0.9, 0.99)
-    }
+    low, high, std = flat.amin(0), flat.amax(0), flat.std(0, correction=0)
+    # A dimension that never moves gets range 1: nothing may be divided by its rounding errors.
+    constant = high == low
     return {
-        "min": flat.amin(0).float(),
-        "max": flat.amax(0).float(),
+        "min": torch.where(constant, low - 0.5, low).float(),
+        "max": torch.where(constant, high + 0.5, high).float(),
         "mean": flat.mean(0).float(),
-        "std": flat.std(0, correction=0).float(),
-        **{name: value.float() for name, value in quantiles.items()},
+        "std": torch.where(constant, 1.0, std).float(),
+        **{
+            f"q{int(100 * q):02d}": torch.where(
+                constant, low + (0.5 if q > 0.5 else -0.5), torch.from_numpy(np.quantile(flat.numpy(), q, axis=0))
+            ).float()
+            for q in (0.01, 0.1, 0.9, 0.99)
+        },
     }
 
 
-def _normalization(
-    stats: dict[str, dict[str, Any]], recipe: MixtureRecipe, horizon: int
-) -> ActionNormalization:
+def _normalization(stats: dict[str, dict[str, Any]], recipe: MixtureRecipe, horizon: int) -> ActionNormalization:
     key = RELATIVE_ACTION if recipe.relative_actions else ACTION
     offset, scale = affine_of(stats[key], recipe.action_mode)
     return ActionNormalization(

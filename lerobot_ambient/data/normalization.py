@@ -33,14 +33,10 @@ def affine_of(stats: Mapping[str, Any], mode: str) -> tuple[NDArray[np.float64],
         return np.zeros(size), np.ones(size)
     needed = ("mean", "std") if mode == "MEAN_STD" else _RANGE_STATS.get(mode)
     if needed is None:
-        raise ValueError(
-            f"unknown normalisation mode '{mode}'; known: IDENTITY, MEAN_STD, {', '.join(_RANGE_STATS)}."
-        )
+        raise ValueError(f"unknown normalisation mode '{mode}'; known: IDENTITY, MEAN_STD, {', '.join(_RANGE_STATS)}.")
     missing = [name for name in needed if name not in stats]
     if missing:
-        raise ValueError(
-            f"normalisation {mode} needs the statistics {missing}, the data set has {sorted(stats)}."
-        )
+        raise ValueError(f"normalisation {mode} needs the statistics {missing}, the data set has {sorted(stats)}.")
     first, second = (np.asarray(stats[name], dtype=np.float64) for name in needed)
     if mode == "MEAN_STD":
         return first, np.where(second == 0, 1e-8, second)

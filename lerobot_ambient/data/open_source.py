@@ -113,9 +113,7 @@ def open_source(config: SourceConfig, name: str, options: ReadOptions) -> OpenSo
             root=config.root,
             episodes=config.episodes,
             revision=config.revision,
-            delta_timestamps={
-                original[key]: [i / meta.fps for i in offsets] for key, offsets in deltas.items()
-            },
+            delta_timestamps={original[key]: [i / meta.fps for i in offsets] for key, offsets in deltas.items()},
             image_transforms=options.image_transforms,
             tolerance_s=options.tolerance_s,
             video_backend=options.video_backend,
@@ -130,13 +128,10 @@ def open_source(config: SourceConfig, name: str, options: ReadOptions) -> OpenSo
     low_dim = {
         key: tensor_of(table.column(original[key]), tuple(spec["shape"]))
         for key, spec in features.items()
-        if spec["dtype"] not in (*_CAMERA_DTYPES, "string", "language")
-        and original[key] in table.column_names
+        if spec["dtype"] not in (*_CAMERA_DTYPES, "string", "language") and original[key] in table.column_names
     }
     episode_column = low_dim["episode_index"]
-    starts = torch.cat(
-        [torch.zeros(1, dtype=torch.int64), torch.nonzero(episode_column.diff()).flatten() + 1]
-    )
+    starts = torch.cat([torch.zeros(1, dtype=torch.int64), torch.nonzero(episode_column.diff()).flatten() + 1])
     stops = torch.cat([starts[1:], torch.tensor([len(episode_column)])])
     ids = episode_column[starts]
     return OpenSource(
@@ -164,11 +159,7 @@ def _open_metadata(config: SourceConfig, name: str) -> LeRobotDatasetMetadata:
     )
     root = config.root
     # LeRobot creates a missing root before it asks the Hub; offline that would only leave an empty folder.
-    if (
-        root is not None
-        and hub_constants.HF_HUB_OFFLINE
-        and not (Path(root) / "meta" / "info.json").is_file()
-    ):
+    if root is not None and hub_constants.HF_HUB_OFFLINE and not (Path(root) / "meta" / "info.json").is_file():
         raise ValueError(f"data set '{name}' ({config.repo_id}): no LeRobot data set in root {root}. {hint}")
     try:
         return LeRobotDatasetMetadata(config.repo_id, root=root, revision=config.revision)

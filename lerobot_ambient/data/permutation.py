@@ -49,18 +49,14 @@ def permute(position: IntArray, size: IntArray | int, key: KeyArray) -> IntArray
     Returns:
         (N,) int64 in [0, size).
     """
-    position, size_, key = np.broadcast_arrays(
-        position.astype(np.uint64), np.asarray(size).astype(np.uint64), key
-    )
+    position, size_, key = np.broadcast_arrays(position.astype(np.uint64), np.asarray(size).astype(np.uint64), key)
     small = size_ <= _SMALL
     if small.all():
         return _rank(position, size_, key)
     if small.any():
         result = np.empty(position.shape, dtype=np.int64)
         result[small] = _rank(position[small], size_[small], key[small])
-        result[~small] = permute(
-            position[~small].astype(np.int64), size_[~small].astype(np.int64), key[~small]
-        )
+        result[~small] = permute(position[~small].astype(np.int64), size_[~small].astype(np.int64), key[~small])
         return result
     a = np.ceil(np.sqrt(size_.astype(np.float64))).astype(np.uint64)
     b = (size_ + a - np.uint64(1)) // a

@@ -6,10 +6,11 @@ How an epoch of L draws is laid out
                u uniform per epoch. Each count is within one of L P(g), they add up to L, and their
                expectation is exact.
     order      slots [0, L) belong to the groups consecutively; a keyed permutation of [0, L) shuffles them.
-    frames     the k-th draw a group ever makes (over all epochs) is entry k mod n_g of its (k div n_g)-th
-               shuffle, so no frame comes twice before every frame of its group came once.
+    frames     the k-th draw a group ever makes (over all epochs, in order of time) is entry k mod n_g of its
+               (k div n_g)-th shuffle, so no frame comes twice before every frame of its group came once.
 
-Memory is O(groups + segments); nothing is materialised per frame.
+Memory is O(groups + runs); nothing is materialised per frame. Resuming inside an epoch counts the groups of
+the positions before (some millions a second).
 """
 
 from __future__ import annotations
@@ -112,26 +113,6 @@ class MixtureSampler:
         """(G,) draws of each group in an epoch: within one of len(self) * P(g), adding up to len(self)."""
         return np.diff(self._boundaries(epoch), prepend=0)
 
-    def draw(self, epoch: int, position: IntArray) -> tuple[IntArray, IntArray]:
-        """The draws at these positions of an epoch.
-
-        Args:
-            epoch: non-negative.
-            position: (N,) int64 in [0, len(self)).
-
-        Returns:
-            (N,) group and (N,) frame position.
-        """
-        boundaries = self._boundaries(epoch)
-        slot = permute(position, self._length, derive_key(self.seed, _ORDER, epoch))
-        group = np.searchsorted(boundaries, slot, side="right")
-        first_slot = np.where(group > 0, boundaries[group - 1], 0)
-        k = self._drawn_before(epoch)[group] + slot - first_slot
-        size = self.frames.counts[group]
-        lap, rank = np.divmod(k, size)
-        rank = permute(rank, size, derive_key(self.seed, _FRAMES, group, lap))
-        return group, self.frames.frame(group, rank)
-
     def __iter__(self) -> Iterator[int]:
         # The epoch advances on the call, not on first consumption: LeRobot's sampler does the same.
         epoch, start = self._epoch, self._start_index
@@ -140,9 +121,26 @@ class MixtureSampler:
         return self._iterate(epoch, start)
 
     def _iterate(self, epoch: int, start: int) -> Iterator[int]:
+        boundaries = self._boundaries(epoch)
+        seen = self._drawn_before(epoch).copy()
+        for low in range(0, start, _CHUNK):
+            seen += self._count(self._groups(epoch, boundaries, low, min(low + _CHUNK, start)))
         for low in range(start, self._length, _CHUNK):
-            position = np.arange(low, min(low + _CHUNK, self._length), dtype=np.int64)
-            yield from self.draw(epoch, position)[1].tolist()
+            group = self._groups(epoch, boundaries, low, min(low + _CHUNK, self._length))
+            size = self.frames.counts[group]
+            lap, rank = np.divmod(seen[group] + _occurrence(group), size)
+            rank = permute(rank, size, derive_key(self.seed, _FRAMES, group, lap))
+            seen += self._count(group)
+            yield from self.frames.frame(group, rank).tolist()
+
+    def _groups(self, epoch: int, boundaries: IntArray, low: int, high: int) -> IntArray:
+        """(high - low,) the group drawn at each of these positions."""
+        position = np.arange(low, high, dtype=np.int64)
+        slot = permute(position, self._length, derive_key(self.seed, _ORDER, epoch))
+        return np.searchsorted(boundaries, slot, side="right")
+
+    def _count(self, group: IntArray) -> IntArray:
+        return np.bincount(group, minlength=len(self.frames))
 
     def _boundaries(self, epoch: int) -> IntArray:
         """(G,) last slot + 1 of each group."""
@@ -159,3 +157,14 @@ class MixtureSampler:
             self._offset = self._offset + self.counts(self._offset_epoch)
             self._offset_epoch += 1
         return self._offset
+
+
+def _occurrence(group: IntArray) -> IntArray:
+    """(N,) how many earlier entries are equal to each entry."""
+    order = np.argsort(group, kind="stable")
+    ordered = group[order]
+    fresh = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+    first = np.maximum.accumulate(np.where(fresh, np.arange(len(group)), 0))
+    occurrence = np.empty(len(group), dtype=np.int64)
+    occurrence[order] = np.arange(len(group)) - first
+    return occurrence

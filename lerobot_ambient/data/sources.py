@@ -40,9 +40,7 @@ class SourceConfig:
         if not self.repo_id:
             raise ValueError("a source needs a repo_id, e.g. sources: [{repo_id: me/sim, sigma_min: 0.3}].")
         if not 0.0 < self.weight < float("inf"):
-            raise ValueError(
-                f"source '{self.repo_id}': weight must be positive and finite, got {self.weight}."
-            )
+            raise ValueError(f"source '{self.repo_id}': weight must be positive and finite, got {self.weight}.")
         check_episodes(self.repo_id, self.episodes)
         if self.windows is not None and (self.sigma_min is not None or self.sigma_max is not None):
             raise ValueError(

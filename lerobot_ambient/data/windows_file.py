@@ -149,11 +149,7 @@ def read_windows(path: Path) -> WindowTable:
         method=values["method"],
         tau=values["tau"],
         sigmas=tuple(values["sigmas"]),
-        p=None
-        if curves.null_count
-        else np.stack(curves.to_pylist()).astype(np.float32)
-        if arrow.num_rows
-        else None,
+        p=None if curves.null_count else np.stack(curves.to_pylist()).astype(np.float32) if arrow.num_rows else None,
     )
 
 

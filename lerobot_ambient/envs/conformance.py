@@ -8,6 +8,7 @@ reward of the next episode is added.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,9 +18,6 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from lerobot.envs import EnvConfig, close_envs, make_env as make_vector_envs, preprocess_observation
-from lerobot.envs.utils import env_to_policy_features
-from lerobot.utils.constants import ACTION
 from numpy.typing import NDArray
 
 MakeEnv = Callable[[], "gym.Env[Any, Any]"]
@@ -31,7 +29,8 @@ class ConformanceError(AssertionError):
     """An environment breaks the contract; the message says which part and how."""
 
 
-def _require(holds: bool, message: str) -> None:
+def require(holds: bool, message: str) -> None:
+    """Raise ConformanceError with `message` unless `holds`."""
     if not holds:
         raise ConformanceError(message)
 
@@ -39,9 +38,9 @@ def _require(holds: bool, message: str) -> None:
 def random_policy(env: gym.Env[Any, Any], observation: Any, rng: np.random.Generator) -> NDArray[Any]:
     """A uniform draw from a bounded Box action space."""
     space = env.action_space
-    _require(isinstance(space, gym.spaces.Box), f"the action space is {space}, not a Box")
+    require(isinstance(space, gym.spaces.Box), f"the action space is {space}, not a Box")
     assert isinstance(space, gym.spaces.Box)
-    _require(space.is_bounded(), f"the action space {space} is not bounded")
+    require(space.is_bounded(), f"the action space {space} is not bounded")
     return rng.uniform(space.low, space.high).astype(space.dtype)
 
 
@@ -78,40 +77,40 @@ def _same(first: Any, second: Any) -> bool:
 
 
 def _limit(env: gym.Env[Any, Any]) -> int:
-    _require(env.has_wrapper_attr("_max_episode_steps"), "the environment has no _max_episode_steps")
+    require(env.has_wrapper_attr("_max_episode_steps"), "the environment has no _max_episode_steps")
     limit = env.get_wrapper_attr("_max_episode_steps")
-    _require(isinstance(limit, int) and limit >= 1, f"_max_episode_steps is {limit!r}, not a positive integer")
+    require(isinstance(limit, int) and limit >= 1, f"_max_episode_steps is {limit!r}, not a positive integer")
     return int(limit)
 
 
 def _check_result(env: gym.Env[Any, Any], observation: Any, info: dict[str, Any], when: str) -> None:
-    _require(
+    require(
         env.observation_space.contains(observation),
         f"{when}: the observation {observation!r} is not in {env.observation_space} (shape, type or bounds)",
     )
     success = info.get("is_success")
-    _require(isinstance(success, (bool, np.bool_)), f"{when}: info['is_success'] is {success!r}, not a bool")
+    require(isinstance(success, (bool, np.bool_)), f"{when}: info['is_success'] is {success!r}, not a bool")
 
 
 def _episode(env: gym.Env[Any, Any], subject: _Subject, seed: int) -> _Record:
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     observation, info = env.reset(seed=seed)
     _check_result(env, observation, info, f"reset(seed={seed})")
-    _require(not info["is_success"], f"reset(seed={seed}) already reports success")
+    require(not info["is_success"], f"reset(seed={seed}) already reports success")
     record = _Record([observation], [], info, False, False)
     limit = _limit(env)
     while not (record.terminated or record.truncated):
         step = len(record.rewards) + 1
-        _require(step <= limit, f"seed {seed}: no end after the limit of {limit} steps")
+        require(step <= limit, f"seed {seed}: no end after the limit of {limit} steps")
         action = subject.policy(env, observation, rng)
         observation, reward, terminated, truncated, info = env.step(action)
         _check_result(env, observation, info, f"seed {seed}, step {step}")
-        _require(bool(np.isfinite(reward)), f"seed {seed}, step {step}: the reward is {reward}")
-        _require(
+        require(math.isfinite(float(reward)), f"seed {seed}, step {step}: the reward is {reward}")
+        require(
             isinstance(terminated, bool) and isinstance(truncated, bool),
             f"seed {seed}, step {step}: terminated and truncated are {terminated!r} and {truncated!r}, not bools",
         )
-        _require(
+        require(
             step == 1 or not info["is_success"] or terminated or truncated,
             f"seed {seed}, step {step}: success does not end the episode",
         )
@@ -141,14 +140,14 @@ def check_determinism(subject: _Subject) -> None:
         random.seed(seed + 17)
         torch.manual_seed(seed + 17)
         two = _episode(second, subject, seed)
-        _require(
+        require(
             len(one.rewards) == len(two.rewards)
             and one.rewards == two.rewards
             and all(map(_same, one.observations, two.observations)),
             f"reset(seed={seed}) is not deterministic: two instances gave different episodes",
         )
         starts.append(one.observations[0])
-    _require(
+    require(
         not all(_same(starts[0], start) for start in starts[1:]),
         f"the reset seed has no effect: seeds {subject.seeds} all start with {starts[0]!r}",
     )
@@ -166,7 +165,7 @@ def check_global_rng(subject: _Subject) -> None:
         env.render()
     after = (random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist())
     for name, old, new in zip(("random", "numpy.random", "torch"), before, after, strict=True):
-        _require(old == new, f"the environment draws from the global generator of {name}; use self.np_random")
+        require(old == new, f"the environment draws from the global generator of {name}; use self.np_random")
 
 
 def check_return(subject: _Subject) -> None:
@@ -178,11 +177,11 @@ def check_return(subject: _Subject) -> None:
     for seed in subject.seeds:
         record = _episode(env, subject, seed)
         wanted, found = subject.episode_return(env), sum(record.rewards)
-        _require(
+        require(
             bool(np.isclose(found, wanted, rtol=1e-9, atol=1e-9)),
             f"seed {seed}: the rewards sum to {found}, the documented return is {wanted}",
         )
-        _require(record.rewards[0] == 0.0, f"seed {seed}: the first reward is {record.rewards[0]}, not 0")
+        require(record.rewards[0] == 0.0, f"seed {seed}: the first reward is {record.rewards[0]}, not 0")
 
 
 def check_order(subject: _Subject) -> None:
@@ -204,7 +203,7 @@ def check_limit(subject: _Subject) -> None:
     env = subject.make_env()
     limit = _limit(env)
     record = _episode(env, replace(subject, policy=subject.idle_policy), subject.seeds[0])
-    _require(
+    require(
         record.truncated and not record.terminated and len(record.rewards) == limit,
         f"an idle episode ends after {len(record.rewards)} steps with terminated={record.terminated}, "
         f"truncated={record.truncated}; it must be truncated after {limit} steps",
@@ -214,19 +213,23 @@ def check_limit(subject: _Subject) -> None:
 def check_render(subject: _Subject) -> None:
     """render() gives uint8 (height, width, 3) of one size, and the picture changes during an episode."""
     env = subject.make_env()
-    _require(env.render_mode == "rgb_array", f"render_mode is {env.render_mode!r}, make it 'rgb_array' here")
-    _require("render_fps" in env.metadata, "metadata has no render_fps")
+    require(env.render_mode == "rgb_array", f"render_mode is {env.render_mode!r}, make it 'rgb_array' here")
+    require("render_fps" in env.metadata, "metadata has no render_fps")
     env.reset(seed=subject.seeds[0])
     first = env.render()
     _episode(env, subject, subject.seeds[0])
-    for picture in (first, env.render()):
-        _require(isinstance(picture, np.ndarray), f"render() gave {type(picture).__name__}, not an array")
+    last = env.render()
+    for picture in (first, last):
+        require(isinstance(picture, np.ndarray), f"render() gave {type(picture).__name__}, not an array")
         assert isinstance(picture, np.ndarray)
-        _require(
+        require(
             picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3,
             f"render() gave {picture.dtype} {picture.shape}, not uint8 (height, width, 3)",
         )
-    _require(not np.array_equal(first, env.render()), "render() shows the same picture before and after an episode")
+    require(
+        not np.array_equal(np.asarray(first), np.asarray(last)),
+        "render() shows the same picture before and after an episode",
+    )
 
 
 def check_vector(subject: _Subject) -> None:
@@ -235,34 +238,29 @@ def check_vector(subject: _Subject) -> None:
     alone = [_episode(subject.make_env(), subject, seed) for seed in seeds]
     vector = SyncVectorEnv([subject.make_env] * len(seeds), autoreset_mode=AutoresetMode.SAME_STEP)
     generators = [np.random.default_rng(np.random.SeedSequence(seed)) for seed in seeds]
-    observations, _ = vector.reset(seed=seeds, options={"lerobot_new_rollout": True})
+    observations, _ = vector.reset(seed=[*seeds], options={"lerobot_new_rollout": True})
     ended: set[int] = set()
     sums = np.zeros(len(seeds))
     for _ in range(max(len(record.rewards) for record in alone)):
         actions = np.stack(
-            [
-                subject.policy(env, _row(observations, k), generators[k])
-                for k, env in enumerate(vector.envs)
-            ]
+            [subject.policy(env, _row(observations, k), generators[k]) for k, env in enumerate(vector.envs)]
         )
         observations, rewards, terminated, truncated, info = vector.step(actions)
         for k in np.flatnonzero(terminated | truncated):
-            _require("final_info" in info, "the vector environment gives no final_info at the end of an episode")
+            require("final_info" in info, "the vector environment gives no final_info at the end of an episode")
             if int(k) not in ended:
                 sums[k] += rewards[k]
                 success = info["final_info"]["is_success"][k]
-                _require(
+                require(
                     bool(success) == bool(alone[k].info["is_success"]),
                     f"seed {seeds[k]}: final_info says is_success={success}, the single run says otherwise",
                 )
                 ended.add(int(k))
         running = [k for k in range(len(seeds)) if k not in ended]
         sums[running] += rewards[running]
-    _require(len(ended) == len(seeds), "the vector run's episodes last longer than the single ones")
+    require(len(ended) == len(seeds), "the vector run's episodes last longer than the single ones")
     wanted = np.array([sum(record.rewards) for record in alone])
-    _require(
-        bool(np.allclose(sums, wanted, rtol=1e-6)), f"rewards sum to {sums} in a vector, to {wanted} alone"
-    )
+    require(bool(np.allclose(sums, wanted, rtol=1e-6)), f"rewards sum to {sums} in a vector, to {wanted} alone")
     vector.close()
 
 
@@ -316,41 +314,3 @@ def check_environment(
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.set_rng_state(states[2])
-
-
-def check_lerobot(config: EnvConfig, n_envs: int = 2, use_async_envs: bool = False) -> None:
-    """What `lerobot-eval` does with an environment configuration, short of the policy.
-
-    Args:
-        config: the configuration, whose features must be what the environment gives.
-        n_envs: how many environments run side by side.
-        use_async_envs: whether they run in processes of their own.
-
-    Raises:
-        ConformanceError: for the first broken part.
-    """
-    environments = make_vector_envs(config, n_envs=n_envs, use_async_envs=use_async_envs)
-    try:
-        for vector in (vector for tasks in environments.values() for vector in tasks.values()):
-            observation, _ = vector.reset(seed=list(range(n_envs)), options={"lerobot_new_rollout": True})
-            given = {key: tuple(value.shape) for key, value in preprocess_observation(observation).items()}
-            features = env_to_policy_features(config)
-            wanted = {key: (n_envs, *feature.shape) for key, feature in features.items() if key != ACTION}
-            _require(given == wanted, f"{config.type}: observations are {given}, the features promise {wanted}")
-            _require(
-                vector.action_space.shape == (n_envs, *features[ACTION].shape),
-                f"{config.type}: actions are {vector.action_space.shape}, not {features[ACTION].shape} each",
-            )
-            limits = vector.call("_max_episode_steps")
-            _require(all(limit == limits[0] >= 1 for limit in limits), f"{config.type}: step limits {limits}")
-            _require(
-                all(isinstance(text, str) and text for text in vector.call("task_description")),
-                f"{config.type}: task_description must be a sentence",
-            )
-            _require(
-                vector.unwrapped.metadata.get("render_fps") == config.fps,
-                f"{config.type}: render_fps is {vector.unwrapped.metadata.get('render_fps')}, fps is {config.fps}",
-            )
-            vector.step(vector.action_space.sample())
-    finally:
-        close_envs(environments)

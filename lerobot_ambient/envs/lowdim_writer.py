@@ -28,9 +28,7 @@ Episode = Mapping[str, NDArray[Any]]
 _FILE = {"chunk_index": 0, "file_index": 0}
 
 
-def _columns(
-    episode: Episode, features: Mapping[str, Any], fps: int, number: int, first: int
-) -> dict[str, Any]:
+def _columns(episode: Episode, features: Mapping[str, Any], fps: int, number: int, first: int) -> dict[str, Any]:
     """The episode's columns, with LeRobot's own five, in the order of `features`."""
     lengths = {key: len(values) for key, values in episode.items()}
     length = next(iter(lengths.values()))

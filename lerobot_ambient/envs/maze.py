@@ -58,7 +58,7 @@ class MazeEnv(gym.Env[Observation, NDArray[np.float32]]):
         image_size: height and width of the rendered picture in pixels.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": FPS}
+    metadata = {"render_modes": ["rgb_array"], "render_fps": FPS}  # noqa: RUF012 (gymnasium's declaration)
 
     def __init__(
         self,
@@ -85,7 +85,9 @@ class MazeEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._max_episode_steps = episode_length
         self._painter = MazePainter(self.maze, image_size)
         place = spaces.Box(0.0, float(cells), (2,), np.float32)
-        self.observation_space = spaces.Dict({"agent_pos": place, "environment_state": place})
+        self.observation_space = spaces.Dict(  # type: ignore[assignment]
+            {"agent_pos": place, "environment_state": place}
+        )
         self.action_space = spaces.Box(0.0, float(cells), (2,), np.float32)
         self._trail: list[Floats] = []
         self._goal: Floats = np.zeros(2)
@@ -130,9 +132,7 @@ class MazeEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._sum_squares = 0.0
         return self._observation(), self._info(False, False)
 
-    def step(
-        self, action: NDArray[np.float32]
-    ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+    def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Move towards `action`, a position of shape (2,).
 
         Raises:

@@ -177,7 +177,7 @@ def make_maze_data(
         paths = [path for block in blocks[kind] for path in load_block(block, cache)]
         _write(root / kind, arguments[kind], paths, progress)
     shutil.rmtree(cache, ignore_errors=True)
-    summaries = {}
+    summaries: dict[str, dict[str, Any]] = {}
     for kind in KINDS:
         summary = _finished(root / kind, arguments[kind])
         assert summary is not None, f"{root / kind} was written above"

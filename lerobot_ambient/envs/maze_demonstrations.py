@@ -62,9 +62,7 @@ class Block:
 
     def sequence(self, *key: int) -> np.random.SeedSequence:
         """A child seed of the block."""
-        return np.random.SeedSequence(
-            self.seed, spawn_key=(_STREAM, KINDS.index(self.kind), self.index, *key)
-        )
+        return np.random.SeedSequence(self.seed, spawn_key=(_STREAM, KINDS.index(self.kind), self.index, *key))
 
 
 def require_planner(kind: Kind) -> None:

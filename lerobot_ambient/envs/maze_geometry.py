@@ -45,12 +45,7 @@ def _passage(a: Cell, b: Cell) -> Passage:
 def _all_borders(cells: int) -> list[Passage]:
     """Every pair of adjacent cells, sorted."""
     return sorted(
-        {
-            _passage((i, j), other)
-            for i in range(cells)
-            for j in range(cells)
-            for other in _neighbours((i, j), cells)
-        }
+        {_passage((i, j), other) for i in range(cells) for j in range(cells) for other in _neighbours((i, j), cells)}
     )
 
 
@@ -148,11 +143,7 @@ class Maze:
     def free_rectangles(self) -> Floats:
         """Closed rectangles whose union is the free space, shape (cells**2 + passages, 4): cells, then passages."""
         half = self.wall / 2.0
-        rows = [
-            (i + half, j + half, i + 1 - half, j + 1 - half)
-            for i in range(self.cells)
-            for j in range(self.cells)
-        ]
+        rows = [(i + half, j + half, i + 1 - half, j + 1 - half) for i in range(self.cells) for j in range(self.cells)]
         for (i, j), (a, _) in sorted(self.passages):
             if a > i:
                 rows.append((a - half, j + half, a + half, j + 1 - half))
@@ -179,8 +170,7 @@ class Maze:
         """Whether each point, shape (..., 2), lies in the closed free space. Returns shape (...)."""
         p = np.asarray(points, dtype=np.float64)[..., None, :]
         low, high = self.free_rectangles[:, :2], self.free_rectangles[:, 2:]
-        inside: Bools = ((p >= low) & (p <= high)).all(-1).any(-1)
-        return inside
+        return np.asarray(((p >= low) & (p <= high)).all(-1).any(-1))
 
     def segments_free(self, starts: ArrayLike, ends: ArrayLike) -> Bools:
         """Whether each closed segment stays in the closed free space.
@@ -202,8 +192,7 @@ class Maze:
         enter = np.where(parallel, np.where(within, -np.inf, np.inf), enter)
         leave = np.where(parallel, np.where(within, np.inf, -np.inf), leave)
         hit = np.maximum(enter.max(-1), 0.0) < np.minimum(leave.min(-1), 1.0)
-        free: Bools = ~hit.any(-1) & self.points_free(p) & self.points_free(q)
-        return free
+        return np.asarray(~hit.any(-1) & self.points_free(p) & self.points_free(q))
 
     def path_free(self, path: ArrayLike) -> bool:
         """Whether the polyline through `path`, shape (n, 2) with n >= 2, stays in the closed free space."""

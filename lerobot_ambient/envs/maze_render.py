@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,7 +44,7 @@ class MazePainter:
         """
         image = self._empty.copy()
         self._disc(image, goal, goal_radius, GOAL)
-        for start, end in zip(trail[:-1], trail[1:], strict=True):
+        for start, end in pairwise(trail):
             steps = max(1, int(np.ceil(np.linalg.norm(end - start) / self._pixel)))
             for share in np.linspace(0.0, 1.0, steps + 1):
                 self._disc(image, start + share * (end - start), 0.75 * self._pixel, TRAIL)
@@ -51,9 +53,7 @@ class MazePainter:
             self._disc(image, trail[-1], 0.08, ROBOT)
         return image
 
-    def _disc(
-        self, image: NDArray[np.uint8], centre: Floats, radius: float, colour: tuple[int, int, int]
-    ) -> None:
+    def _disc(self, image: NDArray[np.uint8], centre: Floats, radius: float, colour: tuple[int, int, int]) -> None:
         across = np.flatnonzero(np.abs(self._x - centre[0]) <= radius)
         down = np.flatnonzero(np.abs(self._y - centre[1]) <= radius)
         if not len(across) or not len(down):

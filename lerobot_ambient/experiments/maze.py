@@ -165,10 +165,9 @@ def train_config(
 COMMENTS = {
     "dataset": "The target: trusted demonstrations. It trains the denoiser at every noise level.",
     "policy.sources": "The sources: everything else, and the noise levels at which it may teach (VP sigma in [0, 1]).",
-    "policy.mixing": "How target and sources share each noise level.",
     "policy.relative_actions": "Chunks of 16 positions relative to the current one; 8 of them are executed.",
     "policy.noise_scheduler_type": "100 noise levels; the network predicts the clean chunk.",
-    "policy.denoiser": "What denoises.",
+    "policy.denoiser": "mlp: a residual MLP, quick on a CPU; unet: LeRobot's convolutional U-Net.",
     "policy.ema_decay": "The evaluated weights are a running average of the trained ones.",
     "batch_size": "One thread (OMP_NUM_THREADS=1) is fastest for so small a network, and needs no worker processes.",
     "save_freq": "A killed run goes on with --config_path=<run>/checkpoints/last/pretrained_model/train_config.json "
@@ -177,19 +176,23 @@ COMMENTS = {
 }
 """A comment above the key it explains."""
 MIXING_COMMENTS = {
-    "target_only": "filtering, the sources would never be drawn",
-    "cotrain": "alpha is the target's share, at every noise level",
-    "ambient": "alpha is the target's share where the source is admitted; below sigma_min it is 1",
-    "exclusive": "the target is not used where the source is admitted",
-    "soft": "the target's share at each knot, linear between them, constant outside",
+    "target_only": "Sources would never be drawn.",
+    "cotrain": "alpha is the target's share, at every noise level.",
+    "ambient": "alpha is the target's share where the source is admitted; up to sigma_min it is 1.",
+    "exclusive": "Where the source is admitted the target is not used at all.",
+    "soft": "The target's share at each knot: linear between knots, constant outside.",
 }
 
 
 def render_yaml(config: Mapping[str, Any], header: str = "") -> str:
     """A config as the text of a commented YAML file; `yaml.safe_load` gives `config` back."""
     lines = [f"# {line}".rstrip() for line in header.splitlines()]
+    if lines:
+        lines.append("")
     for key, value in config.items():
-        lines += _commented(key, "")
+        # source_only trains on the source as if it were the target.
+        if key != "dataset" or value["repo_id"] == TARGET:
+            lines += _commented(key, "")
         if not isinstance(value, Mapping):
             lines.append(f"{key}: {_flow(value)}")
             continue
@@ -199,8 +202,9 @@ def render_yaml(config: Mapping[str, Any], header: str = "") -> str:
             if isinstance(leaf, list) and leaf and isinstance(leaf[0], Mapping):
                 lines += [f"  {inner}:", *(f"    - {_flow(item)}" for item in leaf)]
             else:
-                note = f"  # {MIXING_COMMENTS[leaf['type']]}" if inner == "mixing" else ""
-                lines.append(f"  {inner}: {_flow(leaf)}{note}")
+                if inner == "mixing":
+                    lines.append(f"  # {MIXING_COMMENTS[leaf['type']]}")
+                lines.append(f"  {inner}: {_flow(leaf)}")
     return "\n".join(lines) + "\n"
 
 

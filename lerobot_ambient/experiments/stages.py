@@ -229,7 +229,9 @@ class StageRunner:
         while (aside := stage.folder.with_name(f"{stage.folder.name}.old-{number}")).exists():
             number += 1
         stage.folder.rename(aside)
-        self.say(f"moved {self._name(stage)}: it was made with other settings, now {os.path.relpath(aside, self._root)}")
+        self.say(
+            f"moved {self._name(stage)}: it was made with other settings, now {os.path.relpath(aside, self._root)}"
+        )
 
     def _prepare(self, stage: Stage) -> Sequence[str]:
         """Make the folder ready and return the command that starts or continues the stage."""

@@ -57,7 +57,9 @@ class AmbientDiffusionConfig(DiffusionConfig):
         if self.denoiser not in DENOISERS:
             raise ValueError(f"policy.denoiser = '{self.denoiser}' is unknown; choose one of {', '.join(DENOISERS)}.")
         if self.mlp_width < 1 or self.mlp_depth < 1:
-            raise ValueError(f"policy.mlp_width and mlp_depth must be positive, got {self.mlp_width}, {self.mlp_depth}.")
+            raise ValueError(
+                f"policy.mlp_width and mlp_depth must be positive, got {self.mlp_width}, {self.mlp_depth}."
+            )
         if self.ema_decay is not None and not 0.0 < self.ema_decay < 1.0:
             raise ValueError(f"policy.ema_decay must lie in (0, 1), or null for none; got {self.ema_decay}.")
         if not self.ambient_loss_max_amplification > 1.0:

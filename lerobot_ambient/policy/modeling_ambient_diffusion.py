@@ -7,13 +7,14 @@ sample is drawn from its group's P(t | g), and a source's high-noise band may us
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from lerobot.policies.diffusion.modeling_diffusion import DiffusionModel, DiffusionPolicy
 from lerobot.policies.pretrained import PreTrainedPolicy
 from lerobot.utils.constants import ACTION, OBS_IMAGES, OBS_STATE
@@ -43,7 +44,8 @@ class AmbientDiffusionModel(DiffusionModel):
     def _init_without_unet(self, config: AmbientDiffusionConfig) -> None:
         """LeRobot's constructor with a one-level U-Net of minimal width in place of the full one, then swapped."""
         down_dims, compile_model = config.down_dims, config.compile_model
-        config.down_dims, config.compile_model = (config.n_groups,), False
+        # The narrowest width that LeRobot's group norms (n_groups, and a fixed 8) divide.
+        config.down_dims, config.compile_model = (math.lcm(8, config.n_groups),), False
         try:
             super().__init__(config)
         finally:
@@ -133,7 +135,8 @@ class AmbientDiffusionPolicy(DiffusionPolicy):
         if mixture is None:
             if self.config.sources or self.config.target_rename or self.config.mixture_fingerprint:
                 raise ValueError(
-                    f"the policy has {len(self.config.sources)} sources but the data set is not their merge; " + _NOT_MERGED
+                    f"the policy has {len(self.config.sources)} sources but the data set is not their merge; "
+                    + _NOT_MERGED
                 )
             return
         plan = mixture.plan

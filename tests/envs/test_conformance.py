@@ -9,8 +9,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from lerobot_ambient.envs.conformance import ConformanceError, check_environment, check_lerobot
 from lerobot_ambient.envs.configuration import AmbientMazeEnvConfig
+from lerobot_ambient.envs.conformance import ConformanceError, check_environment
+from lerobot_ambient.envs.conformance_lerobot import check_lerobot
 from lerobot_ambient.envs.maze import MazeEnv
 from lerobot_ambient.envs.maze_task import mean_squared_acceleration
 

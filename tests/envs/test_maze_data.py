@@ -14,7 +14,7 @@ from lerobot_ambient.cli import make_data
 from lerobot_ambient.envs import maze_data, maze_demonstrations
 from lerobot_ambient.envs.lowdim_writer import write_low_dim_dataset
 from lerobot_ambient.envs.maze_data import FEATURES, RECORD, make_maze_data, path_to_episode
-from lerobot_ambient.envs.maze_demonstrations import Block, blocks_for, load_block, plan_blocks
+from lerobot_ambient.envs.maze_demonstrations import Block, Kind, blocks_for, load_block, plan_block, plan_blocks
 from lerobot_ambient.envs.maze_geometry import Maze
 from lerobot_ambient.envs.maze_task import MAX_STEP, MIN_SEPARATION, SPACING, TASK, mean_squared_acceleration
 
@@ -51,9 +51,7 @@ def no_planners(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def make(root: Path, **changes: Any) -> dict[str, dict[str, Any]]:
-    return make_maze_data(
-        root, **{"target_episodes": 3, "source_episodes": 6, "seed": 0, "progress": False, **changes}
-    )
+    return make_maze_data(root, **{"target_episodes": 3, "source_episodes": 6, "seed": 0, "progress": False, **changes})
 
 
 # The fast writer against LeRobot's own.
@@ -70,7 +68,9 @@ def test_the_fast_writer_writes_what_lerobot_writes(tmp_path: Path) -> None:
     stock.finalize()
 
     ours, theirs = (pq.read_table(tmp_path / name / DATA) for name in ("fast", "stock"))
-    assert ours.schema.equals(theirs.schema, check_metadata=True)
+    hints = [json.loads(table.schema.metadata[b"huggingface"]) for table in (ours, theirs)]
+    # LeRobot's mapping over the frames leaves a random fingerprint of its cache behind.
+    assert hints[0] == {key: value for key, value in hints[1].items() if key != "fingerprint"}
     assert ours.equals(theirs)
 
     path = DEFAULT_EPISODES_PATH.format(chunk_index=0, file_index=0)
@@ -78,19 +78,13 @@ def test_the_fast_writer_writes_what_lerobot_writes(tmp_path: Path) -> None:
     assert ours.schema.equals(theirs.schema)
     assert ours.equals(theirs)
 
-    info, wanted = (
-        json.loads((tmp_path / name / "meta/info.json").read_text()) for name in ("fast", "stock")
-    )
+    info, wanted = (json.loads((tmp_path / name / "meta/info.json").read_text()) for name in ("fast", "stock"))
     assert info == wanted
     assert pq.read_table(tmp_path / "fast/meta/tasks.parquet").equals(
         pq.read_table(tmp_path / "stock/meta/tasks.parquet")
     )
-    stats, wanted = (
-        json.loads((tmp_path / name / "meta/stats.json").read_text()) for name in ("fast", "stock")
-    )
-    assert {key: set(values) for key, values in stats.items()} == {
-        key: set(values) for key, values in wanted.items()
-    }
+    stats, wanted = (json.loads((tmp_path / name / "meta/stats.json").read_text()) for name in ("fast", "stock"))
+    assert {key: set(values) for key, values in stats.items()} == {key: set(values) for key, values in wanted.items()}
     for key, values in wanted.items():
         for name, value in values.items():
             assert stats[key][name] == pytest.approx(value, rel=1e-5, abs=1e-6), (key, name)
@@ -161,7 +155,7 @@ def test_the_same_arguments_return_at_once(tmp_path: Path, no_planners: list[str
 @pytest.mark.parametrize("change", [{"seed": 1}, {"fps": 20}, {"target_episodes": 4}, {"maze_seed": 1}])
 def test_other_arguments_are_refused(tmp_path: Path, no_planners: list[str], change: dict[str, int]) -> None:
     make(tmp_path / "m")
-    with pytest.raises(ValueError, match="was made with .* not with .* remove it"):
+    with pytest.raises(ValueError, match=r"was made with .* not with .* remove it"):
         make(tmp_path / "m", **change)
 
 
@@ -235,22 +229,36 @@ def test_blocks_cover_the_paths_once() -> None:
 # The real planners.
 
 
-@pytest.mark.parametrize("kind", ["target", "source"])
-def test_planned_paths_keep_the_contract(kind: Any, tmp_path: Path) -> None:
+def check_planned(
+    kind: Kind, maze: Maze, long: list[np.ndarray], short: list[np.ndarray], other: list[np.ndarray]
+) -> None:
     """Free of walls, evenly spaced within reach of a step, far apart, pure in (seed, kind, number)."""
-    pytest.importorskip({"target": "pydrake", "source": "ompl"}[kind], reason="needs the extra 'maze'")
-    maze = Maze.from_seed()
-    runs = {}
-    for name, seed, count in (("long", 0, 8), ("short", 0, 4), ("other", 1, 4)):
-        blocks = blocks_for(kind, maze, seed, count)
-        assert list(plan_blocks(blocks, tmp_path / name)) == blocks
-        runs[name] = load_block(blocks[0], tmp_path / name)
-    assert all(np.array_equal(a, b) for a, b in zip(runs["long"][:4], runs["short"], strict=True))
-    assert not any(np.array_equal(a[0], b[0]) for a, b in zip(runs["short"], runs["other"], strict=True))
-    for path in runs["long"]:
+    assert all(np.array_equal(a, b) for a, b in zip(long[: len(short)], short, strict=True))
+    assert not any(np.array_equal(a[0], b[0]) for a, b in zip(short, other, strict=True))
+    for path in long:
         steps = np.linalg.norm(np.diff(path, axis=0), axis=1)
         assert path.dtype == np.float32 and maze.path_free(path)
         assert steps.max() <= 1.05 * SPACING < MAX_STEP
         assert np.linalg.norm(path[-1] - path[0]) >= MIN_SEPARATION - 1e-5
-    roughness = np.mean([mean_squared_acceleration(path) for path in runs["long"]])
+    roughness = np.mean([mean_squared_acceleration(path) for path in long])
     assert roughness < 2.0 if kind == "target" else roughness > 10.0
+
+
+def test_target_paths_keep_the_contract() -> None:
+    pytest.importorskip("pydrake", reason="needs the extra 'maze'")
+    maze = Maze.from_seed()
+    blocks = [Block("target", maze, seed, 0, count) for seed, count in ((0, 8), (0, 4), (1, 4))]
+    check_planned("target", maze, *map(plan_block, blocks))
+
+
+@pytest.mark.slow  # OMPL needs a fresh process for each block
+def test_source_paths_keep_the_contract(tmp_path: Path) -> None:
+    pytest.importorskip("ompl", reason="needs the extra 'maze'")
+    maze = Maze.from_seed()
+    runs = []
+    for name, seed, count in (("long", 0, 8), ("short", 0, 4), ("other", 1, 4)):
+        blocks = blocks_for("source", maze, seed, count)
+        assert list(plan_blocks(blocks, tmp_path / name)) == blocks
+        assert list(plan_blocks(blocks, tmp_path / name)) == blocks, "planned before"
+        runs.append(load_block(blocks[0], tmp_path / name))
+    check_planned("source", maze, *runs)

@@ -142,7 +142,7 @@ def test_bad_arguments_are_refused(arguments: dict, words: str) -> None:
 
 
 def test_a_start_inside_a_wall_is_refused() -> None:
-    with pytest.raises(ValueError, match="start .* free space"):
+    with pytest.raises(ValueError, match=r"start .* free space"):
         MazeEnv().reset(options={"start": (0.0, 0.0)})
 
 

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`lerobot-ambient reproduce`: run a committed experiment again, from data to table and figures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb `reproduce` with one sub-command an experiment."""
+    parser = subparsers.add_parser("reproduce", help="run a committed experiment: data, training, table, figures")
+    experiments = parser.add_subparsers(dest="experiment", required=True, metavar="EXPERIMENT")
+    maze = experiments.add_parser(
+        "maze",
+        help="motion planning from 50 smooth and 5000 jagged paths (needs the extra 'maze')",
+        description=(
+            "Makes the data, sweeps co-training's alpha and ambient's sigma_min, trains every arm with stock "
+            "lerobot-train, rolls out with stock lerobot-eval, and writes the table and the figures. The same command "
+            "goes on after a kill; a stage whose settings changed is moved aside (NAME.old-1) and run again."
+        ),
+    )
+    maze.add_argument("--quick", action="store_true", help="three arms, one seed, no sweep, less data: minutes")
+    maze.add_argument("--output-dir", type=Path, default=Path("outputs/maze"), help="default: %(default)s")
+    maze.add_argument("--data-root", type=Path, help="use the data sets in this folder's target and source")
+    maze.add_argument("--results-dir", type=Path, help="for the table and figures (default: OUTPUT_DIR/results)")
+    maze.add_argument("--arms", type=_names, metavar="A,B,...", help="default: all, with --quick three")
+    maze.add_argument("--seeds", type=_numbers, metavar="N,M,...", help="training seeds of the final runs (1,2)")
+    maze.add_argument("--trials", type=int, help="roll-outs a final run (300; --quick: 100)")
+    maze.add_argument("--sweep-trials", type=int, help="roll-outs a run of a sweep (200)")
+    maze.add_argument("--steps", type=int, help="training steps a run (10000; --quick: 4000)")
+    maze.add_argument("--batch-size", type=int, help="frames a step (128)")
+    maze.add_argument("--target-episodes", type=int, help="of the data that is made (50)")
+    maze.add_argument("--source-episodes", type=int, help="of the data that is made (5000; --quick: 1000)")
+    maze.add_argument("--jobs", type=int, help="stages side by side, one thread each (number of cores, at most 8)")
+    maze.add_argument("--json", action="store_true", help="print the results as JSON, without progress")
+    maze.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the experiment. Returns 0, or 1 after printing which stage failed and the end of its log."""
+    # Late, so that the help of every verb stays quick.
+    from dataclasses import replace
+
+    from lerobot_ambient.experiments.maze_report import write_report
+    from lerobot_ambient.experiments.maze_run import MazeOptions, run_maze
+    from lerobot_ambient.experiments.stages import StageError, StageRunner
+
+    options = MazeOptions.quick(args.output_dir) if args.quick else MazeOptions(args.output_dir)
+    given = {name: value for name in _SIZES if (value := getattr(args, name)) is not None}
+    jobs = args.jobs if args.jobs is not None else min(8, os.cpu_count() or 1)
+    options = replace(options, data_root=args.data_root, jobs=jobs, **given)
+    runner = StageRunner(args.output_dir.resolve(), jobs, progress=not args.json)
+    try:
+        outcome = run_maze(options, runner)
+    except StageError as error:
+        print(f"lerobot-ambient: error: {error}", file=sys.stderr)
+        return 1
+    report = write_report(outcome, _command(args), args.results_dir)
+    if args.json:
+        print(json.dumps(report.results, indent=2))
+        return 0
+    print(report.table)
+    print(f"table:   {report.page}")
+    for figure in report.figures:
+        print(f"figure:  {figure}")
+    print(f"numbers: {report.numbers}")
+    return 0
+
+
+_SIZES = (
+    *("arms", "seeds", "trials", "sweep_trials", "steps", "batch_size"),
+    *("target_episodes", "source_episodes"),
+)
+
+
+def _command(args: argparse.Namespace) -> str:
+    """The command that repeats the results: everything given but where files lie and how many run at once."""
+    words = ["lerobot-ambient", "reproduce", "maze", *(["--quick"] if args.quick else [])]
+    for name in _SIZES:
+        value = getattr(args, name)
+        if value is not None:
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            words.append(f"--{name.replace('_', '-')}={text}")
+    return " ".join(words)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(word) for word in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a list of whole numbers like 1,2") from None
