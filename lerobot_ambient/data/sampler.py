@@ -92,6 +92,7 @@ class MixtureSampler:
         # Groups after the last drawable one must not gain a draw from rounding.
         self._cumulative[np.flatnonzero(law > 0)[-1] :] = 1.0
         self._epoch = 0
+        self._loaded_epoch = 0
         self._start_index = 0
         self._offset_epoch = 0
         self._offset: IntArray = np.zeros(len(frames), dtype=np.int64)
@@ -100,13 +101,18 @@ class MixtureSampler:
         return self._length
 
     def set_epoch(self, epoch: int) -> None:
-        self._epoch = epoch
+        """Move to an epoch, counted from the loaded state.
+
+        accelerate calls this at the start of every pass with its own count, which begins at 0 in each process.
+        Taken as absolute (as LeRobot 0.6.1's sampler does), a resumed run would fall back to the first epoch.
+        """
+        self._epoch = self._loaded_epoch + epoch
 
     def state_dict(self) -> dict[str, int]:
         return {"epoch": self._epoch, "start_index": self._start_index}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        self._epoch = state["epoch"]
+        self._epoch = self._loaded_epoch = state["epoch"]
         self._start_index = state["start_index"]
 
     def counts(self, epoch: int) -> IntArray:

@@ -82,8 +82,10 @@ class GcsPlanner:
         problem.AddPathLengthCost(LENGTH_WEIGHT)
         for vertex in free.Vertices():
             control = vertex.x()[: 2 * (ORDER + 1)].reshape((2, ORDER + 1), order="F")
-            bends = control[:, 2:] - 2.0 * control[:, 1:-1] + control[:, :-2]
-            vertex.AddCost(BEND_WEIGHT * (bends**2).sum())
+            # These are symbols, whose products raise a stray floating-point flag that numpy would report.
+            with np.errstate(invalid="ignore"):
+                bends = control[:, 2:] - 2.0 * control[:, 1:-1] + control[:, :-2]
+                vertex.AddCost(BEND_WEIGHT * (bends**2).sum())
         for order in range(1, CONTINUITY + 1):
             problem.AddPathContinuityConstraints(order)
         trajectory, result = problem.SolvePath(source, target, self._options)

@@ -19,7 +19,7 @@ SPACING = 0.1
 MAX_STEP = 1.5 * SPACING
 GOAL_RADIUS = 0.2
 MIN_SEPARATION = 2.5
-CLEARANCE = 0.05
+CLEARANCE = 0.1
 """Starts, goals and planned paths keep this far from walls (maximum norm), so that resampling cannot touch one."""
 EPISODE_LENGTH = 180
 TASK = "Go to the goal without touching a wall."

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from lerobot.policies.diffusion.modeling_diffusion import DiffusionSinusoidalPosEmb
 from torch import Tensor, nn
@@ -15,27 +17,44 @@ class ResidualMlp(nn.Module):
     16 two-dimensional actions is one vector, and dense layers of the same capacity are several times faster.
     Each block sees timestep and observation through FiLM (scale and shift).
 
+    A plain MLP learns functions of a low-dimensional observation smoothly first and sharp edges (walls) very
+    late; Fourier features of the observation cure that (Tancik et al. 2020, arXiv 2006.10739).
+
     Args:
         horizon, action_dim: shape (H, A) of a chunk.
         cond_dim: size of the observation vector.
+        octaves: number of Fourier features of each observation entry: sin and cos of 2^k pi c; 0 for none.
         step_embed_dim: size of the sinusoidal timestep embedding.
         width: hidden size; depth: number of residual blocks.
     """
 
     def __init__(
-        self, horizon: int, action_dim: int, cond_dim: int, *, step_embed_dim: int, width: int, depth: int
+        self,
+        horizon: int,
+        action_dim: int,
+        cond_dim: int,
+        *,
+        step_embed_dim: int,
+        width: int,
+        depth: int,
+        octaves: int = 0,
     ) -> None:
         super().__init__()
         chunk = horizon * action_dim
+        self.octaves = octaves
         self.step_encoder = DiffusionSinusoidalPosEmb(step_embed_dim)
-        self.condition = nn.Sequential(nn.Linear(step_embed_dim + cond_dim, width), nn.SiLU(), nn.Linear(width, width))
+        self.condition = nn.Sequential(nn.Linear(step_embed_dim + cond_dim * (1 + 2 * octaves), width), nn.SiLU(), nn.Linear(width, width))
         self.enter = nn.Linear(chunk, width)
         self.blocks = nn.ModuleList([_Block(width) for _ in range(depth)])
         self.leave = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, chunk))
 
     def forward(self, x: Tensor, timestep: Tensor, global_cond: Tensor) -> Tensor:
         """(B, H, A) noisy chunk, (B,) timestep, (B, cond_dim) observation to (B, H, A) prediction."""
-        condition = self.condition(torch.cat([self.step_encoder(timestep), global_cond], dim=-1))
+        observation = [global_cond]
+        for k in range(self.octaves):
+            angle = 2**k * math.pi * global_cond
+            observation += [torch.sin(angle), torch.cos(angle)]
+        condition = self.condition(torch.cat([self.step_encoder(timestep), *observation], dim=-1))
         hidden = self.enter(x.flatten(1)) + condition
         for block in self.blocks:
             hidden = block(hidden, condition)

@@ -59,6 +59,7 @@ class AmbientDiffusionModel(DiffusionModel):
             step_embed_dim=config.diffusion_step_embed_dim,
             width=config.mlp_width,
             depth=config.mlp_depth,
+            octaves=config.mlp_octaves,
         )
         if compile_model:
             self.unet = torch.compile(self.unet, mode=config.compile_mode)

@@ -107,6 +107,19 @@ def test_resume_continues_where_it_stopped():
     assert len(resumed) == len(whole[0])
 
 
+def test_accelerates_own_epoch_count_does_not_undo_a_resume():
+    from accelerate import Accelerator
+    from torch.utils.data import DataLoader
+
+    numbers = list(range(200))
+    whole = epochs(MixtureSampler(FRAMES, LAW, seed=9), 4)
+    resumed = MixtureSampler(FRAMES, LAW, seed=9)
+    resumed.load_state_dict({"epoch": 2, "start_index": 50})
+    loader = Accelerator(cpu=True).prepare(DataLoader(numbers, batch_size=7, sampler=resumed))
+    assert torch.cat(list(loader)).tolist() == whole[2][50:]
+    assert torch.cat(list(loader)).tolist() == whole[3]
+
+
 def test_the_surface_is_that_of_lerobots_sampler():
     theirs = EpisodeAwareSampler([0, 10], [10, 30], shuffle=True, seed=1)
     ours = MixtureSampler(FRAMES, LAW, seed=1)

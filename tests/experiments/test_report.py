@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page, the results JSON and the figures, from made-up roll-outs."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lerobot_ambient.experiments.figures import COLOURS, NAMES, draw_comparison, draw_sweeps, draw_trajectories
+from lerobot_ambient.experiments.maze import ARM_NAMES, Choices, make_arm
+from lerobot_ambient.experiments.maze_run import FinalRun, MazeOptions, MazeOutcome, SweepPoint
+from lerobot_ambient.experiments.report import arm_rollouts, claims, markdown, results_json
+from lerobot_ambient.experiments.results import Rollouts, wilson_interval
+from lerobot_ambient.experiments.trajectories import Trajectory
+
+
+def rollouts(successes: int, trials: int, acceleration: float) -> Rollouts:
+    spread = np.linspace(0.5, 1.5, trials)
+    return Rollouts(np.arange(trials) < successes, acceleration * spread / spread[:successes].mean())
+
+
+@pytest.fixture
+def outcome(tmp_path):
+    for kind in ("target", "source"):
+        (tmp_path / kind / "meta").mkdir(parents=True)
+        info = {"total_episodes": 50, "total_frames": 2020}
+        (tmp_path / kind / "meta" / "info.json").write_text(json.dumps(info))
+    runs = [
+        FinalRun(make_arm(name, Choices()), seed, rollouts(successes, 300, acceleration), 300.0, 60.0, None)
+        for name, successes, acceleration in (("target_only", 150, 4.1), ("cotrain", 295, 3.0), ("ambient", 294, 1.5))
+        for seed in (1, 2)
+    ]
+    sweeps = [
+        SweepPoint(make_arm("ambient", Choices(sigma_min=s)), "sigma_min", s, rollouts(190, 200, 2.0), s == 0.16)
+        for s in (0.074, 0.16, 0.3)
+    ]
+    return MazeOutcome(MazeOptions(tmp_path), tmp_path, Choices(), sweeps, runs)
+
+
+def test_the_results_keep_the_public_contract(outcome):
+    results = json.loads(json.dumps(results_json(outcome, "lerobot-ambient reproduce maze", 3600.0)))
+    assert results["experiment"] == "maze"
+    assert results["command"] == "lerobot-ambient reproduce maze"
+    assert {"machine", "date", "arms"} <= set(results)
+    ambient = {arm["arm"]: arm for arm in results["arms"]}["ambient"]
+    assert ambient["mixing"] == "ambient"
+    assert ambient["train_seeds"] == [1, 2]
+    assert (ambient["trials"], ambient["successes"]) == (600, 588)
+    assert ambient["wilson95"] == pytest.approx(wilson_interval(588, 600), abs=1e-5)
+    assert ambient["metrics"]["mean_squared_acceleration"] == pytest.approx(1.5, abs=1e-5)
+    # The schedule has no level 0.16; the first above it is what the source really gets.
+    assert ambient["windows"] == [
+        {"source": "ambient/maze_source", "sigma_min": 0.16, "sigma_max": 0.0, "first_level_used": 0.16705}
+    ]
+    assert [one["chosen"] for one in results["sweeps"]] == [False, True, False]
+
+
+def test_the_claims_are_judged_by_the_numbers(outcome):
+    arms = arm_rollouts(outcome)
+    assert [claim.held for claim in claims(arms)] == [True, True, True]
+    rough = {**arms, "ambient": rollouts(588, 600, 1.9)}
+    assert [claim.held for claim in claims(rough)] == [True, True, False]
+    poor = {**arms, "ambient": rollouts(440, 600, 1.5)}
+    assert [claim.held for claim in claims(poor)] == [False, False, True]
+    assert "1.90" not in str(claims(poor))
+    assert claims({"soft": arms["ambient"]}) == []
+
+
+def test_the_page_holds_the_numbers_and_says_what_was_missed(outcome):
+    results = results_json(outcome, "lerobot-ambient reproduce maze", 3600.0)
+    page = markdown(outcome, results, [("maze-comparison.png", "A caption.")])
+    (row,) = [line for line in page.splitlines() if line.startswith("| **ambient**")]
+    assert "98.0 % [96.5 %, 98.9 %]" in row
+    assert "| 600 | 1, 2 |" in row
+    assert "99.5 % / 31 " in row
+    assert "![A caption.](maze-comparison.png)" in page
+    assert page.count("| held |") == 3
+    assert "missed" not in page
+    outcome.runs[-1] = FinalRun(outcome.runs[-1].arm, 2, rollouts(30, 300, 1.5), 1.0, 1.0, None)
+    page = markdown(outcome, results_json(outcome, "c", 1.0), [])
+    assert page.count("**missed**") == 2
+    columns = {line.count("|") for line in page.splitlines() if line.startswith("| ")}
+    headers = {line.count("|") for line in page.splitlines() if line.startswith("|---")}
+    assert columns == headers
+
+
+def test_every_arm_has_a_colour_and_a_name_of_its_own():
+    assert set(COLOURS) == set(NAMES) == set(ARM_NAMES)
+    assert len(set(COLOURS.values())) == len(ARM_NAMES)
+
+
+def test_the_figures_are_drawn_and_repeat_exactly(outcome, tmp_path):
+    line = np.stack([np.linspace(0.5, 3.5, 20), np.linspace(0.5, 1.5, 20)], axis=1).astype(np.float32)
+    some = [Trajectory(line, line[-1], True), Trajectory(line[:9], line[-1], False)]
+    arms = arm_rollouts(outcome)
+    # An arm without a success has no place on the smoothness axis, and must not break the figure.
+    arms["soft"] = Rollouts(np.zeros(9, dtype=bool), np.ones(9))
+    first, second = [], []
+    for folder, files in ((tmp_path / "a", first), (tmp_path / "b", second)):
+        folder.mkdir()
+        shown = dict.fromkeys(arms, some)
+        files.append(draw_trajectories({"target": some, "source": some}, shown, arms, folder / "t"))
+        files.append(draw_comparison(arms, folder / "c"))
+        files.append(draw_sweeps(outcome.sweeps, folder / "s"))
+    for one, other in zip(first, second, strict=True):
+        assert one.stat().st_size < 300_000
+        assert Image.open(one).width > 300
+        assert one.read_bytes() == other.read_bytes()
+        assert one.with_suffix(".svg").read_bytes() == other.with_suffix(".svg").read_bytes()

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+import lerobot_ambient  # noqa: F401
+
+SMALL_POLICY = (
+    "--policy.type=ambient_diffusion",
+    "--policy.push_to_hub=false",
+    "--policy.device=cpu",
+    "--policy.denoiser=mlp",
+    "--policy.mlp_width=32",
+    "--policy.mlp_depth=1",
+    "--policy.horizon=8",
+    "--policy.n_action_steps=4",
+    "--policy.drop_n_last_frames=2",
+    "--num_workers=0",
+    "--env_eval_freq=0",
+    "--dataset.use_imagenet_stats=false",
+)
+
+
+@pytest.fixture(scope="session")
+def roots(tmp_path_factory: pytest.TempPathFactory, write_dataset: Callable[..., Path]) -> tuple[Path, Path]:
+    """me/target: 3 episodes (42 frames), me/sim: 2 (43 frames)."""
+    folder = tmp_path_factory.mktemp("train")
+    return (
+        write_dataset(folder / "target", "me/target", [14, 12, 16], seed=1),
+        write_dataset(folder / "sim", "me/sim", [20, 23], seed=2),
+    )
+
+
+@pytest.fixture
+def lerobot_train(monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[str]], None]:
+    """Stock `lerobot-train` in this process, plugins discovered as usual."""
+
+    def run(arguments: Sequence[str]) -> None:
+        from lerobot.scripts import lerobot_train as script
+
+        monkeypatch.setattr(sys, "argv", ["lerobot-train", *arguments])
+        script.main()
+
+    return run

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stock lerobot-train on a mixture: resume, held-out loss, refusals."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lerobot_ambient.data.merge import GROUP_KEY
+from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
+
+from .conftest import SMALL_POLICY
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.fixture
+def watch(monkeypatch):
+    """Records (frame indices, loss) of every training step; raises Killed in step `at` when set."""
+
+    class Watch:
+        steps: list[tuple[list[int], float]] = []
+        held_out: list[list[int]] = []
+        kill_in: int | None = None
+
+    seen = Watch()
+    seen.steps, seen.held_out = [], []
+    original = AmbientDiffusionPolicy.forward
+
+    def forward(self, batch, reduction="mean"):
+        if self.training and seen.kill_in == len(seen.steps) + 1:
+            raise Killed
+        loss, logs = original(self, batch, reduction)
+        if self.training:
+            seen.steps.append((batch["index"].tolist(), loss.item()))
+        else:
+            seen.held_out.append(batch["index"].tolist())
+        return loss, logs
+
+    monkeypatch.setattr(AmbientDiffusionPolicy, "forward", forward)
+    return seen
+
+
+def arguments(roots, output, *more, sigma_min=0.4):
+    target, sim = roots
+    source = {"repo_id": "me/sim", "root": str(sim), "sigma_min": sigma_min}
+    return [
+        "--dataset.repo_id=me/target",
+        f"--dataset.root={target}",
+        f"--policy.sources={json.dumps([source])}",
+        f"--output_dir={output}",
+        "--batch_size=16",
+        "--steps=14",
+        "--save_freq=4",
+        "--log_freq=2",
+        *SMALL_POLICY,
+        *more,
+    ]
+
+
+def logged(capsys):
+    """What LeRobot logged; it replaces pytest's own log handler."""
+    captured = capsys.readouterr()
+    return captured.out + captured.err
+
+
+def resume(output):
+    return [f"--config_path={output}/checkpoints/last/pretrained_model/train_config.json", "--resume=true"]
+
+
+def test_a_killed_run_resumes_to_the_same_frames(roots, tmp_path, lerobot_train, watch):
+    more = ["--policy.ema_decay=0.9", "--policy.relative_actions=true"]
+    lerobot_train(arguments(roots, tmp_path / "whole", *more))
+    whole = list(watch.steps)
+    watch.steps.clear()
+    watch.kill_in = 11
+    with pytest.raises(Killed):
+        lerobot_train(arguments(roots, tmp_path / "cut", *more))
+    watch.kill_in = None
+    assert watch.steps == whole[:10]
+    watch.steps.clear()
+    lerobot_train(resume(tmp_path / "cut"))
+    # The last checkpoint was written after step 8; the run crosses an epoch's end both before and after it. The
+    # noise is another: a fresh DataLoader takes one number from the restored generator (stock LeRobot).
+    assert [indices for indices, _ in watch.steps] == [indices for indices, _ in whole[8:]]
+    weights = load_file(tmp_path / "cut/checkpoints/000014/pretrained_model/model.safetensors")
+    assert int(weights["averaged.n_averaged"]) == 14
+
+
+def test_a_changed_mixture_is_not_resumed(roots, tmp_path, lerobot_train):
+    lerobot_train(arguments(roots, tmp_path / "run", "--steps=4"))
+    changed = [{"repo_id": "me/sim", "root": str(roots[1]), "sigma_min": 0.5}]
+    more = [f"--policy.sources={json.dumps(changed)}", "--steps=8"]
+    with pytest.raises(ValueError, match=r"(?s)not the one this run was started with.*\(0.4, 1\].*\(0.5, 1\]"):
+        lerobot_train([*resume(tmp_path / "run"), *more])
+    # Starting anew from its weights is allowed.
+    path = tmp_path / "run/checkpoints/last/pretrained_model"
+    fine_tune = [a for a in arguments(roots, tmp_path / "tuned", "--steps=2", sigma_min=0.5) if "policy.type" not in a]
+    lerobot_train([f"--policy.path={path}", *fine_tune])
+
+
+def test_held_out_loss_is_on_the_target_alone(roots, tmp_path, lerobot_train, watch, capsys):
+    more = ["--dataset.eval_split=0.3", "--eval_steps=7", "--steps=7"]
+    lerobot_train(arguments(roots, tmp_path / "run", *more))
+    # 0.3 of three episodes: one is held out, the last (frames 26 to 41); training never sees it.
+    assert [i for batch in watch.held_out for i in batch] == list(range(26, 42))
+    trained = {i for indices, _ in watch.steps for i in indices}
+    assert not trained & set(range(26, 42))
+    assert any(i >= 42 for i in trained)
+    assert re.search(r"step 7: eval_loss=\d", logged(capsys))
+    watch.held_out.clear()
+    lerobot_train(arguments(roots, tmp_path / "few", *more, "--max_eval_samples=5"))
+    assert [i for batch in watch.held_out for i in batch] == list(range(26, 31))
+
+
+def test_logs_name_every_source(roots, tmp_path, lerobot_train, capsys):
+    lerobot_train(arguments(roots, tmp_path / "run", "--steps=4"))
+    text = logged(capsys)
+    for kind in ("share", "loss", "sigma"):
+        for name in ("me/target", "me/sim"):
+            assert f"{kind}/{name}:" in text
+    assert "window (0.4, 1]" in text
+
+
+def test_a_trained_policy_acts_without_its_data(roots, tmp_path, lerobot_train, monkeypatch):
+    import shutil
+
+    from lerobot.policies import make_pre_post_processors
+
+    copies = [tmp_path / "target", tmp_path / "sim"]
+    for root, copy in zip(roots, copies, strict=True):
+        shutil.copytree(root, copy)
+    lerobot_train(arguments(copies, tmp_path / "run", "--steps=2", "--policy.relative_actions=true"))
+    for copy in copies:
+        shutil.rmtree(copy)
+    path = tmp_path / "run/checkpoints/last/pretrained_model"
+    policy = AmbientDiffusionPolicy.from_pretrained(path)
+    pre, post = make_pre_post_processors(policy.config, pretrained_path=str(path))
+    batch = pre({"observation.state": torch.zeros(1, 2), "observation.environment_state": torch.zeros(1, 3)})
+    action = post(policy.select_action(batch))
+    assert action.shape == (1, 2)
+    assert torch.isfinite(action).all()
+
+
+def test_other_policies_are_left_to_lerobot(roots, tmp_path, lerobot_train, capsys):
+    lerobot_train(
+        [
+            "--dataset.repo_id=me/target",
+            f"--dataset.root={roots[0]}",
+            "--policy.type=diffusion",
+            "--policy.push_to_hub=false",
+            "--policy.device=cpu",
+            "--policy.horizon=8",
+            "--policy.n_action_steps=4",
+            "--policy.down_dims=[8, 16]",
+            f"--output_dir={tmp_path / 'run'}",
+            "--batch_size=4",
+            "--steps=2",
+            "--num_workers=0",
+            "--dataset.use_imagenet_stats=false",
+        ]
+    )
+    assert (tmp_path / "run/checkpoints/last/pretrained_model/model.safetensors").is_file()
+    assert "Mixture" not in logged(capsys)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--dataset.streaming=true"], "streaming=true cannot be mixed"),
+        (["--dataset.eval_split=0.9"], "leaves no training episode"),
+        (["--policy.target_rename={actions: action}"], r"'me/target': rename names \['actions'\]"),
+        (
+            ["--policy.sources=[{repo_id: me/sim, root: /nowhere, sigma_min: 0.1}]"],
+            "no LeRobot data set in root /nowhere",
+        ),
+    ],
+)
+def test_bad_input_stops_before_training(roots, tmp_path, lerobot_train, more, message):
+    with pytest.raises(ValueError, match=message):
+        lerobot_train(arguments(roots, tmp_path / "run", *more))
+
+
+def test_sources_for_another_policy_type_are_refused(roots, tmp_path, lerobot_train, capsys):
+    args = [
+        a for a in arguments(roots, tmp_path / "run") if a.startswith(("--dataset.re", "--dataset.ro", "--policy.so"))
+    ]
+    with pytest.raises(SystemExit):
+        lerobot_train(["--policy.type=diffusion", "--policy.push_to_hub=false", *args])
+    assert "sources" in capsys.readouterr().err
+
+
+def test_group_key_travels_through_lerobots_preprocessor(roots, tmp_path, lerobot_train, monkeypatch):
+    seen = []
+    original = AmbientDiffusionPolicy.forward
+
+    def forward(self, batch, reduction="mean"):
+        seen.append((batch["info"][GROUP_KEY] == 1).tolist() == (batch["index"] >= 42).tolist())
+        return original(self, batch, reduction)
+
+    monkeypatch.setattr(AmbientDiffusionPolicy, "forward", forward)
+    lerobot_train(arguments(roots, tmp_path / "run", "--steps=3"))
+    assert seen == [True] * 3
