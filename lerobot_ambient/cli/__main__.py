@@ -73,9 +73,7 @@ def _accept_debug_below(parser: argparse.ArgumentParser) -> None:
         if isinstance(action, argparse._SubParsersAction):
             for below in action.choices.values():
                 # Suppressed here, or this default would undo a --debug that stood further to the left.
-                below.add_argument(
-                    "--debug", action="store_true", default=argparse.SUPPRESS, help=_DEBUG_HELP
-                )
+                below.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=_DEBUG_HELP)
                 _accept_debug_below(below)
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,7 +81,7 @@ def describe(mixture: Mixture) -> dict[str, Any]:
         )
     edges = [k / _BANDS for k in range(_BANDS + 1)]
     shares = []
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in itertools.pairwise(edges):
         inside = (sigmas >= low) & ((sigmas < high) | (high == 1.0))
         mass = joint[:, inside].sum(1)
         total = float(mass.sum())
@@ -126,7 +127,7 @@ def render(report: dict[str, Any]) -> str:
         [
             *_table(head, rows),
             "",
-            f"The schedule has {steps} timesteps, sigma {low:.4f} to {high:.4f}; 'teaches at' is what it makes of a window.",
+            f"{steps} timesteps, sigma {low:.4f} to {high:.4f}; 'teaches at' is what this schedule makes of a window.",
             "",
             *_table(band_head, band_rows),
         ]

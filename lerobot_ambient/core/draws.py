@@ -23,6 +23,9 @@ class TimestepLaw(nn.Module):
     forbidden timestep.
     """
 
+    cdf: Tensor
+    uniform: Tensor
+
     def __init__(self, plan: Plan) -> None:
         super().__init__()
         law = plan.timestep_law

@@ -127,8 +127,8 @@ def make_mixture(
         reached = any(float(p) > 0 for g, p in zip(groups, plan.group_law, strict=True) if g.name == source.name)
         if not reached and recipe.mixing.needs_windows:
             raise ValueError(
-                f"source '{source.name}' is never drawn: its window admits none of the {len(recipe.schedule)} timesteps "
-                f"({recipe.schedule!r}). Widen the window or remove the source."
+                f"source '{source.name}' is never drawn: its window admits none of the {len(recipe.schedule)} timesteps"
+                f" ({recipe.schedule!r}). Widen the window or remove the source."
             )
     tasks = merged_tasks(opened)
     dataset = MergedDataset(opened, group_of_frame, tasks)
@@ -203,8 +203,8 @@ def _windows_of(
     difference = table.normalization.difference(normalization)
     if difference is not None:
         raise ValueError(
-            f"source '{source.name}': its windows ({source.config.windows}) were annotated under another normalisation: "
-            f"{difference}. A noise level means something else there; annotate again with this policy and target."
+            f"source '{source.name}': its windows ({source.config.windows}) were annotated under another normalisation:"
+            f" {difference}. A noise level means something else there; annotate again with this policy and target."
         )
     return _match_frames(source, table)
 
@@ -255,7 +255,8 @@ def _split(
     low, high = np.where(everything, 0, low), np.where(everything, 0, high)
     code = low * (len(sigmas) + 1) + high
     rows = np.concatenate([np.arange(a, b) for a, b in zip(starts, stops, strict=True)])
-    groups, runs = [], []
+    groups: list[Group] = []
+    runs: list[tuple[np.ndarray, np.ndarray]] = []
     of_frame = np.full(len(source), -1, dtype=np.int64)
     for value in np.unique(code[rows]):
         members = rows[code[rows] == value]

@@ -49,33 +49,39 @@ def permute(position: IntArray, size: IntArray | int, key: KeyArray) -> IntArray
     Returns:
         (N,) int64 in [0, size).
     """
-    position, size_, key = np.broadcast_arrays(position.astype(np.uint64), np.asarray(size).astype(np.uint64), key)
-    small = size_ <= _SMALL
-    if small.all():
-        return _rank(position, size_, key)
+    x, n, keys = (
+        np.ascontiguousarray(array)
+        for array in np.broadcast_arrays(position.astype(np.uint64), np.asarray(size).astype(np.uint64), key)
+    )
+    result: KeyArray = np.empty_like(x)
+    small = n <= _SMALL
     if small.any():
-        result = np.empty(position.shape, dtype=np.int64)
-        result[small] = _rank(position[small], size_[small], key[small])
-        result[~small] = permute(position[~small].astype(np.int64), size_[~small].astype(np.int64), key[~small])
-        return result
-    a = np.ceil(np.sqrt(size_.astype(np.float64))).astype(np.uint64)
-    b = (size_ + a - np.uint64(1)) // a
-    result = _feistel(position, a, b, key)
-    outside = np.flatnonzero(result >= size_)
-    while outside.size:
-        walked = _feistel(result[outside], a[outside], b[outside], key[outside])
-        result[outside] = walked
-        outside = outside[walked >= size_[outside]]
+        result[small] = _rank(x[small], n[small], keys[small])
+    if not small.all():
+        large = ~small
+        result[large] = _walk(x[large], n[large], keys[large])
     return result.astype(np.int64)
 
 
-def _rank(x: KeyArray, size: KeyArray, key: KeyArray) -> IntArray:
+def _walk(x: KeyArray, size: KeyArray, key: KeyArray) -> KeyArray:
+    """Feistel on the smallest rectangle that holds the domain, repeated until the value lies inside."""
+    a = np.ceil(np.sqrt(size.astype(np.float64))).astype(np.uint64)
+    b = (size + a - np.uint64(1)) // a
+    result = _feistel(x, a, b, key)
+    outside = np.flatnonzero(result >= size)
+    while outside.size:
+        result[outside] = _feistel(result[outside], a[outside], b[outside], key[outside])
+        outside = outside[result[outside] >= size[outside]]
+    return result
+
+
+def _rank(x: KeyArray, size: KeyArray, key: KeyArray) -> KeyArray:
     """The rank of each position's hash among the hashes of its domain; size at most _SMALL."""
     element = np.arange(_SMALL, dtype=np.uint64)
     with np.errstate(over="ignore"):
         hashes = mix64(key[:, None] + (element + np.uint64(1)) * _GOLDEN)
         own = mix64(key + (x + np.uint64(1)) * _GOLDEN)
-    return ((hashes < own[:, None]) & (element < size[:, None])).sum(1)
+    return ((hashes < own[:, None]) & (element < size[:, None])).sum(1).astype(np.uint64)
 
 
 def _feistel(x: KeyArray, a: KeyArray, b: KeyArray, key: KeyArray) -> KeyArray:

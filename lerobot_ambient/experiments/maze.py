@@ -20,10 +20,10 @@ TARGET, SOURCE = "ambient/maze_target", "ambient/maze_source"
 EXAMPLE_DATA = "outputs/data/maze"
 """Where the committed configs look for the data, relative to the folder the command is run in."""
 EXAMPLE_SEED = 0
-STEPS, BATCH_SIZE = 10_000, 128
+STEPS, BATCH_SIZE = 8_000, 128
 CHECKPOINTS = 4
 
-COTRAIN_ALPHAS = (0.05, 0.2, 0.5)
+COTRAIN_ALPHAS = (0.05, 0.2, 0.5, 0.8)
 SIGMA_MINS = (0.074, 0.16, 0.3)
 AMBIENT_ALPHA = 0.5
 
@@ -137,7 +137,7 @@ def train_config(
         "n_obs_steps": 2,
         "horizon": 16,
         "n_action_steps": 8,
-        "drop_n_last_frames": 7,
+        "drop_n_last_frames": 0,
         "noise_scheduler_type": "DDPM",
         "num_train_timesteps": 100,
         "beta_schedule": "squaredcos_cap_v2",
@@ -166,6 +166,7 @@ COMMENTS = {
     "dataset": "The target: trusted demonstrations. It trains the denoiser at every noise level.",
     "policy.sources": "The sources: everything else, and the noise levels at which it may teach (VP sigma in [0, 1]).",
     "policy.relative_actions": "Chunks of 16 positions relative to the current one; 8 of them are executed.",
+    "policy.drop_n_last_frames": "Episodes end at the goal: their last frames teach how to arrive.",
     "policy.noise_scheduler_type": "100 noise levels; the network predicts the clean chunk.",
     "policy.denoiser": "mlp: a residual MLP, quick on a CPU; unet: LeRobot's convolutional U-Net.",
     "policy.ema_decay": "The evaluated weights are a running average of the trained ones.",

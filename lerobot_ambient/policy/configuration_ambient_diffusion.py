@@ -35,7 +35,6 @@ class AmbientDiffusionConfig(DiffusionConfig):
             state need the same dimensions in the same order.
         denoiser: "unet" (LeRobot's), or "mlp", a residual MLP for low-dimensional tasks on small machines.
         mlp_width, mlp_depth: its hidden width and number of residual blocks.
-        mlp_octaves: Fourier features of each observation entry, for tasks with sharp geometry; not with cameras.
         ema_decay: average the weights with this decay (0.999) and act and evaluate with the average; null is off.
         mixture_fingerprint: written by training, one line per data set; resume refuses a changed mixture.
     """
@@ -50,7 +49,6 @@ class AmbientDiffusionConfig(DiffusionConfig):
     denoiser: str = "unet"
     mlp_width: int = 256
     mlp_depth: int = 4
-    mlp_octaves: int = 0
     ema_decay: float | None = None
     mixture_fingerprint: list[str] | None = None
 
@@ -62,8 +60,6 @@ class AmbientDiffusionConfig(DiffusionConfig):
             raise ValueError(
                 f"policy.mlp_width and mlp_depth must be positive, got {self.mlp_width}, {self.mlp_depth}."
             )
-        if self.mlp_octaves < 0:
-            raise ValueError(f"policy.mlp_octaves must not be negative, got {self.mlp_octaves}.")
         if self.ema_decay is not None and not 0.0 < self.ema_decay < 1.0:
             raise ValueError(f"policy.ema_decay must lie in (0, 1), or null for none; got {self.ema_decay}.")
         if not self.ambient_loss_max_amplification > 1.0:
@@ -86,12 +82,8 @@ class AmbientDiffusionConfig(DiffusionConfig):
             have = sorted([*(self.input_features or {}), *(self.output_features or {})])
             raise ValueError(
                 "the policy needs 'observation.state' and 'action', the data set offers "
-                f"{have}. Map other names with policy.target_rename, e.g. {{state: observation.state, actions: action}}."
-            )
-        if self.mlp_octaves and self.image_features:
-            raise ValueError(
-                f"policy.mlp_octaves = {self.mlp_octaves} is for observations that are numbers, but the policy has cameras "
-                f"{sorted(self.image_features)}, whose features are learned; set it to 0."
+                f"{have}. Map other names with policy.target_rename, e.g. "
+                "{state: observation.state, actions: action}."
             )
         if self.image_features or self.env_state_feature:
             super().validate_features()

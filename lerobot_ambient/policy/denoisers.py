@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from lerobot.policies.diffusion.modeling_diffusion import DiffusionSinusoidalPosEmb
 from torch import Tensor, nn
@@ -17,13 +15,9 @@ class ResidualMlp(nn.Module):
     16 two-dimensional actions is one vector, and dense layers of the same capacity are several times faster.
     Each block sees timestep and observation through FiLM (scale and shift).
 
-    A plain MLP learns functions of a low-dimensional observation smoothly first and sharp edges (walls) very
-    late; Fourier features of the observation cure that (Tancik et al. 2020, arXiv 2006.10739).
-
     Args:
         horizon, action_dim: shape (H, A) of a chunk.
         cond_dim: size of the observation vector.
-        octaves: number of Fourier features of each observation entry: sin and cos of 2^k pi c; 0 for none.
         step_embed_dim: size of the sinusoidal timestep embedding.
         width: hidden size; depth: number of residual blocks.
     """
@@ -37,24 +31,18 @@ class ResidualMlp(nn.Module):
         step_embed_dim: int,
         width: int,
         depth: int,
-        octaves: int = 0,
     ) -> None:
         super().__init__()
         chunk = horizon * action_dim
-        self.octaves = octaves
         self.step_encoder = DiffusionSinusoidalPosEmb(step_embed_dim)
-        self.condition = nn.Sequential(nn.Linear(step_embed_dim + cond_dim * (1 + 2 * octaves), width), nn.SiLU(), nn.Linear(width, width))
+        self.condition = nn.Sequential(nn.Linear(step_embed_dim + cond_dim, width), nn.SiLU(), nn.Linear(width, width))
         self.enter = nn.Linear(chunk, width)
         self.blocks = nn.ModuleList([_Block(width) for _ in range(depth)])
         self.leave = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, chunk))
 
     def forward(self, x: Tensor, timestep: Tensor, global_cond: Tensor) -> Tensor:
         """(B, H, A) noisy chunk, (B,) timestep, (B, cond_dim) observation to (B, H, A) prediction."""
-        observation = [global_cond]
-        for k in range(self.octaves):
-            angle = 2**k * math.pi * global_cond
-            observation += [torch.sin(angle), torch.cos(angle)]
-        condition = self.condition(torch.cat([self.step_encoder(timestep), *observation], dim=-1))
+        condition = self.condition(torch.cat([self.step_encoder(timestep), global_cond], dim=-1))
         hidden = self.enter(x.flatten(1)) + condition
         for block in self.blocks:
             hidden = block(hidden, condition)
@@ -66,10 +54,11 @@ class _Block(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.film = nn.Linear(width, 2 * width)
-        self.layers = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+        last = nn.Linear(width, width)
         # Blocks start as the identity, so depth does not cost early training.
-        nn.init.zeros_(self.layers[2].weight)
-        nn.init.zeros_(self.layers[2].bias)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.layers = nn.Sequential(nn.Linear(width, width), nn.SiLU(), last)
 
     def forward(self, hidden: Tensor, condition: Tensor) -> Tensor:
         scale, shift = self.film(condition).chunk(2, dim=-1)

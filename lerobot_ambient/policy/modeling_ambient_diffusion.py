@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -33,6 +33,8 @@ from lerobot_ambient.policy.relative import RelativeActions
 
 class AmbientDiffusionModel(DiffusionModel):
     """LeRobot's DiffusionModel with a choice of denoiser and, optionally, relative chunks."""
+
+    unet: Any
 
     def __init__(self, config: AmbientDiffusionConfig) -> None:
         if config.denoiser == "unet":
@@ -59,7 +61,6 @@ class AmbientDiffusionModel(DiffusionModel):
             step_embed_dim=config.diffusion_step_embed_dim,
             width=config.mlp_width,
             depth=config.mlp_depth,
-            octaves=config.mlp_octaves,
         )
         if compile_model:
             self.unet = torch.compile(self.unet, mode=config.compile_mode)
@@ -181,7 +182,7 @@ class AmbientDiffusionPolicy(DiffusionPolicy):
     def _model(self) -> AmbientDiffusionModel:
         if self.averaged is None or self.training:
             return self.diffusion
-        return self.averaged.module
+        return cast("AmbientDiffusionModel", self.averaged.module)
 
     def forward(self, batch: dict[str, Any], reduction: str = "mean") -> tuple[Tensor, dict[str, float] | None]:
         """The loss of a batch from the merged data set.

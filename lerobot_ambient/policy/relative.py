@@ -29,6 +29,13 @@ class RelativeActions(nn.Module):
         action_dim: number of action dimensions A.
     """
 
+    action_offset: Tensor
+    action_scale: Tensor
+    state_offset: Tensor
+    state_scale: Tensor
+    relative_offset: Tensor
+    relative_scale: Tensor
+
     def __init__(self, action_dim: int) -> None:
         super().__init__()
         for name in ("action", "state", "relative"):

@@ -72,14 +72,10 @@ def test_notes_follow_the_message(call, capsys):
     error = ValueError("fps is 10, the target's is 30")
     error.add_note("source: me/sim")
     assert call(raising(error)) == 2
-    assert capsys.readouterr().err == (
-        "lerobot-ambient: error: fps is 10, the target's is 30\n  source: me/sim\n"
-    )
+    assert capsys.readouterr().err == ("lerobot-ambient: error: fps is 10, the target's is 30\n  source: me/sim\n")
 
 
-@pytest.mark.parametrize(
-    "argv", [("--debug", "try-it"), ("try-it", "--debug"), ("try-it", "task", "--debug")]
-)
+@pytest.mark.parametrize("argv", [("--debug", "try-it"), ("try-it", "--debug"), ("try-it", "task", "--debug")])
 def test_debug_prints_the_traceback_wherever_it_stands(call, capsys, argv):
     assert call(raising(ValueError("bad")), *argv) == 2
     err = capsys.readouterr().err

@@ -10,7 +10,11 @@ from lerobot_ambient.core.plan import Group, make_plan
 from lerobot_ambient.core.windows import EVERYTHING, Window
 
 SCHEDULE = NoiseSchedule(torch.linspace(0.02, 0.999, 100, dtype=torch.float64))
-GROUPS = [Group(0, "target", 50, EVERYTHING), Group(1, "sim", 500, Window(0.3, 0.1)), Group(2, "other", 90, Window(0.8))]
+GROUPS = [
+    Group(0, "target", 50, EVERYTHING),
+    Group(1, "sim", 500, Window(0.3, 0.1)),
+    Group(2, "other", 90, Window(0.8)),
+]
 
 
 @pytest.mark.parametrize("mixing", [Ambient(), Ambient(0.4), Exclusive(), Soft.linear(1.0, 0.1)])

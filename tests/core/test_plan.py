@@ -54,9 +54,7 @@ def test_soft_share_is_linear_between_knots():
     clean = shares(Soft.linear(1.0, 0.0), groups)[0]
     torch.testing.assert_close(clean, 1.0 - SCHEDULE.sigmas)
     knots = Soft(sigmas=[0.2, 0.4, 0.8], clean_shares=[1.0, 0.5, 0.1])
-    torch.testing.assert_close(
-        shares(knots, groups)[0], torch.tensor([1.0, 0.75, 0.4, 0.2, 0.1], dtype=torch.float64)
-    )
+    torch.testing.assert_close(shares(knots, groups)[0], torch.tensor([1.0, 0.75, 0.4, 0.2, 0.1], dtype=torch.float64))
 
 
 def test_soft_still_respects_a_declared_window():

@@ -79,7 +79,7 @@ def test_no_frame_twice_before_all_of_its_group_across_epochs():
 def test_draws_are_pure_in_seed_epoch_position():
     sampler = MixtureSampler(FRAMES, LAW, seed=3)
     whole = [list(sampler), list(sampler)]
-    np.random.seed(1)  # noqa: NPY002
+    np.random.seed(1)
     torch.manual_seed(1)
     fresh = MixtureSampler(FRAMES, LAW, seed=3)
     fresh.set_epoch(1)
@@ -91,9 +91,9 @@ def test_draws_are_pure_in_seed_epoch_position():
 
 
 def test_global_random_state_is_neither_read_nor_written():
-    before = torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist()
     list(MixtureSampler(FRAMES, LAW, seed=3))
-    after = torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    after = torch.get_rng_state(), np.random.get_state()[1].tolist()
     assert torch.equal(before[0], after[0])
     assert before[1] == after[1]
 

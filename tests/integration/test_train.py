@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,26 +17,20 @@ from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPo
 from .conftest import SMALL_POLICY
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
 @pytest.fixture
 def watch(monkeypatch):
-    """Records (frame indices, loss) of every training step; raises Killed in step `at` when set."""
+    """Records (frame indices, loss) of every training step; raises KilledError in step `at` when set."""
 
-    class Watch:
-        steps: list[tuple[list[int], float]] = []
-        held_out: list[list[int]] = []
-        kill_in: int | None = None
-
-    seen = Watch()
-    seen.steps, seen.held_out = [], []
+    seen = SimpleNamespace(steps=[], held_out=[], kill_in=None)
     original = AmbientDiffusionPolicy.forward
 
     def forward(self, batch, reduction="mean"):
         if self.training and seen.kill_in == len(seen.steps) + 1:
-            raise Killed
+            raise KilledError
         loss, logs = original(self, batch, reduction)
         if self.training:
             seen.steps.append((batch["index"].tolist(), loss.item()))
@@ -80,7 +75,7 @@ def test_a_killed_run_resumes_to_the_same_frames(roots, tmp_path, lerobot_train,
     whole = list(watch.steps)
     watch.steps.clear()
     watch.kill_in = 11
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         lerobot_train(arguments(roots, tmp_path / "cut", *more))
     watch.kill_in = None
     assert watch.steps == whole[:10]

@@ -6,8 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-import lerobot_ambient  # noqa: F401
 from lerobot.scripts import lerobot_train
+
+import lerobot_ambient  # noqa: F401
 from lerobot_ambient.core.draws import TimestepLaw
 from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
 

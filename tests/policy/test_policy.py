@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -292,7 +293,7 @@ class TestAverage:
 
 
 class TestRelative:
-    STATS = {
+    STATS: ClassVar = {
         "observation.state": {"min": torch.tensor([-2.0, 0.0]), "max": torch.tensor([2.0, 8.0])},
         "action": {"min": torch.tensor([-3.0, 1.0]), "max": torch.tensor([1.0, 9.0])},
         "observation.environment_state": {"min": torch.zeros(3), "max": torch.ones(3)},
