@@ -1,0 +1,412 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The documentation against the code: links, commands, options, tables. No command is executed here."""
+
+import argparse
+import ast
+import dataclasses
+import importlib
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lerobot_ambient.cli.__main__ import build_parser
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+OURS = [page for page in PAGES if ROOT / "docs/results" not in page.parents]
+"""Pages written by hand; those of results are written by the experiments."""
+MADE_BY_RUNS = {"docs/results/maze.md"}
+"""Pages that a link may name before the experiment that writes them was run."""
+
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+OPTION = re.compile(r"--[a-z_]+(?:[._-][a-z0-9_]+)*")
+STOCK = ("lerobot-train", "lerobot-eval")
+
+VARIABLE = re.compile(r"\.\.\.|\([^)]*\)|, then|`|'[^']*'|\b[NMX]\b(?:-1)?|KEY| or |[\[\]]")
+"""What splits a message of the errors page into words that the code holds as they stand."""
+
+ids = [str(page.relative_to(ROOT)) for page in OURS]
+
+
+def prose(page: Path) -> str:
+    return FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors GitHub gives a page's headings."""
+    titles = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """Every command line of the page's bash blocks as words, continuation lines joined, comments dropped."""
+    for language, body in FENCE.findall(page.read_text(encoding="utf-8")):
+        if language != "bash":
+            continue
+        pending = ""
+        for line in body.replace("\\\n", " ").splitlines():
+            pending += line + "\n"
+            try:
+                words = shlex.split(pending.replace("$(which lerobot-train)", "lerobot-train"), comments=True)
+            except ValueError:
+                continue  # An open quotation goes on in the next line.
+            pending = ""
+            if words:
+                yield words
+        assert not pending.strip(), f"{page.name}: a quotation is never closed: {pending}"
+
+
+def commands_of(program: str) -> list[tuple[str, list[str]]]:
+    return [
+        (page.name, words[words.index(program) :]) for page in OURS for words in commands(page) if program in words[:6]
+    ]
+
+
+def table(page: Path, heading: str, column: int = 0) -> dict[str, list[str]]:
+    """The tables of a section: first code word of a row to the row's cells."""
+    section = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", page.read_text(), re.MULTILINE | re.DOTALL)
+    assert section, f"{page.name} has no section '{heading}'"
+    rows = {}
+    for line in section[1].splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
+        if line.startswith("| `"):
+            rows[cells[column].split("`")[1]] = cells
+    return rows
+
+
+def parsers(parser: argparse.ArgumentParser, name: str) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    yield name, parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for verb, below in action.choices.items():
+                yield from parsers(below, f"{name} {verb}")
+
+
+@pytest.fixture(autouse=True)
+def no_help_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draccus searches the sources of every LeRobot class for help texts: most of the time it takes to parse."""
+    from draccus.wrappers import docstring
+
+    empty = docstring.AttributeDocString()
+    monkeypatch.setattr(docstring, "get_attribute_docstring", lambda *args, **kwargs: empty)
+
+
+# Links
+
+
+@pytest.mark.parametrize("page", OURS, ids=ids)
+def test_relative_links_and_anchors_resolve(page):
+    broken = []
+    for target in LINK.findall(prose(page)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        if not file.exists():
+            if str(file.relative_to(ROOT)) not in MADE_BY_RUNS:
+                broken.append(target)
+        elif anchor and anchor not in anchors(file):
+            broken.append(target)
+    assert broken == []
+
+
+def test_every_page_is_reachable_from_the_readme():
+    seen, todo = set(), [ROOT / "README.md"]
+    while todo:
+        page = todo.pop()
+        if page in seen or not page.is_file() or page.suffix != ".md":
+            continue
+        seen.add(page)
+        links = [link.partition("#")[0] for link in LINK.findall(prose(page)) if not re.match(r"[a-z]+:", link)]
+        todo += [(page.parent / link).resolve() for link in links if link]
+    assert [str(page.relative_to(ROOT)) for page in PAGES if page not in seen] == []
+
+
+@pytest.mark.parametrize("page", OURS, ids=ids)
+def test_files_that_are_named_exist(page):
+    """Code spans that look like files of the repository."""
+    places = (ROOT, ROOT / "lerobot_ambient", *(ROOT / "lerobot_ambient").glob("*/"))
+    named = re.findall(r"`((?:[\w.*-]+/)*[\w.*-]+\.(?:py|sh|txt|toml)|configs/[\w./*-]+)`", prose(page))
+    assert [name for name in named if not any(list(place.glob(name)) for place in places)] == []
+
+
+# Commands
+
+
+def test_the_readme_shows_the_commands_it_promises():
+    shown = [" ".join(words) for words in commands(ROOT / "README.md")]
+    for start in ("make demo", "make test", "pip install -e .", "lerobot-train", "lerobot-eval", "accelerate launch"):
+        assert any(command.startswith(start) for command in shown), start
+    assert any("--resume=true" in command for command in shown)
+    assert any(command.startswith("lerobot-train --policy.path=") for command in shown)
+
+
+def test_our_commands_parse():
+    found = commands_of("lerobot-ambient")
+    assert len(found) >= 5
+    for name, words in found:
+        try:
+            args, more = build_parser().parse_known_args(words[1:])
+        except SystemExit:
+            pytest.fail(f"{name}: {shlex.join(words)} does not parse")
+        assert not more or getattr(args, "takes_more", False), f"{name}: {shlex.join(words)}: unknown {more}"
+        config = getattr(args, "config_path", None)
+        assert config is None or (ROOT / config).is_file(), f"{name}: {config} is not there"
+
+
+def training_commands() -> dict[str, str]:
+    """Distinct arguments of lerobot-train, and of inspect, which takes the same; and the page that shows them."""
+    found = {shlex.join(words[1:]): page for page, words in commands_of("lerobot-train")}
+    own = {"--json", "--png", "outputs/plan.png"}
+    for page, words in commands_of("lerobot-ambient"):
+        if words[1] == "inspect":
+            found.setdefault(shlex.join(word for word in words[2:] if word not in own), page)
+    return found
+
+
+def resolved(words: list[str], monkeypatch: pytest.MonkeyPatch):
+    """LeRobot's configuration of a training command, parsed as lerobot-train and inspect parse it."""
+    from lerobot_ambient.integration.training import load_train_config
+
+    config = next((word.partition("=")[2] for word in words if word.startswith("--config_path=")), None)
+    more = [word for word in words if not word.startswith("--config_path=")]
+    if config is not None and not (ROOT / config).exists():
+        assert config.endswith("checkpoints/last/pretrained_model/train_config.json"), config
+        config = "configs/maze/ambient.yaml"
+    # `--policy.path` loads a checkpoint's config first; its policy type is ours.
+    more = ["--policy.type=ambient_diffusion" if word.startswith("--policy.path=") else word for word in more]
+    monkeypatch.chdir(ROOT)
+    return load_train_config(config, more)
+
+
+def test_training_commands_are_what_lerobot_train_accepts(monkeypatch):
+    found = training_commands()
+    assert len(found) >= 12
+    for command, page in found.items():
+        words = shlex.split(command)
+        try:
+            cfg = resolved(words, monkeypatch)
+        except (SystemExit, Exception) as error:
+            pytest.fail(f"{page}: {command}: {error}")
+        asks_for_sources = any(word.startswith("--policy.sources=") for word in words)
+        assert cfg.dataset.repo_id
+        assert bool(cfg.policy.sources) or not asks_for_sources
+
+
+def test_training_commands_say_where_the_policy_goes():
+    """LeRobot refuses a run that would push to the Hub without a name; a configuration file or checkpoint has one."""
+    for page, words in commands_of("lerobot-train"):
+        if not any(word.startswith("--config_path=") for word in words):
+            said = [word for word in words if word.startswith(("--policy.repo_id=", "--policy.push_to_hub=false"))]
+            assert said, f"{page}: {shlex.join(words)}"
+
+
+def test_a_wrong_option_would_be_noticed(monkeypatch):
+    for wrong in ("--policy.sourcs=[]", '--policy.sources=[{"repo": "me/sim"}]', "--batchsize=3"):
+        with pytest.raises((SystemExit, Exception)):
+            resolved(["--policy.type=ambient_diffusion", "--dataset.repo_id=me/target", wrong], monkeypatch)
+
+
+def test_evaluation_commands_are_what_lerobot_eval_accepts():
+    import draccus
+    from lerobot.configs.eval import EvalPipelineConfig
+
+    found = commands_of("lerobot-eval")
+    assert len(found) >= 3
+    for name, words in found:
+        more = ["--policy.type=ambient_diffusion" if w.startswith("--policy.path=") else w for w in words[1:]]
+        try:
+            cfg = draccus.parse(EvalPipelineConfig, args=more)
+        except SystemExit:
+            pytest.fail(f"{name}: {shlex.join(words)} does not parse")
+        assert cfg.env.type == "ambient_maze"
+        assert cfg.eval.use_async_envs is False
+
+
+@pytest.mark.parametrize("page", OURS, ids=ids)
+def test_options_named_in_the_text_exist(page):
+    """Options with a dot in code spans, e.g. `--policy.mlp_width`: the path leads through LeRobot's dataclasses."""
+    from lerobot.configs.default import DatasetConfig, EvalConfig
+
+    from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+
+    owners = {"policy": AmbientDiffusionConfig, "dataset": DatasetConfig, "eval": EvalConfig}
+    unknown = []
+    for span in re.findall(r"`([^`\n]+)`", prose(page)):
+        for option in re.findall(r"(?<![\w./])(?:--)?((?:policy|dataset|eval)\.[a-z_]+)", span):
+            owner, name = option.split(".")
+            if name not in {field.name for field in dataclasses.fields(owners[owner])} | {"type", "path"}:
+                unknown.append(option)
+    assert unknown == []
+
+
+def test_python_examples_compile_and_import_what_exists():
+    found = 0
+    for page in OURS:
+        for language, body in FENCE.findall(page.read_text(encoding="utf-8")):
+            if language != "python":
+                continue
+            found += 1
+            for node in ast.walk(ast.parse(body)):
+                if isinstance(node, ast.ImportFrom) and node.module:
+                    module = importlib.import_module(node.module)
+                    assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
+    assert found
+
+
+def test_yaml_examples_are_policies(tmp_path, monkeypatch):
+    import yaml
+
+    for page in OURS:
+        for language, body in FENCE.findall(page.read_text(encoding="utf-8")):
+            if language == "yaml":
+                values = yaml.safe_load(body)
+                file = tmp_path / "example.yaml"
+                file.write_text(yaml.safe_dump({"dataset": {"repo_id": "me/target"}, **values}))
+                cfg = resolved([f"--config_path={file}"], monkeypatch)
+                assert len(cfg.policy.sources) == len(values["policy"]["sources"])
+
+
+# Reference
+
+
+def test_the_cli_reference_has_every_verb_and_option():
+    page = ROOT / "docs/reference/cli.md"
+    text = page.read_text()
+    for name, parser in parsers(build_parser(), "lerobot-ambient"):
+        options = {option for action in parser._actions for option in action.option_strings if option[:2] == "--"}
+        assert [option for option in sorted(options) if not re.search(rf"{option}(?![\w-])", text)] == [], name
+        if any(isinstance(action, argparse._SubParsersAction) for action in parser._actions):
+            continue
+        own = options - {"--help", "--debug"}
+        assert set(table(page, name)) == own, name
+        for action in parser._actions:
+            if isinstance(action.default, int) and not isinstance(action.default, bool):
+                assert table(page, name)[action.option_strings[0]][1] == str(action.default)
+
+
+def test_the_cli_reference_has_the_sizes_of_the_maze():
+    from lerobot_ambient.experiments.maze import ARM_NAMES
+    from lerobot_ambient.experiments.maze_run import MazeOptions
+
+    rows = table(ROOT / "docs/reference/cli.md", "lerobot-ambient reproduce maze")
+    full, quick = MazeOptions(Path("x")), MazeOptions.quick(Path("x"))
+    for name in ("trials", "steps", "batch_size", "target_episodes", "source_episodes", "seeds", "arms"):
+        shown = rows[f"--{name.replace('_', '-')}"]
+        for options, cell in ((full, shown[1]), (quick, shown[2])):
+            value = getattr(options, name)
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            assert cell.strip("`") == ("all" if value == ARM_NAMES else text), name
+    assert re.findall(r"`([\w:]+)`", rows["--arms"][3]) == list(ARM_NAMES)
+
+
+def _default(field: dataclasses.Field) -> object:
+    return field.default if field.default is not dataclasses.MISSING else field.default_factory()  # type: ignore[misc]
+
+
+def test_the_policy_reference_has_every_option_with_its_default():
+    from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
+
+    from lerobot_ambient.data.sources import SourceConfig
+    from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+    from lerobot_ambient.policy.mixing_config import MixingConfig
+
+    page = ROOT / "docs/reference/policy-config.md"
+    inherited = {field.name for field in dataclasses.fields(DiffusionConfig)}
+    own = [field for field in dataclasses.fields(AmbientDiffusionConfig) if field.name not in inherited]
+    for heading, fields in (("AmbientDiffusionConfig", own), ("SourceConfig", dataclasses.fields(SourceConfig))):
+        rows = table(page, heading)
+        assert list(rows) == [field.name for field in fields], heading
+        for field in fields:
+            default = _default(field)
+            shown = rows[field.name][2].strip("`")
+            if isinstance(default, MixingConfig):
+                assert shown == default.get_choice_name(type(default))
+                assert default == type(default)()
+            elif default == "":
+                assert shown == "required"
+            else:
+                assert shown == str(default), field.name
+
+
+def test_the_policy_reference_has_every_mixing():
+    from lerobot_ambient.policy.mixing_config import MixingConfig
+
+    rows = table(ROOT / "docs/reference/policy-config.md", "Mixings")
+    for name, rule in MixingConfig.get_known_choices().items():
+        options = [field.name for field in dataclasses.fields(rule)]
+        assert re.findall(r"`(\w+)`", rows[name][1]) == options
+        assert rows[name][2].startswith("yes" if rule.needs_windows else "no")
+        assert set(options) <= set(rows)
+    assert set(rows) == {*MixingConfig.get_known_choices(), "alpha", "sigmas", "clean_shares"}
+    for name in MixingConfig.get_known_choices():
+        assert f"| `{name}`" in (ROOT / "README.md").read_text()
+
+
+def test_the_windows_reference_is_the_schema(tmp_path):
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    from lerobot_ambient.data.normalization import ActionNormalization
+    from lerobot_ambient.data.windows_file import WindowTable, write_windows
+
+    zero = np.zeros(1, dtype=np.int64)
+    normalization = ActionNormalization("MIN_MAX", False, (0.0,), (1.0,), 16)
+    level = np.zeros(1, dtype=np.float32)
+    write_windows(WindowTable("me/sim", zero, zero, level, level, normalization, "manual"), tmp_path / "w.parquet")
+    schema = pq.read_schema(tmp_path / "w.parquet")
+    page = ROOT / "docs/reference/windows-file.md"
+    assert list(table(page, "Columns")) == schema.names
+    for name, row in table(page, "Columns").items():
+        stored = str(schema.field(name).type).replace("list<element: float>", "list of float32")
+        assert row[1].startswith({"float": "float32"}.get(stored, stored)), name
+    metadata = json.loads(schema.metadata[b"lerobot_ambient"])
+    assert list(table(page, "Metadata")) == list(metadata)
+    assert [key for key in metadata["normalization"] if f"`{key}`" not in page.read_text()] == []
+
+
+def test_messages_in_the_errors_page_are_messages_of_the_code():
+    """The fixed words of each message, as the code writes them, numbers and names left out."""
+    sources = "\n".join(path.read_text() for path in (ROOT / "lerobot_ambient").rglob("*.py"))
+    # Neighbouring string literals are one message.
+    code = re.sub(r"\s+", " ", re.sub(r'["\']\s*\n\s*f?["\']', "", sources))
+    page = ROOT / "docs/reference/errors.md"
+    foreign = ("unrecognized arguments", "Could not decode", "Expected a dict")
+    rows = [line.split(" | ")[0].removeprefix("| ") for line in page.read_text().splitlines() if line.startswith("| ")]
+    rows = [row for row in rows if row != "the message says" and not row.startswith(foreign)]
+    assert len(rows) >= 35
+    missing = []
+    for row in rows:
+        for message in row.split(" / "):
+            pieces = [piece.strip(" ,:") for piece in VARIABLE.split(message)]
+            missing += [piece for piece in pieces if len(piece) > 7 and piece not in code]
+    assert missing == []
+
+
+def test_the_architecture_page_has_every_module():
+    page = (ROOT / "docs/architecture.md").read_text()
+    rows = [line.split(" | ")[0] for line in page.splitlines() if line.startswith("| `")]
+    covered = set()
+    for row in rows:
+        spans = re.findall(r"`([^`]+)`", row)
+        folder = spans[0].partition("/")[0]
+        for span in spans:
+            pattern = span if "/" in span else f"{folder}/{span}"
+            found = list((ROOT / "lerobot_ambient").glob(pattern.rstrip("/") + ("/*.py" if span.endswith("/") else "")))
+            assert found, f"{pattern} names no module"
+            covered |= set(found)
+    modules = {path for path in (ROOT / "lerobot_ambient").rglob("*.py") if path.name != "__init__.py"}
+    assert sorted(str(path.relative_to(ROOT)) for path in modules - covered) == []
+
+
+@pytest.mark.parametrize("page", OURS, ids=ids)
+def test_lines_are_at_most_120_wide(page):
+    """Tables, commands' outputs and links cannot be wrapped."""
+    lines = prose(page).splitlines()
+    wide = [line for line in lines if len(line) > 120 and not line.startswith(("|", "    "))]
+    assert wide == []
