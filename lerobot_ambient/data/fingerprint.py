@@ -10,6 +10,7 @@ from lerobot.utils.constants import ACTION
 
 from lerobot_ambient.core.plan import Group
 from lerobot_ambient.data.open_source import OpenSource
+from lerobot_ambient.data.recipe import MixtureRecipe
 
 
 def describe_source(source: OpenSource, groups: Sequence[Group]) -> str:
@@ -24,6 +25,18 @@ def describe_source(source: OpenSource, groups: Sequence[Group]) -> str:
     return (
         f"{source.name}: {len(source.episodes)} episodes, {len(source)} frames, {shown}{weight}, "
         f"{digest.hexdigest()[:12]}"
+    )
+
+
+def describe_recipe(recipe: MixtureRecipe) -> str:
+    """One line that changes with the mixing rule and everything else that shapes the law of the draws."""
+    extra = (
+        "" if recipe.max_amplification is None else f", ambient loss up to amplification {recipe.max_amplification:g}"
+    )
+    relative = ", relative actions" if recipe.relative_actions else ""
+    return (
+        f"{recipe.mixing!r} over {recipe.schedule!r}, last {recipe.drop_n_last_frames} frames dropped, "
+        f"{recipe.action_mode}{relative}{extra}"
     )
 
 

@@ -19,11 +19,12 @@ from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.plan import Group, Plan, make_plan
 from lerobot_ambient.core.windows import EVERYTHING, Window
 from lerobot_ambient.data.compatibility import require_compatible
-from lerobot_ambient.data.fingerprint import describe_source
+from lerobot_ambient.data.fingerprint import describe_recipe, describe_source
 from lerobot_ambient.data.merge import MergedDataset, left_out_keys, merged_tasks
 from lerobot_ambient.data.metadata import MixtureMetadata, target_stats
 from lerobot_ambient.data.normalization import ActionNormalization, affine_of
 from lerobot_ambient.data.open_source import OpenSource, ReadOptions, open_source
+from lerobot_ambient.data.recipe import MixtureRecipe
 from lerobot_ambient.data.sampler import GroupedFrames, MixtureSampler
 from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.data.windows_file import WindowTable, read_windows
@@ -31,27 +32,6 @@ from lerobot_ambient.data.windows_file import WindowTable, read_windows
 logger = logging.getLogger(__name__)
 
 RELATIVE_ACTION = f"{ACTION}.relative"
-
-
-@dataclass(frozen=True)
-class MixtureRecipe:
-    """Everything about a mixture that is not a data set.
-
-    Args:
-        schedule: noise levels of the policy.
-        mixing: how groups share the noise levels.
-        action_mode: LeRobot's NormalizationMode of actions.
-        relative_actions: whether chunks are relative to the current state.
-        drop_n_last_frames: frames at each episode's end that are never a sample's first frame.
-        max_amplification: bound s_max of the ambient target; None without the ambient loss.
-    """
-
-    schedule: NoiseSchedule
-    mixing: MixingRule
-    action_mode: str
-    relative_actions: bool = False
-    drop_n_last_frames: int = 0
-    max_amplification: float | None = None
 
 
 @dataclass
@@ -66,7 +46,7 @@ class Mixture:
         dataset: the merged data set.
         meta: its face towards LeRobot.
         normalization: what the noise levels are relative to.
-        fingerprint: one line per data set; equal lines mean equal training data.
+        fingerprint: one line per data set and one for the recipe; equal lines mean the same mixture.
     """
 
     sources: list[OpenSource]
@@ -135,6 +115,7 @@ def make_mixture(
     features = {key: opened[0].features[key] for key in dataset.keys}
     meta = MixtureMetadata(opened, features, stats, tasks)
     fingerprint = [describe_source(source, [g for g in groups if g.source == i]) for i, source in enumerate(opened)]
+    fingerprint.append(describe_recipe(recipe))
     mixture = Mixture(opened, tuple(groups), plan, GroupedFrames(runs), dataset, meta, normalization, fingerprint)
     meta.mixture = mixture
     return mixture

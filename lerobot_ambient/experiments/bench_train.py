@@ -34,9 +34,7 @@ class TrainPair:
     ratio: float
 
 
-def bench_train(
-    repo_id: str, root: Path, *, pairs: int, steps: int, batch_size: int, workers: int
-) -> dict[str, Any]:
+def bench_train(repo_id: str, root: Path, *, pairs: int, steps: int, batch_size: int, workers: int) -> dict[str, Any]:
     """Time both commands.
 
     Args:

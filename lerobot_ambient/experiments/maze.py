@@ -20,11 +20,11 @@ TARGET, SOURCE = "ambient/maze_target", "ambient/maze_source"
 EXAMPLE_DATA = "outputs/data/maze"
 """Where the committed configs look for the data, relative to the folder the command is run in."""
 EXAMPLE_SEED = 0
-STEPS, BATCH_SIZE = 8_000, 128
+STEPS, BATCH_SIZE = 7_000, 128
 CHECKPOINTS = 4
 
-COTRAIN_ALPHAS = (0.05, 0.2, 0.5, 0.8)
-SIGMA_MINS = (0.16, 0.3, 0.5)
+COTRAIN_ALPHAS = (0.2, 0.5, 0.8)
+SIGMA_MINS = (0.16, 0.3)
 AMBIENT_ALPHA = 0.5
 
 

@@ -65,8 +65,8 @@ class MazeOptions:
     data_root: Path | None = None
     arms: tuple[str, ...] = ARM_NAMES
     seeds: tuple[int, ...] = (1, 2)
-    trials: int = 300
-    sweep_trials: int = 200
+    trials: int = 250
+    sweep_trials: int = 100
     steps: int = STEPS
     batch_size: int = BATCH_SIZE
     target_episodes: int = 50

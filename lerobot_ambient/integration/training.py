@@ -19,8 +19,9 @@ from torch.utils.data import Dataset
 
 from lerobot_ambient.data.fingerprint import require_same_mixture
 from lerobot_ambient.data.metadata import MixtureMetadata
-from lerobot_ambient.data.mixture import Mixture, MixtureRecipe, make_mixture
+from lerobot_ambient.data.mixture import Mixture, make_mixture
 from lerobot_ambient.data.open_source import ReadOptions, open_source
+from lerobot_ambient.data.recipe import MixtureRecipe
 from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.schedule import noise_schedule
@@ -105,7 +106,7 @@ def make_merged_datasets(cfg: Any) -> tuple[MergedTrainingDataset, MergedTrainin
         raise ValueError(
             "dataset.streaming=true cannot be mixed: windows need every frame's place. Set dataset.streaming=false."
         )
-    if cfg.sample_weighting is not None:
+    if cfg.sample_weighting is not None and policy.sources:
         raise ValueError(
             "sample_weighting re-weights the losses and so changes the law of the plan; use the sources' `weight` or "
             "mixing.alpha instead, and remove sample_weighting."

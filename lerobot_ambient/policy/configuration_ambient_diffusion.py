@@ -36,7 +36,7 @@ class AmbientDiffusionConfig(DiffusionConfig):
         denoiser: "unet" (LeRobot's), or "mlp", a residual MLP for low-dimensional tasks on small machines.
         mlp_width, mlp_depth: its hidden width and number of residual blocks.
         ema_decay: average the weights with this decay (0.999) and act and evaluate with the average; null is off.
-        mixture_fingerprint: written by training, one line per data set; resume refuses a changed mixture.
+        mixture_fingerprint: written by training, a line per data set and one for the mixing; resume refuses a change.
     """
 
     sources: list[SourceConfig] = field(default_factory=list)

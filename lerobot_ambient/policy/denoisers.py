@@ -39,6 +39,11 @@ class ResidualMlp(nn.Module):
         self.enter = nn.Linear(chunk, width)
         self.blocks = nn.ModuleList([_Block(width) for _ in range(depth)])
         self.leave = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, chunk))
+        # At low noise the clean chunk is nearly x itself. A learned, timestep-dependent share of x passes straight
+        # through, so that the layers need not spend their capacity on copying it.
+        self.skip = nn.Linear(width, 1)
+        nn.init.zeros_(self.skip.weight)
+        nn.init.zeros_(self.skip.bias)
 
     def forward(self, x: Tensor, timestep: Tensor, global_cond: Tensor) -> Tensor:
         """(B, H, A) noisy chunk, (B,) timestep, (B, cond_dim) observation to (B, H, A) prediction."""
@@ -46,7 +51,7 @@ class ResidualMlp(nn.Module):
         hidden = self.enter(x.flatten(1)) + condition
         for block in self.blocks:
             hidden = block(hidden, condition)
-        return self.leave(hidden).view_as(x)
+        return self.skip(condition).unsqueeze(-1) * x + self.leave(hidden).view_as(x)
 
 
 class _Block(nn.Module):

@@ -107,30 +107,43 @@ class AmbientDiffusionPolicy(DiffusionPolicy):
         self._queues = None
         self.diffusion = AmbientDiffusionModel(config)
         self.averaged: AveragedModel | None = None
-        if dataset_stats is not None and self.diffusion.relative is not None:
-            self._fit_relative(dataset_stats)
         if config.ema_decay is not None:
             self.averaged = AveragedModel(self.diffusion, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
             self.averaged.requires_grad_(False)
+        self._fit_relative(dataset_stats)
         self.timestep_law: TimestepLaw | None = None
         self._diverged_ranks = False
         if dataset_meta is not None:
             self._follow(getattr(dataset_meta, "mixture", None))
         self.reset()
 
-    def _fit_relative(self, stats: dict[str, dict[str, Tensor]]) -> None:
+    @classmethod
+    def from_pretrained(cls, pretrained_name_or_path: Any, **kwargs: Any) -> AmbientDiffusionPolicy:
+        """As LeRobot's; when training goes on from a checkpoint, the relative chunks follow the new target.
+
+        LeRobot gives its normalisers the statistics of the data set that is fine-tuned on; the constants of
+        relative chunks refer to the same normalised spaces and must not stay behind.
+        """
+        policy: AmbientDiffusionPolicy = super().from_pretrained(pretrained_name_or_path, **kwargs)
+        policy._fit_relative(kwargs.get("dataset_stats"))
+        return policy
+
+    def _fit_relative(self, stats: dict[str, dict[str, Tensor]] | None) -> None:
+        if stats is None or self.diffusion.relative is None:
+            return
         if RELATIVE_ACTION not in stats:
             raise ValueError(
                 f"policy.relative_actions needs statistics of relative chunks ('{RELATIVE_ACTION}'), which only the "
                 "merged data set computes; " + _NOT_MERGED
             )
         mapping = {kind: self.config.normalization_mapping[kind].value for kind in ("ACTION", "STATE")}
-        assert self.diffusion.relative is not None
-        self.diffusion.relative.fit(
-            stats,
-            keys={"action": ACTION, "state": OBS_STATE, "relative": RELATIVE_ACTION},
-            modes={"action": mapping["ACTION"], "state": mapping["STATE"], "relative": mapping["ACTION"]},
-        )
+        models = [self.diffusion] if self.averaged is None else [self.diffusion, self.averaged.module]
+        for model in models:
+            model.relative.fit(
+                stats,
+                keys={"action": ACTION, "state": OBS_STATE, "relative": RELATIVE_ACTION},
+                modes={"action": mapping["ACTION"], "state": mapping["STATE"], "relative": mapping["ACTION"]},
+            )
 
     def _follow(self, mixture: Mixture | None) -> None:
         """Take the plan of the mixture that is trained on."""

@@ -12,9 +12,10 @@ from lerobot_ambient.core.mixing import Ambient, Cotrain, Soft, TargetOnly
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data.fingerprint import require_same_mixture
 from lerobot_ambient.data.merge import GROUP_KEY
-from lerobot_ambient.data.mixture import RELATIVE_ACTION, MixtureRecipe, make_mixture
+from lerobot_ambient.data.mixture import RELATIVE_ACTION, make_mixture
 from lerobot_ambient.data.normalization import ActionNormalization
 from lerobot_ambient.data.open_source import ReadOptions
+from lerobot_ambient.data.recipe import MixtureRecipe
 from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.data.windows_file import WINDOWS_PATH, WindowTable, read_windows, write_windows
 
@@ -263,6 +264,14 @@ class TestFingerprint:
             changed = make_mixture(target, [replace(sim, **change)], OPTIONS, recipe()).fingerprint
             with pytest.raises(ValueError, match=r"(?s)checkpoint: me/sim: 4 episodes.*now:        me/sim:"):
                 require_same_mixture(lines, changed)
+
+    def test_another_mixing_shows_too(self, target, sim):
+        lines = make_mixture(target, [sim], OPTIONS, recipe()).fingerprint
+        changed = make_mixture(target, [sim], OPTIONS, recipe(mixing=Ambient(0.3))).fingerprint
+        with pytest.raises(
+            ValueError, match=r"(?s)checkpoint: Ambient\(alpha=None\).*now:        Ambient\(alpha=0.3\)"
+        ):
+            require_same_mixture(lines, changed)
 
     def test_a_source_more_or_less(self, target, sim):
         lines = make_mixture(target, [sim], OPTIONS, recipe()).fingerprint

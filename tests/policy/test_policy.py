@@ -339,6 +339,18 @@ class TestRelative:
         again = AmbientDiffusionPolicy.from_pretrained(tmp_path)
         assert torch.equal(again.diffusion.relative.relative_scale, torch.tensor([0.5, 0.4]))
 
+    def test_fine_tuning_on_another_target_takes_its_constants(self, tmp_path):
+        policy = ambient(relative_actions=True, dataset_stats=self.STATS, ema_decay=0.9)
+        policy.save_pretrained(tmp_path)
+        other = {**self.STATS, RELATIVE_ACTION: {"min": torch.tensor([-2.0, -2.0]), "max": torch.tensor([2.0, 2.0])}}
+        config = policy.config
+        tuned = AmbientDiffusionPolicy.from_pretrained(
+            tmp_path, config=config, dataset_stats=other, dataset_meta=mixture(config)
+        )
+        for model in (tuned.diffusion, tuned.averaged.module):
+            assert torch.equal(model.relative.relative_scale, torch.tensor([2.0, 2.0]))
+            assert torch.equal(model.relative.action_scale, torch.tensor([2.0, 4.0]))
+
     def test_it_needs_the_merged_statistics(self):
         with pytest.raises(ValueError, match="needs statistics of relative chunks"):
             ambient(relative_actions=True, dataset_stats={"action": {}})
