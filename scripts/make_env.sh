@@ -18,6 +18,9 @@ index=$("$venv/bin/python" -m pip config get global.index-url 2>/dev/null || tru
 export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$index}}"
 [ -n "$UV_DEFAULT_INDEX" ] || unset UV_DEFAULT_INDEX
 
+# Certificates come from the system, as for pip: behind a proxy of its own uv would otherwise trust nobody.
+export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}"
+
 with_uv() {
   local uv
   if ! uv=$(command -v uv); then
