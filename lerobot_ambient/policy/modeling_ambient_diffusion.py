@@ -137,9 +137,11 @@ class AmbientDiffusionPolicy(DiffusionPolicy):
                 "merged data set computes; " + _NOT_MERGED
             )
         mapping = {kind: self.config.normalization_mapping[kind].value for kind in ("ACTION", "STATE")}
-        averaged = [] if self.averaged is None else [self.averaged.module]
-        for model in [self.diffusion, *averaged]:
-            cast("RelativeActions", model.relative).fit(
+        models: list[Any] = [self.diffusion]
+        if self.averaged is not None:
+            models.append(self.averaged.module)
+        for model in models:
+            model.relative.fit(
                 stats,
                 keys={"action": ACTION, "state": OBS_STATE, "relative": RELATIVE_ACTION},
                 modes={"action": mapping["ACTION"], "state": mapping["STATE"], "relative": mapping["ACTION"]},
