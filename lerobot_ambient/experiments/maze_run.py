@@ -100,7 +100,7 @@ class MazeOptions:
             arms=("target_only", "cotrain", "ambient"),
             seeds=(1,),
             trials=100,
-            steps=4000,
+            steps=6000,
             source_episodes=1000,
             sweep=False,
         )
