@@ -7,9 +7,7 @@ from typing import Any
 
 from lerobot.utils.constants import ACTION, OBS_PREFIX
 
-from lerobot_ambient.data.open_source import OpenSource
-
-_CAMERA_DTYPES = ("image", "video")
+from lerobot_ambient.data.open_source import CAMERA_DTYPES, OpenSource
 
 
 def is_policy_feature(key: str) -> bool:
@@ -48,7 +46,7 @@ def require_compatible(target: OpenSource, source: OpenSource) -> None:
 
 def _feature_differences(key: str, wanted: dict[str, Any], offered: dict[str, Any]) -> list[str]:
     lines = []
-    kinds = ["camera" if spec["dtype"] in _CAMERA_DTYPES else "numbers" for spec in (wanted, offered)]
+    kinds = ["camera" if spec["dtype"] in CAMERA_DTYPES else "numbers" for spec in (wanted, offered)]
     if kinds[0] != kinds[1]:
         return [f"{key}: target holds {kinds[0]} ({wanted['dtype']}), source {kinds[1]} ({offered['dtype']})"]
     if tuple(wanted["shape"]) != tuple(offered["shape"]):

@@ -103,9 +103,8 @@ def make_mixture(
         offset += len(source)
 
     plan = make_plan([_buffered(group, recipe) for group in groups], recipe.schedule, recipe.mixing)
-    for source in opened[1:]:
-        reached = any(float(p) > 0 for g, p in zip(groups, plan.group_law, strict=True) if g.name == source.name)
-        if not reached and recipe.mixing.needs_windows:
+    for source, law in list(zip(opened, plan.by_source().sum(1).tolist(), strict=True))[1:]:
+        if law == 0.0 and recipe.mixing.needs_windows:
             raise ValueError(
                 f"source '{source.name}' is never drawn: its window admits none of the {len(recipe.schedule)} timesteps"
                 f" ({recipe.schedule!r}). Widen the window or remove the source."

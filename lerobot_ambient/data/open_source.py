@@ -19,7 +19,7 @@ from torch import Tensor
 from lerobot_ambient.data.columns import Columns, tensor_of
 from lerobot_ambient.data.sources import SourceConfig, check_episodes
 
-_CAMERA_DTYPES = ("image", "video")
+CAMERA_DTYPES = ("image", "video")
 _BOOKKEEPING = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 
 
@@ -128,7 +128,7 @@ def open_source(config: SourceConfig, name: str, options: ReadOptions) -> OpenSo
     low_dim = {
         key: tensor_of(table.column(original[key]), tuple(spec["shape"]))
         for key, spec in features.items()
-        if spec["dtype"] not in (*_CAMERA_DTYPES, "string", "language") and original[key] in table.column_names
+        if spec["dtype"] not in (*CAMERA_DTYPES, "string", "language") and original[key] in table.column_names
     }
     episode_column = low_dim["episode_index"]
     starts = torch.cat([torch.zeros(1, dtype=torch.int64), torch.nonzero(episode_column.diff()).flatten() + 1])
@@ -143,7 +143,7 @@ def open_source(config: SourceConfig, name: str, options: ReadOptions) -> OpenSo
         frames=Columns(low_dim, starts, stops, deltas),
         episode_ids=ids,
         dataset=dataset,
-        camera_keys=[key for key, spec in features.items() if spec["dtype"] in _CAMERA_DTYPES],
+        camera_keys=[key for key, spec in features.items() if spec["dtype"] in CAMERA_DTYPES],
     )
 
 
