@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lerobot_ambient.core.windows import EVERYTHING, Window
+from lerobot_ambient.data.alignment_config import CameraConfig, DimensionConfig
+
+NORMALIZATIONS = ("target", "own")
+ACTION_TYPES = ("absolute", "delta")
 
 
 @dataclass
@@ -24,6 +28,13 @@ class SourceConfig:
         windows: parquet file with a window per frame; "meta/ambient_windows.parquet" is looked up in the
             data set's own folder first. Excludes sigma_min and sigma_max.
         rename: keys of this data set to the target's keys, e.g. {actions: action}.
+        dimensions: per target key, per target dimension, where its numbers come from; see DimensionConfig.
+            Dimensions of the same name need no entry.
+        cameras: per target camera, how it is fitted, or what stands for it; see CameraConfig.
+        normalization: whose statistics normalise its actions and observations: target or own.
+        fps: frames per second, where the data set's own info.json is wrong (or to replay it at another speed).
+        action_type: absolute or delta (each action is a step from the state of its frame); guessed when None.
+        skip_broken: leave out episodes that cannot be read instead of refusing the data set.
     """
 
     repo_id: str = ""
@@ -35,6 +46,12 @@ class SourceConfig:
     sigma_max: float | None = None
     windows: str | None = None
     rename: dict[str, str] = field(default_factory=dict)
+    dimensions: dict[str, dict[str, DimensionConfig]] = field(default_factory=dict)
+    cameras: dict[str, CameraConfig] = field(default_factory=dict)
+    normalization: str = "target"
+    fps: float | None = None
+    action_type: str | None = None
+    skip_broken: bool = False
 
     def __post_init__(self) -> None:
         if not self.repo_id:
@@ -42,6 +59,15 @@ class SourceConfig:
         if not 0.0 < self.weight < float("inf"):
             raise ValueError(f"source '{self.repo_id}': weight must be positive and finite, got {self.weight}.")
         check_episodes(self.repo_id, self.episodes)
+        for name, value, known in (
+            ("normalization", self.normalization, NORMALIZATIONS),
+            ("action_type", self.action_type, (None, *ACTION_TYPES)),
+        ):
+            if value not in known:
+                choices = ", ".join(str(choice) for choice in known if choice is not None)
+                raise ValueError(f"source '{self.repo_id}': {name} must be one of {choices}; got '{value}'.")
+        if self.fps is not None and not 0.0 < self.fps < float("inf"):
+            raise ValueError(f"source '{self.repo_id}': fps must be positive and finite, got {self.fps}.")
         if self.windows is not None and (self.sigma_min is not None or self.sigma_max is not None):
             raise ValueError(
                 f"source '{self.repo_id}' has both a windows file ({self.windows}) and sigma_min={self.sigma_min}, "
