@@ -60,17 +60,23 @@ def ambient_target(x_tmin: Tensor, x_t: Tensor, sigma_min: Tensor, sigma_t: Tens
     return (sigma_t * alpha_min**2 * x_t - sigma_t * alpha_t * alpha_min * x_tmin) / d
 
 
-def reduce_loss(loss: Tensor, is_pad: Tensor | None, reduction: str) -> Tensor:
+def reduce_loss(loss: Tensor, is_pad: Tensor | None, reduction: str, counts: Tensor | None = None) -> Tensor:
     """Reduce an element-wise loss exactly as LeRobot's DiffusionPolicy does.
 
     Args:
         loss: (B, H, A).
         is_pad: (B, H) True where the action is copy-padding and carries no loss; None counts everything.
         reduction: "mean" gives a scalar, "none" one value per sample (B,); a sample that is all padding is 0.
+        counts: (B, A) False for action dimensions the sample's data set lacks; they carry no loss, and as with
+            padding the mean is over what is left. None counts everything.
     """
-    if is_pad is None:
+    if is_pad is None and counts is None:
         return loss.mean() if reduction == "mean" else loss.mean(dim=(1, 2))
-    mask = (~is_pad).unsqueeze(-1)
+    mask = torch.ones_like(loss[..., :1], dtype=torch.bool) if is_pad is None else (~is_pad).unsqueeze(-1)
+    if counts is not None:
+        mask = mask & counts.unsqueeze(1)
+    # (B, H, 1) without `counts`: each entry then stands for all dimensions.
+    each = loss.shape[-1] // mask.shape[-1]
     if reduction == "mean":
-        return (loss * mask).sum() / (mask.sum() * loss.shape[-1]).clamp_min(1)
-    return (loss * mask).sum(dim=(1, 2)) / (mask.sum(dim=(1, 2)) * loss.shape[-1]).clamp_min(1)
+        return (loss * mask).sum() / (mask.sum() * each).clamp_min(1)
+    return (loss * mask).sum(dim=(1, 2)) / (mask.sum(dim=(1, 2)) * each).clamp_min(1)

@@ -143,9 +143,12 @@ def _is_target(groups: Sequence[Group]) -> Tensor:
 
 def _admissible(groups: Sequence[Group], schedule: NoiseSchedule) -> Tensor:
     """(G, T) bool: the target everywhere, a source inside its window."""
-    windows = {group.window: group.window.admits(schedule.sigmas) for group in groups}
-    everything = torch.ones(len(schedule), dtype=torch.bool)
-    return torch.stack([everything if group.is_target else windows[group.window] for group in groups])
+    # Window.admits for all groups at once: a window per data point makes them many.
+    sigmas = schedule.sigmas
+    low = torch.tensor([group.window.sigma_min for group in groups], dtype=sigmas.dtype).unsqueeze(1)
+    high = torch.tensor([group.window.sigma_max for group in groups], dtype=sigmas.dtype).unsqueeze(1)
+    everything = torch.tensor([group.is_target or group.window.is_everything for group in groups]).unsqueeze(1)
+    return (sigmas < high) | (sigmas > low) | everything
 
 
 def _by_size(groups: Sequence[Group], mask: Tensor) -> Tensor:
@@ -153,7 +156,8 @@ def _by_size(groups: Sequence[Group], mask: Tensor) -> Tensor:
     size = torch.tensor([group.weight * group.count for group in groups], dtype=torch.float64)
     mass = size.unsqueeze(1) * mask
     total = mass.sum(0, keepdim=True)
-    return torch.where(total > 0, mass / total.clamp_min(torch.finfo(torch.float64).tiny), 0.0)
+    # In place: with many groups this table is the largest thing there is. Where the total is 0, so is the mass.
+    return mass.div_(total.clamp_min(torch.finfo(torch.float64).tiny))
 
 
 def _with_clean_share(groups: Sequence[Group], mask: Tensor, clean_share: Tensor | None) -> Tensor:
@@ -163,7 +167,7 @@ def _with_clean_share(groups: Sequence[Group], mask: Tensor, clean_share: Tensor
     target = _is_target(groups).unsqueeze(1)
     clean, rest = _by_size(groups, mask & target), _by_size(groups, mask & ~target)
     share = torch.where((mask & ~target).any(0), clean_share, 1.0)
-    return clean * share + rest * (1.0 - share)
+    return clean.mul_(share).add_(rest.mul_(1.0 - share))
 
 
 def _constant(alpha: float | None, schedule: NoiseSchedule) -> Tensor | None:

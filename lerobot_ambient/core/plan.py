@@ -26,6 +26,7 @@ from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.windows import Window
 
 _COLUMN_TOLERANCE = 1e-9
+_MAX_CELLS = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -148,10 +149,29 @@ def make_plan(groups: Sequence[Group], schedule: NoiseSchedule, mixing: Mixing, 
         base: (T,) law p(t) of the timestep; uniform when None.
 
     Raises:
-        ValueError: no target group.
+        ValueError: no target group, or too many groups (see `require_plan_fits`).
     """
     if not any(group.is_target for group in groups):
         raise ValueError("the mixture has no target group: ambient co-training needs a trusted data set.")
+    require_plan_fits(len(groups), schedule)
     base = schedule.uniform() if base is None else base.double()
     joint = mixing.shares(groups, schedule) * base
     return Plan(groups=tuple(groups), schedule=schedule, joint=joint, base=base)
+
+
+def require_plan_fits(groups: int, schedule: NoiseSchedule) -> None:
+    """Refuse a plan whose table would take more than 2 GiB.
+
+    Windows per data point are told apart at every timestep. T timesteps allow T + 1 groups a source, and about
+    T^2 / 2 when sigma_max varies too: no bound to reach at T = 100, but a fatal one at T = 1000.
+
+    Raises:
+        ValueError: groups times timesteps are too many.
+    """
+    if groups * len(schedule) > _MAX_CELLS:
+        raise ValueError(
+            f"the plan would have {groups} groups x {len(schedule)} timesteps = "
+            f"{groups * len(schedule) * 8 / 2**30:.1f} GiB, at most {_MAX_CELLS * 8 / 2**30:.0f} GiB are allowed. "
+            "Round sigma_min and sigma_max in the windows files to fewer levels, annotate with larger buckets, or "
+            "use fewer timesteps (policy.num_train_timesteps)."
+        )

@@ -1,51 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Low-dimensional columns of a data set as tensors, gathered per batch.
+"""Low-dimensional columns of all data sets of a mixture as tensors, gathered per batch.
 
 Reading a frame through LeRobotDataset costs milliseconds of Python per sample; the numbers themselves are a
-few hundred bytes. Here a column is read once and a batch is one index operation. The results equal
-LeRobotDataset's: same clamping at episode ends, same padding flags, same dtypes.
+few hundred bytes. Here a batch is one index operation a column, whatever the number of data sets. Without
+resampling the results equal LeRobotDataset's: same clamping at episode ends, same padding flags, same dtypes.
+
+Resampling in time
+    A chunk offset i means i / fps of the target. In an episode recorded at rate times that fps the chunk reads
+    positions  row + i * rate,  between frames linearly, or from the nearest frame for switches. A position
+    outside the episode is padding, as an index outside it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-import pyarrow as pa
 import torch
 from torch import Tensor
 
-
-def tensor_of(column: pa.ChunkedArray, shape: Sequence[int]) -> Tensor:
-    """An arrow column as a tensor (N, *shape); scalars (shape (1,)) give (N,), as in LeRobot.
-
-    Floats become float32 and integers int64, which is what LeRobot's item transform makes of them.
-    """
-    array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-    if isinstance(array, pa.ExtensionArray):
-        array = array.storage
-    nested = False
-    while pa.types.is_list(array.type) or pa.types.is_large_list(array.type) or pa.types.is_fixed_size_list(array.type):
-        nested = True
-        array = array.flatten()
-    values = array.to_numpy(zero_copy_only=False)
-    if np.issubdtype(values.dtype, np.floating):
-        values = values.astype(np.float32, copy=False)
-    elif np.issubdtype(values.dtype, np.integer):
-        values = values.astype(np.int64, copy=False)
-    if nested:
-        values = values.reshape(len(column), *shape)
-    # Arrow's buffers are read-only; torch needs to own what it may write to.
-    return torch.from_numpy(np.array(values) if not values.flags.writeable else values)
+# i * rate of a whole frame may miss it by rounding; a millionth of a frame is nothing.
+_SLACK = 1e-6
 
 
 class Columns:
     """Random access to chunks of low-dimensional columns.
 
     Args:
-        columns: (N, ...) tensors by key, frames of an episode consecutive.
-        starts, stops: (E,) int64 half-open range of each selected episode in [0, N), in order.
-        deltas: per key, the frame offsets of its chunk; keys without an entry give the frame itself.
+        columns: (N, ...) tensors by key, frames of an episode consecutive. int32 is given out as int64.
+        starts, stops: (E,) int64 half-open range of each episode in [0, N), in order.
+        deltas: per key, the offsets of its chunk in frames of the target; keys without an entry give the frame itself.
+        rates: (E,) float64, the episode's fps over the target's; None when all are 1.
+        nearest: per key, (K, ...) bool tables of dimensions read from the nearest frame, one row per kind of episode.
+        kinds: (E,) int64, row of `nearest` of each episode.
     """
 
     def __init__(
@@ -54,32 +40,76 @@ class Columns:
         starts: Tensor,
         stops: Tensor,
         deltas: Mapping[str, Sequence[int]],
+        rates: Tensor | None = None,
+        nearest: Mapping[str, Tensor] | None = None,
+        kinds: Tensor | None = None,
     ) -> None:
         self.columns = dict(columns)
         self.starts, self.stops = starts, stops
-        self.deltas = {key: torch.tensor(list(offsets)) for key, offsets in deltas.items() if key in columns}
+        self.deltas = {key: torch.tensor(list(offsets)) for key, offsets in deltas.items()}
+        self.rates = None if rates is None or bool((rates == 1.0).all()) else rates
+        self.nearest = dict(nearest or {})
+        self.kinds = torch.zeros(len(starts), dtype=torch.int64) if kinds is None else kinds
 
     def __len__(self) -> int:
         return int(self.stops[-1])
 
-    def gather(self, rows: Tensor) -> dict[str, Tensor]:
+    def episode_of(self, rows: Tensor) -> Tensor:
+        """(B,) which episode each row lies in, counted over all data sets."""
+        return torch.searchsorted(self.starts, rows, right=True) - 1
+
+    def gather(self, rows: Tensor, keys: Sequence[str] | None = None) -> dict[str, Tensor]:
         """The samples at rows (B,) int64: chunks (B, len(deltas), ...), `<key>_is_pad` (B, len(deltas)) bool."""
-        episode = torch.searchsorted(self.starts, rows, right=True) - 1
-        first, last = self.starts[episode].unsqueeze(1), self.stops[episode].unsqueeze(1) - 1
+        episode = self.episode_of(rows)
         batch: dict[str, Tensor] = {}
-        spans: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
-        for key, column in self.columns.items():
+        spans: dict[tuple[int, ...], _Span] = {}
+        for key in self.columns if keys is None else keys:
+            column = self.columns[key]
             if key not in self.deltas:
-                batch[key] = column[rows]
+                value = column[rows]
+                batch[key] = value.long() if value.dtype == torch.int32 else value
                 continue
-            span = tuple(self.deltas[key].tolist())
-            if span not in spans:
-                wanted = rows.unsqueeze(1) + self.deltas[key]
-                spans[span] = wanted.clamp(first, last), (wanted < first) | (wanted > last)
-            index, is_pad = spans[span]
-            batch[key] = column[index]
-            batch[f"{key}_is_pad"] = is_pad
+            offsets = self.deltas[key]
+            name = tuple(offsets.tolist())
+            if name not in spans:
+                spans[name] = self._span(rows, episode, offsets)
+            batch[key] = self._read(key, column, spans[name], episode)
+            batch[f"{key}_is_pad"] = spans[name].is_pad
         return batch
+
+    def nearest_rows(self, key: str, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, H) the rows a chunk of whole frames (images) is read from, and (B, H) which are padding."""
+        span = self._span(rows, self.episode_of(rows), self.deltas[key])
+        return span.nearest, span.is_pad
+
+    def _span(self, rows: Tensor, episode: Tensor, offsets: Tensor) -> _Span:
+        first, last = self.starts[episode].unsqueeze(1), self.stops[episode].unsqueeze(1) - 1
+        if self.rates is None:
+            wanted = rows.unsqueeze(1) + offsets
+            index = wanted.clamp(first, last)
+            # Clamping moved exactly the positions outside the episode.
+            return _Span(index, index != wanted)
+        position = rows.unsqueeze(1) + offsets * self.rates[episode].unsqueeze(1)
+        is_pad = (position < first - _SLACK) | (position > last + _SLACK)
+        position = position.clamp(first.double(), last.double())
+        low = torch.floor(position + _SLACK).long()
+        high = torch.minimum(low + 1, last)
+        return _Span(low, is_pad, high, (position - low).clamp(0.0, 1.0))
+
+    def _read(self, key: str, column: Tensor, span: _Span, episode: Tensor) -> Tensor:
+        if span.high is None or span.part is None:
+            return column[span.low]
+        if not column.is_floating_point():
+            return column[span.nearest]
+        shape = (*span.part.shape, *([1] * (column.ndim - 1)))
+        part = span.part.reshape(shape)
+        if key in self.nearest:
+            switches = self.nearest[key][self.kinds[episode]].unsqueeze(1)
+            part = torch.where(switches, (part >= 0.5).double(), part)
+        low, high = column[span.low], column[span.high]
+        between = (low + part * (high.double() - low.double())).to(column.dtype)
+        # A whole frame keeps its bits.
+        return torch.where(part == 0.0, low, between)
 
     def relative_chunks(self, action_key: str, state_key: str, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Raw action chunks minus the state at the current frame, and which entries are padding.
@@ -87,6 +117,19 @@ class Columns:
         Returns:
             (B, H, A) chunks, (B, H) bool.
         """
-        batch = self.gather(rows)
+        batch = self.gather(rows, [action_key])
         state = self.columns[state_key][rows]
         return batch[action_key] - state.unsqueeze(1), batch[f"{action_key}_is_pad"]
+
+
+class _Span:
+    """Where a chunk is read: rows `low`, or `part` of the way from `low` to `high`."""
+
+    def __init__(self, low: Tensor, is_pad: Tensor, high: Tensor | None = None, part: Tensor | None = None) -> None:
+        self.low, self.is_pad, self.high, self.part = low, is_pad, high, part
+
+    @property
+    def nearest(self) -> Tensor:
+        if self.high is None or self.part is None:
+            return self.low
+        return torch.where(self.part >= 0.5, self.high, self.low)

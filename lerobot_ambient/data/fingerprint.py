@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+import numpy as np
 from lerobot.utils.constants import ACTION
 
 from lerobot_ambient.core.plan import Group
@@ -18,9 +19,14 @@ def describe_source(source: OpenSource, groups: Sequence[Group]) -> str:
     windows = sorted({repr(group.window) for group in groups})
     shown = windows[0] if len(windows) == 1 else f"{len(windows)} windows"
     digest = hashlib.sha256()
-    digest.update(source.frames.columns[ACTION].numpy().tobytes())
+    digest.update(np.ascontiguousarray(source.columns[ACTION]).data)
     digest.update(repr([(group.count, group.window, group.weight) for group in groups]).encode())
     digest.update(repr(source.episode_ids.tolist()).encode())
+    # What shapes samples beyond their numbers; absent from the digest where nothing was declared.
+    config = source.config
+    declared = (config.fps, sorted(config.cameras.items()), [map_.interpolation for map_ in source.maps.values()])
+    if config.fps is not None or config.cameras or config.dimensions:
+        digest.update(repr(declared).encode())
     weight = "" if source.config.weight == 1.0 else f", weight {source.config.weight:g}"
     return (
         f"{source.name}: {len(source.episodes)} episodes, {len(source)} frames, {shown}{weight}, "

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,20 @@ from lerobot_ambient.core.mixing import MixingRule
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.plan import Group, Plan, make_plan
 from lerobot_ambient.core.windows import EVERYTHING, Window
-from lerobot_ambient.data.compatibility import require_compatible
+from lerobot_ambient.data.align import align, identity_maps, left_out_keys
+from lerobot_ambient.data.assemble import camera_readers, merge_columns, merged_tasks
+from lerobot_ambient.data.cameras import AbsentReader
+from lerobot_ambient.data.columns import Columns
 from lerobot_ambient.data.fingerprint import describe_recipe, describe_source
-from lerobot_ambient.data.merge import MergedDataset, left_out_keys, merged_tasks
-from lerobot_ambient.data.metadata import MixtureMetadata, target_stats
+from lerobot_ambient.data.merge import MergedDataset
+from lerobot_ambient.data.metadata import MixtureMetadata
 from lerobot_ambient.data.normalization import ActionNormalization, affine_of
 from lerobot_ambient.data.open_source import OpenSource, ReadOptions, open_source
+from lerobot_ambient.data.own_normalization import own_normalized
 from lerobot_ambient.data.recipe import MixtureRecipe
 from lerobot_ambient.data.sampler import GroupedFrames, MixtureSampler
 from lerobot_ambient.data.sources import SourceConfig
+from lerobot_ambient.data.statistics import target_stats
 from lerobot_ambient.data.windows_file import WindowTable, read_windows
 
 logger = logging.getLogger(__name__)
@@ -61,6 +67,21 @@ class Mixture:
     def sampler(self, seed: int) -> MixtureSampler:
         return MixtureSampler(self.frames, self.plan.group_law.numpy(), seed=seed)
 
+    @property
+    def action_mask(self) -> Tensor | None:
+        """(S, A) bool, False for action dimensions that a data set lacks and that carry no loss; None without any."""
+        masked = np.stack([source.maps[ACTION].masked for source in self.sources])
+        return torch.from_numpy(~masked) if masked.any() else None
+
+    @property
+    def absent_cameras(self) -> dict[str, Tensor] | None:
+        """Per camera (S,) bool, True for data sets that lack it; None when no data set lacks any."""
+        fills = {
+            key: torch.tensor([isinstance(readers[key], AbsentReader) for readers in self.dataset.cameras])
+            for key in self.dataset.camera_keys
+        }
+        return fills if any(bool(absent.any()) for absent in fills.values()) else None
+
     def __repr__(self) -> str:
         return "\n".join(["Mixture", *(f"  {line}" for line in self.fingerprint), repr(self.plan)])
 
@@ -75,19 +96,24 @@ def make_mixture(
             set, both values and the fix.
     """
     names = _unique_names([target, *sources])
-    opened = [open_source(config, name, options) for config, name in zip([target, *sources], names, strict=True)]
-    for source in opened[1:]:
+    opened = [open_source(target, names[0], is_target=True)]
+    opened[0].maps = identity_maps(opened[0])
+    for config, name in zip(sources, names[1:], strict=True):
+        source = open_source(config, name)
         _require_apart(opened[0], source)
-        require_compatible(opened[0], source)
+        opened.append(align(opened[0], source, recipe.target_action_type))
     for key in left_out_keys(opened):
         logger.info("feature %s is not in every data set and is left out of the mixture.", key)
 
     stats, notes = target_stats(opened)
     for note in notes:
         logger.warning("normalisation of the mixture: %s", note)
-    kept = [_kept_runs(source, recipe.drop_n_last_frames) for source in opened]
+    own = [own_normalized(source, stats, recipe) if index else None for index, source in enumerate(opened)]
+    tasks = merged_tasks(opened)
+    columns = merge_columns(opened, options, tasks)
+    kept = [_kept_runs(source, recipe.drop_n_last_frames, source.fps / opened[0].fps) for source in opened]
     if recipe.relative_actions:
-        stats[RELATIVE_ACTION] = relative_action_stats(opened[0], kept[0])
+        stats[RELATIVE_ACTION] = relative_action_stats(opened[0], columns, kept[0])
     normalization = _normalization(stats, recipe, len(options.action_deltas))
 
     groups: list[Group] = []
@@ -95,7 +121,7 @@ def make_mixture(
     group_of_frame: list[int | Tensor] = []
     offset = 0
     for index, source in enumerate(opened):
-        frame_windows = _windows_of(source, index, recipe.mixing, normalization)
+        frame_windows = _windows_of(source, index, recipe.mixing, _of_source(normalization, own[index]))
         made, made_runs, of_frame = _split(source, index, frame_windows, kept[index], len(groups), recipe.schedule)
         groups.extend(made)
         runs.extend((starts + offset, stops + offset) for starts, stops in made_runs)
@@ -109,10 +135,12 @@ def make_mixture(
                 f"source '{source.name}' is never drawn: its window admits none of the {len(recipe.schedule)} timesteps"
                 f" ({recipe.schedule!r}). Widen the window or remove the source."
             )
-    tasks = merged_tasks(opened)
-    dataset = MergedDataset(opened, group_of_frame, tasks)
-    features = {key: opened[0].features[key] for key in dataset.keys}
-    meta = MixtureMetadata(opened, features, stats, tasks)
+    cameras = camera_readers(opened, options)
+    depth = [key for key in cameras[0] if opened[0].original[key] in opened[0].meta.depth_keys]
+    lengths = [len(source) for source in opened]
+    dataset = MergedDataset(columns, lengths, cameras, group_of_frame, tasks, options.image_transforms, depth)
+    features = {key: spec for key, spec in opened[0].features.items() if key in dataset.keys}
+    meta = MixtureMetadata(opened, columns, features, stats, tasks)
     fingerprint = [describe_source(source, [g for g in groups if g.source == i]) for i, source in enumerate(opened)]
     fingerprint.append(describe_recipe(recipe))
     mixture = Mixture(opened, tuple(groups), plan, GroupedFrames(runs), dataset, meta, normalization, fingerprint)
@@ -120,7 +148,7 @@ def make_mixture(
     return mixture
 
 
-def relative_action_stats(target: OpenSource, kept: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
+def relative_action_stats(target: OpenSource, columns: Columns, kept: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
     """LeRobot-style statistics (A,) of the target's raw chunks minus the current state, padding left out.
 
     Raises:
@@ -137,7 +165,7 @@ def relative_action_stats(target: OpenSource, kept: tuple[np.ndarray, np.ndarray
     size = int(np.prod(action["shape"]))
     values = []
     for some in rows.split(65536):
-        chunks, is_pad = target.frames.relative_chunks(ACTION, OBS_STATE, some)
+        chunks, is_pad = columns.relative_chunks(ACTION, OBS_STATE, some)
         values.append(chunks.reshape(*is_pad.shape, size)[~is_pad].double())
     flat = torch.cat(values)
     low, high, std = flat.amin(0), flat.amax(0), flat.std(0, correction=0)
@@ -169,6 +197,13 @@ def _normalization(stats: dict[str, dict[str, Any]], recipe: MixtureRecipe, hori
     )
 
 
+def _of_source(normalization: ActionNormalization, own: tuple[np.ndarray, np.ndarray] | None) -> ActionNormalization:
+    """What a source's noise levels are relative to: the target's normalisation, or its own (offset, scale)."""
+    if own is None:
+        return normalization
+    return replace(normalization, offset=tuple(own[0].tolist()), scale=tuple(own[1].tolist()))
+
+
 def _windows_of(
     source: OpenSource, index: int, mixing: MixingRule, normalization: ActionNormalization
 ) -> Window | tuple[np.ndarray, np.ndarray]:
@@ -191,8 +226,7 @@ def _windows_of(
 
 def _match_frames(source: OpenSource, table: WindowTable) -> tuple[np.ndarray, np.ndarray]:
     """Levels of a windows file in the order of the source's frames."""
-    columns = source.frames.columns
-    episode, frame = columns["episode_index"].numpy(), columns["frame_index"].numpy()
+    episode, frame = (source.columns[key].astype(np.int64) for key in ("episode_index", "frame_index"))
     span = 1 + max(int(frame.max()), int(table.frame_index.max()))
     have = table.episode_index * span + table.frame_index
     order = np.argsort(have)
@@ -261,23 +295,28 @@ def _buffered(group: Group, recipe: MixtureRecipe) -> Group:
     return Group(group.source, group.name, group.count, window, group.weight)
 
 
-def _kept_runs(source: OpenSource, drop: int) -> tuple[np.ndarray, np.ndarray]:
-    """Frames that may start a sample: each episode without its last `drop` frames, as DiffusionPolicy does."""
-    starts, stops = source.frames.starts.numpy(), source.frames.stops.numpy() - drop
+def _kept_runs(source: OpenSource, drop: int, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """Frames that may start a sample: each episode without its last `drop` frames, as DiffusionPolicy does.
+
+    `drop` counts frames of the target; at `rate` times its fps the same time is that many times the frames.
+    """
+    # A whole number of frames must not become one more by rounding.
+    dropped = math.ceil(drop * rate - 1e-9)
+    starts, stops = source.starts, source.stops - dropped
     long_enough = stops > starts
     if not long_enough.any():
-        longest = int((source.frames.stops - source.frames.starts).max())
+        longest = int((source.stops - source.starts).max())
         raise ValueError(
-            f"'{source.name}': no frame is left after dropping the last {drop} of each episode "
+            f"'{source.name}': no frame is left after dropping the last {dropped} of each episode "
             f"(policy.drop_n_last_frames); its longest episode has {longest} frames."
         )
     if not long_enough.all():
-        short = source.episode_ids.numpy()[~long_enough].tolist()
+        short = source.episode_ids[~long_enough].tolist()
         logger.warning(
-            "'%s': %d episodes are not longer than drop_n_last_frames=%d and give no samples: %s",
+            "'%s': %d episodes are not longer than the last %d frames that are dropped and give no samples: %s",
             source.name,
             len(short),
-            drop,
+            dropped,
             short[:10],
         )
     return starts[long_enough], stops[long_enough]

@@ -1,26 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Opening one data set of a mixture: its metadata, its frames, its keys renamed to the target's."""
+"""Opening one data set of a mixture: its metadata, its numbers, its cameras, its keys renamed to the target's."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 from huggingface_hub import constants as hub_constants
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from lerobot.datasets.utils import BackwardCompatibilityError
 from lerobot.utils.constants import ACTION, OBS_PREFIX
-from torch import Tensor
+from numpy.typing import NDArray
 
-from lerobot_ambient.data.columns import Columns, tensor_of
+from lerobot_ambient.data.alignment import FeatureMap
+from lerobot_ambient.data.column_reader import read_columns
 from lerobot_ambient.data.sources import SourceConfig, check_episodes
+
+logger = logging.getLogger(__name__)
 
 CAMERA_DTYPES = ("image", "video")
 _BOOKKEEPING = ("timestamp", "frame_index", "episode_index", "index", "task_index")
+_NOT_ON_THE_HUB = (FileNotFoundError, HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, ConnectionError)
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,8 @@ class ReadOptions:
         tolerance_s: allowed error of a video timestamp, in seconds.
         video_backend: LeRobot's decoder; its default when None.
         image_transforms: augmentation of camera images, or None.
-        return_uint8: RGB video frames as uint8 (stock training converts them in the batch).
+        frame_cache: folder of decoded frames; None decodes at every visit.
+        frame_size: (H, W) of cached frames; the target's own size when None.
     """
 
     observation_deltas: Sequence[int]
@@ -40,7 +48,8 @@ class ReadOptions:
     tolerance_s: float = 1e-4
     video_backend: str | None = None
     image_transforms: Callable[..., Any] | None = None
-    return_uint8: bool = True
+    frame_cache: Path | None = None
+    frame_size: tuple[int, int] | None = None
 
     def deltas(self, keys: Sequence[str]) -> dict[str, Sequence[int]]:
         """Offsets of each key, by LeRobot's rule: `action`, and everything that starts with `observation.`."""
@@ -56,46 +65,72 @@ class OpenSource:
         name: what messages and logs call it.
         config: as declared.
         meta: LeRobot's metadata, under its own keys.
-        features: LeRobot feature specs under the target's keys.
-        episodes: the selected episodes, ascending.
-        frames: low-dimensional columns of the selected frames.
-        episode_ids: (E,) episode number of each range of `frames`.
-        dataset: LeRobot's reader, which decodes the cameras; None without any.
+        features: LeRobot feature specs under the target's keys; the target's own specs once aligned.
+        columns: (N, ...) numbers of the selected frames by key; in the target's units once aligned.
+        episode_ids: (E,) int64 episode numbers, in the order of the rows.
+        starts, stops: (E,) int64 half-open rows of each episode.
+        maps: once aligned, how each numeric policy feature was made.
     """
 
     name: str
     config: SourceConfig
     meta: LeRobotDatasetMetadata
     features: dict[str, dict[str, Any]]
-    episodes: list[int]
-    frames: Columns
-    episode_ids: Tensor
-    dataset: LeRobotDataset
-    camera_keys: list[str] = field(default_factory=list)
+    columns: dict[str, NDArray[Any]]
+    episode_ids: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    maps: dict[str, FeatureMap] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.frames)
+        return int(self.stops[-1])
+
+    @property
+    def fps(self) -> float:
+        """Frames per second, as declared or else as recorded."""
+        return float(self.meta.fps) if self.config.fps is None else self.config.fps
+
+    @property
+    def episodes(self) -> list[int]:
+        """The selected episodes, ascending."""
+        return sorted(self.episode_ids.tolist())
 
     @property
     def stats(self) -> dict[str, dict[str, Any]]:
         """LeRobot's statistics under the target's keys."""
         return {self.config.rename.get(key, key): value for key, value in (self.meta.stats or {}).items()}
 
-    def __getstate__(self) -> dict[str, Any]:
-        # Workers of a low-dimensional source need the tensors (shared memory), not the arrow table.
-        return self.__dict__ | ({} if self.camera_keys else {"dataset": None})
+    @property
+    def original(self) -> dict[str, str]:
+        """Target's key to this data set's own."""
+        return {self.config.rename.get(key, key): key for key in self.meta.features}
+
+    @property
+    def camera_keys(self) -> list[str]:
+        return [key for key, spec in self.features.items() if spec["dtype"] in CAMERA_DTYPES]
+
+    @cached_property
+    def dataset(self) -> LeRobotDataset:
+        """LeRobot's reader of the selected episodes, without time offsets; for images stored in parquet and depth."""
+        return LeRobotDataset(
+            self.config.repo_id,
+            root=self.meta.root,
+            episodes=self.episodes,
+            revision=self.config.revision,
+        )
 
     def __repr__(self) -> str:
-        return f"{self.name}: {len(self.episodes)} episodes, {len(self)} frames, {self.meta.fps} fps"
+        return f"{self.name}: {len(self.episode_ids)} episodes, {len(self)} frames, {self.fps:g} fps"
 
 
-def open_source(config: SourceConfig, name: str, options: ReadOptions) -> OpenSource:
-    """Open a data set and rename its keys.
+def open_source(config: SourceConfig, name: str, *, is_target: bool = False) -> OpenSource:
+    """Open a data set, read its numbers, rename its keys.
 
     Raises:
-        ValueError: unknown data set, empty or unknown episodes, renames that do not fit its keys.
+        ValueError: unknown data set or version, empty or unknown episodes, renames that do not fit its keys,
+            episodes that cannot be read.
     """
-    meta = _open_metadata(config, name)
+    meta = open_metadata(config, name)
     check_episodes(name, config.episodes)
     unknown = [episode for episode in config.episodes or [] if episode >= meta.total_episodes]
     if unknown:
@@ -103,47 +138,38 @@ def open_source(config: SourceConfig, name: str, options: ReadOptions) -> OpenSo
             f"'{name}' has {meta.total_episodes} episodes (0 to {meta.total_episodes - 1}), not {unknown}."
         )
     _check_rename(config.rename, list(meta.features), name)
+    wanted = sorted(config.episodes) if config.episodes is not None else list(range(meta.total_episodes))
+    _download_if_missing(config, meta, wanted)
 
     features = {config.rename.get(key, key): spec for key, spec in meta.features.items()}
     original = {config.rename.get(key, key): key for key in meta.features}
-    deltas = options.deltas(list(features))
-    try:
-        dataset = LeRobotDataset(
-            config.repo_id,
-            root=config.root,
-            episodes=config.episodes,
-            revision=config.revision,
-            delta_timestamps={original[key]: [i / meta.fps for i in offsets] for key, offsets in deltas.items()},
-            image_transforms=options.image_transforms,
-            tolerance_s=options.tolerance_s,
-            video_backend=options.video_backend,
-            return_uint8=options.return_uint8,
-        )
-    except Exception as error:
-        error.add_note(f"while opening the data set '{name}' ({config.repo_id}, root {meta.root})")
-        raise
-    # The reader's metadata and ours must be one object: statistics are adapted on it.
-    meta = dataset.meta
-    table = dataset.hf_dataset.data
-    low_dim = {
-        key: tensor_of(table.column(original[key]), tuple(spec["shape"]))
+    numeric = {
+        key: tuple(spec["shape"])
         for key, spec in features.items()
-        if spec["dtype"] not in (*CAMERA_DTYPES, "string", "language") and original[key] in table.column_names
+        if spec["dtype"] not in (*CAMERA_DTYPES, "string", "language")
     }
-    episode_column = low_dim["episode_index"]
-    starts = torch.cat([torch.zeros(1, dtype=torch.int64), torch.nonzero(episode_column.diff()).flatten() + 1])
-    stops = torch.cat([starts[1:], torch.tensor([len(episode_column)])])
-    ids = episode_column[starts]
+    read = read_columns(
+        meta,
+        wanted,
+        {original[key]: shape for key, shape in numeric.items()},
+        finite=[original[key] for key in numeric if is_policy_feature(key)],
+    )
+    broken = read.broken | _missing_videos(meta, [e for e in wanted if e not in read.broken])
+    if broken:
+        good = [episode for episode in wanted if episode not in broken]
+        _report_broken(name, broken, good, skip=config.skip_broken, is_target=is_target)
+        if len(good) < len(read.episode_ids):
+            read = read_columns(meta, good, {original[key]: shape for key, shape in numeric.items()})
+    lengths = np.diff(np.append(read.starts, len(read.columns["episode_index"])))
     return OpenSource(
         name=name,
         config=config,
         meta=meta,
         features=features,
-        episodes=sorted(ids.tolist()),
-        frames=Columns(low_dim, starts, stops, deltas),
-        episode_ids=ids,
-        dataset=dataset,
-        camera_keys=[key for key, spec in features.items() if spec["dtype"] in CAMERA_DTYPES],
+        columns={key: read.columns[original[key]] for key in numeric if original[key] in read.columns},
+        episode_ids=read.episode_ids,
+        starts=read.starts,
+        stops=read.starts + lengths,
     )
 
 
@@ -152,7 +178,17 @@ def is_bookkeeping(key: str) -> bool:
     return key in _BOOKKEEPING
 
 
-def _open_metadata(config: SourceConfig, name: str) -> LeRobotDatasetMetadata:
+def is_policy_feature(key: str) -> bool:
+    """Whether the policy reads this feature."""
+    return key == ACTION or key.startswith(OBS_PREFIX)
+
+
+def open_metadata(config: SourceConfig, name: str) -> LeRobotDatasetMetadata:
+    """LeRobot's metadata of a data set.
+
+    Raises:
+        ValueError: not found, of an older version, or empty.
+    """
     hint = (
         "Check the spelling, give the folder that holds its meta/ and data/ as `root`, or, for a data set on the Hub, "
         "make sure the Hub can be reached and HF_HUB_OFFLINE is not set."
@@ -162,16 +198,72 @@ def _open_metadata(config: SourceConfig, name: str) -> LeRobotDatasetMetadata:
     if root is not None and hub_constants.HF_HUB_OFFLINE and not (Path(root) / "meta" / "info.json").is_file():
         raise ValueError(f"data set '{name}' ({config.repo_id}): no LeRobot data set in root {root}. {hint}")
     try:
-        return LeRobotDatasetMetadata(config.repo_id, root=root, revision=config.revision)
-    except (
-        FileNotFoundError,
-        HfHubHTTPError,
-        HFValidationError,
-        OfflineModeIsEnabled,
-        ConnectionError,
-    ) as error:
+        meta = LeRobotDatasetMetadata(config.repo_id, root=root, revision=config.revision)
+    except BackwardCompatibilityError as error:
+        where = f"--root={root} " if root else ""
+        raise ValueError(
+            f"data set '{name}' ({config.repo_id}) has the format v2.1, LeRobot reads v3.0. Convert it with\n"
+            f"    python -m lerobot.scripts.convert_dataset_v21_to_v30 --repo-id={config.repo_id} {where}"
+            "--push-to-hub=false"
+        ) from error
+    except _NOT_ON_THE_HUB as error:
         where = f"root {root}" if root else "LeRobot's cache and the Hub"
         raise ValueError(f"data set '{name}' ({config.repo_id}) was not found in {where}. {hint}") from error
+    if meta.episodes is None:
+        raise ValueError(f"data set '{name}' ({config.repo_id}, root {meta.root}) has no episodes yet.")
+    return meta
+
+
+def _download_if_missing(config: SourceConfig, meta: LeRobotDatasetMetadata, episodes: Sequence[int]) -> None:
+    """Let LeRobot fetch files of a data set on the Hub; what stays missing is reported episode by episode."""
+    files = {Path(meta.root) / meta.get_data_file_path(episode) for episode in episodes}
+    for key in meta.video_keys:
+        files |= {Path(meta.root) / meta.get_video_file_path(episode, key) for episode in episodes}
+    if hub_constants.HF_HUB_OFFLINE or all(path.is_file() for path in files):
+        return
+    try:
+        LeRobotDataset(config.repo_id, root=config.root, episodes=list(episodes), revision=config.revision)
+    except _NOT_ON_THE_HUB as error:
+        logger.warning("'%s' lacks files and could not be completed from the Hub: %s", config.repo_id, error)
+
+
+def _missing_videos(meta: LeRobotDatasetMetadata, episodes: Sequence[int]) -> dict[int, str]:
+    broken: dict[int, str] = {}
+    size: dict[Path, int | None] = {}
+    for key in meta.video_keys:
+        for episode in episodes:
+            relative = Path(meta.get_video_file_path(episode, key))
+            path = Path(meta.root) / relative
+            if path not in size:
+                size[path] = path.stat().st_size if path.is_file() else None
+            if not size[path]:
+                broken.setdefault(episode, f"{relative} is {'missing' if size[path] is None else 'empty'}")
+    return broken
+
+
+def _report_broken(name: str, broken: Mapping[int, str], good: Sequence[int], *, skip: bool, is_target: bool) -> None:
+    """Refuse, or with `skip` warn about, episodes that cannot be used, grouped by reason."""
+    reasons: dict[str, list[int]] = {}
+    for episode in sorted(broken):
+        reasons.setdefault(broken[episode], []).append(episode)
+    lines = [
+        f"  episode{'s' if len(episodes) > 1 else ''} {', '.join(map(str, episodes[:12]))}"
+        f"{f' and {len(episodes) - 12} more' if len(episodes) > 12 else ''}: {reason}"
+        for reason, episodes in reasons.items()
+    ]
+    listing = "\n".join(lines[:20] + ([f"  and {len(lines) - 20} more"] if len(lines) > 20 else []))
+    if skip and good:
+        logger.warning("'%s': %d of its episodes are left out:\n%s", name, len(broken), listing)
+        return
+    if not good:
+        raise ValueError(f"'{name}': none of the selected episodes can be read:\n{listing}")
+    option = "--dataset.episodes=" if is_target else "episodes: "
+    selection = str(list(good)) if len(good) <= 50 else f"[{', '.join(map(str, good[:50]))}, ...]"
+    skipping = "" if is_target else ", or with `skip_broken: true`"
+    raise ValueError(
+        f"'{name}': {len(broken)} of its episodes cannot be read:\n{listing}\n"
+        f"Mend the data set (a new download, say), or leave them out with `{option}{selection}`{skipping}."
+    )
 
 
 def _check_rename(rename: Mapping[str, str], keys: Sequence[str], name: str) -> None:

@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -20,7 +21,7 @@ from torch.utils.data import Dataset
 from lerobot_ambient.data.fingerprint import require_same_mixture
 from lerobot_ambient.data.metadata import MixtureMetadata
 from lerobot_ambient.data.mixture import Mixture, make_mixture
-from lerobot_ambient.data.open_source import ReadOptions, open_source
+from lerobot_ambient.data.open_source import ReadOptions, open_metadata
 from lerobot_ambient.data.recipe import MixtureRecipe
 from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
@@ -59,8 +60,8 @@ class MergedTrainingDataset(Dataset[dict[str, Any]]):
 
     @property
     def hf_dataset(self) -> datasets.Dataset:
-        """The target's table; LeRobot picks `max_eval_samples` of a held-out set by its task_index column."""
-        return self.mixture.sources[0].dataset.hf_dataset
+        """What LeRobot reads of the table: task_index, by which it picks `max_eval_samples` of a held-out set."""
+        return datasets.Dataset.from_dict({"task_index": self.mixture.dataset.columns.columns["task_index"].tolist()})
 
     def __len__(self) -> int:
         return len(self.mixture.dataset)
@@ -160,6 +161,8 @@ def recipe_of(policy: AmbientDiffusionConfig) -> MixtureRecipe:
         schedule=noise_schedule(policy),
         mixing=policy.mixing,
         action_mode=policy.normalization_mapping["ACTION"].value,
+        state_mode=policy.normalization_mapping["STATE"].value,
+        target_action_type=policy.target_action_type,
         relative_actions=policy.relative_actions,
         drop_n_last_frames=policy.drop_n_last_frames,
         max_amplification=policy.ambient_loss_max_amplification if policy.ambient_loss else None,
@@ -174,6 +177,8 @@ def read_options(cfg: Any, image_transforms: Any = None) -> ReadOptions:
         tolerance_s=cfg.tolerance_s,
         video_backend=cfg.dataset.video_backend,
         image_transforms=image_transforms,
+        frame_cache=None if cfg.policy.frame_cache is None else Path(cfg.policy.frame_cache),
+        frame_size=None if cfg.policy.resize_shape is None else tuple(cfg.policy.resize_shape),
     )
 
 
@@ -193,10 +198,10 @@ def _split_target(cfg: Any) -> tuple[SourceConfig, SourceConfig | None]:
     target = target_config(cfg)
     if cfg.dataset.eval_split == 0.0:
         return target, None
-    opened = open_source(target, target.repo_id, read_options(cfg))
-    tasks = opened.meta.episodes["tasks"]
+    meta = open_metadata(target, target.repo_id)
+    tasks = meta.episodes["tasks"]
     by_task: dict[str, list[int]] = {}
-    for episode in opened.config.episodes if opened.config.episodes is not None else opened.episodes:
+    for episode in target.episodes if target.episodes is not None else range(meta.total_episodes):
         by_task.setdefault(tasks[episode][0] if tasks[episode] else "", []).append(episode)
     train: list[int] = []
     held_out: list[int] = []

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from lerobot.configs import PreTrainedConfig
 from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
 
-from lerobot_ambient.data.sources import SourceConfig
+from lerobot_ambient.data.sources import ACTION_TYPES, SourceConfig
 from lerobot_ambient.policy.mixing_config import AmbientConfig, MixingConfig
 
 DENOISERS = ("unet", "mlp")
@@ -25,6 +25,10 @@ class AmbientDiffusionConfig(DiffusionConfig):
     Args:
         sources: suboptimal data sets and the noise levels at which they teach.
         target_rename: keys of the target data set to LeRobot's, e.g. {actions: action}.
+        target_action_type: absolute or delta (each action is a step from the state of its frame), what the target's
+            actions are; guessed from the recording when null. Used to notice and convert sources of the other kind.
+        frame_cache: folder in which decoded camera frames are kept, at resize_shape or else the camera's size; null
+            decodes them at every visit.
         mixing: how the data sets share each noise level: target_only, cotrain, ambient, soft or exclusive.
         ambient_loss: train sources above their sigma_min on the ambient target, which trusts x_tmin instead of
             the clean chunk.
@@ -41,6 +45,8 @@ class AmbientDiffusionConfig(DiffusionConfig):
 
     sources: list[SourceConfig] = field(default_factory=list)
     target_rename: dict[str, str] = field(default_factory=dict)
+    target_action_type: str | None = None
+    frame_cache: str | None = None
     mixing: MixingConfig = field(default_factory=AmbientConfig)
     ambient_loss: bool = False
     ambient_loss_max_amplification: float = 4.0
@@ -56,6 +62,11 @@ class AmbientDiffusionConfig(DiffusionConfig):
         super().__post_init__()
         if self.denoiser not in DENOISERS:
             raise ValueError(f"policy.denoiser = '{self.denoiser}' is unknown; choose one of {', '.join(DENOISERS)}.")
+        if self.target_action_type not in (None, *ACTION_TYPES):
+            raise ValueError(
+                f"policy.target_action_type = '{self.target_action_type}' is unknown; choose one of "
+                f"{', '.join(ACTION_TYPES)}, or null to have it guessed."
+            )
         if self.mlp_width < 1 or self.mlp_depth < 1:
             raise ValueError(
                 f"policy.mlp_width and mlp_depth must be positive, got {self.mlp_width}, {self.mlp_depth}."

@@ -42,6 +42,11 @@ class AmbientDiffusionModel(DiffusionModel):
         else:
             self._init_without_unet(config)
         self.relative = RelativeActions(config.action_feature.shape[0]) if config.relative_actions else None
+        self.absent_camera: nn.Parameter | None = None
+        if any(camera.fill is not None for source in config.sources for camera in source.cameras.values()):
+            # What the denoiser sees in place of the features of a camera that a source lacks; (cameras, F).
+            encoder = self.rgb_encoder[0] if config.use_separate_rgb_encoder_per_camera else self.rgb_encoder
+            self.absent_camera = nn.Parameter(torch.zeros(len(config.image_features), encoder.feature_dim))
 
     def _init_without_unet(self, config: AmbientDiffusionConfig) -> None:
         """LeRobot's constructor with a one-level U-Net of minimal width in place of the full one, then swapped."""
@@ -69,6 +74,28 @@ class AmbientDiffusionModel(DiffusionModel):
         """As DiffusionModel: (B, n_action_steps, A) normalised absolute actions."""
         actions = super().generate_actions(batch, noise=noise)
         return actions if self.relative is None else self.relative.decode(actions, batch[OBS_STATE][:, -1])
+
+    def conditioning(self, batch: dict[str, Tensor], absent: Tensor | None) -> Tensor:
+        """LeRobot's conditioning vector (B, n_obs_steps * D), absent cameras marked.
+
+        The image features of a camera that a sample's data set lacks are replaced by a learned vector, so that the
+        network can tell a missing camera from a dark one. When acting, every camera of the target is there.
+
+        Args:
+            batch: normalised observations.
+            absent: (B, cameras) bool, or None when nothing is absent.
+        """
+        condition = self._prepare_global_conditioning(batch)
+        if absent is None or self.absent_camera is None:
+            return condition
+        # LeRobot concatenates, per observation step: state, the features of each camera, environment state.
+        steps = batch[OBS_STATE].shape[1]
+        state_dim, (cameras, width) = batch[OBS_STATE].shape[-1], self.absent_camera.shape
+        per_step = condition.reshape(len(condition), steps, -1)
+        images = per_step[..., state_dim : state_dim + cameras * width].reshape(len(condition), steps, cameras, width)
+        marked = torch.where(absent[:, None, :, None], self.absent_camera, images)
+        parts = [per_step[..., :state_dim], marked.flatten(2), per_step[..., state_dim + cameras * width :]]
+        return torch.cat(parts, dim=-1).flatten(1)
 
     def trajectory(self, batch: dict[str, Tensor]) -> Tensor:
         """(B, H, A) the chunk x_0 that is noised: normalised actions, relative where the policy is."""
@@ -112,6 +139,8 @@ class AmbientDiffusionPolicy(DiffusionPolicy):
             self.averaged.requires_grad_(False)
         self._fit_relative(dataset_stats)
         self.timestep_law: TimestepLaw | None = None
+        for name in ("action_mask", "camera_absent"):
+            self.register_buffer(name, None, persistent=False)
         self._diverged_ranks = False
         if dataset_meta is not None:
             self._follow(getattr(dataset_meta, "mixture", None))
@@ -169,8 +198,17 @@ class AmbientDiffusionPolicy(DiffusionPolicy):
             ("group_sigma_max", torch.tensor(sigma_max, dtype=torch.float32)),
             ("sigmas", plan.schedule.sigmas.float()),
             ("source_law", plan.by_source().sum(1).float()),
+            ("action_mask", mixture.action_mask),
+            ("camera_absent", self._camera_table(mixture)),
         ):
             self.register_buffer(name, values, persistent=False)
+
+    def _camera_table(self, mixture: Mixture) -> Tensor | None:
+        """(S, number of cameras) bool, True where a data set lacks the camera; None where none lacks any."""
+        absent = mixture.absent_cameras
+        if absent is None:
+            return None
+        return torch.stack([absent[key] for key in self.config.image_features], dim=1)
 
     def get_optim_params(self) -> Iterator[nn.Parameter]:  # type: ignore[override]
         return self.diffusion.parameters()
@@ -216,11 +254,15 @@ class AmbientDiffusionPolicy(DiffusionPolicy):
         batch = self._stack_cameras(batch)
         x_0 = model.trajectory(batch)
         group = self._group_of(batch)
+        counts = self._of_source(self.action_mask, group)
+        if counts is not None:
+            # What stands for an absent dimension says nothing; zero is the middle of the normalised range.
+            x_0 = torch.where(counts.unsqueeze(1), x_0, 0.0)
         if self.training:
             self._diverge_ranks()
 
         # The order of these draws is LeRobot's (random crops, noise, timestep), so that open windows give its losses.
-        condition = model._prepare_global_conditioning(batch)
+        condition = model.conditioning(batch, self._of_source(self.camera_absent, group))
         eps = torch.randn(x_0.shape, device=x_0.device)
         timestep = self._draw_timestep(group, x_0)
         x_t = model.noise_scheduler.add_noise(x_0, eps, timestep)
@@ -231,10 +273,10 @@ class AmbientDiffusionPolicy(DiffusionPolicy):
         pred = model.unet(x_t, timestep, global_cond=condition)
         element = F.mse_loss(pred, target, reduction="none")
         is_pad = batch[f"{ACTION}_is_pad"] if self.config.do_mask_loss_for_padding else None
-        loss = reduce_loss(element, is_pad, reduction)
+        loss = reduce_loss(element, is_pad, reduction, counts)
         if group is None:
             return loss, None
-        per_sample = loss if reduction == "none" else reduce_loss(element.detach(), is_pad, "none")
+        per_sample = loss if reduction == "none" else reduce_loss(element.detach(), is_pad, "none", counts)
         return loss, self._log(group, timestep, per_sample.detach())
 
     def _stack_cameras(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -256,6 +298,10 @@ class AmbientDiffusionPolicy(DiffusionPolicy):
                 f"the batch carries no info['{GROUP_KEY}'], so its noise-level windows are unknown; " + _NOT_MERGED
             )
         return info[GROUP_KEY].to(self.timestep_law.cdf.device)
+
+    def _of_source(self, table: Tensor | None, group: Tensor | None) -> Tensor | None:
+        """(B, ...) each sample's row of a table with one row per data set."""
+        return None if table is None or group is None else table[self.group_source[group]]
 
     def _draw_timestep(self, group: Tensor | None, x_0: Tensor) -> Tensor:
         if group is not None:

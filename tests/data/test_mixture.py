@@ -98,11 +98,11 @@ class TestRefusals:
 
     def test_schemas_that_differ_are_shown_with_both_sides(self, target, tmp_path, write_dataset):
         cases = {
-            "fps": ({"fps": 20}, r"fps: target 10, source 20"),
-            "shape": ({"dims": 3}, r"action: target has shape \(2,\), source \(3,\)"),
+            "shape": ({"dims": 1}, r"action: the source has no dimension for \['joint_1'\]"),
             "names": (
-                {"names": ["joint_1", "joint_0"]},
-                r"named differently .*0: joint_0 / joint_1, 1: joint_1 / joint_0",
+                {"names": ["elbow", "wrist"]},
+                r"no dimension for \['joint_0', 'joint_1'\].*target: \['joint_0', 'joint_1'\].*source: \['elbow', "
+                r"'wrist'\].*dimensions: {action: {joint_0: {take: elbow}}}.*inspect --suggest",
             ),
             "missing": ({"keys": {"action": "actions"}}, r"action: missing in the source \(it has \['actions'\]\)"),
             "env": ({"env_state": False}, "observation.environment_state: missing in the source"),
@@ -222,7 +222,7 @@ class TestWindowsFile:
 class TestStatistics:
     def test_relative_chunks_by_hand(self, target):
         mixture = make_mixture(target, [], OPTIONS, recipe(relative_actions=True, drop_n_last_frames=2))
-        columns = mixture.sources[0].frames.columns
+        columns = mixture.dataset.columns.columns
         action, state, episode = (columns[k] for k in ("action", "observation.state", "episode_index"))
         values = [
             action[i + k] - state[i]

@@ -63,10 +63,14 @@ def batch_of(size: int = 6, image: bool = False, env: bool = True, seed: int = 0
     return batch
 
 
-def mixture(config: AmbientDiffusionConfig, mixing=None, window: Window = EVERYTHING) -> SimpleNamespace:
+def mixture(
+    config: AmbientDiffusionConfig, mixing=None, window: Window = EVERYTHING, action_mask=None, absent_cameras=None
+) -> SimpleNamespace:
     groups = (Group(0, "target", 10, EVERYTHING), Group(1, "sim", 30, window))
     plan = make_plan(groups, noise_schedule(config), mixing or Cotrain())
-    return SimpleNamespace(mixture=SimpleNamespace(plan=plan, groups=groups))
+    return SimpleNamespace(
+        mixture=SimpleNamespace(plan=plan, groups=groups, action_mask=action_mask, absent_cameras=absent_cameras)
+    )
 
 
 def ambient(meta_kwargs: dict | None = None, **kwargs) -> AmbientDiffusionPolicy:

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Brings a source into the target's language: dimensions, units, action type, cameras; or says why it cannot be."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from lerobot.utils.constants import ACTION, OBS_STATE
+
+from lerobot_ambient.data.action_type import guess_action_type, to_absolute, to_delta
+from lerobot_ambient.data.alignment import ABSENT, FeatureMap, dimension_names, resolve
+from lerobot_ambient.data.cameras import camera_shape
+from lerobot_ambient.data.open_source import CAMERA_DTYPES, OpenSource, is_bookkeeping, is_policy_feature
+
+logger = logging.getLogger(__name__)
+
+
+def align(target: OpenSource, source: OpenSource, target_action_type: str | None = None) -> OpenSource:
+    """The source with the target's features, dimensions, units and action type.
+
+    Harmless differences pass: order of named dimensions, further dimensions and features, file layout, info keys.
+
+    Args:
+        target: as opened.
+        source: as opened.
+        target_action_type: absolute or delta; guessed when None.
+
+    Raises:
+        ValueError: both sides of every difference that is neither harmless nor declared.
+    """
+    problems: list[str] = []
+    maps: dict[str, FeatureMap] = {}
+    features = dict(source.features)
+    columns = dict(source.columns)
+    for key in source.config.dimensions:
+        if key not in target.columns or not is_policy_feature(key):
+            known = [k for k in target.columns if is_policy_feature(k)]
+            problems.append(f"dimensions names '{key}', the target's numeric features are {known}")
+    for key in source.config.cameras:
+        if key not in target.camera_keys:
+            problems.append(f"cameras names '{key}', the target's cameras are {target.camera_keys}")
+    for key, wanted in target.features.items():
+        if not is_policy_feature(key):
+            continue
+        if wanted["dtype"] in CAMERA_DTYPES:
+            problems.extend(_camera_problems(key, wanted, source))
+            features[key] = wanted
+            continue
+        offered = source.features.get(key)
+        if offered is None:
+            offered = _all_absent(key, source)
+        if offered is None:
+            problems.append(f"{key}: missing in the source (it has {_spare_keys(target, source)}); {_rename_hint(key)}")
+            continue
+        if offered["dtype"] in CAMERA_DTYPES:
+            problems.append(f"{key}: target holds numbers ({wanted['dtype']}), source a camera ({offered['dtype']})")
+            continue
+        maps[key], found = resolve(key, wanted, offered, source.config.dimensions.get(key, {}))
+        problems.extend(found)
+        if not found:
+            columns[key] = _apply(maps[key], source, key, wanted)
+            features[key] = wanted
+    if problems:
+        listing = "\n".join(f"  {line}" for line in problems)
+        raise ValueError(f"source '{source.name}' does not fit the target '{target.name}':\n{listing}")
+    aligned = replace(source, features=features, columns=columns, maps=maps)
+    _log(target, source, maps)
+    return _convert_actions(target, aligned, target_action_type)
+
+
+def identity_maps(target: OpenSource) -> dict[str, FeatureMap]:
+    """The maps of a data set onto itself."""
+    return {
+        key: resolve(key, spec, spec, {})[0]
+        for key, spec in target.features.items()
+        if is_policy_feature(key) and spec["dtype"] not in CAMERA_DTYPES
+    }
+
+
+def _apply(feature: FeatureMap, source: OpenSource, key: str, wanted: dict[str, Any]) -> Any:
+    if key not in source.columns:
+        return np.tile(feature.offset.astype(np.float32), (len(source), 1))
+    values = source.columns[key]
+    if feature.is_identity:
+        return values
+    shape = tuple(wanted["shape"])
+    result = feature.apply(values.reshape(len(values), -1))
+    return result.reshape(len(values), *shape) if values.ndim > 1 or len(result[0]) > 1 else result.reshape(-1)
+
+
+def _all_absent(key: str, source: OpenSource) -> dict[str, Any] | None:
+    """A stand-in for a feature the source lacks entirely and whose every dimension is declared filled or masked."""
+    rules = source.config.dimensions.get(key)
+    if rules and all(rule.is_absent for rule in rules.values()):
+        return {"dtype": "float32", "shape": (len(rules) + 1,), "names": None}
+    return None
+
+
+def _camera_problems(key: str, wanted: dict[str, Any], source: OpenSource) -> list[str]:
+    declared = source.config.cameras.get(key)
+    offered = source.features.get(key)
+    if declared is not None and declared.fill is not None:
+        if offered is not None:
+            return [
+                f"{key}: cameras says the source lacks it (fill: {declared.fill:g}), but it has it; remove the fill"
+            ]
+        return []
+    if offered is None:
+        own = source.camera_keys
+        return [
+            f"{key}: the source lacks this camera (it has {own}); rename one, rename: {{<its key>: {key}}}, or let a "
+            f"grey image stand for it, cameras: {{{key}: {{fill: 0.0}}}}"
+        ]
+    if offered["dtype"] not in CAMERA_DTYPES:
+        return [f"{key}: target holds a camera ({wanted['dtype']}), source numbers ({offered['dtype']})"]
+    (channels, *size), (other_channels, *other) = camera_shape(wanted), camera_shape(offered)
+    if channels != other_channels:
+        return [f"{key}: target has {channels} channels, source {other_channels}"]
+    # Within a percent, so that 480x640 and 120x160 crops of odd sizes count as one ratio.
+    if abs(size[0] * other[1] / (size[1] * other[0]) - 1.0) > 0.01 and (declared is None or declared.fit is None):
+        return [
+            f"{key}: target is {size[0]}x{size[1]}, source {other[0]}x{other[1]}, another aspect ratio; choose "
+            f"cameras: {{{key}: {{fit: stretch}}}}, or pad, or crop"
+        ]
+    return []
+
+
+def _spare_keys(target: OpenSource, source: OpenSource) -> list[str]:
+    return [key for key in source.features if key not in target.features and not key.startswith("next.")]
+
+
+def _rename_hint(key: str) -> str:
+    return (
+        f"map one with rename: {{<its key>: {key}}}, or declare every dimension absent, "
+        f"dimensions: {{{key}: {{<name>: {{fill: 0.0}}}}}}"
+    )
+
+
+def _log(target: OpenSource, source: OpenSource, maps: dict[str, FeatureMap]) -> None:
+    for key, feature in maps.items():
+        if feature.left_out and key in source.columns:
+            names = dimension_names(source.features[key])
+            out = [names[i] for i in feature.left_out]
+            logger.info("'%s': %s leaves out the dimensions %s", source.name, key, out)
+        absent = [name for name, take in zip(feature.names, feature.take, strict=True) if take == ABSENT]
+        if absent:
+            logger.info("'%s': %s has no %s; declared constants or masks stand for them", source.name, key, absent)
+    if source.fps != target.fps:
+        logger.info("'%s': resampled in time from %g to %g fps", source.name, source.fps, target.fps)
+
+
+def _convert_actions(target: OpenSource, source: OpenSource, target_type: str | None) -> OpenSource:
+    """The source with the target's kind of actions.
+
+    Raises:
+        ValueError: the two look different and the source does not declare what its actions are.
+    """
+    target_type = target_type or _guess(target)
+    declared = source.config.action_type
+    if declared is None:
+        guessed = _guess(source)
+        if target_type is not None and guessed is not None and guessed != target_type:
+            raise ValueError(
+                f"source '{source.name}': its actions look {guessed}, the target's ('{target.name}') {target_type}. "
+                f"Declare `action_type: {guessed}` on the source and they are converted, or `action_type: "
+                f"{target_type}` to take them as they are; where it is the target that is misjudged, set "
+                f"policy.target_action_type={guessed}."
+            )
+        return source
+    target_type = target_type or "absolute"
+    if declared == target_type:
+        return source
+    if not _comparable(source):
+        raise ValueError(
+            f"source '{source.name}': {declared} actions become {target_type} through {OBS_STATE}, which needs the "
+            f"dimensions of {ACTION}; the target's shapes are "
+            f"{ {key: tuple(target.features[key]['shape']) for key in (ACTION, OBS_STATE) if key in target.features} }."
+        )
+    convert = to_absolute if declared == "delta" else to_delta
+    action = convert(source.columns[ACTION], source.columns[OBS_STATE])
+    feature = source.maps[ACTION]
+    action[:, feature.take == ABSENT] = source.columns[ACTION][:, feature.take == ABSENT]
+    logger.info("'%s': %s actions are converted to the target's %s ones", source.name, declared, target_type)
+    return replace(source, columns=source.columns | {ACTION: action})
+
+
+def _comparable(source: OpenSource) -> bool:
+    """Whether action and state have the same dimensions."""
+    action, state = source.columns.get(ACTION), source.columns.get(OBS_STATE)
+    return action is not None and state is not None and action.ndim == 2 and action.shape == state.shape
+
+
+def _guess(source: OpenSource) -> str | None:
+    if not _comparable(source):
+        return None
+    return guess_action_type(source.columns[ACTION], source.columns[OBS_STATE], source.columns["episode_index"])
+
+
+def common_keys(sources: Sequence[OpenSource]) -> list[str]:
+    """Keys that every data set has; what only some have cannot be collated and is left out."""
+    first = sources[0].features
+    return [key for key, spec in first.items() if all(_alike(key, spec, source.features) for source in sources)]
+
+
+def _alike(key: str, spec: dict[str, Any], features: dict[str, dict[str, Any]]) -> bool:
+    if key not in features or is_policy_feature(key):
+        return key in features
+    return (spec["dtype"], tuple(spec["shape"])) == (features[key]["dtype"], tuple(features[key]["shape"]))
+
+
+def left_out_keys(sources: Sequence[OpenSource]) -> list[str]:
+    """Features that only some data sets have and that the merge therefore drops."""
+    common = set(common_keys(sources))
+    return sorted(
+        {key for source in sources for key in source.features if key not in common and not is_bookkeeping(key)}
+    )

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The columns and cameras of all aligned data sets behind one index.
+
+Rows [0, N) run through the selected frames of the target and then of each source. `index` and `episode_index` are
+shifted per data set so that they stay unique, `task_index` points into the common list of tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lerobot_ambient.data.align import common_keys
+from lerobot_ambient.data.alignment import nearest_dimensions
+from lerobot_ambient.data.cameras import (
+    AbsentReader,
+    DepthReader,
+    FittedReader,
+    FrameReader,
+    StoredImageReader,
+    VideoReader,
+    camera_shape,
+)
+from lerobot_ambient.data.columns import Columns
+from lerobot_ambient.data.open_source import OpenSource, ReadOptions
+
+
+def merge_columns(sources: Sequence[OpenSource], options: ReadOptions, tasks: Sequence[str]) -> Columns:
+    """One `Columns` over all data sets; afterwards each source's own arrays are views of it.
+
+    Args:
+        sources: aligned, the target first; their `columns` are replaced by views into the result.
+        options: how chunks are read.
+        tasks: every task string.
+    """
+    keys = [key for key in common_keys(sources) if all(key in source.columns for source in sources)]
+    offsets = np.concatenate([[0], np.cumsum([len(source) for source in sources])])
+    shifts = {
+        "index": _shifts([source.meta.total_frames for source in sources]),
+        "episode_index": _shifts([source.meta.total_episodes for source in sources]),
+    }
+    merged: dict[str, Tensor] = {}
+    for key in keys:
+        parts = [source.columns[key] for source in sources]
+        if key in shifts:
+            parts = [part + shift for part, shift in zip(parts, shifts[key], strict=True)]
+        elif key == "task_index":
+            parts = [_task_map(source, tasks)[part] for part, source in zip(parts, sources, strict=True)]
+        whole = _owned(parts)
+        merged[key] = torch.from_numpy(whole)
+        if key in shifts or key == "task_index":
+            continue
+        for source, low, high in zip(sources, offsets, offsets[1:], strict=False):
+            source.columns[key] = whole[low:high]
+    deltas = options.deltas(common_keys(sources))
+    rates = np.concatenate([np.full(len(s.episode_ids), s.fps / sources[0].fps) for s in sources])
+    nearest = {}
+    if (rates != 1.0).any():
+        for key in deltas:
+            if key in merged and merged[key].ndim == 2:
+                nearest[key] = torch.from_numpy(np.stack([_nearest(source, key) for source in sources]))
+    return Columns(
+        merged,
+        starts=torch.from_numpy(np.concatenate([s.starts + o for s, o in zip(sources, offsets, strict=False)])),
+        stops=torch.from_numpy(np.concatenate([s.stops + o for s, o in zip(sources, offsets, strict=False)])),
+        deltas=deltas,
+        rates=torch.from_numpy(rates),
+        nearest=nearest,
+        kinds=torch.from_numpy(np.repeat(np.arange(len(sources)), [len(s.episode_ids) for s in sources])),
+    )
+
+
+def camera_readers(sources: Sequence[OpenSource], options: ReadOptions) -> list[dict[str, FrameReader]]:
+    """Per data set, a reader of each camera the merged items have, all giving the target's size and one dtype."""
+    target = sources[0]
+    keys = [key for key in common_keys(sources) if key in target.camera_keys]
+    readers: list[dict[str, FrameReader]] = [{} for _ in sources]
+    for key in keys:
+        shape = camera_shape(target.features[key])
+        present = [_declared_fill(source, key) is None for source in sources]
+        stored = [
+            own_spec(source, key)["dtype"] == "image" for source, here in zip(sources, present, strict=True) if here
+        ]
+        depth = target.original[key] in target.meta.depth_keys
+        # Stored images come as LeRobot gives them, float in [0, 1]; beside video, or cached, everything is uint8.
+        as_uint8 = not depth and (not all(stored) or options.frame_cache is not None)
+        dtype = torch.uint8 if as_uint8 else torch.float32
+        for source, here, made in zip(sources, present, readers, strict=True):
+            if not here:
+                made[key] = AbsentReader(f"'{source.name}' {key}", shape, _declared_fill(source, key) or 0.0, dtype)
+                continue
+            reader = _reader(source, key, options, as_uint8)
+            declared = source.config.cameras.get(key)
+            if reader.shape != shape:
+                fit = declared.fit if declared is not None and declared.fit is not None else "stretch"
+                reader = FittedReader(reader, shape[1:], shape[1:], fit)
+            made[key] = reader
+    return readers
+
+
+def own_spec(source: OpenSource, key: str) -> dict[str, Any]:
+    """A camera's spec as the data set itself has it (alignment puts the target's in its place)."""
+    spec: dict[str, Any] = source.meta.features[source.original[key]]
+    return spec
+
+
+def merged_tasks(sources: Sequence[OpenSource]) -> list[str]:
+    """Every task string once, the target's first; an empty string is a task like any other."""
+    return list(dict.fromkeys(task for source in sources for task in _task_strings(source)))
+
+
+def _declared_fill(source: OpenSource, key: str) -> float | None:
+    declared = source.config.cameras.get(key)
+    return None if declared is None else declared.fill
+
+
+def _reader(source: OpenSource, key: str, options: ReadOptions, as_uint8: bool) -> FrameReader:
+    own = source.original[key]
+    spec = source.meta.features[own]
+    name, shape = f"'{source.name}' {key}", camera_shape(spec)
+    if own in source.meta.depth_keys:
+        return DepthReader(name, shape, source.dataset, own)
+    if spec["dtype"] == "image":
+        return StoredImageReader(name, shape, source.dataset, own, as_uint8)
+    table = source.meta.episodes
+    row_of = {int(episode): row for row, episode in enumerate(table["episode_index"])}
+    begins = np.asarray(table[f"videos/{own}/from_timestamp"], dtype=np.float64)
+    return VideoReader(
+        name,
+        shape,
+        [source.meta.root / source.meta.get_video_file_path(int(e), own) for e in source.episode_ids],
+        torch.from_numpy(begins[[row_of[int(e)] for e in source.episode_ids]]),
+        torch.from_numpy(source.starts),
+        torch.from_numpy(source.columns["timestamp"]),
+        torch.from_numpy(source.episode_ids),
+        options.tolerance_s,
+        options.video_backend,
+    )
+
+
+def _nearest(source: OpenSource, key: str) -> NDArray[np.bool_]:
+    values = source.columns[key].reshape(len(source), -1)
+    feature = source.maps.get(key)
+    return np.zeros(values.shape[1], dtype=bool) if feature is None else nearest_dimensions(feature, values)
+
+
+def _owned(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """One writable array; int64 that fits is kept as int32, and given out as int64 again."""
+    whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    if whole.dtype == np.int64 and len(whole) and abs(whole).max() < 2**31:
+        return whole.astype(np.int32)
+    return whole if whole.flags.writeable else whole.copy()
+
+
+def _shifts(totals: Sequence[int]) -> list[int]:
+    return [int(total) for total in np.concatenate([[0], np.cumsum(totals)[:-1]])]
+
+
+def _task_strings(source: OpenSource) -> list[str]:
+    tasks = source.meta.tasks
+    return [""] if tasks is None else [str(task) for task in tasks.sort_values("task_index").index]
+
+
+def _task_map(source: OpenSource, tasks: Sequence[str]) -> NDArray[np.int64]:
+    """(number of tasks of the source,) its task_index to the merged one."""
+    table = source.meta.tasks
+    place = {task: i for i, task in enumerate(tasks)}
+    if table is None:
+        return np.array([place[""]])
+    mapping = np.zeros(int(table["task_index"].max()) + 1, dtype=np.int64)
+    for task, row in zip(table.index, table["task_index"], strict=True):
+        mapping[int(row)] = place[str(task)]
+    return mapping
