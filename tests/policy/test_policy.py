@@ -13,12 +13,14 @@ from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
 from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy
 
 from lerobot_ambient.core.draws import frame_noise
-from lerobot_ambient.core.losses import ambient_target, renoise
+from lerobot_ambient.core.losses import ambient_target, reduce_loss, renoise
 from lerobot_ambient.core.mixing import Ambient, Cotrain
 from lerobot_ambient.core.plan import Group, make_plan
 from lerobot_ambient.core.windows import EVERYTHING, Window
+from lerobot_ambient.data.alignment_config import CameraConfig
 from lerobot_ambient.data.merge import GROUP_KEY
 from lerobot_ambient.data.mixture import RELATIVE_ACTION
+from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
 from lerobot_ambient.policy.processor_ambient_diffusion import make_ambient_diffusion_pre_post_processors
@@ -43,7 +45,7 @@ def features(image: bool = False, env: bool = True) -> dict[str, dict[str, Polic
     if env:
         inputs["observation.environment_state"] = PolicyFeature(FeatureType.ENV, (3,))
     if image:
-        inputs["observation.images.cam"] = PolicyFeature(FeatureType.VISUAL, (3, 32, 32))
+        inputs["observation.images.cam"] = PolicyFeature(FeatureType.VISUAL, (3, 64, 64))
     return {"input_features": inputs, "output_features": {"action": PolicyFeature(FeatureType.ACTION, (A,))}}
 
 
@@ -59,7 +61,7 @@ def batch_of(size: int = 6, image: bool = False, env: bool = True, seed: int = 0
     if env:
         batch["observation.environment_state"] = torch.rand(size, 2, 3, generator=g)
     if image:
-        batch["observation.images.cam"] = torch.rand(size, 2, 3, 32, 32, generator=g)
+        batch["observation.images.cam"] = torch.rand(size, 2, 3, 64, 64, generator=g)
     return batch
 
 
@@ -406,3 +408,72 @@ class TestConfiguration:
             normalised = pre({"action": raw, "observation.state": torch.zeros(1, S)})["action"]
             offset, scale = (torch.as_tensor(v) for v in affine_of(stats, mode.value))
             torch.testing.assert_close(normalised, (raw - offset) / scale, rtol=1e-4, atol=1e-6)
+
+
+class TestWhatASourceLacks:
+    """Masked action dimensions carry no loss; an absent camera is marked."""
+
+    def policy(self, **kwargs):
+        mask = torch.tensor([[True] * A, [True, *[False] * (A - 1)]])
+        return ambient({"action_mask": mask}, **kwargs).train()
+
+    def batch(self, group):
+        batch = batch_of()
+        batch["info"] = {GROUP_KEY: torch.full((len(batch["action"]),), group)}
+        return batch
+
+    def loss(self, policy, batch):
+        torch.manual_seed(5)
+        return policy.forward(batch)
+
+    @pytest.mark.parametrize("padding", [False, True])
+    def test_masked_dimensions_do_not_matter(self, padding):
+        policy = self.policy(do_mask_loss_for_padding=padding)
+        one, other = self.batch(1), self.batch(1)
+        other["action"] = other["action"].clone()
+        other["action"][..., 1:] += 100.0
+        assert self.loss(policy, one)[0] == self.loss(policy, other)[0]
+        loss, _ = self.loss(policy, one)
+        loss.backward()
+        head = policy.diffusion.unet.final_conv[-1].weight.grad
+        assert (head[0] != 0).any()
+        assert (head[1:] == 0).all()
+
+    def test_the_mean_is_over_what_is_left(self):
+        element = torch.arange(12.0).reshape(2, 3, 2)
+        counts = torch.tensor([[True, True], [True, False]])
+        is_pad = torch.tensor([[False, False, True], [False, False, False]])
+        kept = [0.0, 1.0, 2.0, 3.0, 6.0, 8.0, 10.0]
+        assert reduce_loss(element, is_pad, "mean", counts) == pytest.approx(sum(kept) / 7)
+        assert reduce_loss(element, is_pad, "none", counts).tolist() == pytest.approx([1.5, 8.0])
+        assert reduce_loss(element, None, "none", counts).tolist() == pytest.approx([2.5, 8.0])
+
+    def test_a_sample_of_the_target_keeps_its_loss(self):
+        plain = ambient().train()
+        assert self.loss(self.policy(), self.batch(0))[0] == self.loss(plain, self.batch(0))[0]
+
+    def test_an_absent_camera_is_a_learned_vector(self):
+        key = "observation.images.cam"
+        absent = {key: torch.tensor([False, True])}
+        source = SourceConfig("me/sim", sigma_min=0.3, cameras={key: CameraConfig(fill=0.0)})
+        policy = ambient({"absent_cameras": absent}, image=True, use_group_norm=True, sources=[source]).train()
+        batch = batch_of(image=True)
+        other = dict(batch) | {key: torch.rand_like(batch[key])}
+        for group, same in ((0, False), (1, True)):
+            info = {"info": {GROUP_KEY: torch.full((len(batch["action"]),), group)}}
+            loss, changed = (self.loss(policy, b | info)[0] for b in (batch, other))
+            assert bool(loss == changed) == same
+        loss.backward()
+        assert (policy.diffusion.absent_camera.grad != 0).any()
+        policy.zero_grad()
+        self.loss(policy, batch | {"info": {GROUP_KEY: torch.zeros(len(batch["action"]), dtype=torch.int64)}})[
+            0
+        ].backward()
+        assert (policy.diffusion.absent_camera.grad == 0).all()
+
+    def test_acting_needs_no_flag(self):
+        key = "observation.images.cam"
+        source = SourceConfig("me/sim", sigma_min=0.3, cameras={key: CameraConfig(fill=0.0)})
+        meta = {"absent_cameras": {key: torch.tensor([False, True])}}
+        policy = ambient(meta, image=True, use_group_norm=True, sources=[source]).eval()
+        assert policy.predict_action_chunk(batch_of(image=True)).shape == (6, 4, A)
