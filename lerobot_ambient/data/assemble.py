@@ -45,18 +45,23 @@ def merge_columns(sources: Sequence[OpenSource], options: ReadOptions, tasks: Se
         "episode_index": _shifts([source.meta.total_episodes for source in sources]),
     }
     merged: dict[str, Tensor] = {}
+    counters: dict[str, NDArray[np.int64]] = {}
     for key in keys:
         parts = [source.columns[key] for source in sources]
         if key in shifts:
-            parts = [part + shift for part, shift in zip(parts, shifts[key], strict=True)]
+            counters[key] = np.concatenate([part + shift for part, shift in zip(parts, shifts[key], strict=True)])
         elif key == "task_index":
-            parts = [_task_map(source, tasks)[part] for part, source in zip(parts, sources, strict=True)]
-        whole = _owned(parts)
-        merged[key] = torch.from_numpy(whole)
-        if key in shifts or key == "task_index":
-            continue
-        for source, low, high in zip(sources, offsets, offsets[1:], strict=False):
-            source.columns[key] = whole[low:high]
+            maps = [_task_map(source, tasks) for source in sources]
+            counters[key] = np.concatenate([of[part] for part, of in zip(parts, maps, strict=True)])
+        elif key == "frame_index":
+            counters[key] = np.concatenate(parts)
+        else:
+            whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            # Torch wants to own what it may write to.
+            whole = whole if whole.flags.writeable else whole.copy()
+            merged[key] = torch.from_numpy(whole)
+            for source, low, high in zip(sources, offsets, offsets[1:], strict=False):
+                source.columns[key] = whole[low:high]
     deltas = options.deltas(common_keys(sources))
     rates = np.concatenate([np.full(len(s.episode_ids), s.fps / sources[0].fps) for s in sources])
     nearest = {}
@@ -69,6 +74,8 @@ def merge_columns(sources: Sequence[OpenSource], options: ReadOptions, tasks: Se
         starts=torch.from_numpy(np.concatenate([s.starts + o for s, o in zip(sources, offsets, strict=False)])),
         stops=torch.from_numpy(np.concatenate([s.stops + o for s, o in zip(sources, offsets, strict=False)])),
         deltas=deltas,
+        counters=list(counters),
+        counter_table=_table(list(counters.values())),
         rates=torch.from_numpy(rates),
         nearest=nearest,
         kinds=torch.from_numpy(np.repeat(np.arange(len(sources)), [len(s.episode_ids) for s in sources])),
@@ -149,12 +156,10 @@ def _nearest(source: OpenSource, key: str) -> NDArray[np.bool_]:
     return np.zeros(values.shape[1], dtype=bool) if feature is None else nearest_dimensions(feature, values)
 
 
-def _owned(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """One writable array; int64 that fits is kept as int32, and given out as int64 again."""
-    whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    if whole.dtype == np.int64 and len(whole) and abs(whole).max() < 2**31:
-        return whole.astype(np.int32)
-    return whole if whole.flags.writeable else whole.copy()
+def _table(counters: Sequence[NDArray[np.int64]]) -> Tensor:
+    """(N, C) of C columns; int32, half the memory, where the numbers fit."""
+    small = all(abs(counter).max() < 2**31 for counter in counters)
+    return torch.from_numpy(np.stack(counters, axis=1).astype(np.int32 if small else np.int64, copy=False))
 
 
 def _shifts(totals: Sequence[int]) -> list[int]:

@@ -26,7 +26,9 @@ class Columns:
     """Random access to chunks of low-dimensional columns.
 
     Args:
-        columns: (N, ...) tensors by key, frames of an episode consecutive. int32 is given out as int64.
+        columns: (N, ...) tensors by key, frames of an episode consecutive.
+        counters: names of the columns of `counter_table`, given out as int64.
+        counter_table: (N, C) int32 or int64, the bookkeeping columns side by side: one look-up for all of them.
         starts, stops: (E,) int64 half-open range of each episode in [0, N), in order.
         deltas: per key, the offsets of its chunk in frames of the target; keys without an entry give the frame itself.
         rates: (E,) float64, the episode's fps over the target's; None when all are 1.
@@ -40,13 +42,20 @@ class Columns:
         starts: Tensor,
         stops: Tensor,
         deltas: Mapping[str, Sequence[int]],
+        counters: Sequence[str] = (),
+        counter_table: Tensor | None = None,
         rates: Tensor | None = None,
         nearest: Mapping[str, Tensor] | None = None,
         kinds: Tensor | None = None,
     ) -> None:
         self.columns = dict(columns)
         self.starts, self.stops = starts, stops
-        self.deltas = {key: torch.tensor(list(offsets)) for key, offsets in deltas.items()}
+        self._bounds = torch.stack([starts, stops - 1], dim=1)
+        self.counters = list(counters)
+        self.counter_table = torch.empty(len(self), 0, dtype=torch.int32) if counter_table is None else counter_table
+        # Keys with the same offsets share one tensor, by which a batch knows that they share a span.
+        shared: dict[tuple[int, ...], Tensor] = {}
+        self.deltas = {k: shared.setdefault(tuple(v), torch.tensor(list(v))) for k, v in deltas.items()}
         self.rates = None if rates is None or bool((rates == 1.0).all()) else rates
         self.nearest = dict(nearest or {})
         self.kinds = torch.zeros(len(starts), dtype=torch.int64) if kinds is None else kinds
@@ -58,32 +67,50 @@ class Columns:
         """(B,) which episode each row lies in, counted over all data sets."""
         return torch.searchsorted(self.starts, rows, right=True) - 1
 
-    def gather(self, rows: Tensor, keys: Sequence[str] | None = None) -> dict[str, Tensor]:
-        """The samples at rows (B,) int64: chunks (B, len(deltas), ...), `<key>_is_pad` (B, len(deltas)) bool."""
-        episode = self.episode_of(rows)
+    @property
+    def keys(self) -> list[str]:
+        return [*self.columns, *self.counters]
+
+    def counter(self, key: str) -> Tensor:
+        """(N,) one bookkeeping column."""
+        return self.counter_table[:, self.counters.index(key)].long()
+
+    def gather(
+        self, rows: Tensor, episode: Tensor | None = None, keys: Sequence[str] | None = None
+    ) -> dict[str, Tensor]:
+        """The samples at rows (B,) int64: chunks (B, len(deltas), ...), `<key>_is_pad` (B, len(deltas)) bool.
+
+        Args:
+            rows: (B,).
+            episode: (B,) of the rows, where the caller knows it.
+            keys: columns to read, all and the counters when None.
+        """
+        episode = self.episode_of(rows) if episode is None else episode
+        bounds = self._bounds[episode]
         batch: dict[str, Tensor] = {}
-        spans: dict[tuple[int, ...], _Span] = {}
+        spans: dict[int, _Span] = {}
         for key in self.columns if keys is None else keys:
-            column = self.columns[key]
-            if key not in self.deltas:
-                value = column[rows]
-                batch[key] = value.long() if value.dtype == torch.int32 else value
+            column, offsets = self.columns[key], self.deltas.get(key)
+            if offsets is None:
+                batch[key] = column[rows]
                 continue
-            offsets = self.deltas[key]
-            name = tuple(offsets.tolist())
-            if name not in spans:
-                spans[name] = self._span(rows, episode, offsets)
-            batch[key] = self._read(key, column, spans[name], episode)
-            batch[f"{key}_is_pad"] = spans[name].is_pad
+            span = spans.get(id(offsets))
+            if span is None:
+                span = spans[id(offsets)] = self._span(rows, episode, bounds, offsets)
+            batch[key] = self._read(key, column, span, episode)
+            batch[f"{key}_is_pad"] = span.is_pad
+        if keys is None and self.counters:
+            batch.update(zip(self.counters, self.counter_table[rows].long().unbind(1), strict=True))
         return batch
 
     def nearest_rows(self, key: str, rows: Tensor) -> tuple[Tensor, Tensor]:
         """(B, H) the rows a chunk of whole frames (images) is read from, and (B, H) which are padding."""
-        span = self._span(rows, self.episode_of(rows), self.deltas[key])
+        episode = self.episode_of(rows)
+        span = self._span(rows, episode, self._bounds[episode], self.deltas[key])
         return span.nearest, span.is_pad
 
-    def _span(self, rows: Tensor, episode: Tensor, offsets: Tensor) -> _Span:
-        first, last = self.starts[episode].unsqueeze(1), self.stops[episode].unsqueeze(1) - 1
+    def _span(self, rows: Tensor, episode: Tensor, bounds: Tensor, offsets: Tensor) -> _Span:
+        first, last = bounds[:, :1], bounds[:, 1:]
         if self.rates is None:
             wanted = rows.unsqueeze(1) + offsets
             index = wanted.clamp(first, last)
@@ -117,7 +144,7 @@ class Columns:
         Returns:
             (B, H, A) chunks, (B, H) bool.
         """
-        batch = self.gather(rows, [action_key])
+        batch = self.gather(rows, keys=[action_key])
         state = self.columns[state_key][rows]
         return batch[action_key] - state.unsqueeze(1), batch[f"{action_key}_is_pad"]
 

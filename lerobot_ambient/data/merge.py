@@ -59,10 +59,13 @@ class MergedDataset(Dataset[dict[str, Any]]):
         self.columns = columns
         self.offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         self._offsets = torch.from_numpy(self.offsets)
+        # Episodes lie inside data sets, so an episode says which data set and, mostly, which group.
+        self._owner = torch.searchsorted(self._offsets, columns.starts, right=True) - 1
         self.cameras = list(cameras)
         self.camera_keys = list(cameras[0])
         self.group_of_frame = list(group_of_frame)
-        self._one_group = torch.tensor([group if isinstance(group, int) else -1 for group in group_of_frame])
+        one = torch.tensor([group if isinstance(group, int) else -1 for group in group_of_frame])
+        self._group_of_episode = one[self._owner]
         self._many = [index for index, group in enumerate(group_of_frame) if not isinstance(group, int)]
         self.tasks = list(tasks)
         self.image_transforms = image_transforms
@@ -71,7 +74,7 @@ class MergedDataset(Dataset[dict[str, Any]]):
     @property
     def keys(self) -> list[str]:
         """Features of an item."""
-        return [*self.columns.columns, *self.camera_keys]
+        return [*self.columns.keys, *self.camera_keys]
 
     def __len__(self) -> int:
         return int(self.offsets[-1])
@@ -90,16 +93,26 @@ class MergedDataset(Dataset[dict[str, Any]]):
     def gather(self, positions: Sequence[int]) -> dict[str, Any]:
         """A collated batch, in the order of `positions`."""
         rows = torch.as_tensor(positions, dtype=torch.int64)
-        batch: dict[str, Any] = self.columns.gather(rows)
-        owner = torch.searchsorted(self._offsets, rows, right=True) - 1
-        batch["info"] = {GROUP_KEY: self._groups(rows, owner)}
-        batch["task"] = [self.tasks[i] for i in batch["task_index"].tolist()]
-        for key in self.camera_keys:
-            batch |= self._images(key, rows, owner)
+        episode = self.columns.episode_of(rows)
+        batch: dict[str, Any] = self.columns.gather(rows, episode)
+        batch["info"] = {GROUP_KEY: self._groups(rows, episode)}
+        batch["task"] = self._tasks(batch["task_index"])
+        if self.camera_keys:
+            owner = self._owner[episode]
+            for key in self.camera_keys:
+                batch |= self._images(key, rows, owner)
         return batch
 
-    def _groups(self, rows: Tensor, owner: Tensor) -> Tensor:
-        groups = self._one_group[owner]
+    def _tasks(self, index: Tensor) -> list[str]:
+        if len(self.tasks) == 1:
+            return self.tasks * len(index)
+        return [self.tasks[i] for i in index.tolist()]
+
+    def _groups(self, rows: Tensor, episode: Tensor) -> Tensor:
+        groups = self._group_of_episode[episode]
+        if not self._many:
+            return groups
+        owner = self._owner[episode]
         for source in self._many:
             here = torch.nonzero(owner == source).flatten()
             groups[here] = self.group_of_frame[source][rows[here] - self._offsets[source]].long()  # type: ignore[index]

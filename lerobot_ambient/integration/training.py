@@ -61,7 +61,7 @@ class MergedTrainingDataset(Dataset[dict[str, Any]]):
     @property
     def hf_dataset(self) -> datasets.Dataset:
         """What LeRobot reads of the table: task_index, by which it picks `max_eval_samples` of a held-out set."""
-        return datasets.Dataset.from_dict({"task_index": self.mixture.dataset.columns.columns["task_index"].tolist()})
+        return datasets.Dataset.from_dict({"task_index": self.mixture.dataset.columns.counter("task_index").tolist()})
 
     def __len__(self) -> int:
         return len(self.mixture.dataset)
