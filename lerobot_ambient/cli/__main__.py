@@ -14,7 +14,7 @@ from importlib import metadata
 
 DISTRIBUTION = "lerobot_policy_ambient_diffusion"
 
-VERBS = ("make_data", "inspect", "reproduce", "bench")
+VERBS = ("make_data", "inspect", "reproduce", "bench", "doctor")
 """The verb modules beside this one, in the order of `--help`; a verb is typed with hyphens."""
 
 EXTRAS = {"pydrake": "maze", "ompl": "maze", "matplotlib": "plots"}
@@ -27,7 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="lerobot-ambient",
         description="Ambient co-training for LeRobot: data, reports and reproductions around lerobot-train.",
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {metadata.version(DISTRIBUTION)}")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
     parser.add_argument("--debug", action="store_true", help=_DEBUG_HELP)
     subparsers = parser.add_subparsers(title="verbs", dest="verb", metavar="<verb>", required=True)
     for verb in VERBS:
@@ -65,6 +65,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         fix = f"pip install '{DISTRIBUTION}[{extra}]'"
         return _report(error, f"this needs {error.name}, which is not installed: {fix}", debug=args.debug)
+
+
+def _version() -> str:
+    try:
+        return metadata.version(DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        # `doctor` has to start where the package is only on the path, to say that it is not installed.
+        return "(not installed)"
 
 
 def _accept_debug_below(parser: argparse.ArgumentParser) -> None:

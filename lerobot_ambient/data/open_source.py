@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 from huggingface_hub import constants as hub_constants
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
@@ -22,12 +23,16 @@ from numpy.typing import NDArray
 from lerobot_ambient.data.alignment import FeatureMap
 from lerobot_ambient.data.column_reader import read_columns
 from lerobot_ambient.data.sources import SourceConfig, check_episodes
+from lerobot_ambient.data.video_files import broken_videos
 
 logger = logging.getLogger(__name__)
 
 CAMERA_DTYPES = ("image", "video")
 _BOOKKEEPING = ("timestamp", "frame_index", "episode_index", "index", "task_index")
-_NOT_ON_THE_HUB = (FileNotFoundError, HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, ConnectionError)
+_NOT_ON_THE_HUB = (
+    *(FileNotFoundError, HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, ConnectionError),
+    httpx.TransportError,
+)
 
 
 @dataclass(frozen=True)
@@ -154,7 +159,9 @@ def open_source(config: SourceConfig, name: str, *, is_target: bool = False) -> 
         {original[key]: shape for key, shape in numeric.items()},
         finite=[original[key] for key in numeric if is_policy_feature(key)],
     )
-    broken = read.broken | _missing_videos(meta, [e for e in wanted if e not in read.broken])
+    readable = [episode for episode in wanted if episode not in read.broken]
+    # Looking into every video takes a third of a millisecond a file; who wants broken episodes gone has asked for it.
+    broken = read.broken | (broken_videos if config.skip_broken else _missing_videos)(meta, readable)
     if broken:
         good = [episode for episode in wanted if episode not in broken]
         _report_broken(name, broken, good, skip=config.skip_broken, is_target=is_target)

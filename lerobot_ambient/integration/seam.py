@@ -62,15 +62,20 @@ def install(module: ModuleType) -> None:
     Raises:
         SeamError: the script lacks one of them or its signature is another one.
     """
-    problems = [problem for name in _SIGNATURES if (problem := _unfamiliar(module, name))]
-    if problems:
+    found = problems(module)
+    if found:
         raise SeamError(
             f"lerobot {version('lerobot')} is not supported by this lerobot_policy_ambient_diffusion "
-            f"{_own_version()}: {'; '.join(problems)}. Data sets cannot be merged inside lerobot-train; install "
+            f"{_own_version()}: {'; '.join(found)}. Data sets cannot be merged inside lerobot-train; install "
             "lerobot 0.6.x or a newer lerobot_policy_ambient_diffusion."
         )
     _substitute(module, "make_train_eval_datasets", _make_train_eval_datasets)
     _substitute(module, "EpisodeAwareSampler", _make_sampler)
+
+
+def problems(module: ModuleType) -> list[str]:
+    """How LeRobot's training script differs from those the seam knows; empty when it does not. Changes nothing."""
+    return [problem for name in _SIGNATURES if (problem := _unfamiliar(module, name))]
 
 
 def _substitute(module: ModuleType, name: str, wrap: Callable[[Any], Any]) -> None:

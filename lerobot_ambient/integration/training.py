@@ -13,6 +13,7 @@ from typing import Any
 import datasets
 import draccus
 import torch
+from huggingface_hub.errors import HFValidationError
 from lerobot.configs.train import TrainPipelineConfig
 from lerobot.transforms import ImageTransforms
 from lerobot.utils.constants import IMAGENET_STATS
@@ -138,12 +139,19 @@ def load_train_config(config_path: str | None, arguments: Sequence[str]) -> Any:
         arguments: further lerobot-train options, `--name=value`.
 
     Raises:
-        ValueError: no policy, or one that is not ours.
+        ValueError: a value that does not fit, no policy, or one that is not ours.
+        FileNotFoundError: no such configuration.
     """
-    if config_path is not None:
-        cfg = TrainPipelineConfig.from_pretrained(config_path, cli_args=list(arguments))
-    else:
-        cfg = draccus.parse(TrainPipelineConfig, args=list(arguments))
+    try:
+        if config_path is not None:
+            cfg = TrainPipelineConfig.from_pretrained(config_path, cli_args=list(arguments))
+        else:
+            cfg = draccus.parse(TrainPipelineConfig, args=list(arguments))
+    except HFValidationError as error:
+        # LeRobot takes what is no file for a model on the Hub; this one cannot be either.
+        raise FileNotFoundError(f"--config_path {config_path}: no such file, nor a model on the Hub.") from error
+    except draccus.utils.DraccusException as error:
+        raise ValueError(_first_cause(error)) from error
     if not is_ambient(cfg):
         kind = "none" if cfg.policy is None else cfg.policy.type
         raise ValueError(f"the configuration's policy type is {kind}; only ambient_diffusion has a mixture.")
@@ -151,8 +159,9 @@ def load_train_config(config_path: str | None, arguments: Sequence[str]) -> Any:
 
 
 def mixture_of(cfg: Any) -> Mixture:
-    """The mixture of a training configuration, all of the target's selected episodes included."""
-    return make_mixture(target_config(cfg), cfg.policy.sources, read_options(cfg), recipe_of(cfg.policy))
+    """The mixture of a training configuration, with all of the target's episodes; builds no frame cache."""
+    options = replace(read_options(cfg), frame_cache=None)
+    return make_mixture(target_config(cfg), cfg.policy.sources, options, recipe_of(cfg.policy))
 
 
 def recipe_of(policy: AmbientDiffusionConfig) -> MixtureRecipe:
@@ -191,6 +200,14 @@ def target_config(cfg: Any) -> SourceConfig:
         episodes=cfg.dataset.episodes,
         rename=dict(cfg.policy.target_rename),
     )
+
+
+def _first_cause(error: BaseException) -> str:
+    """The parser's message, and the one of what it called, which it hides."""
+    first = error
+    while first.__cause__ is not None:
+        first = first.__cause__
+    return str(error) if first is error else f"{error}: {first}"
 
 
 def _split_target(cfg: Any) -> tuple[SourceConfig, SourceConfig | None]:

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of a training configuration: whether it reads, its data sets, their mixture, their video files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
+from lerobot.utils.import_utils import get_safe_default_video_backend
+
+from lerobot_ambient.data.mixture import Mixture
+from lerobot_ambient.data.open_source import open_metadata
+from lerobot_ambient.data.sources import SourceConfig
+from lerobot_ambient.data.video_files import broken_videos, count_videos
+from lerobot_ambient.integration.doctor import Check, captured_logs
+from lerobot_ambient.integration.training import load_train_config, mixture_of, target_config
+
+_MANY = 40
+"""Episodes; a longer list is not written out as a fix."""
+
+
+def check_configuration(config_path: str | None, arguments: Sequence[str], *, progress: bool = False) -> list[Check]:
+    """Everything about the data of a lerobot-train configuration.
+
+    Where the Hub can be reached this downloads what the training would; it builds no frame cache.
+
+    Args:
+        config_path: YAML or JSON file, or None.
+        arguments: further lerobot-train options, `--name=value`; an unknown one exits as lerobot-train does.
+        progress: show a bar while videos are opened.
+
+    Raises:
+        OSError: there is no such configuration file.
+    """
+    try:
+        cfg = load_train_config(config_path, arguments)
+    except ValueError as error:
+        return [Check("configuration", "problem", _message(error), "mend it in the file or on the command line")]
+    cfg.policy.frame_cache = None
+    configs = [target_config(cfg), *cfg.policy.sources]
+    roles = ["target", *(f"source {number}" for number in range(1, len(configs)))]
+    # Assembled before any file is looked at: this fetches what is on the Hub only, and knows what is left out.
+    mixture, result = _check_mixture(cfg)
+    checks = _check_backend(cfg.dataset.video_backend)
+    for index, (role, config) in enumerate(zip(roles, configs, strict=True)):
+        opened = None if mixture is None else mixture.sources[index]
+        try:
+            meta = open_metadata(config, config.repo_id) if opened is None else opened.meta
+        except Exception as error:  # Whatever keeps LeRobot from opening it is the finding.
+            checks.append(Check(role, "problem", _message(error), _traceback_fix(error)))
+            continue
+        chosen = config.episodes if opened is None else opened.episodes
+        episodes = [e for e in range(meta.total_episodes) if chosen is None or e in set(chosen)]
+        checks.append(Check(role, "ok", _describe(config, meta, episodes)))
+        if meta.video_keys:
+            checks.append(_check_videos(role, config, meta, episodes, progress))
+    if mixture is None and any(result[-1].found == check.found for check in checks):
+        result[-1] = Check("mixture", "skipped", "not assembled for the reason above")
+    return [*checks, *result]
+
+
+def _check_backend(chosen: str) -> list[Check]:
+    """The decoder that the configuration asks for, where LeRobot would not take it by itself."""
+    if chosen != "torchcodec" or get_safe_default_video_backend() == "torchcodec":
+        return []
+    found = "the configuration wants torchcodec, which does not load"
+    return [Check("decoder chosen", "problem", found, "--dataset.video_backend=pyav, or mend torchcodec")]
+
+
+def _check_mixture(cfg: Any) -> tuple[Mixture | None, list[Check]]:
+    """Assembles the mixture; what it warns of, then that it is there or why it cannot be made."""
+    mixture = None
+    with captured_logs() as records:
+        try:
+            mixture = mixture_of(cfg)
+        except Exception as error:  # Whatever keeps the training from starting is the finding.
+            result = Check("mixture", "problem", _message(error), _traceback_fix(error))
+        else:
+            many = f"{len(mixture.sources)} data sets fit together" if cfg.policy.sources else "the target alone"
+            result = Check("mixture", "ok", f"{many}, {len(mixture.dataset)} frames")
+    ours = [record for record in records if record.name.startswith("lerobot_ambient")]
+    warned = [record.getMessage() for record in ours if record.levelno >= logging.WARNING]
+    return mixture, [*(Check("mixture", "warning", message) for message in warned), result]
+
+
+def _describe(config: SourceConfig, meta: LeRobotDatasetMetadata, episodes: Sequence[int]) -> str:
+    lengths = dict(zip(meta.episodes["episode_index"], meta.episodes["length"], strict=True))
+    cameras = [(key, meta.features[key]) for key in meta.camera_keys]
+    named = [f"{key} ({spec['dtype']}, {'x'.join(map(str, spec['shape']))})" for key, spec in cameras]
+    return (
+        f"{config.repo_id} in {meta.root}: {len(episodes)} of {meta.total_episodes} episodes, "
+        f"{sum(lengths[episode] for episode in episodes)} frames, {meta.fps} fps, "
+        f"{'cameras ' + ', '.join(named) if named else 'no cameras'}"
+    )
+
+
+def _check_videos(
+    role: str, config: SourceConfig, meta: LeRobotDatasetMetadata, episodes: Sequence[int], progress: bool
+) -> Check:
+    broken = broken_videos(meta, episodes, progress=progress)
+    name = f"{role} videos"
+    if not broken:
+        files = count_videos(meta, episodes)
+        return Check(name, "ok", f"{files} of {files} files open and reach the end of their episodes")
+    listed = [f"episode {episode}: {reason}" for episode, reason in broken.items()]
+    good = [episode for episode in episodes if episode not in broken]
+    ways = ["bring the files back"]
+    if good:
+        selection = str(good) if len(good) <= _MANY else f"[...] without {list(broken)}"
+        option = f"--dataset.episodes='{selection}'" if role == "target" else f"episodes: {selection}"
+        ways.append(f"or leave these episodes out with `{option}`")
+        if role != "target" and not config.skip_broken:
+            ways.append("or with `skip_broken: true`")
+    found = "\n".join([f"{len(broken)} of {len(episodes)} episodes cannot be read", *listed])
+    return Check(name, "problem", found, ", ".join(ways))
+
+
+def _message(error: Exception) -> str:
+    """What an exception says, with its notes; its type too, where it was not raised for users."""
+    texts = [str(error), *getattr(error, "__notes__", [])]
+    if not isinstance(error, ValueError):
+        texts[0] = f"{type(error).__name__}: {error}"
+    return "\n".join(line for text in texts for line in text.splitlines() if line.strip())
+
+
+def _traceback_fix(error: Exception) -> str | None:
+    """Messages for users bring their own fix."""
+    return None if isinstance(error, ValueError) else "see where: lerobot-ambient --debug inspect, with these options"
