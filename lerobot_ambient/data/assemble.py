@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The columns and cameras of all aligned data sets behind one index.
+"""The columns of all aligned data sets behind one index.
 
 Rows [0, N) run through the selected frames of the target and then of each source. `index` and `episode_index` are
 shifted per data set so that they stay unique, `task_index` points into the common list of tasks.
@@ -8,7 +8,6 @@ shifted per data set so that they stay unique, `task_index` points into the comm
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,15 +16,6 @@ from torch import Tensor
 
 from lerobot_ambient.data.align import common_keys
 from lerobot_ambient.data.alignment import nearest_dimensions
-from lerobot_ambient.data.cameras import (
-    AbsentReader,
-    DepthReader,
-    FittedReader,
-    FrameReader,
-    StoredImageReader,
-    VideoReader,
-    camera_shape,
-)
 from lerobot_ambient.data.columns import Columns
 from lerobot_ambient.data.open_source import OpenSource, ReadOptions
 
@@ -82,72 +72,9 @@ def merge_columns(sources: Sequence[OpenSource], options: ReadOptions, tasks: Se
     )
 
 
-def camera_readers(sources: Sequence[OpenSource], options: ReadOptions) -> list[dict[str, FrameReader]]:
-    """Per data set, a reader of each camera the merged items have, all giving the target's size and one dtype."""
-    target = sources[0]
-    keys = [key for key in common_keys(sources) if key in target.camera_keys]
-    readers: list[dict[str, FrameReader]] = [{} for _ in sources]
-    for key in keys:
-        shape = camera_shape(target.features[key])
-        present = [_declared_fill(source, key) is None for source in sources]
-        stored = [
-            own_spec(source, key)["dtype"] == "image" for source, here in zip(sources, present, strict=True) if here
-        ]
-        depth = target.original[key] in target.meta.depth_keys
-        # Stored images come as LeRobot gives them, float in [0, 1]; beside video, or cached, everything is uint8.
-        as_uint8 = not depth and (not all(stored) or options.frame_cache is not None)
-        dtype = torch.uint8 if as_uint8 else torch.float32
-        for source, here, made in zip(sources, present, readers, strict=True):
-            if not here:
-                made[key] = AbsentReader(f"'{source.name}' {key}", shape, _declared_fill(source, key) or 0.0, dtype)
-                continue
-            reader = _reader(source, key, options, as_uint8)
-            declared = source.config.cameras.get(key)
-            if reader.shape != shape:
-                fit = declared.fit if declared is not None and declared.fit is not None else "stretch"
-                reader = FittedReader(reader, shape[1:], shape[1:], fit)
-            made[key] = reader
-    return readers
-
-
-def own_spec(source: OpenSource, key: str) -> dict[str, Any]:
-    """A camera's spec as the data set itself has it (alignment puts the target's in its place)."""
-    spec: dict[str, Any] = source.meta.features[source.original[key]]
-    return spec
-
-
 def merged_tasks(sources: Sequence[OpenSource]) -> list[str]:
     """Every task string once, the target's first; an empty string is a task like any other."""
     return list(dict.fromkeys(task for source in sources for task in _task_strings(source)))
-
-
-def _declared_fill(source: OpenSource, key: str) -> float | None:
-    declared = source.config.cameras.get(key)
-    return None if declared is None else declared.fill
-
-
-def _reader(source: OpenSource, key: str, options: ReadOptions, as_uint8: bool) -> FrameReader:
-    own = source.original[key]
-    spec = source.meta.features[own]
-    name, shape = f"'{source.name}' {key}", camera_shape(spec)
-    if own in source.meta.depth_keys:
-        return DepthReader(name, shape, source.dataset, own)
-    if spec["dtype"] == "image":
-        return StoredImageReader(name, shape, source.dataset, own, as_uint8)
-    table = source.meta.episodes
-    row_of = {int(episode): row for row, episode in enumerate(table["episode_index"])}
-    begins = np.asarray(table[f"videos/{own}/from_timestamp"], dtype=np.float64)
-    return VideoReader(
-        name,
-        shape,
-        [source.meta.root / source.meta.get_video_file_path(int(e), own) for e in source.episode_ids],
-        torch.from_numpy(begins[[row_of[int(e)] for e in source.episode_ids]]),
-        torch.from_numpy(source.starts),
-        torch.from_numpy(source.columns["timestamp"]),
-        torch.from_numpy(source.episode_ids),
-        options.tolerance_s,
-        options.video_backend,
-    )
 
 
 def _nearest(source: OpenSource, key: str) -> NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 from torch.utils.data._utils.collate import default_collate_fn_map
@@ -33,6 +34,26 @@ class GatheredBatch:
     batch: dict[str, Any]
 
 
+@dataclass(frozen=True, eq=False)
+class FrameTags:
+    """Group of each frame of a data set with a window per frame.
+
+    Args:
+        tags: (n,) unsigned, the group counted within the data set; may be a memory map.
+        no_group: the tag of a frame that starts no sample.
+        first_group: number of the data set's first group in the plan.
+    """
+
+    tags: NDArray[Any]
+    no_group: int
+    first_group: int
+
+    def group(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(B,) group of each frame, -1 for none."""
+        tags = self.tags[rows].astype(np.int64)
+        return np.where(tags == self.no_group, -1, tags + self.first_group)
+
+
 class MergedDataset(Dataset[dict[str, Any]]):
     """Several aligned data sets as one map-style data set.
 
@@ -40,7 +61,7 @@ class MergedDataset(Dataset[dict[str, Any]]):
         columns: low-dimensional columns of all data sets.
         lengths: number of frames of each data set.
         cameras: per data set, a reader of each camera; every data set has the same keys.
-        group_of_frame: per data set, its frames' group: an int when they share one, else (n,) integers.
+        group_of_frame: per data set, its frames' group: an int when they share one, else a tag a frame.
         tasks: every task string; an item's task_index points into it.
         image_transforms: augmentation of (T, C, H, W) images, or None.
         plain_cameras: cameras that are not augmented (depth).
@@ -51,7 +72,7 @@ class MergedDataset(Dataset[dict[str, Any]]):
         columns: Columns,
         lengths: Sequence[int],
         cameras: Sequence[dict[str, FrameReader]],
-        group_of_frame: Sequence[int | Tensor],
+        group_of_frame: Sequence[int | FrameTags],
         tasks: Sequence[str],
         image_transforms: Callable[[Tensor], Tensor] | None = None,
         plain_cameras: Sequence[str] = (),
@@ -63,10 +84,9 @@ class MergedDataset(Dataset[dict[str, Any]]):
         self._owner = torch.searchsorted(self._offsets, columns.starts, right=True) - 1
         self.cameras = list(cameras)
         self.camera_keys = list(cameras[0])
-        self.group_of_frame = list(group_of_frame)
         one = torch.tensor([group if isinstance(group, int) else -1 for group in group_of_frame])
         self._group_of_episode = one[self._owner]
-        self._many = [index for index, group in enumerate(group_of_frame) if not isinstance(group, int)]
+        self._tagged = {index: tags for index, tags in enumerate(group_of_frame) if isinstance(tags, FrameTags)}
         self.tasks = list(tasks)
         self.image_transforms = image_transforms
         self._plain_cameras = set(plain_cameras)
@@ -110,12 +130,13 @@ class MergedDataset(Dataset[dict[str, Any]]):
 
     def _groups(self, rows: Tensor, episode: Tensor) -> Tensor:
         groups = self._group_of_episode[episode]
-        if not self._many:
+        if not self._tagged:
             return groups
         owner = self._owner[episode]
-        for source in self._many:
+        for source, tags in self._tagged.items():
             here = torch.nonzero(owner == source).flatten()
-            groups[here] = self.group_of_frame[source][rows[here] - self._offsets[source]].long()  # type: ignore[index]
+            local = rows[here] - self._offsets[source]
+            groups[here] = torch.from_numpy(tags.group(local.numpy()))
         return groups
 
     def _images(self, key: str, rows: Tensor, owner: Tensor) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +16,25 @@ import torch
 from lerobot.utils.constants import ACTION, OBS_STATE
 from torch import Tensor
 
-from lerobot_ambient.core.mixing import MixingRule
-from lerobot_ambient.core.noise_levels import NoiseSchedule
-from lerobot_ambient.core.plan import Group, Plan, make_plan
-from lerobot_ambient.core.windows import EVERYTHING, Window
+from lerobot_ambient.core.plan import Group, Plan, make_plan, require_plan_fits
+from lerobot_ambient.core.windows import Window
 from lerobot_ambient.data.align import align, identity_maps, left_out_keys
-from lerobot_ambient.data.assemble import camera_readers, merge_columns, merged_tasks
+from lerobot_ambient.data.assemble import merge_columns, merged_tasks
+from lerobot_ambient.data.assemble_cameras import camera_readers
 from lerobot_ambient.data.cameras import AbsentReader
 from lerobot_ambient.data.columns import Columns
 from lerobot_ambient.data.fingerprint import describe_recipe, describe_source
-from lerobot_ambient.data.merge import MergedDataset
+from lerobot_ambient.data.grouping import split_windows
+from lerobot_ambient.data.merge import FrameTags, MergedDataset
 from lerobot_ambient.data.metadata import MixtureMetadata
 from lerobot_ambient.data.normalization import ActionNormalization, affine_of
 from lerobot_ambient.data.open_source import OpenSource, ReadOptions, open_source
 from lerobot_ambient.data.own_normalization import own_normalized
 from lerobot_ambient.data.recipe import MixtureRecipe
-from lerobot_ambient.data.sampler import GroupedFrames, MixtureSampler
+from lerobot_ambient.data.sampler import FrameIndex, GroupedFrames, MixtureSampler
+from lerobot_ambient.data.source_windows import windows_of
 from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.data.statistics import target_stats
-from lerobot_ambient.data.windows_file import WindowTable, read_windows
 
 logger = logging.getLogger(__name__)
 
@@ -117,15 +118,25 @@ def make_mixture(
     normalization = _normalization(stats, recipe, len(options.action_deltas))
 
     groups: list[Group] = []
-    runs: list[tuple[np.ndarray, np.ndarray]] = []
-    group_of_frame: list[int | Tensor] = []
+    parts: list[FrameIndex | tuple[np.ndarray, np.ndarray]] = []
+    group_of_frame: list[int | FrameTags] = []
     offset = 0
     for index, source in enumerate(opened):
-        frame_windows = _windows_of(source, index, recipe.mixing, _of_source(normalization, own[index]))
-        made, made_runs, of_frame = _split(source, index, frame_windows, kept[index], len(groups), recipe.schedule)
-        groups.extend(made)
-        runs.extend((starts + offset, stops + offset) for starts, stops in made_runs)
-        group_of_frame.append(of_frame)
+        windows = windows_of(source, index, recipe.mixing, _of_source(normalization, own[index]))
+        starts, stops = kept[index]
+        if isinstance(windows, Window):
+            group_of_frame.append(len(groups))
+            groups.append(Group(index, source.name, int((stops - starts).sum()), windows, source.config.weight))
+            parts.append((starts + offset, stops + offset))
+        else:
+            made = split_windows(*windows, starts, stops, recipe.schedule)
+            require_plan_fits(len(groups) + len(made), recipe.schedule)
+            group_of_frame.append(FrameTags(made.group_of_frame, made.no_group, len(groups)))
+            groups.extend(
+                Group(index, source.name, count, window, source.config.weight)
+                for count, window in zip(made.counts.tolist(), made.windows, strict=True)
+            )
+            parts.append(FrameIndex(made.order, made.counts, offset))
         offset += len(source)
 
     plan = make_plan([_buffered(group, recipe) for group in groups], recipe.schedule, recipe.mixing)
@@ -141,9 +152,12 @@ def make_mixture(
     dataset = MergedDataset(columns, lengths, cameras, group_of_frame, tasks, options.image_transforms, depth)
     features = {key: spec for key, spec in opened[0].features.items() if key in dataset.keys}
     meta = MixtureMetadata(opened, columns, features, stats, tasks)
-    fingerprint = [describe_source(source, [g for g in groups if g.source == i]) for i, source in enumerate(opened)]
+    fingerprint = [
+        describe_source(source, list(of_source))
+        for source, (_, of_source) in zip(opened, groupby(groups, key=lambda group: group.source), strict=True)
+    ]
     fingerprint.append(describe_recipe(recipe))
-    mixture = Mixture(opened, tuple(groups), plan, GroupedFrames(runs), dataset, meta, normalization, fingerprint)
+    mixture = Mixture(opened, tuple(groups), plan, GroupedFrames(parts), dataset, meta, normalization, fingerprint)
     meta.mixture = mixture
     return mixture
 
@@ -202,90 +216,6 @@ def _of_source(normalization: ActionNormalization, own: tuple[np.ndarray, np.nda
     if own is None:
         return normalization
     return replace(normalization, offset=tuple(own[0].tolist()), scale=tuple(own[1].tolist()))
-
-
-def _windows_of(
-    source: OpenSource, index: int, mixing: MixingRule, normalization: ActionNormalization
-) -> Window | tuple[np.ndarray, np.ndarray]:
-    """The window all frames of a source share, or (sigma_min, sigma_max) per frame."""
-    if index == 0:
-        return EVERYTHING
-    if source.config.windows is None:
-        return source.config.window(required=mixing.needs_windows)
-    path = Path(source.config.windows)
-    local = Path(source.meta.root) / path
-    table = read_windows(local if local.is_file() else path)
-    difference = table.normalization.difference(normalization)
-    if difference is not None:
-        raise ValueError(
-            f"source '{source.name}': its windows ({source.config.windows}) were annotated under another normalisation:"
-            f" {difference}. A noise level means something else there; annotate again with this policy and target."
-        )
-    return _match_frames(source, table)
-
-
-def _match_frames(source: OpenSource, table: WindowTable) -> tuple[np.ndarray, np.ndarray]:
-    """Levels of a windows file in the order of the source's frames."""
-    episode, frame = (source.columns[key].astype(np.int64) for key in ("episode_index", "frame_index"))
-    span = 1 + max(int(frame.max()), int(table.frame_index.max()))
-    have = table.episode_index * span + table.frame_index
-    order = np.argsort(have)
-    want = episode * span + frame
-    at = np.searchsorted(have[order], want)
-    found = (at < len(have)) & (have[order[np.minimum(at, len(have) - 1)]] == want)
-    if not found.all():
-        first = int(np.flatnonzero(~found)[0])
-        raise ValueError(
-            f"source '{source.name}': its windows ({source.config.windows}) lack {int((~found).sum())} of {len(want)} "
-            f"frames, the first is frame {frame[first]} of episode {episode[first]}. Annotate these episodes too, or "
-            "leave them out with `episodes`."
-        )
-    rows = order[at]
-    return table.sigma_min[rows], table.sigma_max[rows]
-
-
-def _split(
-    source: OpenSource,
-    index: int,
-    windows: Window | tuple[np.ndarray, np.ndarray],
-    kept: tuple[np.ndarray, np.ndarray],
-    first_group: int,
-    schedule: NoiseSchedule,
-) -> tuple[list[Group], list[tuple[np.ndarray, np.ndarray]], int | Tensor]:
-    """Groups of one source, the runs of kept frames of each, and the group of every frame.
-
-    Windows per frame are told apart only as far as the schedule can: frames whose windows admit the same
-    timesteps share a group, so there are at most about T^2 / 2 groups however many frames.
-    """
-    weight = source.config.weight
-    starts, stops = kept
-    if isinstance(windows, Window):
-        group = Group(index, source.name, int((stops - starts).sum()), windows, weight)
-        return [group], [(starts, stops)], first_group
-    sigmas = schedule.sigmas.numpy()
-    low = np.searchsorted(sigmas, windows[0].astype(np.float64), side="right")
-    high = np.searchsorted(sigmas, windows[1].astype(np.float64), side="left")
-    everything = (windows[0] == 0) | (windows[1] > windows[0])
-    low, high = np.where(everything, 0, low), np.where(everything, 0, high)
-    code = low * (len(sigmas) + 1) + high
-    rows = np.concatenate([np.arange(a, b) for a, b in zip(starts, stops, strict=True)])
-    groups: list[Group] = []
-    runs: list[tuple[np.ndarray, np.ndarray]] = []
-    of_frame = np.full(len(source), -1, dtype=np.int64)
-    for value in np.unique(code[rows]):
-        members = rows[code[rows] == value]
-        one = members[0]
-        window = EVERYTHING if everything[one] else Window(float(windows[0][one]), float(windows[1][one]))
-        of_frame[members] = first_group + len(groups)
-        groups.append(Group(index, source.name, len(members), window, weight))
-        cuts = np.flatnonzero(np.diff(members) != 1)
-        runs.append(
-            (
-                members[np.concatenate([[0], cuts + 1])],
-                members[np.concatenate([cuts, [len(members) - 1]])] + 1,
-            )
-        )
-    return groups, runs, torch.from_numpy(of_frame)
 
 
 def _buffered(group: Group, recipe: MixtureRecipe) -> Group:

@@ -117,14 +117,19 @@ def write_windows(table: WindowTable, path: Path) -> None:
     os.replace(partial, path)
 
 
-def read_windows(path: Path) -> WindowTable:
+def read_windows(path: Path, *, curves: bool = True) -> WindowTable:
     """Read a windows file.
+
+    Args:
+        path: of the file.
+        curves: read the curves too, by far the largest part; without them `p` is None.
 
     Raises:
         ValueError: not a windows file, of a newer schema, or of several data sets.
         FileNotFoundError: no such file.
     """
-    arrow = pq.read_table(path)
+    names = [name for name in pq.read_schema(path).names if curves or name != "p"]
+    arrow = pq.read_table(path, columns=names)
     metadata = (arrow.schema.metadata or {}).get(_KEY)
     if metadata is None:
         raise ValueError(f"{path} is no windows file: its parquet metadata lacks '{_KEY.decode()}'.")
@@ -134,12 +139,11 @@ def read_windows(path: Path) -> WindowTable:
             f"{path} has schema version {values['schema_version']}, this lerobot_ambient reads up to {SCHEMA_VERSION}; "
             "upgrade lerobot_policy_ambient_diffusion."
         )
-    names = sorted(set(arrow["repo_id"].to_pylist()))
-    if len(names) > 1:
-        raise ValueError(f"{path} holds windows of several data sets: {names}; one file per data set.")
-    curves = arrow["p"]
+    owners = sorted(arrow["repo_id"].unique().to_pylist())
+    if len(owners) > 1:
+        raise ValueError(f"{path} holds windows of several data sets: {owners}; one file per data set.")
     return WindowTable(
-        repo_id=names[0] if names else "",
+        repo_id=owners[0] if owners else "",
         revision=arrow["revision"][0].as_py() if arrow.num_rows else None,
         episode_index=arrow["episode_index"].to_numpy(),
         frame_index=arrow["frame_index"].to_numpy(),
@@ -149,8 +153,16 @@ def read_windows(path: Path) -> WindowTable:
         method=values["method"],
         tau=values["tau"],
         sigmas=tuple(values["sigmas"]),
-        p=None if curves.null_count else np.stack(curves.to_pylist()).astype(np.float32) if arrow.num_rows else None,
+        p=_matrix(arrow["p"]) if curves else None,
     )
+
+
+def _matrix(curves: pa.ChunkedArray) -> NDArray[np.float32] | None:
+    """(N, levels) of a column of lists of one length; None where there are no curves."""
+    if curves.null_count or len(curves) == 0:
+        return None
+    flat = np.concatenate([chunk.flatten().to_numpy() for chunk in curves.chunks])
+    return flat.reshape(len(curves), -1).astype(np.float32, copy=False)
 
 
 def _package_version() -> str:

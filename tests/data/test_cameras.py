@@ -147,3 +147,42 @@ def test_shapes_are_read_as_lerobot_reads_them():
     assert camera_shape({"shape": (12, 16, 3), "names": ["height", "width", "channel"]}) == (3, 12, 16)
     assert camera_shape({"shape": (3, 12, 16), "names": ["channels", "height", "width"]}) == (3, 12, 16)
     assert to_uint8(torch.tensor([0.0, 0.5, 1.0])).tolist() == [0, 128, 255]
+
+
+class TestFrameCache:
+    def options(self, tmp_path, size=None):
+        return ReadOptions(
+            OPTIONS.observation_deltas, OPTIONS.action_deltas, frame_cache=tmp_path / "frames", frame_size=size
+        )
+
+    def test_it_gives_the_frames_that_decoding_gives(self, shared_data, tmp_path):
+        hands = SourceConfig("x/hands", root=str(shared_data / "bimanual_hands"), rename=HANDS, episodes=[5, 6])
+        cached, plain = make(hands, options=self.options(tmp_path)).dataset, make(hands).dataset
+        key = "observation.images.front"
+        for position in (0, 1, 200, len(plain) - 1):
+            assert torch.equal(cached[position][key], plain[position][key])
+
+    def test_it_holds_the_policys_own_resolution_once_rounded(self, seeing, tmp_path):
+        cached = make(seeing, options=self.options(tmp_path, (6, 8))).dataset
+        plain = make(seeing).dataset
+        image = cached[5][CAM]
+        assert (image.shape, image.dtype) == ((2, 3, 6, 8), torch.uint8)
+        expected = fit_images(plain[5][CAM], (6, 8), (12, 16), "stretch")
+        assert (image / 255.0 - expected).abs().max() <= 1.01 / 255
+
+    def test_absent_cameras_and_other_sizes_join_it(self, seeing, source_root, tmp_path, write_dataset):
+        blind = SourceConfig("me/sim", root=str(source_root), sigma_min=0.3, cameras={CAM: CameraConfig(fill=1.0)})
+        wide = other(tmp_path, write_dataset, (20, 20), cameras={CAM: CameraConfig(fit="crop")})
+        dataset = make(seeing, blind, wide, options=self.options(tmp_path, (6, 8))).dataset
+        batch = dataset.gather([0, 20, 14 + 85 + 3])
+        assert batch[CAM].shape == (3, 2, 3, 6, 8)
+        assert (batch[CAM][1] == 255).all()
+
+    def test_another_selection_decodes_only_what_is_new(self, seeing, tmp_path, caplog):
+        folder = tmp_path / "frames"
+        one = SourceConfig(seeing.repo_id, root=seeing.root, episodes=[1])
+        make(one, options=self.options(tmp_path))
+        (entry,) = (path for path in folder.iterdir() if path.is_dir())
+        assert (entry / "done.txt").read_text().split() == ["1"]
+        make(seeing, options=self.options(tmp_path))
+        assert (entry / "done.txt").read_text().split() == ["1", "0"]

@@ -53,3 +53,12 @@ def test_neighbours_do_not_stay_neighbours():
     first, second = permute(position, size, np.repeat(derive_key(np.arange(trials)), 2)).reshape(trials, 2).T
     adjacent = (np.abs(first - second) == 1).sum()
     assert stats.binomtest(int(adjacent), trials, 2 / size).pvalue > 1e-4
+
+
+@given(size=st.integers(1, 10**12), seed=st.integers(0, 1000))
+@settings(max_examples=40, deadline=None)
+def test_one_size_for_all_is_the_same_permutation_as_a_size_each(size, seed):
+    position = np.random.default_rng(seed).integers(0, size, 50)
+    key = derive_key(seed)
+    each = permute(position, np.full(50, size), np.repeat(key, 50))
+    assert permute(position, size, key).tolist() == each.tolist()

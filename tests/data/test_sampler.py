@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from lerobot.datasets.sampler import EpisodeAwareSampler
 from scipy import stats
 
-from lerobot_ambient.data.sampler import GroupedFrames, MixtureSampler
+from lerobot_ambient.data.array_store import store_arrays
+from lerobot_ambient.data.sampler import FrameIndex, GroupedFrames, MixtureSampler
 
 FRAMES = GroupedFrames(
     [
@@ -167,3 +168,40 @@ def test_chunks_do_not_show(monkeypatch):
     whole = epochs(MixtureSampler(FRAMES, LAW, seed=9), 2)
     monkeypatch.setattr("lerobot_ambient.data.sampler._CHUNK", 7)
     assert epochs(MixtureSampler(FRAMES, LAW, seed=9), 2) == whole
+
+
+def test_an_index_gives_the_draws_of_the_runs_it_lists(tmp_path):
+    # Group 1 and 2 of FRAMES as the groups of one data set whose first frame is at 20.
+    order = np.array([*range(100), 100, 110, 111, *range(120, 180)], dtype=np.uint32)
+    store = store_arrays(tmp_path / "index", {"order": order})
+    for index in (order, store["order"]):
+        frames = GroupedFrames([(np.array([0, 12]), np.array([10, 20])), FrameIndex(index, np.array([100, 63]), 20)])
+        assert frames.counts.tolist() == FRAMES.counts.tolist()
+        drawn = epochs(MixtureSampler(frames, LAW, seed=9), 2)
+        assert drawn == epochs(MixtureSampler(FRAMES, LAW, seed=9), 2)
+
+
+def test_groups_of_many_parts_are_looked_up_in_any_order():
+    rng = np.random.default_rng(0)
+    parts, members = [], []
+    for part in range(300):
+        counts = rng.integers(1, 6, size=1 + part % 4)
+        order = rng.permutation(int(counts.sum())).astype(np.uint16)
+        parts.append(FrameIndex(order, counts, 100 * part))
+        members += [(100 * part + frames).tolist() for frames in np.split(order.astype(int), np.cumsum(counts)[:-1])]
+    frames = GroupedFrames(parts)
+    group = rng.integers(0, len(frames), size=2000)
+    rank = rng.integers(0, frames.counts[group])
+    assert frames.frame(group, rank).tolist() == [members[g][r] for g, r in zip(group, rank, strict=True)]
+
+
+def test_the_stream_of_a_seed_never_changes():
+    """A checkpoint resumes at a position of this stream, perhaps under a later version of the package."""
+    sampler = MixtureSampler(FRAMES, LAW, seed=3)
+    sampler.load_state_dict({"epoch": 5, "start_index": 100})
+    assert list(sampler)[:12] == [6, 59, 9, 40, 197, 90, 3, 193, 27, 192, 73, 113]
+
+
+def test_an_index_must_fit_its_counts():
+    with pytest.raises(ValueError, match="counts add up to 4, the index has 3"):
+        FrameIndex(np.arange(3), np.array([2, 2]), 0)

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A reader of each camera of each data set: the target's size, one dtype, decoded at every visit or once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from lerobot_ambient.data.align import common_keys
+from lerobot_ambient.data.cameras import (
+    AbsentReader,
+    DepthReader,
+    FittedReader,
+    FrameReader,
+    Size,
+    StoredImageReader,
+    VideoReader,
+    camera_shape,
+)
+from lerobot_ambient.data.frame_cache import CacheJob, open_frame_cache
+from lerobot_ambient.data.frame_cache_build import EpisodeFrames
+from lerobot_ambient.data.open_source import OpenSource, ReadOptions
+
+
+def camera_readers(sources: Sequence[OpenSource], options: ReadOptions) -> list[dict[str, FrameReader]]:
+    """Per data set, a reader of each camera the merged items have, all giving one size and dtype.
+
+    With `options.frame_cache` this decodes what is not there yet, with a progress bar.
+
+    Args:
+        sources: aligned, the target first.
+        options: how cameras are read.
+    """
+    target = sources[0]
+    readers: list[dict[str, FrameReader]] = [{} for _ in sources]
+    jobs: list[tuple[dict[str, FrameReader], str, CacheJob]] = []
+    for key in (key for key in common_keys(sources) if key in target.camera_keys):
+        channels, *target_size = camera_shape(target.features[key])
+        aspect: Size = (target_size[0], target_size[1])
+        depth = target.original[key] in target.meta.depth_keys
+        cached = options.frame_cache is not None and not depth
+        size = options.frame_size if cached and options.frame_size is not None else aspect
+        as_uint8 = not depth and (cached or not all(_is_stored(source, key) for source in sources))
+        for source, made in zip(sources, readers, strict=True):
+            declared = source.config.cameras.get(key)
+            if declared is not None and declared.fill is not None:
+                dtype = torch.uint8 if as_uint8 else torch.float32
+                made[key] = AbsentReader(f"'{source.name}' {key}", (channels, *size), declared.fill, dtype)
+                continue
+            fit = declared.fit if declared is not None and declared.fit is not None else "stretch"
+            reader = _reader(source, key, options, as_uint8)
+            made[key] = reader if reader.shape == (channels, *size) else FittedReader(reader, size, aspect, fit)
+            if cached:
+                jobs.append((made, key, _job(source, key, made[key], size, aspect, fit)))
+    if options.frame_cache is not None and jobs:
+        opened = open_frame_cache(options.frame_cache, [job for _, _, job in jobs])
+        for (made, key, _), frames in zip(jobs, opened, strict=True):
+            made[key] = frames
+    return readers
+
+
+def _is_stored(source: OpenSource, key: str) -> bool:
+    """Whether a camera is stored as images, or not at all.
+
+    Stored images come as LeRobot gives them, float in [0, 1]; beside video, or cached, everything is uint8.
+    """
+    declared = source.config.cameras.get(key)
+    absent = declared is not None and declared.fill is not None
+    return absent or _own_spec(source, key)["dtype"] == "image"
+
+
+def _own_spec(source: OpenSource, key: str) -> dict[str, Any]:
+    """A camera's spec as the data set itself has it (alignment puts the target's in its place)."""
+    spec: dict[str, Any] = source.meta.features[source.original[key]]
+    return spec
+
+
+def _reader(source: OpenSource, key: str, options: ReadOptions, as_uint8: bool) -> FrameReader:
+    own, spec = source.original[key], _own_spec(source, key)
+    name, shape = f"'{source.name}' {key}", camera_shape(spec)
+    if own in source.meta.depth_keys:
+        return DepthReader(name, shape, source.dataset, own)
+    if spec["dtype"] == "image":
+        return StoredImageReader(name, shape, source.dataset, own, as_uint8)
+    begins = np.asarray(source.meta.episodes[f"videos/{own}/from_timestamp"], dtype=np.float64)
+    return VideoReader(
+        name,
+        shape,
+        [source.meta.root / source.meta.get_video_file_path(int(e), own) for e in source.episode_ids],
+        torch.from_numpy(begins[_table_rows(source)]),
+        torch.from_numpy(source.starts),
+        torch.from_numpy(source.columns["timestamp"]),
+        torch.from_numpy(source.episode_ids),
+        options.tolerance_s,
+        options.video_backend,
+    )
+
+
+def _table_rows(source: OpenSource) -> list[int]:
+    """Row of each selected episode in LeRobot's table of episodes."""
+    row_of = {int(episode): row for row, episode in enumerate(source.meta.episodes["episode_index"])}
+    return [row_of[int(episode)] for episode in source.episode_ids]
+
+
+def _job(source: OpenSource, key: str, reader: FrameReader, size: Size, aspect: Size, fit: str) -> CacheJob:
+    """What the frame cache keeps of a camera. Its address does not depend on the selected episodes or on the root."""
+    own, meta = source.original[key], source.meta
+    numbers = [int(episode) for episode in meta.episodes["episode_index"]]
+    stored = _own_spec(source, key)["dtype"] == "image"
+    files = {meta.get_data_file_path(e) if stored else meta.get_video_file_path(e, own) for e in numbers}
+    # A file that is not here belongs to episodes that are not selected.
+    sizes = {str(file): (meta.root / file).stat().st_size for file in sorted(files) if (meta.root / file).is_file()}
+    identity = {
+        "repo_id": source.config.repo_id,
+        "revision": source.config.revision,
+        "camera": own,
+        "files": sizes,
+        "size": list(size),
+        # Without a fit the whole image is stretched, whatever the target's shape.
+        "fit": fit if fit == "stretch" else [fit, *aspect],
+    }
+    places = np.asarray(meta.episodes["dataset_from_index"], dtype=np.int64)[_table_rows(source)]
+    episodes = [
+        EpisodeFrames(int(episode), row=int(start), place=int(place), length=int(stop - start))
+        for episode, start, stop, place in zip(source.episode_ids, source.starts, source.stops, places, strict=True)
+    ]
+    return CacheJob(reader=reader, identity=identity, total_frames=meta.total_frames, episodes=episodes)
