@@ -24,11 +24,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             "Opens the data sets of a lerobot-train configuration and prints their sizes, their windows as the noise "
             "schedule resolves them, and the share every data set has at every noise level. All other options "
             "are lerobot-train's own, e.g. --policy.mixing.type=cotrain; with --config_path LeRobot reads their "
-            "values as JSON."
+            "values as JSON. --suggest reads the data sets' metadata only, so they need not fit each other yet."
         ),
     )
     parser.add_argument("--config_path", help="a training configuration (YAML or JSON), as for lerobot-train")
     parser.add_argument("--png", type=Path, help="also draw the plan as a heat map into this file")
+    parser.add_argument(
+        "--suggest",
+        action="store_true",
+        help="instead, print the sources with the alignment that each one needs, as YAML for `policy: sources:`",
+    )
     parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
     parser.set_defaults(run=run, takes_more=True, more=[])
 
@@ -37,7 +42,10 @@ def run(args: argparse.Namespace) -> int:
     """Inspect; `args.more` holds LeRobot's own options."""
     from lerobot_ambient.integration.training import load_train_config, mixture_of
 
-    mixture = mixture_of(load_train_config(args.config_path, args.more))
+    cfg = load_train_config(args.config_path, args.more)
+    if args.suggest:
+        return _suggest(cfg, args)
+    mixture = mixture_of(cfg)
     report = describe(mixture)
     print(json.dumps(report, indent=2) if args.json else render(report))
     if args.png is not None:
@@ -47,6 +55,24 @@ def run(args: argparse.Namespace) -> int:
         if not args.json:
             print(f"\nplan drawn in {args.png}")
     return 0
+
+
+def _suggest(cfg: Any, args: argparse.Namespace) -> int:
+    from lerobot_ambient.data.suggest import facts_of, suggest
+    from lerobot_ambient.data.suggest_yaml import to_yaml
+    from lerobot_ambient.integration.training import target_config
+
+    if args.png is not None:
+        raise ValueError("--png draws the plan, which --suggest does not make; drop one of the two.")
+    if not cfg.policy.sources:
+        raise ValueError('there is no source to align; name one, e.g. --policy.sources=\'[{"repo_id": "me/sim"}]\'.')
+    target = facts_of(target_config(cfg))
+    suggestions = [suggest(target, facts_of(source), source) for source in cfg.policy.sources]
+    if args.json:
+        print(json.dumps({"sources": [suggestion.to_dict() for suggestion in suggestions]}, indent=2))
+    else:
+        print(to_yaml(suggestions))
+    return 1 if any(suggestion.problems for suggestion in suggestions) else 0
 
 
 def describe(mixture: Mixture) -> dict[str, Any]:

@@ -37,11 +37,11 @@ def guess_action_type(action: NDArray[Any], state: NDArray[Any], episode: NDArra
     return None
 
 
-def to_absolute(action: NDArray[np.float32], state: NDArray[np.float32]) -> NDArray[np.float32]:
+def to_absolute(action: NDArray[Any], state: NDArray[Any]) -> NDArray[Any]:
     """Steps from the state of their frame to positions; (N, D) each."""
     return action + state
 
 
-def to_delta(action: NDArray[np.float32], state: NDArray[np.float32]) -> NDArray[np.float32]:
+def to_delta(action: NDArray[Any], state: NDArray[Any]) -> NDArray[Any]:
     """Inverse of `to_absolute`."""
     return action - state

@@ -12,8 +12,8 @@ import numpy as np
 from lerobot.utils.constants import ACTION, OBS_STATE
 
 from lerobot_ambient.data.action_type import guess_action_type, to_absolute, to_delta
-from lerobot_ambient.data.alignment import ABSENT, FeatureMap, dimension_names, resolve
-from lerobot_ambient.data.cameras import camera_shape
+from lerobot_ambient.data.alignment import ABSENT, FeatureMap, dimension_names, nearest_dimensions, resolve
+from lerobot_ambient.data.cameras import SAME_ASPECT, camera_shape
 from lerobot_ambient.data.open_source import CAMERA_DTYPES, OpenSource, is_bookkeeping, is_policy_feature
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,9 @@ def align(target: OpenSource, source: OpenSource, target_action_type: str | None
         if offered is None:
             offered = _all_absent(key, source)
         if offered is None:
-            problems.append(f"{key}: missing in the source (it has {_spare_keys(target, source)}); {_rename_hint(key)}")
+            problems.append(
+                f"{key}: missing in the source (it has {_spare_keys(target, source)}); {_missing_hint(key)}"
+            )
             continue
         if offered["dtype"] in CAMERA_DTYPES:
             problems.append(f"{key}: target holds numbers ({wanted['dtype']}), source a camera ({offered['dtype']})")
@@ -66,7 +68,10 @@ def align(target: OpenSource, source: OpenSource, target_action_type: str | None
             features[key] = wanted
     if problems:
         listing = "\n".join(f"  {line}" for line in problems)
-        raise ValueError(f"source '{source.name}' does not fit the target '{target.name}':\n{listing}")
+        raise ValueError(
+            f"source '{source.name}' does not fit the target '{target.name}':\n{listing}\n"
+            "`lerobot-ambient inspect --suggest` with the same options proposes what to declare."
+        )
     aligned = replace(source, features=features, columns=columns, maps=maps)
     _log(target, source, maps)
     return _convert_actions(target, aligned, target_action_type)
@@ -120,8 +125,8 @@ def _camera_problems(key: str, wanted: dict[str, Any], source: OpenSource) -> li
     (channels, *size), (other_channels, *other) = camera_shape(wanted), camera_shape(offered)
     if channels != other_channels:
         return [f"{key}: target has {channels} channels, source {other_channels}"]
-    # Within a percent, so that 480x640 and 120x160 crops of odd sizes count as one ratio.
-    if abs(size[0] * other[1] / (size[1] * other[0]) - 1.0) > 0.01 and (declared is None or declared.fit is None):
+    same = abs(size[0] * other[1] / (size[1] * other[0]) - 1.0) <= SAME_ASPECT
+    if not same and (declared is None or declared.fit is None):
         return [
             f"{key}: target is {size[0]}x{size[1]}, source {other[0]}x{other[1]}, another aspect ratio; choose "
             f"cameras: {{{key}: {{fit: stretch}}}}, or pad, or crop"
@@ -133,11 +138,11 @@ def _spare_keys(target: OpenSource, source: OpenSource) -> list[str]:
     return [key for key in source.features if key not in target.features and not key.startswith("next.")]
 
 
-def _rename_hint(key: str) -> str:
-    return (
-        f"map one with rename: {{<its key>: {key}}}, or declare every dimension absent, "
-        f"dimensions: {{{key}: {{<name>: {{fill: 0.0}}}}}}"
-    )
+def _missing_hint(key: str) -> str:
+    rename = f"map one with rename: {{<its key>: {key}}}"
+    if key == ACTION:
+        return rename
+    return f"{rename}, or declare every dimension absent, dimensions: {{{key}: {{<name>: {{fill: 0.0}}}}}}"
 
 
 def _log(target: OpenSource, source: OpenSource, maps: dict[str, FeatureMap]) -> None:
@@ -170,22 +175,42 @@ def _convert_actions(target: OpenSource, source: OpenSource, target_type: str | 
                 f"{target_type}` to take them as they are; where it is the target that is misjudged, set "
                 f"policy.target_action_type={guessed}."
             )
-        return source
+        return _at_the_targets_rate(source, target, target_type)
     target_type = target_type or "absolute"
-    if declared == target_type:
-        return source
+    if declared != target_type:
+        source = _converted(source, declared, target_type)
+    return _at_the_targets_rate(source, target, target_type)
+
+
+def _converted(source: OpenSource, declared: str, wanted: str) -> OpenSource:
+    """Steps made positions or the reverse, through the state of their frame. Switches are positions in both.
+
+    Raises:
+        ValueError: action and state do not have the same dimensions.
+    """
     if not _comparable(source):
+        shapes = {key: tuple(source.features[key]["shape"]) for key in (ACTION, OBS_STATE) if key in source.features}
         raise ValueError(
-            f"source '{source.name}': {declared} actions become {target_type} through {OBS_STATE}, which needs the "
-            f"dimensions of {ACTION}; the target's shapes are "
-            f"{ {key: tuple(target.features[key]['shape']) for key in (ACTION, OBS_STATE) if key in target.features} }."
+            f"source '{source.name}': {declared} actions become {wanted} through {OBS_STATE}, which needs the "
+            f"dimensions of {ACTION}; the shapes are {shapes}. Set action_type: {wanted} to take the actions as they are."
         )
-    convert = to_absolute if declared == "delta" else to_delta
-    action = convert(source.columns[ACTION], source.columns[OBS_STATE])
-    feature = source.maps[ACTION]
-    action[:, feature.take == ABSENT] = source.columns[ACTION][:, feature.take == ABSENT]
-    logger.info("'%s': %s actions are converted to the target's %s ones", source.name, declared, target_type)
-    return replace(source, columns=source.columns | {ACTION: action})
+    action, state, feature = source.columns[ACTION], source.columns[OBS_STATE], source.maps[ACTION]
+    # The zero of a unit concerns positions only: a step of nothing is zero in every unit.
+    made = to_absolute(action - feature.offset, state) if declared == "delta" else to_delta(action, state)
+    stays = (feature.take == ABSENT) | nearest_dimensions(feature, action)
+    logger.info("'%s': %s actions are converted to the target's %s ones", source.name, declared, wanted)
+    return replace(source, columns=source.columns | {ACTION: np.where(stays, action, made).astype(np.float32)})
+
+
+def _at_the_targets_rate(source: OpenSource, target: OpenSource, target_type: str | None) -> OpenSource:
+    """Steps of another frame rate cover another time: n times the rate, n steps for one."""
+    if target_type != "delta" or source.fps == target.fps:
+        return source
+    action, feature = source.columns[ACTION], source.maps[ACTION]
+    stays = (feature.take == ABSENT) | nearest_dimensions(feature, action)
+    scaled = np.where(stays, action, action * (source.fps / target.fps)).astype(np.float32)
+    logger.info("'%s': steps are scaled from %g to %g fps", source.name, source.fps, target.fps)
+    return replace(source, columns=source.columns | {ACTION: scaled})
 
 
 def _comparable(source: OpenSource) -> bool:

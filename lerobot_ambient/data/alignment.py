@@ -130,8 +130,7 @@ def resolve(
         problems.append(
             f"{key}: the source has no dimension for {missing}.\n      target: {names}\n      source: {others}\n"
             f"      declare each, e.g. dimensions: {{{key}: {{{example}: {{take: {others[0]}}}}}}}, with {{fill: 0.0}}"
-            f"{' or {mask: true}' if key == ACTION else ''} for what the source lacks; "
-            "`lerobot-ambient inspect --suggest` proposes a block"
+            f"{' or {mask: true}' if key == ACTION else ''} for what the source lacks"
         )
     interpolation = tuple(declared[name].interpolation if name in declared else None for name in names)
     return FeatureMap(tuple(names), take, scale, offset, masked, interpolation, len(others)), problems

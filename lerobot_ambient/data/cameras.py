@@ -15,6 +15,9 @@ from torchvision.transforms.v2 import functional as tvf
 
 Size = tuple[int, int]
 
+SAME_ASPECT = 0.01
+"""Relative difference up to which two aspect ratios count as one: crops to odd sizes stay below it."""
+
 
 class FrameReader(Protocol):
     """Frames of one camera by row; rows are frames of the selected episodes of one data set.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
+import shutil
 
 import pytest
 
@@ -71,3 +72,93 @@ def test_a_config_file_is_read_like_lerobot_train_reads_it(options, capsys, tmp_
 def test_another_policy_type_has_no_mixture(options, capsys):
     assert main(["inspect", "--policy.type=diffusion", "--dataset.repo_id=me/target"]) == 2
     assert "policy type is diffusion; only ambient_diffusion has a mixture" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory, write_dataset):
+    """A target, and a source with other keys, other names, radians and another frame rate."""
+    folder = tmp_path_factory.mktemp("suggest")
+    joints = ["shoulder_pan", "elbow_flex", "wrist_roll"]
+    target = write_dataset(
+        folder / "target", "me/arm", [20, 22], seed=1, names=joints, dims=3, env_state=False, spread=20
+    )
+    keys = {"action": "actions", "observation.state": "qpos"}
+    names = [f"right_{name}_joint" for name in (*joints[::-1], "torso")]
+    source = write_dataset(
+        folder / "sim", "me/sim", [60, 50], seed=2, names=names, dims=4, env_state=False, spread=0.1, fps=20, keys=keys
+    )
+    head = (
+        f"dataset: {{repo_id: me/arm, root: {target}}}\n"
+        "policy:\n  type: ambient_diffusion\n  device: cpu\n  horizon: 8\n  n_action_steps: 4\n  sources:\n"
+    )
+    return head, f"    - {{repo_id: me/sim, root: {source}}}\n"
+
+
+def test_a_suggested_block_is_pasted_and_opens(foreign, capsys, tmp_path):
+    head, declared = foreign
+    config = tmp_path / "train.yaml"
+    config.write_text(head + declared)
+    assert main(["inspect", f"--config_path={config}"]) == 2
+    assert "does not fit the target" in capsys.readouterr().err
+    assert main(["inspect", "--suggest", f"--config_path={config}"]) == 0
+    block = capsys.readouterr().out
+    for expected in (
+        "actions: action  ",
+        "qpos: observation.state  ",
+        "shoulder_pan: {take: right_shoulder_pan_joint, scale: 57.29578}  #",
+        "radians to degrees, check the sign",
+        "# note: 20 fps there, 10 here: resampled in time, nothing to declare",
+    ):
+        assert expected in block
+    config.write_text(head + block.replace("# sigma_min", "sigma_min"))
+    assert main(["inspect", "--json", f"--config_path={config}"]) == 0
+    target, sim = json.loads(capsys.readouterr().out)["sources"]
+    assert (target["frames"], sim["windows"]) == (42, ["(0.3, 1]"])
+    assert main(["inspect", "--suggest", f"--config_path={config}"]) == 0
+    assert "# Nothing is needed: every source fits as it is declared." in capsys.readouterr().out
+
+
+def test_suggestions_as_json(foreign, capsys, tmp_path):
+    config = tmp_path / "train.yaml"
+    config.write_text("".join(foreign))
+    assert main(["inspect", "--suggest", "--json", f"--config_path={config}"]) == 0
+    (sim,) = json.loads(capsys.readouterr().out)["sources"]
+    assert (sim["name"], sim["needed"], sim["problems"]) == ("me/sim", True, [])
+    assert sim["source"]["rename"] == {"actions": "action", "qpos": "observation.state"}
+    assert {"option": ["rename", "actions"], "why": "what others call action"} in sim["reasons"]
+    assert sim["alternatives"][0]["line"] == "sigma_min: 0.3"
+
+
+def test_what_no_option_mends_is_the_exit_code(foreign, options, capsys, tmp_path):
+    config = tmp_path / "train.yaml"
+    (target,) = [option for option in options if option.startswith("--dataset.root=")]
+    config.write_text(
+        foreign[0] + f"    - {{repo_id: me/target, root: {target.partition('=')[2]}, sigma_min: 0.3, "
+        "rename: {action: something_else}}\n"
+    )
+    assert main(["inspect", "--suggest", f"--config_path={config}"]) == 1
+    assert "PROBLEM: " in capsys.readouterr().out
+
+
+def test_suggestions_need_a_source_and_no_picture(options, capsys, tmp_path):
+    none = [option for option in options if not option.startswith("--policy.sources")]
+    assert main(["inspect", "--suggest", *none]) == 2
+    assert "there is no source to align; name one" in capsys.readouterr().err
+    assert main(["inspect", "--suggest", f"--png={tmp_path / 'plan.png'}", *options]) == 2
+    assert "--png draws the plan, which --suggest does not make" in capsys.readouterr().err
+
+
+def test_the_block_for_the_real_pair_opens(shared_data, capsys, tmp_path):
+    so101, hands = (shutil.copytree(shared_data / n, tmp_path / n) for n in ("so101_teleop", "bimanual_hands"))
+    head = (
+        f"dataset: {{repo_id: so101_teleop, root: {so101}}}\n"
+        "policy:\n  type: ambient_diffusion\n  device: cpu\n  push_to_hub: false\n  sources:\n"
+    )
+    config = tmp_path / "train.yaml"
+    config.write_text(head + f"    - {{repo_id: bimanual_hands, root: {hands}, sigma_min: 0.3}}\n")
+    assert main(["inspect", "--suggest", f"--config_path={config}"]) == 0
+    block = capsys.readouterr().out
+    config.write_text(head + block.replace("# normalization: own", "normalization: own"))
+    assert main(["inspect", "--json", f"--config_path={config}"]) == 0
+    target, source = json.loads(capsys.readouterr().out)["sources"]
+    assert (target["frames"], source["frames"], source["windows"]) == (1492, 3223, ["(0.3, 1]"])

@@ -4,6 +4,7 @@
 import json
 import logging
 import re
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -391,6 +392,31 @@ class TestActionType:
         np.testing.assert_allclose(
             declared.sources[1].columns["action"], expected.sources[1].columns["action"], atol=1e-5
         )
+
+    def test_the_zero_of_a_unit_is_not_added_to_a_step(self, target, delta_root, tmp_path, write_dataset):
+        plain = write_dataset(tmp_path / "plain", "me/plain", [60, 60], seed=9)
+        rule = {"joint_0": DimensionConfig(scale=2.0, offset=5.0)}
+        shared = {"sigma_min": 0.3, "dimensions": {"action": rule, "observation.state": rule}}
+        expected = make(target, SourceConfig("me/plain", root=str(plain), **shared))
+        steps = make(target, SourceConfig("me/steps", root=str(delta_root), action_type="delta", **shared))
+        np.testing.assert_allclose(steps.sources[1].columns["action"], expected.sources[1].columns["action"], atol=1e-4)
+
+    def test_switches_stay_positions(self, target, delta_root):
+        rule = {"action": {"joint_1": DimensionConfig(interpolation="nearest")}}
+        taken = {"action_type": "absolute", "sigma_min": 0.3}
+        as_is = make(target, SourceConfig("me/steps", root=str(delta_root), **taken)).sources[1].columns["action"]
+        steps = SourceConfig("me/steps", root=str(delta_root), action_type="delta", sigma_min=0.3, dimensions=rule)
+        action = make(target, steps).sources[1].columns["action"]
+        assert np.array_equal(action[:, 1], as_is[:, 1])
+        assert not np.array_equal(action[:, 0], as_is[:, 0])
+
+    def test_steps_of_another_rate_are_scaled_to_their_time(self, delta_root, tmp_path, write_dataset):
+        target_root = shutil.copytree(delta_root, tmp_path / "target")
+        target = SourceConfig("me/t", root=str(target_root), episodes=[0])
+        half = SourceConfig("me/steps", root=str(delta_root), sigma_min=0.3, fps=5.0)
+        same = SourceConfig("me/steps", root=str(delta_root), sigma_min=0.3)
+        slow, plain = (make(target, source).sources[1].columns["action"] for source in (half, same))
+        np.testing.assert_allclose(slow, plain / 2, rtol=1e-6)
 
     def test_declared_absolute_is_taken_as_it_is(self, target, delta_root):
         declared = make(target, SourceConfig("me/steps", root=str(delta_root), sigma_min=0.3, action_type="absolute"))
