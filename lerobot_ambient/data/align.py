@@ -192,7 +192,8 @@ def _converted(source: OpenSource, declared: str, wanted: str) -> OpenSource:
         shapes = {key: tuple(source.features[key]["shape"]) for key in (ACTION, OBS_STATE) if key in source.features}
         raise ValueError(
             f"source '{source.name}': {declared} actions become {wanted} through {OBS_STATE}, which needs the "
-            f"dimensions of {ACTION}; the shapes are {shapes}. Set action_type: {wanted} to take the actions as they are."
+            f"dimensions of {ACTION}; the shapes are {shapes}. Set action_type: {wanted} to take the actions as they "
+            "are."
         )
     action, state, feature = source.columns[ACTION], source.columns[OBS_STATE], source.maps[ACTION]
     # The zero of a unit concerns positions only: a step of nothing is zero in every unit.

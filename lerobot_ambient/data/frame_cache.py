@@ -41,8 +41,8 @@ KEPT_FREE = 256 * 2**20
 """Bytes of the disk that a build leaves alone: a training that cannot write its checkpoint is lost."""
 MAX_PROCESSES = 8
 """By default: each has LeRobot's imports in its memory, and all read the same disk."""
-FRAMES_FOR_A_POOL = 2048
-"""Below this, decoding here is done before spawned processes have imported LeRobot."""
+FRAMES_FOR_A_POOL = 5000
+"""Below this, one process has decoded them before others have started: each imports LeRobot first."""
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from lerobot_ambient.data.permutation import IntArray, derive_key, permute
 
 _CHUNK_BITS = 16
 _CHUNK = 1 << _CHUNK_BITS
+_SMALL_GROUP = 1 << 20
 _ORDER, _FRAMES, _ROUNDING = 1, 2, 3
 
 
@@ -42,9 +43,14 @@ class FrameRuns:
         self.counts: IntArray = np.array([lengths.sum()], dtype=np.int64)
         self._starts = starts.astype(np.int64)
         self._first = np.cumsum(lengths) - lengths
+        # Looking a place up beats searching for its run; a large group is not worth the memory.
+        small = int(self.counts[0]) <= _SMALL_GROUP
+        self._table = np.repeat(self._starts - self._first, lengths) + np.arange(lengths.sum()) if small else None
 
     def at(self, place: IntArray) -> IntArray:
         """(N,) positions of the frames at these places of the group, counted from 0."""
+        if self._table is not None:
+            return self._table[place]
         run = np.searchsorted(self._first, place, side="right") - 1
         return self._starts[run] + place - self._first[run]
 

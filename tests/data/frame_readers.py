@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A reader of computed frames that writes down what it decodes; and, run as a script, a build to be killed.
+"""A reader of computed frames that writes down what it decodes; and, run as a script, a build.
 
 In a file of its own because spawned processes import it by name.
 """
@@ -46,7 +46,7 @@ class PatternReader:
     shape: tuple[int, int, int] = (3, 4, 5)
     name: str = "'me/data' observation.images.front"
     wait_at: int | None = None
-    gate: Path | None = None
+    gate: str | None = None
     break_at: int | None = None
     die_at: int | None = None
 
@@ -55,8 +55,8 @@ class PatternReader:
         with open(self.log, "ab", buffering=0) as log:
             log.write(f"{places[0]} {places[-1]}\n".encode())
         if self.wait_at in places and self.gate is not None:
-            self.gate.with_suffix(".reached").touch()
-            wait_for(self.gate.exists)
+            Path(f"{self.gate}.reached").touch()
+            wait_for(Path(self.gate).exists)
         if self.break_at in places:
             raise RuntimeError("invalid data found when processing input")
         if self.die_at in places:
@@ -89,6 +89,6 @@ def make_job(
 
 
 if __name__ == "__main__":
-    folder, log, episodes, processes, wait_at, gate = sys.argv[1:]
-    job = make_job(Path(log), json.loads(episodes), wait_at=int(wait_at), gate=Path(gate))
+    folder, log, processes, episodes, options = sys.argv[1:]
+    job = make_job(Path(log), json.loads(episodes), **json.loads(options))
     open_frame_cache(Path(folder), [job], processes=int(processes))
