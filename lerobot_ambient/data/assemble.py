@@ -8,16 +8,19 @@ shifted per data set so that they stay unique, `task_index` points into the comm
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from lerobot_ambient.data.align import common_keys
 from lerobot_ambient.data.alignment import nearest_dimensions
 from lerobot_ambient.data.columns import Columns
 from lerobot_ambient.data.open_source import OpenSource, ReadOptions
+from lerobot_ambient.data.shared_pages import as_tensor, share
+
+_COUNTERS = "counters"
 
 
 def merge_columns(sources: Sequence[OpenSource], options: ReadOptions, tasks: Sequence[str]) -> Columns:
@@ -34,7 +37,7 @@ def merge_columns(sources: Sequence[OpenSource], options: ReadOptions, tasks: Se
         "index": _shifts([source.meta.total_frames for source in sources]),
         "episode_index": _shifts([source.meta.total_episodes for source in sources]),
     }
-    merged: dict[str, Tensor] = {}
+    whole: dict[str, NDArray[Any]] = {}
     counters: dict[str, NDArray[np.int64]] = {}
     for key in keys:
         parts = [source.columns[key] for source in sources]
@@ -46,12 +49,14 @@ def merge_columns(sources: Sequence[OpenSource], options: ReadOptions, tasks: Se
         elif key == "frame_index":
             counters[key] = np.concatenate(parts)
         else:
-            whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
-            # Torch wants to own what it may write to.
-            whole = whole if whole.flags.writeable else whole.copy()
-            merged[key] = torch.from_numpy(whole)
-            for source, low, high in zip(sources, offsets, offsets[1:], strict=False):
-                source.columns[key] = whole[low:high]
+            whole[key] = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    whole[_COUNTERS] = _table(list(counters.values()))
+    store = share(whole)
+    if store is not None:
+        whole = dict(store)
+    for source, low, high in zip(sources, offsets, offsets[1:], strict=False):
+        source.columns |= {key: array[low:high] for key, array in whole.items() if key != _COUNTERS}
+    merged = {key: as_tensor(array) for key, array in whole.items()}
     deltas = options.deltas(common_keys(sources))
     rates = np.concatenate([np.full(len(s.episode_ids), s.fps / sources[0].fps) for s in sources])
     nearest = {}
@@ -59,13 +64,15 @@ def merge_columns(sources: Sequence[OpenSource], options: ReadOptions, tasks: Se
         for key in deltas:
             if key in merged and merged[key].ndim == 2:
                 nearest[key] = torch.from_numpy(np.stack([_nearest(source, key) for source in sources]))
+    counter_table = merged.pop(_COUNTERS)
     return Columns(
         merged,
         starts=torch.from_numpy(np.concatenate([s.starts + o for s, o in zip(sources, offsets, strict=False)])),
         stops=torch.from_numpy(np.concatenate([s.stops + o for s, o in zip(sources, offsets, strict=False)])),
         deltas=deltas,
         counters=list(counters),
-        counter_table=_table(list(counters.values())),
+        counter_table=counter_table,
+        store=store,
         rates=torch.from_numpy(rates),
         nearest=nearest,
         kinds=torch.from_numpy(np.repeat(np.arange(len(sources)), [len(s.episode_ids) for s in sources])),
@@ -83,10 +90,10 @@ def _nearest(source: OpenSource, key: str) -> NDArray[np.bool_]:
     return np.zeros(values.shape[1], dtype=bool) if feature is None else nearest_dimensions(feature, values)
 
 
-def _table(counters: Sequence[NDArray[np.int64]]) -> Tensor:
+def _table(counters: Sequence[NDArray[np.int64]]) -> NDArray[Any]:
     """(N, C) of C columns; int32, half the memory, where the numbers fit."""
     small = all(abs(counter).max() < 2**31 for counter in counters)
-    return torch.from_numpy(np.stack(counters, axis=1).astype(np.int32 if small else np.int64, copy=False))
+    return np.stack([counter.astype(np.int32 if small else np.int64) for counter in counters], axis=1)
 
 
 def _shifts(totals: Sequence[int]) -> list[int]:

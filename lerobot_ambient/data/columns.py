@@ -14,9 +14,13 @@ Resampling in time
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from lerobot_ambient.data.array_store import ArrayStore
+from lerobot_ambient.data.shared_pages import as_tensor
 
 # i * rate of a whole frame may miss it by rounding; a millionth of a frame is nothing.
 _SLACK = 1e-6
@@ -34,6 +38,8 @@ class Columns:
         rates: (E,) float64, the episode's fps over the target's; None when all are 1.
         nearest: per key, (K, ...) bool tables of dimensions read from the nearest frame, one row per kind of episode.
         kinds: (E,) int64, row of `nearest` of each episode.
+        store: the memory maps that `columns` and `counter_table` are views of, if any: a worker process that is
+            spawned maps them again instead of receiving a copy.
     """
 
     def __init__(
@@ -47,6 +53,7 @@ class Columns:
         rates: Tensor | None = None,
         nearest: Mapping[str, Tensor] | None = None,
         kinds: Tensor | None = None,
+        store: ArrayStore | None = None,
     ) -> None:
         self.columns = dict(columns)
         self.starts, self.stops = starts, stops
@@ -61,6 +68,20 @@ class Columns:
         self.rates = None if rates is None or bool((rates == 1.0).all()) else rates
         self.nearest = dict(nearest or {})
         self.kinds = torch.zeros(len(starts), dtype=torch.int64) if kinds is None else kinds
+
+        self._store = store
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._store is None:
+            return self.__dict__
+        return self.__dict__ | {"columns": list(self.columns), "counter_table": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._store is not None:
+            self.columns = {key: as_tensor(self._store[key]) for key in state["columns"]}
+            (table,) = (array for key, array in self._store.items() if key not in self.columns)
+            self.counter_table = as_tensor(table)
 
     def __len__(self) -> int:
         return int(self.stops[-1])

@@ -154,7 +154,7 @@ class MergedDataset(Dataset[dict[str, Any]]):
             if places is None:
                 frames = reader.read(wanted[here].flatten()).reshape(len(here), *images.shape[1:])
                 if len(here) == len(images):
-                    images = frames
+                    images = frames.contiguous()
                 else:
                     # NumPy copies rows as wholes; torch's indexed assignment is twenty times slower.
                     images.numpy()[here.numpy()] = frames.numpy()

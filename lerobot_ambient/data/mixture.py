@@ -24,7 +24,7 @@ from lerobot_ambient.data.assemble_cameras import camera_readers
 from lerobot_ambient.data.cameras import AbsentReader
 from lerobot_ambient.data.columns import Columns
 from lerobot_ambient.data.fingerprint import describe_recipe, describe_source
-from lerobot_ambient.data.grouping import split_windows
+from lerobot_ambient.data.grouping import WindowGroups, split_windows
 from lerobot_ambient.data.merge import FrameTags, MergedDataset
 from lerobot_ambient.data.metadata import MixtureMetadata
 from lerobot_ambient.data.normalization import ActionNormalization, affine_of
@@ -32,6 +32,7 @@ from lerobot_ambient.data.open_source import OpenSource, ReadOptions, open_sourc
 from lerobot_ambient.data.own_normalization import own_normalized
 from lerobot_ambient.data.recipe import MixtureRecipe
 from lerobot_ambient.data.sampler import FrameIndex, GroupedFrames, MixtureSampler
+from lerobot_ambient.data.shared_pages import share
 from lerobot_ambient.data.source_windows import windows_of
 from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.data.statistics import target_stats
@@ -130,6 +131,8 @@ def make_mixture(
             parts.append((starts + offset, stops + offset))
         else:
             made = split_windows(*windows, starts, stops, recipe.schedule)
+            if (shared := share(made.arrays())) is not None:
+                made = WindowGroups(**shared)
             require_plan_fits(len(groups) + len(made), recipe.schedule)
             group_of_frame.append(FrameTags(made.group_of_frame, made.no_group, len(groups)))
             groups.extend(
