@@ -7,6 +7,9 @@ import argparse
 import json
 from pathlib import Path
 
+from lerobot_ambient.cli.bench_loader import add_loader
+from lerobot_ambient.cli.bench_scale import add_scale
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb `bench` with one sub-command a benchmark."""
@@ -28,6 +31,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     train.add_argument("--workers", type=int, default=0, help="DataLoader workers of both (default: %(default)s)")
     train.add_argument("--json", action="store_true", help="print the measurement as JSON")
     train.set_defaults(run=run)
+    add_loader(benches)
+    add_scale(benches)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`lerobot-ambient bench loader`: samples a second against LeRobot's loaders and a bare gather, in one run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+def add_loader(benches: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `loader` to the benchmarks."""
+    loader = benches.add_parser(
+        "loader",
+        help="samples/s against LeRobotDataset, MultiLeRobotDataset and a bare gather",
+        description=(
+            "Lets the loaders take turns on the same data, low-dimensional and video, with 0, 1 and 2 workers, and "
+            "prints samples/s and the ratios ours / other with intervals. Progress goes to stderr."
+        ),
+    )
+    loader.add_argument("--pairs", type=int, default=5, help="rounds in one process (default: %(default)s)")
+    loader.add_argument("--batch-size", type=int, default=128, help="of low-dimensional data (default: %(default)s)")
+    loader.add_argument("--video-batch-size", type=int, default=16, help="of video (default: %(default)s)")
+    loader.add_argument("--workers", type=_numbers, default=(0, 1, 2), metavar="N,M,...", help="default: 0,1,2")
+    loader.add_argument("--seconds", type=float, default=2.0, help="least time of a turn (default: %(default)s)")
+    loader.add_argument("--video-root", type=Path, help="a data set with a camera (default: one is generated)")
+    loader.add_argument(
+        "--rename", type=_rename, default={}, metavar="JSON", help='its keys to LeRobot\'s: \'{"actions": "action"}\''
+    )
+    loader.add_argument("--skip-video", action="store_true", help="measure low-dimensional data only")
+    loader.add_argument("--out", type=Path, help="also write the JSON to this file")
+    loader.add_argument("--md", type=Path, help="write the tables into this Markdown page, in place of older ones")
+    loader.add_argument("--json", action="store_true", help="print the measurement as JSON")
+    loader.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, write and print."""
+    from lerobot_ambient.experiments.bench_loader import LoaderOptions, bench_loader
+    from lerobot_ambient.experiments.bench_loader_page import render_markdown, replace_section
+
+    options = LoaderOptions(
+        pairs=args.pairs,
+        batch_size=args.batch_size,
+        video_batch_size=args.video_batch_size,
+        workers=args.workers,
+        seconds=args.seconds,
+        video=not args.skip_video,
+        video_root=args.video_root,
+        rename=args.rename,
+    )
+    for path in (args.out, args.md):
+        # Found out now, not after minutes of measuring.
+        if path is not None and not path.absolute().parent.is_dir():
+            raise ValueError(f"{path}: there is no folder {path.parent}; make it first.")
+    measured = bench_loader(options)
+    text, section = json.dumps(measured, indent=2), render_markdown(measured)
+    if args.out is not None:
+        _write(args.out, f"{text}\n")
+    if args.md is not None:
+        page = args.md.read_text(encoding="utf-8") if args.md.exists() else ""
+        _write(args.md, replace_section(page, section))
+    print(text if args.json else section)
+    return 0
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}-{os.getpid()}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"whole numbers separated by commas, got '{text}'") from None
+
+
+def _rename(text: str) -> dict[str, str]:
+    try:
+        found: Any = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise argparse.ArgumentTypeError(f"not JSON ({error}): '{text}'") from None
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found.values()):
+        raise argparse.ArgumentTypeError(f"a JSON object from key to key, got '{text}'")
+    return found
