@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lerobot.datasets.video_utils import get_safe_default_video_backend
 
 from lerobot_ambient.data.align import common_keys
 from lerobot_ambient.data.cameras import (
@@ -95,7 +96,8 @@ def _reader(source: OpenSource, key: str, options: ReadOptions, as_uint8: bool) 
         torch.from_numpy(source.columns["timestamp"]),
         torch.from_numpy(source.episode_ids),
         options.tolerance_s,
-        options.video_backend,
+        # Asked once: left to the decoder, every call would try to import what is not there.
+        options.video_backend or get_safe_default_video_backend(),
     )
 
 

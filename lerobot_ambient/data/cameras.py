@@ -37,7 +37,8 @@ class FrameReader(Protocol):
         ...
 
     def places(self, rows: Tensor) -> list[str] | None:
-        """The file each row is decoded from, so that files can be decoded side by side; None where reading is cheap."""
+        """What decoding each row occupies: rows of different places can be decoded side by side. None where reading
+        is cheap."""
         ...
 
 
@@ -85,8 +86,11 @@ class VideoReader:
         return frames
 
     def places(self, rows: Tensor) -> list[str] | None:
-        episodes = torch.searchsorted(self.starts, rows, right=True) - 1
-        return [self.paths[episode] for episode in episodes.tolist()]
+        episodes = (torch.searchsorted(self.starts, rows, right=True) - 1).tolist()
+        if self.backend == "pyav":
+            # It opens the file anew for every sample, so no two of them are in each other's way.
+            return [f"{self.paths[episode]} {i}" for i, episode in enumerate(episodes)]
+        return [self.paths[episode] for episode in episodes]
 
     def _decode(self, episode: int, rows: Tensor) -> Tensor:
         begin = float(self.offsets[episode])

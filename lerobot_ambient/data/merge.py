@@ -18,20 +18,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
-from torch.utils.data._utils.collate import default_collate_fn_map
 
+from lerobot_ambient.data.batch_transport import GatheredBatch
 from lerobot_ambient.data.cameras import FrameReader
 from lerobot_ambient.data.columns import Columns, take
 
 GROUP_KEY = "ambient_group"
 _MAX_DECODERS = 8
-
-
-@dataclass
-class GatheredBatch:
-    """A batch that is already collated; `default_collate` passes it through (see the end of this module)."""
-
-    batch: dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +180,3 @@ def _side_by_side(tasks: Sequence[Callable[[], None]]) -> None:
     with ThreadPoolExecutor(max_workers=threads) as pool:
         for future in [pool.submit(task) for task in tasks]:
             future.result()
-
-
-# PyTorch's documented way to teach default_collate a type; LeRobot's training leaves collate_fn at the default.
-default_collate_fn_map[GatheredBatch] = lambda batch, *, collate_fn_map=None: batch[0].batch

@@ -4,6 +4,8 @@
 import pytest
 import torch
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from torch.utils.data import DataLoader
 
@@ -166,3 +168,51 @@ def test_positions_outside_are_refused(target_root):
     with pytest.raises(IndexError, match="position 44 is outside the mixture of 44 frames"):
         merged[44]
     assert torch.equal(merged[-1]["action"], merged[43]["action"])
+
+
+@given(
+    episodes=st.sets(st.integers(0, 3), min_size=1),
+    steps=st.integers(1, 3),
+    horizon=st.integers(1, 40),
+    drop=st.integers(0, 11),
+    data=st.data(),
+)
+@settings(max_examples=25, deadline=None)
+def test_any_selection_and_horizon_equals_lerobot(source_root, episodes, steps, horizon, drop, data):
+    options = ReadOptions(
+        observation_deltas=list(range(1 - steps, 1)), action_deltas=list(range(1 - steps, 1 - steps + horizon))
+    )
+    config = SourceConfig("me/sim", root=str(source_root), episodes=sorted(episodes))
+    mixture = make_mixture(config, [], options, recipe(mixing=Cotrain(), drop_n_last_frames=drop))
+    deltas = {"action": options.action_deltas, "observation.state": options.observation_deltas}
+    theirs = LeRobotDataset(
+        "me/sim",
+        root=source_root,
+        episodes=sorted(episodes),
+        delta_timestamps={key: [i / FPS for i in value] for key, value in deltas.items()},
+    )
+    assert len(mixture.dataset) == len(theirs)
+    position = data.draw(st.integers(0, len(theirs) - 1))
+    ours, item = mixture.dataset[position], theirs[position]
+    for key in (*deltas, "action_is_pad", "observation.state_is_pad", "index", "episode_index", "timestamp"):
+        assert torch.equal(ours[key], item[key]), key
+    lengths = {0: 30, 1: 12, 2: 25, 3: 18}
+    assert mixture.groups[0].count == sum(lengths[episode] - drop for episode in episodes)
+
+
+@pytest.mark.parametrize("image", [None, (240, 320)])
+def test_a_batch_that_a_worker_sends_arrives_as_it_was(image, tmp_path, write_dataset):
+    root = write_dataset(tmp_path / "t", "me/t", [9, 7], image=image)
+    dataset = make_mixture(SourceConfig("me/t", root=str(root)), [], OPTIONS, recipe(mixing=Cotrain())).dataset
+    order = [list(range(5)), [15, 3, 3]]
+    here, there = (list(DataLoader(dataset, batch_sampler=order, num_workers=workers)) for workers in (0, 1))
+    for ours, theirs in zip(here, there, strict=True):
+        assert type(theirs) is dict
+        assert list(theirs) == list(ours)
+        assert torch.equal(theirs["info"][GROUP_KEY], ours["info"][GROUP_KEY])
+        for key, value in ours.items():
+            if isinstance(value, torch.Tensor):
+                assert theirs[key].dtype == value.dtype
+                assert torch.equal(theirs[key], value), key
+            elif key != "info":
+                assert theirs[key] == value
