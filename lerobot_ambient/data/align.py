@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from lerobot.utils.constants import ACTION, OBS_STATE
+from lerobot.utils.constants import ACTION, OBS_ENV_STATE, OBS_STATE
 
 from lerobot_ambient.data.action_type import guess_action_type, to_absolute, to_delta
 from lerobot_ambient.data.alignment import ABSENT, FeatureMap, dimension_names, nearest_dimensions, resolve
@@ -17,6 +17,9 @@ from lerobot_ambient.data.cameras import SAME_ASPECT, camera_shape
 from lerobot_ambient.data.open_source import CAMERA_DTYPES, OpenSource, is_bookkeeping, is_policy_feature
 
 logger = logging.getLogger(__name__)
+
+_NEEDED = (ACTION, OBS_STATE, OBS_ENV_STATE)
+"""Numeric features that a diffusion policy reads. Others are merged where every data set has them."""
 
 
 def align(target: OpenSource, source: OpenSource, target_action_type: str | None = None) -> OpenSource:
@@ -53,6 +56,11 @@ def align(target: OpenSource, source: OpenSource, target_action_type: str | None
         offered = source.features.get(key)
         if offered is None:
             offered = _all_absent(key, source)
+        needed = key in _NEEDED or key in source.config.dimensions
+        if not needed and (offered is None or resolve(key, wanted, offered, {})[1]):
+            # Diffusion policies do not read it; what not every data set has is left out of the mixture.
+            features.pop(key, None)
+            continue
         if offered is None:
             problems.append(
                 f"{key}: missing in the source (it has {_spare_keys(target, source)}); {_missing_hint(key)}"

@@ -15,7 +15,7 @@ from lerobot.utils.constants import ACTION, OBS_ENV_STATE
 from numpy.typing import NDArray
 
 from lerobot_ambient.data.normalization import affine_of
-from lerobot_ambient.data.open_source import OpenSource, is_policy_feature
+from lerobot_ambient.data.open_source import OpenSource
 from lerobot_ambient.data.recipe import MixtureRecipe
 from lerobot_ambient.data.statistics import exact_stats
 
@@ -49,7 +49,7 @@ def own_normalized(source: OpenSource, stats: Mapping[str, Mapping[str, Any]], r
     of_actions: Affine | None = None
     for key, values in source.columns.items():
         # LeRobot's diffusion policies leave the environment state as it is.
-        if not is_policy_feature(key) or key == OBS_ENV_STATE:
+        if key not in source.maps or key == OBS_ENV_STATE:
             continue
         mode = recipe.action_mode if key == ACTION else recipe.state_mode
         exact = exact_stats(values)

@@ -94,6 +94,8 @@ def _widen(key: str, stats: dict[str, Any], sources: Sequence[OpenSource]) -> ND
     low, high = (np.asarray(stats[name], dtype=np.float64) for name in ("min", "max"))
     moved = np.zeros(low.size, dtype=bool)
     for source in sources[1:]:
+        if key not in source.maps:
+            continue
         values = source.columns[key].reshape(len(source), -1)
         moves = (values.max(0) > high.reshape(-1)) | (values.min(0) < low.reshape(-1))
         moved |= moves & ~source.maps[key].masked

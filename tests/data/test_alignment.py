@@ -14,6 +14,7 @@ import torch
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
 from lerobot_ambient.core.mixing import Cotrain
 from lerobot_ambient.core.noise_levels import NoiseSchedule
@@ -491,3 +492,23 @@ def test_real_recordings_of_two_robots_merge(shared_data):
     ours = torch.from_numpy(mixture.sources[1].columns["action"])
     assert (ours >= low - 1e-3).all()
     assert (ours <= high + 1e-3).all()
+
+
+def test_an_observation_the_policy_does_not_read_is_left_out_where_a_source_lacks_it(target_root, tmp_path, caplog):
+    axis = ["joint_0", "joint_1"]
+    features = {
+        key: {"dtype": "float32", "shape": (2,), "names": axis}
+        for key in ("action", "observation.state", "observation.velocity")
+    }
+    rich = LeRobotDataset.create("me/rich", fps=10, features=features, root=tmp_path / "rich", use_videos=False)
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        rich.add_frame({key: rng.normal(size=2).astype(np.float32) for key in features} | {"task": "go"})
+    rich.save_episode()
+    rich.finalize()
+    target = SourceConfig("me/rich", root=str(tmp_path / "rich"))
+    with caplog.at_level(logging.INFO):
+        mixture = make(target, SourceConfig("me/target", root=str(target_root), sigma_min=0.3))
+    assert "observation.velocity" not in mixture.meta.features
+    assert "observation.velocity is not in every data set and is left out" in caplog.text
+    assert "observation.velocity" in make(target).meta.features
