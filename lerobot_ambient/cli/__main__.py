@@ -14,7 +14,7 @@ from importlib import metadata
 
 DISTRIBUTION = "lerobot_policy_ambient_diffusion"
 
-VERBS = ("make_data", "inspect", "reproduce", "bench", "doctor")
+VERBS = ("make_data", "inspect", "merge", "reproduce", "bench", "doctor")
 """The verb modules beside this one, in the order of `--help`; a verb is typed with hyphens."""
 
 EXTRAS = {"pydrake": "maze", "ompl": "maze", "matplotlib": "plots"}

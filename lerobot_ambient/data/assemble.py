@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from lerobot_ambient.data.align import common_keys
 from lerobot_ambient.data.alignment import nearest_dimensions
 from lerobot_ambient.data.columns import Columns
+from lerobot_ambient.data.merged_file import SOURCE, TAGS
 from lerobot_ambient.data.open_source import OpenSource, ReadOptions
 from lerobot_ambient.data.shared_pages import as_tensor, share
 
@@ -31,11 +32,14 @@ def merge_columns(sources: Sequence[OpenSource], options: ReadOptions, tasks: Se
         options: how chunks are read.
         tasks: every task string.
     """
-    keys = [key for key in common_keys(sources) if all(key in source.columns for source in sources)]
+    keys = [key for key in common_keys(sources) if key not in TAGS and all(key in source.columns for source in sources)]
     offsets = np.concatenate([[0], np.cumsum([len(source) for source in sources])])
+    # Parts of one merged data set are numbered apart already.
+    first = sources[0].meta.root
+    inside = [source is sources[0] or (source.meta.root == first and SOURCE in source.columns) for source in sources]
     shifts = {
-        "index": _shifts([source.meta.total_frames for source in sources]),
-        "episode_index": _shifts([source.meta.total_episodes for source in sources]),
+        "index": _shifts([source.meta.total_frames for source in sources], inside),
+        "episode_index": _shifts([source.meta.total_episodes for source in sources], inside),
     }
     whole: dict[str, NDArray[Any]] = {}
     counters: dict[str, NDArray[np.int64]] = {}
@@ -96,8 +100,13 @@ def _table(counters: Sequence[NDArray[np.int64]]) -> NDArray[Any]:
     return np.stack([counter.astype(np.int32 if small else np.int64) for counter in counters], axis=1)
 
 
-def _shifts(totals: Sequence[int]) -> list[int]:
-    return [int(total) for total in np.concatenate([[0], np.cumsum(totals)[:-1]])]
+def _shifts(totals: Sequence[int], inside: Sequence[bool]) -> list[int]:
+    """What is added to the numbers of each data set: the totals of those before it. `inside`: parts of the first."""
+    shifts, end = [], totals[0]
+    for total, part in zip(totals, inside, strict=True):
+        shifts.append(0 if part else end)
+        end += 0 if part else total
+    return shifts
 
 
 def _task_strings(source: OpenSource) -> list[str]:

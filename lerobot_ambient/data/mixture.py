@@ -26,16 +26,17 @@ from lerobot_ambient.data.columns import Columns
 from lerobot_ambient.data.fingerprint import describe_recipe, describe_source
 from lerobot_ambient.data.grouping import WindowGroups, split_windows
 from lerobot_ambient.data.merge import FrameTags, MergedDataset
+from lerobot_ambient.data.merged_file import merged_file_of
 from lerobot_ambient.data.metadata import MixtureMetadata
 from lerobot_ambient.data.normalization import ActionNormalization, affine_of
-from lerobot_ambient.data.open_source import OpenSource, ReadOptions, open_source
+from lerobot_ambient.data.open_source import OpenSource, ReadOptions, open_metadata, open_source
 from lerobot_ambient.data.own_normalization import own_normalized
 from lerobot_ambient.data.recipe import MixtureRecipe
 from lerobot_ambient.data.sampler import FrameIndex, GroupedFrames, MixtureSampler
 from lerobot_ambient.data.shared_pages import share
 from lerobot_ambient.data.source_windows import windows_of
 from lerobot_ambient.data.sources import SourceConfig
-from lerobot_ambient.data.statistics import target_stats
+from lerobot_ambient.data.statistics import merged_stats, target_stats
 
 logger = logging.getLogger(__name__)
 
@@ -89,25 +90,47 @@ class Mixture:
 
 
 def make_mixture(
-    target: SourceConfig, sources: Sequence[SourceConfig], options: ReadOptions, recipe: MixtureRecipe
+    target: SourceConfig,
+    sources: Sequence[SourceConfig],
+    options: ReadOptions,
+    recipe: MixtureRecipe,
+    *,
+    held_out: bool = False,
 ) -> Mixture:
-    """Open, check and assemble.
+    """Open, check and assemble. A merged data set as the target brings its sources with it.
+
+    Args:
+        target, sources: as declared.
+        options: how data sets are read.
+        recipe: everything else.
+        held_out: leave out the sources of a merged data set.
 
     Raises:
         ValueError: anything that keeps the mixture from being what was asked for; the message names the data
             set, both values and the fix.
     """
     names = _unique_names([target, *sources])
+    merged = merged_file_of(open_metadata(target, target.repo_id))
+    tagged: list[SourceConfig] = []
+    action_type = recipe.target_action_type
+    if merged is not None:
+        target, *tagged = merged.expand(target)[: 1 if held_out else None]
+        sources = [*tagged, *sources]
+        names = [*merged.names[: 1 + len(tagged)], *names[1:]]
+        action_type = merged.action_type
     opened = [open_source(target, names[0], is_target=True)]
     opened[0].maps = identity_maps(opened[0])
     for config, name in zip(sources, names[1:], strict=True):
         source = open_source(config, name)
         _require_apart(opened[0], source)
-        opened.append(align(opened[0], source, recipe.target_action_type))
+        opened.append(align(opened[0], source, action_type))
     for key in left_out_keys(opened):
         logger.info("feature %s is not in every data set and is left out of the mixture.", key)
 
-    stats, notes = target_stats(opened)
+    if merged is None:
+        stats, notes = target_stats(opened)
+    else:
+        stats, notes = merged_stats(merged.stats, opened[0], opened[1 + len(tagged) :])
     for note in notes:
         logger.warning("normalisation of the mixture: %s", note)
     own = [own_normalized(source, stats, recipe) if index else None for index, source in enumerate(opened)]

@@ -66,6 +66,26 @@ def target_stats(sources: Sequence[OpenSource]) -> tuple[dict[str, dict[str, Any
     return stats, notes
 
 
+def merged_stats(
+    stats: Mapping[str, Mapping[str, Any]], target: OpenSource, extra: Sequence[OpenSource]
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """`target_stats` of a merged data set: those it was written under, made safe for sources it does not hold.
+
+    Args:
+        stats: as the merged data set has them.
+        target: its target.
+        extra: aligned sources besides its own.
+    """
+    kept = {key: dict(values) for key, values in stats.items()}
+    notes = []
+    for key in target.columns:
+        if is_policy_feature(key) and (dims := _widen(key, kept[key], [target, *extra])).size:
+            notes.append(
+                f"{key}: dimensions {dims.tolist()} are constant in the target and move in a source; range 1 is used."
+            )
+    return kept, notes
+
+
 def _misfit(stats: Mapping[str, Any], exact: Mapping[str, Any], *, whole: bool) -> str | None:
     """Why statistics do not describe the data; None when they do.
 

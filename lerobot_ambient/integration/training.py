@@ -20,6 +20,7 @@ from lerobot.utils.constants import IMAGENET_STATS
 from torch.utils.data import Dataset
 
 from lerobot_ambient.data.fingerprint import require_same_mixture
+from lerobot_ambient.data.merged_file import merged_file_of
 from lerobot_ambient.data.metadata import MixtureMetadata
 from lerobot_ambient.data.mixture import Mixture, make_mixture
 from lerobot_ambient.data.open_source import ReadOptions, open_metadata
@@ -121,9 +122,14 @@ def make_merged_datasets(cfg: Any) -> tuple[MergedTrainingDataset, MergedTrainin
     if cfg.resume and policy.mixture_fingerprint is not None:
         require_same_mixture(policy.mixture_fingerprint, mixture.fingerprint)
     policy.mixture_fingerprint = mixture.fingerprint
+    # A checkpoint that has learned the mark keeps it when it is trained on without such a source.
+    lacked = [key for key, absent in (mixture.absent_cameras or {}).items() if bool(absent.any())]
+    policy.marked_cameras = list(dict.fromkeys([*policy.marked_cameras, *lacked]))
     merged = [MergedTrainingDataset(mixture)]
     if eval_target is not None:
-        held_out = make_mixture(eval_target, [], replace(options, image_transforms=None), recipe_of(policy))
+        held_out = make_mixture(
+            eval_target, [], replace(options, image_transforms=None), recipe_of(policy), held_out=True
+        )
         merged.append(MergedTrainingDataset(held_out))
     if cfg.dataset.use_imagenet_stats:
         for dataset in merged:
@@ -216,6 +222,9 @@ def _split_target(cfg: Any) -> tuple[SourceConfig, SourceConfig | None]:
     if cfg.dataset.eval_split == 0.0:
         return target, None
     meta = open_metadata(target, target.repo_id)
+    merged = merged_file_of(meta)
+    if merged is not None:
+        target = merged.expand(target)[0]
     tasks = meta.episodes["tasks"]
     by_task: dict[str, list[int]] = {}
     for episode in target.episodes if target.episodes is not None else range(meta.total_episodes):

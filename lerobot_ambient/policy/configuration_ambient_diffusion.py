@@ -40,6 +40,8 @@ class AmbientDiffusionConfig(DiffusionConfig):
         denoiser: "unet" (LeRobot's), or "mlp", a residual MLP for low-dimensional tasks on small machines.
         mlp_width, mlp_depth: its hidden width and number of residual blocks.
         ema_decay: average the weights with this decay (0.999) and act and evaluate with the average; null is off.
+        marked_cameras: written by training, the cameras that a source lacks; the policy then has a learned vector that
+            stands for an absent camera's features.
         mixture_fingerprint: written by training, a line per data set and one for the mixing; resume refuses a change.
     """
 
@@ -56,6 +58,7 @@ class AmbientDiffusionConfig(DiffusionConfig):
     mlp_width: int = 256
     mlp_depth: int = 4
     ema_decay: float | None = None
+    marked_cameras: list[str] = field(default_factory=list)
     mixture_fingerprint: list[str] | None = None
 
     def __post_init__(self) -> None:

@@ -43,7 +43,7 @@ class AmbientDiffusionModel(DiffusionModel):
             self._init_without_unet(config)
         self.relative = RelativeActions(config.action_feature.shape[0]) if config.relative_actions else None
         self.absent_camera: nn.Parameter | None = None
-        if any(camera.fill is not None for source in config.sources for camera in source.cameras.values()):
+        if config.marked_cameras:
             # What the denoiser sees in place of the features of a camera that a source lacks; (cameras, F).
             encoder = self.rgb_encoder[0] if config.use_separate_rgb_encoder_per_camera else self.rgb_encoder
             self.absent_camera = nn.Parameter(torch.zeros(len(config.image_features), encoder.feature_dim))
@@ -208,6 +208,7 @@ class AmbientDiffusionPolicy(DiffusionPolicy):
         absent = mixture.absent_cameras
         if absent is None:
             return None
+        assert self.diffusion.absent_camera is not None, "training names the marked cameras before it makes the policy"
         return torch.stack([absent[key] for key in self.config.image_features], dim=1)
 
     def get_optim_params(self) -> Iterator[nn.Parameter]:  # type: ignore[override]

@@ -17,10 +17,8 @@ from lerobot_ambient.core.losses import ambient_target, reduce_loss, renoise
 from lerobot_ambient.core.mixing import Ambient, Cotrain
 from lerobot_ambient.core.plan import Group, make_plan
 from lerobot_ambient.core.windows import EVERYTHING, Window
-from lerobot_ambient.data.alignment_config import CameraConfig
 from lerobot_ambient.data.merge import GROUP_KEY
 from lerobot_ambient.data.mixture import RELATIVE_ACTION
-from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
 from lerobot_ambient.policy.processor_ambient_diffusion import make_ambient_diffusion_pre_post_processors
@@ -455,8 +453,7 @@ class TestWhatASourceLacks:
     def test_an_absent_camera_is_a_learned_vector(self):
         key = "observation.images.cam"
         absent = {key: torch.tensor([False, True])}
-        source = SourceConfig("me/sim", sigma_min=0.3, cameras={key: CameraConfig(fill=0.0)})
-        policy = ambient({"absent_cameras": absent}, image=True, use_group_norm=True, sources=[source]).train()
+        policy = ambient({"absent_cameras": absent}, image=True, use_group_norm=True, marked_cameras=[key]).train()
         batch = batch_of(image=True)
         other = dict(batch) | {key: torch.rand_like(batch[key])}
         for group, same in ((0, False), (1, True)):
@@ -473,7 +470,6 @@ class TestWhatASourceLacks:
 
     def test_acting_needs_no_flag(self):
         key = "observation.images.cam"
-        source = SourceConfig("me/sim", sigma_min=0.3, cameras={key: CameraConfig(fill=0.0)})
         meta = {"absent_cameras": {key: torch.tensor([False, True])}}
-        policy = ambient(meta, image=True, use_group_norm=True, sources=[source]).eval()
+        policy = ambient(meta, image=True, use_group_norm=True, marked_cameras=[key]).eval()
         assert policy.predict_action_chunk(batch_of(image=True)).shape == (6, 4, A)
