@@ -160,12 +160,13 @@ def test_our_commands_parse():
 
 
 def training_commands() -> dict[str, str]:
-    """Distinct arguments of lerobot-train, and of inspect, which takes the same; and the page that shows them."""
+    """Distinct arguments of lerobot-train, and of our verbs that take the same; and the page that shows them."""
     found = {shlex.join(words[1:]): page for page, words in commands_of("lerobot-train")}
-    own = {"--json", "--png", "outputs/plan.png"}
     for page, words in commands_of("lerobot-ambient"):
-        if words[1] == "inspect":
-            found.setdefault(shlex.join(word for word in words[2:] if word not in own), page)
+        args, more = build_parser().parse_known_args(words[1:])
+        config = getattr(args, "config_path", None)
+        if config is not None or more:
+            found.setdefault(shlex.join([*([f"--config_path={config}"] if config else []), *more]), page)
     return found
 
 
@@ -312,14 +313,26 @@ def _default(field: dataclasses.Field) -> object:
 def test_the_policy_reference_has_every_option_with_its_default():
     from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
 
-    from lerobot_ambient.data.sources import SourceConfig
-    from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+    from lerobot_ambient.data.alignment_config import FITS, INTERPOLATIONS, CameraConfig, DimensionConfig
+    from lerobot_ambient.data.sources import ACTION_TYPES, NORMALIZATIONS, SourceConfig
+    from lerobot_ambient.policy.configuration_ambient_diffusion import DENOISERS, AmbientDiffusionConfig
     from lerobot_ambient.policy.mixing_config import MixingConfig
 
     page = ROOT / "docs/reference/policy-config.md"
     inherited = {field.name for field in dataclasses.fields(DiffusionConfig)}
     own = [field for field in dataclasses.fields(AmbientDiffusionConfig) if field.name not in inherited]
-    for heading, fields in (("AmbientDiffusionConfig", own), ("SourceConfig", dataclasses.fields(SourceConfig))):
+    tables = {"AmbientDiffusionConfig": own} | {
+        rule.__name__: list(dataclasses.fields(rule)) for rule in (SourceConfig, DimensionConfig, CameraConfig)
+    }
+    choices = {
+        ("AmbientDiffusionConfig", "target_action_type"): ACTION_TYPES,
+        ("AmbientDiffusionConfig", "denoiser"): DENOISERS,
+        ("SourceConfig", "action_type"): ACTION_TYPES,
+        ("SourceConfig", "normalization"): NORMALIZATIONS,
+        ("DimensionConfig", "interpolation"): INTERPOLATIONS,
+        ("CameraConfig", "fit"): FITS,
+    }
+    for heading, fields in tables.items():
         rows = table(page, heading)
         assert list(rows) == [field.name for field in fields], heading
         for field in fields:
@@ -332,6 +345,8 @@ def test_the_policy_reference_has_every_option_with_its_default():
                 assert shown == "required"
             else:
                 assert shown == str(default), field.name
+            if (heading, field.name) in choices:
+                assert re.findall(r"`(\w+)`", rows[field.name][1]) == list(choices[heading, field.name]), field.name
 
 
 def test_the_policy_reference_has_every_mixing():
@@ -368,6 +383,19 @@ def test_the_windows_reference_is_the_schema(tmp_path):
     metadata = json.loads(schema.metadata[b"lerobot_ambient"])
     assert list(table(page, "Metadata")) == list(metadata)
     assert [key for key in metadata["normalization"] if f"`{key}`" not in page.read_text()] == []
+
+
+def test_the_page_of_the_merge_on_disk_has_its_columns_and_keys():
+    from lerobot_ambient.data.merged_file import TAGS, MergedFile, MergedSource
+
+    page = ROOT / "docs/how-to/merge-to-disk.md"
+    rows = table(page, "The columns")
+    assert list(rows) == list(TAGS)
+    assert all(row[1].startswith(TAGS[name]["dtype"]) for name, row in rows.items())
+    assert set(table(page, "The file")) == {"schema_version", *(field.name for field in dataclasses.fields(MergedFile))}
+    # Stored as a value of `window`.
+    stored = {field.name for field in dataclasses.fields(MergedSource)} - {"per_frame"}
+    assert [name for name in stored if f"`{name}`" not in page.read_text()] == []
 
 
 def test_messages_in_the_errors_page_are_messages_of_the_code():
