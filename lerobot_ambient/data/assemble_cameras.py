@@ -107,19 +107,28 @@ def _table_rows(source: OpenSource) -> list[int]:
     return [row_of[int(episode)] for episode in source.episode_ids]
 
 
+def _content(source: OpenSource, own: str, numbers: Sequence[int]) -> Any:
+    """What stands for a camera's pixels without reading them.
+
+    A snapshot of the Hub lies in a folder named by its commit, of which not every file need be here. In a folder of
+    the user's own anything may change, and a changed file has another size.
+    """
+    meta = source.meta
+    if source.config.root is None and meta.root.parent.name == "snapshots":
+        return meta.root.name
+    stored = meta.features[own]["dtype"] == "image"
+    files = {meta.get_data_file_path(e) if stored else meta.get_video_file_path(e, own) for e in numbers}
+    return {str(file): (meta.root / file).stat().st_size for file in sorted(files) if (meta.root / file).is_file()}
+
+
 def _job(source: OpenSource, key: str, reader: FrameReader, size: Size, aspect: Size, fit: str) -> CacheJob:
     """What the frame cache keeps of a camera. Its address does not depend on the selected episodes or on the root."""
     own, meta = source.original[key], source.meta
     numbers = [int(episode) for episode in meta.episodes["episode_index"]]
-    stored = _own_spec(source, key)["dtype"] == "image"
-    files = {meta.get_data_file_path(e) if stored else meta.get_video_file_path(e, own) for e in numbers}
-    # A file that is not here belongs to episodes that are not selected.
-    sizes = {str(file): (meta.root / file).stat().st_size for file in sorted(files) if (meta.root / file).is_file()}
     identity = {
         "repo_id": source.config.repo_id,
-        "revision": source.config.revision,
+        "content": _content(source, own, numbers),
         "camera": own,
-        "files": sizes,
         "size": list(size),
         # Without a fit the whole image is stretched, whatever the target's shape.
         "fit": fit if fit == "stretch" else [fit, *aspect],

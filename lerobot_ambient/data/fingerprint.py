@@ -24,9 +24,9 @@ def describe_source(source: OpenSource, groups: Sequence[Group]) -> str:
     digest.update(repr(source.episode_ids.tolist()).encode())
     # What shapes samples beyond their numbers; absent from the digest where nothing was declared.
     config = source.config
-    declared = (config.fps, sorted(config.cameras.items()), [map_.interpolation for map_ in source.maps.values()])
-    if config.fps is not None or config.cameras or config.dimensions:
-        digest.update(repr(declared).encode())
+    declared = (config.fps, config.cameras, config.dimensions, config.normalization, config.action_type)
+    if declared != (None, {}, {}, "target", None):
+        digest.update(repr([sorted(d.items()) if isinstance(d, dict) else d for d in declared]).encode())
     weight = "" if source.config.weight == 1.0 else f", weight {source.config.weight:g}"
     return (
         f"{source.name}: {len(source.episodes)} episodes, {len(source)} frames, {shown}{weight}, "

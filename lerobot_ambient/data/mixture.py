@@ -54,7 +54,7 @@ class Mixture:
         frames: which positions of `dataset` each group holds.
         dataset: the merged data set.
         meta: its face towards LeRobot.
-        normalization: what the noise levels are relative to.
+        normalizations: per data set, what its noise levels are relative to: the target's, or its own.
         fingerprint: one line per data set and one for the recipe; equal lines mean the same mixture.
     """
 
@@ -64,11 +64,16 @@ class Mixture:
     frames: GroupedFrames
     dataset: MergedDataset
     meta: MixtureMetadata
-    normalization: ActionNormalization
+    normalizations: list[ActionNormalization]
     fingerprint: list[str]
 
     def sampler(self, seed: int) -> MixtureSampler:
         return MixtureSampler(self.frames, self.plan.group_law.numpy(), seed=seed)
+
+    @property
+    def normalization(self) -> ActionNormalization:
+        """What the noise levels of the target, and of sources that share its statistics, are relative to."""
+        return self.normalizations[0]
 
     @property
     def action_mask(self) -> Tensor | None:
@@ -140,13 +145,14 @@ def make_mixture(
     if recipe.relative_actions:
         stats[RELATIVE_ACTION] = relative_action_stats(opened[0], columns, kept[0])
     normalization = _normalization(stats, recipe, len(options.action_deltas))
+    normalizations = [_of_source(normalization, its_own) for its_own in own]
 
     groups: list[Group] = []
     parts: list[FrameIndex | tuple[np.ndarray, np.ndarray]] = []
     group_of_frame: list[int | FrameTags] = []
     offset = 0
     for index, source in enumerate(opened):
-        windows = windows_of(source, index, recipe.mixing, _of_source(normalization, own[index]))
+        windows = windows_of(source, index, recipe.mixing, normalizations[index])
         starts, stops = kept[index]
         if isinstance(windows, Window):
             group_of_frame.append(len(groups))
@@ -183,7 +189,7 @@ def make_mixture(
         for source, (_, of_source) in zip(opened, groupby(groups, key=lambda group: group.source), strict=True)
     ]
     fingerprint.append(describe_recipe(recipe))
-    mixture = Mixture(opened, tuple(groups), plan, GroupedFrames(parts), dataset, meta, normalization, fingerprint)
+    mixture = Mixture(opened, tuple(groups), plan, GroupedFrames(parts), dataset, meta, normalizations, fingerprint)
     meta.mixture = mixture
     return mixture
 

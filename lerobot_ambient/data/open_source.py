@@ -263,7 +263,10 @@ def _report_broken(name: str, broken: Mapping[int, str], good: Sequence[int], *,
         logger.warning("'%s': %d of its episodes are left out:\n%s", name, len(broken), listing)
         return
     if not good:
-        raise ValueError(f"'{name}': none of the selected episodes can be read:\n{listing}")
+        raise ValueError(
+            f"'{name}': none of the selected episodes can be read:\n{listing}\n"
+            "Mend the data set (a new download, say), or check that its root is the right folder."
+        )
     option = "--dataset.episodes=" if is_target else "episodes: "
     selection = str(list(good)) if len(good) <= 50 else f"[{', '.join(map(str, good[:50]))}, ...]"
     skipping = "" if is_target else ", or with `skip_broken: true`"

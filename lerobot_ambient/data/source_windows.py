@@ -53,6 +53,11 @@ def window_table(source: OpenSource) -> WindowTable:
         return tagged_windows(source.meta, source.columns)
     path = Path(source.config.windows)
     local = Path(source.meta.root) / path
+    if not local.is_file() and not path.is_file():
+        raise ValueError(
+            f"source '{source.name}': its windows file is neither {local} nor {path.absolute()}; give the path of one, "
+            "or write sigma_min instead."
+        )
     return read_windows(local if local.is_file() else path, curves=False)
 
 

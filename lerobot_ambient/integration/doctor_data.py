@@ -39,10 +39,12 @@ def check_configuration(config_path: str | None, arguments: Sequence[str], *, pr
     except ValueError as error:
         return [Check("configuration", "problem", _message(error), "mend it in the file or on the command line")]
     cfg.policy.frame_cache = None
-    configs = [target_config(cfg), *cfg.policy.sources]
-    roles = ["target", *(f"source {number}" for number in range(1, len(configs)))]
     # Assembled before any file is looked at: this fetches what is on the Hub only, and knows what is left out.
     mixture, result = _check_mixture(cfg)
+    declared = [target_config(cfg), *cfg.policy.sources]
+    # A merged data set brings sources along that nobody declared.
+    configs = declared if mixture is None else [source.config for source in mixture.sources]
+    roles = ["target", *(f"source {number}" for number in range(1, len(configs)))]
     checks = _check_backend(cfg.dataset.video_backend)
     for index, (role, config) in enumerate(zip(roles, configs, strict=True)):
         opened = None if mixture is None else mixture.sources[index]
@@ -78,7 +80,7 @@ def _check_mixture(cfg: Any) -> tuple[Mixture | None, list[Check]]:
         except Exception as error:  # Whatever keeps the training from starting is the finding.
             result = Check("mixture", "problem", _message(error), _traceback_fix(error))
         else:
-            many = f"{len(mixture.sources)} data sets fit together" if cfg.policy.sources else "the target alone"
+            many = f"{len(mixture.sources)} data sets fit together" if len(mixture.sources) > 1 else "the target alone"
             result = Check("mixture", "ok", f"{many}, {len(mixture.dataset)} frames")
     ours = [record for record in records if record.name.startswith("lerobot_ambient")]
     warned = [record.getMessage() for record in ours if record.levelno >= logging.WARNING]

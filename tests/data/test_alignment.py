@@ -512,3 +512,34 @@ def test_an_observation_the_policy_does_not_read_is_left_out_where_a_source_lack
     assert "observation.velocity" not in mixture.meta.features
     assert "observation.velocity is not in every data set and is left out" in caplog.text
     assert "observation.velocity" in make(target).meta.features
+
+
+def test_a_windows_file_made_under_a_sources_own_statistics_is_accepted(target, tmp_path, write_dataset):
+    root = write_dataset(tmp_path / "still", "me/still", [30], constant_dim=1, spread=9.0)
+    own = {"root": str(root), "normalization": "own"}
+    first = make(target, SourceConfig("me/still", sigma_min=0.3, **own))
+    columns = first.sources[1].columns
+    table = WindowTable(
+        "me/still",
+        columns["episode_index"],
+        columns["frame_index"],
+        np.full(30, 0.4, dtype=np.float32),
+        np.zeros(30, dtype=np.float32),
+        first.normalizations[1],
+        "manual",
+    )
+    write_windows(table, tmp_path / "windows.parquet")
+    mixture = make(target, SourceConfig("me/still", windows=str(tmp_path / "windows.parquet"), **own))
+    assert mixture.groups[1].window.sigma_min == pytest.approx(0.4)
+    with pytest.raises(ValueError, match=r"'me/still': its windows file is neither .*nowhere\.parquet"):
+        make(target, SourceConfig("me/still", windows="nowhere.parquet", **own))
+
+
+def test_a_changed_map_of_observations_changes_the_fingerprint(target, source_root):
+    def line(**rule):
+        declared = {"observation.state": {"joint_0": DimensionConfig(**rule)}}
+        source = SourceConfig("me/sim", root=str(source_root), sigma_min=0.3, dimensions=declared)
+        return make(target, source).fingerprint[1]
+
+    assert line(scale=2.0) == line(scale=2.0)
+    assert line(scale=2.0) != line(scale=3.0)
