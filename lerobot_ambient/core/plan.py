@@ -29,7 +29,7 @@ _COLUMN_TOLERANCE = 1e-9
 _MAX_CELLS = 1 << 28
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Group:
     """Samples of one source that share one window.
 
@@ -62,7 +62,7 @@ class Mixing(Protocol):
     """Fills the plan: which share each group has at each noise level."""
 
     def shares(self, groups: Sequence[Group], schedule: NoiseSchedule) -> Tensor:
-        """(G, T) non-negative, columns sum to 1: share(g | t)."""
+        """(G, T) float64, non-negative, columns sum to 1: share(g | t); the plan takes the table over."""
         ...
 
 
@@ -155,7 +155,7 @@ def make_plan(groups: Sequence[Group], schedule: NoiseSchedule, mixing: Mixing, 
         raise ValueError("the mixture has no target group: ambient co-training needs a trusted data set.")
     require_plan_fits(len(groups), schedule)
     base = schedule.uniform() if base is None else base.double()
-    joint = mixing.shares(groups, schedule) * base
+    joint = mixing.shares(groups, schedule).mul_(base)
     return Plan(groups=tuple(groups), schedule=schedule, joint=joint, base=base)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from lerobot_ambient.core.noise_levels import NoiseSchedule, ve_to_vp, vp_to_ve
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Window:
     """Admissible noise levels [0, sigma_max) U (sigma_min, 1].
 
