@@ -55,6 +55,7 @@ class Mixture:
         dataset: the merged data set.
         meta: its face towards LeRobot.
         normalizations: per data set, what its noise levels are relative to: the target's, or its own.
+        kept: per data set, half-open runs (starts, stops) of its frames that may start a sample.
         fingerprint: one line per data set and one for the recipe; equal lines mean the same mixture.
     """
 
@@ -65,10 +66,15 @@ class Mixture:
     dataset: MergedDataset
     meta: MixtureMetadata
     normalizations: list[ActionNormalization]
+    kept: list[tuple[np.ndarray, np.ndarray]]
     fingerprint: list[str]
 
     def sampler(self, seed: int) -> MixtureSampler:
         return MixtureSampler(self.frames, self.plan.group_law.numpy(), seed=seed)
+
+    def sample_rows(self, index: int) -> np.ndarray:
+        """(n,) int64 frames of a data set that may start a sample, counted within it."""
+        return np.concatenate([np.arange(start, stop) for start, stop in zip(*self.kept[index], strict=True)])
 
     @property
     def normalization(self) -> ActionNormalization:
@@ -189,7 +195,9 @@ def make_mixture(
         for source, (_, of_source) in zip(opened, groupby(groups, key=lambda group: group.source), strict=True)
     ]
     fingerprint.append(describe_recipe(recipe))
-    mixture = Mixture(opened, tuple(groups), plan, GroupedFrames(parts), dataset, meta, normalizations, fingerprint)
+    mixture = Mixture(
+        opened, tuple(groups), plan, GroupedFrames(parts), dataset, meta, normalizations, kept, fingerprint
+    )
     meta.mixture = mixture
     return mixture
 
