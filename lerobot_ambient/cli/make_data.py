@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from pathlib import Path
 
@@ -29,23 +28,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the data. Returns 0, or 1 after printing why it could not."""
+    """Make the data."""
     # Late, so that the help of every verb stays quick.
     from lerobot_ambient.envs.maze_data import make_maze_data
 
     began = time.perf_counter()
-    try:
-        summaries = make_maze_data(
-            args.root,
-            target_episodes=args.target_episodes,
-            source_episodes=args.source_episodes,
-            seed=args.seed,
-            processes=args.processes,
-            progress=not args.json,
-        )
-    except (ValueError, ModuleNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    summaries = make_maze_data(
+        args.root,
+        target_episodes=args.target_episodes,
+        source_episodes=args.source_episodes,
+        seed=args.seed,
+        processes=args.processes,
+        progress=not args.json,
+    )
     seconds = time.perf_counter() - began
     if args.json:
         print(json.dumps({**summaries, "seconds": round(seconds, 2)}, indent=2))
