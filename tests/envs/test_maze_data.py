@@ -210,7 +210,7 @@ def test_the_command_prints_json_and_errors(
     assert printed["seconds"] >= 0
     args = parser.parse_args([*line, "--seed", "3"])
     # The command line's frame makes one line and exit code 2 of it.
-    with pytest.raises(ValueError, match="was made with {'seed': 0}"):
+    with pytest.raises(ValueError, match=r"was made with \{'seed': 0\}"):
         args.run(args)
     args = parser.parse_args(line)
     assert args.run(args) == 0

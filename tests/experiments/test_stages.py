@@ -147,10 +147,13 @@ def test_a_stage_that_an_orphan_still_works_on_is_waited_for(tmp_path):
 def test_interrupting_ends_the_child_and_leaves_the_stage_to_be_done(tmp_path, number):
     program = textwrap.dedent(
         f"""
+        import signal
         import sys
         from pathlib import Path
         from lerobot_ambient.experiments.stages import Stage, StageRunner
         root = Path({str(tmp_path)!r})
+        # Tests that a shell started in the background inherit an ignored SIGINT.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         script = f"echo $$ > {{root}}/pid.part; mv {{root}}/pid.part {{root}}/pid; exec sleep 60"
         try:
             StageRunner(root, 1, progress=False).run([[Stage(root / "s", {{}}, ["sh", "-c", script])]])
