@@ -6,6 +6,7 @@ Exit codes: 0 success, 1 a failure the verb itself reports, 2 wrong usage or inp
 
 import argparse
 import importlib
+import logging
 import os
 import sys
 import traceback
@@ -48,6 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if more and not getattr(args, "takes_more", False):
         parser.error(f"unrecognized arguments: {' '.join(more)}")
     args.more = more
+    if not args.debug:
+        # Where torchcodec does not load LeRobot prints a page at every command; `doctor` says it in a line.
+        logging.getLogger("lerobot.utils.import_utils").setLevel(logging.ERROR)
     try:
         return args.run(args) or 0
     except KeyboardInterrupt:

@@ -21,6 +21,7 @@ from lerobot_ambient.data.cameras import (
     VideoReader,
     camera_shape,
 )
+from lerobot_ambient.data.episode_table import EpisodeTable
 from lerobot_ambient.data.frame_cache import CacheJob, open_frame_cache
 from lerobot_ambient.data.frame_cache_build import EpisodeFrames
 from lerobot_ambient.data.open_source import OpenSource, ReadOptions
@@ -86,12 +87,13 @@ def _reader(source: OpenSource, key: str, options: ReadOptions, as_uint8: bool) 
         return DepthReader(name, shape, source.dataset, own)
     if spec["dtype"] == "image":
         return StoredImageReader(name, shape, source.dataset, own, as_uint8)
-    begins = np.asarray(source.meta.episodes[f"videos/{own}/from_timestamp"], dtype=np.float64)
+    table = EpisodeTable(source.meta)
+    begins = table.column(f"videos/{own}/from_timestamp").astype(np.float64)[table.rows(source.episode_ids)]
     return VideoReader(
         name,
         shape,
-        [source.meta.root / source.meta.get_video_file_path(int(e), own) for e in source.episode_ids],
-        torch.from_numpy(begins[_table_rows(source)]),
+        [source.meta.root / path for path in table.video_files(source.episode_ids, own)],
+        torch.from_numpy(begins),
         torch.from_numpy(source.starts),
         torch.from_numpy(source.columns["timestamp"]),
         torch.from_numpy(source.episode_ids),
@@ -101,13 +103,7 @@ def _reader(source: OpenSource, key: str, options: ReadOptions, as_uint8: bool) 
     )
 
 
-def _table_rows(source: OpenSource) -> list[int]:
-    """Row of each selected episode in LeRobot's table of episodes."""
-    row_of = {int(episode): row for row, episode in enumerate(source.meta.episodes["episode_index"])}
-    return [row_of[int(episode)] for episode in source.episode_ids]
-
-
-def _content(source: OpenSource, own: str, numbers: Sequence[int]) -> Any:
+def _content(source: OpenSource, own: str, table: EpisodeTable) -> Any:
     """What stands for a camera's pixels without reading them.
 
     A snapshot of the Hub lies in a folder named by its commit, of which not every file need be here. In a folder of
@@ -117,23 +113,23 @@ def _content(source: OpenSource, own: str, numbers: Sequence[int]) -> Any:
     if source.config.root is None and meta.root.parent.name == "snapshots":
         return meta.root.name
     stored = meta.features[own]["dtype"] == "image"
-    files = {meta.get_data_file_path(e) if stored else meta.get_video_file_path(e, own) for e in numbers}
+    files = set(table.data_files(table.number) if stored else table.video_files(table.number, own))
     return {str(file): (meta.root / file).stat().st_size for file in sorted(files) if (meta.root / file).is_file()}
 
 
 def _job(source: OpenSource, key: str, reader: FrameReader, size: Size, aspect: Size, fit: str) -> CacheJob:
     """What the frame cache keeps of a camera. Its address does not depend on the selected episodes or on the root."""
     own, meta = source.original[key], source.meta
-    numbers = [int(episode) for episode in meta.episodes["episode_index"]]
+    table = EpisodeTable(meta)
     identity = {
         "repo_id": source.config.repo_id,
-        "content": _content(source, own, numbers),
+        "content": _content(source, own, table),
         "camera": own,
         "size": list(size),
         # Without a fit the whole image is stretched, whatever the target's shape.
         "fit": fit if fit == "stretch" else [fit, *aspect],
     }
-    places = np.asarray(meta.episodes["dataset_from_index"], dtype=np.int64)[_table_rows(source)]
+    places = table.column("dataset_from_index")[table.rows(source.episode_ids)]
     episodes = [
         EpisodeFrames(int(episode), row=int(start), place=int(place), length=int(stop - start))
         for episode, start, stop, place in zip(source.episode_ids, source.starts, source.stops, places, strict=True)

@@ -18,6 +18,8 @@ import pyarrow.parquet as pq
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from numpy.typing import NDArray
 
+from lerobot_ambient.data.episode_table import EpisodeTable
+
 Array = NDArray[Any]
 
 # What LeRobot's item transform makes of them, and half the bytes where a bookkeeping column is only looked up.
@@ -58,14 +60,11 @@ def read_columns(
     Returns:
         Columns as float32, int64, bool; episodes with anything wrong are in `broken` and not in the columns.
     """
-    table = meta.episodes
-    assert table is not None
-    number = np.asarray(table[_EPISODE], dtype=np.int64)
-    row_of = {int(episode): row for row, episode in enumerate(number)}
-    wanted = np.sort(np.array([row_of[episode] for episode in episodes if episode in row_of], dtype=np.int64))
-    length = np.asarray(table["length"], dtype=np.int64)
-    files = np.stack([np.asarray(table[f"data/{part}_index"], dtype=np.int64) for part in ("chunk", "file")], axis=1)
-    broken = {episode: "meta/episodes does not know it" for episode in episodes if episode not in row_of}
+    table = EpisodeTable(meta)
+    rows = table.rows(episodes)
+    broken = {int(e): "meta/episodes does not know it" for e in np.asarray(episodes)[rows < 0]}
+    wanted, number, length = np.sort(rows[rows >= 0]), table.number, table.length
+    files = np.stack([table.column(f"data/{part}_index") for part in ("chunk", "file")], axis=1).astype(np.int64)
 
     parts: list[dict[str, Array]] = []
     ids: list[int] = []

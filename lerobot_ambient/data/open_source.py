@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from lerobot_ambient.data.alignment import FeatureMap
 from lerobot_ambient.data.column_reader import read_columns
+from lerobot_ambient.data.episode_table import EpisodeTable
 from lerobot_ambient.data.sources import SourceConfig, check_episodes
 from lerobot_ambient.data.video_files import broken_videos
 
@@ -223,10 +224,12 @@ def open_metadata(config: SourceConfig, name: str) -> LeRobotDatasetMetadata:
 
 def _download_if_missing(config: SourceConfig, meta: LeRobotDatasetMetadata, episodes: Sequence[int]) -> None:
     """Let LeRobot fetch files of a data set on the Hub; what stays missing is reported episode by episode."""
-    files = {Path(meta.root) / meta.get_data_file_path(episode) for episode in episodes}
-    for key in meta.video_keys:
-        files |= {Path(meta.root) / meta.get_video_file_path(episode, key) for episode in episodes}
-    if hub_constants.HF_HUB_OFFLINE or all(path.is_file() for path in files):
+    if hub_constants.HF_HUB_OFFLINE:
+        return
+    table = EpisodeTable(meta)
+    known = [episode for episode, row in zip(episodes, table.rows(episodes), strict=True) if row >= 0]
+    files = set(table.data_files(known)).union(*(table.video_files(known, key) for key in meta.video_keys))
+    if all((Path(meta.root) / path).is_file() for path in files):
         return
     try:
         LeRobotDataset(config.repo_id, root=config.root, episodes=list(episodes), revision=config.revision)
@@ -238,8 +241,7 @@ def _missing_videos(meta: LeRobotDatasetMetadata, episodes: Sequence[int]) -> di
     broken: dict[int, str] = {}
     size: dict[Path, int | None] = {}
     for key in meta.video_keys:
-        for episode in episodes:
-            relative = Path(meta.get_video_file_path(episode, key))
+        for episode, relative in zip(episodes, EpisodeTable(meta).video_files(episodes, key), strict=True):
             path = Path(meta.root) / relative
             if path not in size:
                 size[path] = path.stat().st_size if path.is_file() else None
