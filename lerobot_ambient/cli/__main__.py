@@ -15,10 +15,10 @@ from importlib import metadata
 
 DISTRIBUTION = "lerobot_policy_ambient_diffusion"
 
-VERBS = ("make_data", "inspect", "merge", "reproduce", "bench", "doctor")
+VERBS = ("make_data", "inspect", "annotate", "merge", "sweep", "reproduce", "bench", "doctor")
 """The verb modules beside this one, in the order of `--help`; a verb is typed with hyphens."""
 
-EXTRAS = {"pydrake": "maze", "ompl": "maze", "matplotlib": "plots"}
+EXTRAS = {"pydrake": "maze", "ompl": "maze", "matplotlib": "plots", "optuna": "sweep"}
 """Optional modules, and the extra of the distribution that installs each."""
 
 

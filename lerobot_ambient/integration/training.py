@@ -19,6 +19,7 @@ from lerobot.transforms import ImageTransforms
 from lerobot.utils.constants import IMAGENET_STATS
 from torch.utils.data import Dataset
 
+from lerobot_ambient.core.mixing import Cotrain
 from lerobot_ambient.data.fingerprint import require_same_mixture
 from lerobot_ambient.data.merged_file import merged_file_of
 from lerobot_ambient.data.metadata import MixtureMetadata
@@ -168,6 +169,13 @@ def mixture_of(cfg: Any) -> Mixture:
     """The mixture of a training configuration, with all of the target's episodes; builds no frame cache."""
     options = replace(read_options(cfg), frame_cache=None)
     return make_mixture(target_config(cfg), cfg.policy.sources, options, recipe_of(cfg.policy))
+
+
+def mixture_without_windows(cfg: Any) -> Mixture:
+    """The mixture for estimating windows: whatever windows and mixing the configuration declares, it has none."""
+    sources = [replace(source, sigma_min=None, sigma_max=None, windows=None) for source in cfg.policy.sources]
+    options = replace(read_options(cfg), frame_cache=None)
+    return make_mixture(target_config(cfg), sources, options, replace(recipe_of(cfg.policy), mixing=Cotrain()))
 
 
 def recipe_of(policy: AmbientDiffusionConfig) -> MixtureRecipe:

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A first guess of sigma_min from spectra: no training, seconds.
+
+Symbols
+    X_k     orthonormal DCT-II of a chunk over its H steps, k = 0 .. H - 1, per action dimension
+    f       frequency k / (2 H) in cycles per step, from 0 to nearly 1/2
+    S(f)    power: mean square of X_k about the target's mean chunk
+    f*      lowest frequency where the powers of target and source part
+
+The DCT is a rotation, so white noise stays white with variance 1: noised to sigma, the power at f is
+(1 - sigma^2) S(f) + sigma^2. It is buried where signal does not exceed noise, at and above
+
+    sigma_bury(f) = sqrt(S(f) / (1 + S(f))).
+
+sigma_min is the level that buries everything at and above f* in both data sets: the largest sigma_bury(f), f >= f*.
+Powers count as the same up to a ratio of 2, because this is what burying itself leaves: with the source at
+sigma_bury, (noised source) / (noised target) <= 2 whatever the target's power is.
+
+Why the DCT: a chunk is short and does not return to its start. A periodogram would see the jump from its end to its
+start, a taper against it would colour the noise and spend the few lowest frequencies. The DCT's even extension has
+no jump; the kink it has leaks as f^-4, so a steeper law than alpha = 4 is hardly seen. A straight line that changes
+by d over the chunk leaks less than d sqrt(H) / (3 k^2): at high f, where it would matter, far below any level used.
+
+What a spectrum cannot see: it holds second moments, frequency by frequency and dimension by dimension. Two data sets
+with the same powers may differ in everything else (modes, phase, which dimensions move together). sigma_min = 0 says
+that nothing parts here, not that the data sets are alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lerobot_ambient.annotate.chunk_set import ChunkSet
+from lerobot_ambient.annotate.comparison import (
+    CompareOptions,
+    UnitMoments,
+    band,
+    by_episode,
+    compare,
+    log_error,
+    parted_between_episodes,
+)
+from lerobot_ambient.annotate.power_law import PowerLaw, fit_power_law
+from lerobot_ambient.annotate.sample import Sample, compared_dims, draw_samples
+
+Floats = NDArray[np.float64]
+MIN_HORIZON = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """The spectrum of one data set.
+
+    Args:
+        name: of the data set.
+        psd, low, high: (H, A) S(f) per compared dimension, with its 95 % band.
+        mean, mean_low, mean_high: (H,) the same, averaged over dimensions.
+        fit: power law of the average.
+        chunks, episodes: how many it was computed from.
+    """
+
+    name: str
+    psd: Floats
+    low: Floats
+    high: Floats
+    mean: Floats
+    mean_low: Floats
+    mean_high: Floats
+    fit: PowerLaw
+    chunks: int
+    episodes: int
+
+
+@dataclass(frozen=True, eq=False)
+class SpectralEvidence:
+    """Where two data sets part, and the level that buries it.
+
+    Args:
+        frequencies: (H,) cycles per step.
+        dims: (A,) the action dimensions compared.
+        target, source: their spectra.
+        log_ratio: (H, A) log of the source's power over the target's.
+        parted, alike: (H, A) bool; what is neither is undecided.
+        sigma_min: the level; 0 where nothing parts.
+        interval: from the level that buries what is shown to part (lower ends of the bands) to the one that buries all
+            that is not shown to be alike (upper ends); wide where there is too little data.
+        f_star: lowest parted frequency of the dimension that decides, None where nothing parts.
+        dim_star: that dimension, an entry of `dims`.
+        notes: caveats, in words.
+    """
+
+    frequencies: Floats
+    dims: NDArray[np.int64]
+    target: Spectrum
+    source: Spectrum
+    log_ratio: Floats
+    parted: NDArray[np.bool_]
+    alike: NDArray[np.bool_]
+    sigma_min: float
+    interval: tuple[float, float]
+    f_star: float | None
+    dim_star: int | None
+    notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        low, high = self.interval
+        where = "nothing parts" if self.f_star is None else f"f* = {self.f_star:.3f} in dimension {self.dim_star}"
+        return f"{self.source.name}: sigma_min {self.sigma_min:.3f} ({low:.3f} .. {high:.3f}), {where}"
+
+
+def dct_matrix(horizon: int) -> Floats:
+    """(H, H) orthonormal DCT-II: row k holds the cosine of frequency k / (2 H)."""
+    k, n = np.arange(horizon)[:, None], np.arange(horizon)
+    matrix = np.sqrt(2.0 / horizon) * np.cos(np.pi * k * (n + 0.5) / horizon)
+    matrix[0] /= np.sqrt(2.0)
+    return matrix
+
+
+def frequencies(horizon: int) -> Floats:
+    """(H,) cycles per step of the DCT's coefficients."""
+    return np.arange(horizon) / (2.0 * horizon)
+
+
+def sigma_bury(psd: Floats) -> Floats:
+    """The level at and above which a power is buried: (1 - sigma^2) S = sigma^2."""
+    return np.sqrt(psd / (1.0 + psd))
+
+
+def spectral_window(target: ChunkSet, source: ChunkSet, options: CompareOptions | None = None) -> SpectralEvidence:
+    """Compare the spectra of a target and a source.
+
+    Raises:
+        ValueError: a horizon too short, too few episodes, or actions that never change.
+    """
+    options = options or CompareOptions()
+    if target.horizon < MIN_HORIZON:
+        raise ValueError(
+            f"'{target.name}': a horizon of {target.horizon} has no spectrum to speak of; set policy.horizon to "
+            f"{MIN_HORIZON} or more."
+        )
+    samples = draw_samples(
+        target, source, max_episodes=options.max_episodes, max_values=options.max_values, seed=options.seed
+    )
+    dims = compared_dims(*samples)
+    moments_p, moments_q = (dct_moments(sample, dims) for sample in samples)
+    comparison = compare(moments_p, moments_q, options)
+    shape = (target.horizon, len(dims))
+    p = _spectrum(samples[0], comparison.target, comparison.target_resampled, shape, comparison.target_freedom)
+    q = _spectrum(samples[1], comparison.source, comparison.source_resampled, shape, comparison.source_freedom)
+    parted, alike = comparison.parted.reshape(shape), comparison.alike.reshape(shape)
+    if not (samples[0].whole_episodes and samples[1].whole_episodes):
+        episodes_p, episodes_q = by_episode(moments_p, samples[0].episode), by_episode(moments_q, samples[1].episode)
+        parted &= parted_between_episodes(episodes_p, episodes_q, target.horizon, options).reshape(shape)
+    from_f_star = np.logical_or.accumulate(parted, axis=0)
+    level = sigma_bury(np.maximum(p.psd, q.psd))
+    sigma_min = _highest(level, from_f_star)
+    interval = (
+        _highest(sigma_bury(np.maximum(p.low, q.low)), from_f_star),
+        _highest(sigma_bury(np.maximum(p.high, q.high)), np.logical_or.accumulate(~alike, axis=0)),
+    )
+    f_star, dim_star = None, None
+    if parted.any():
+        decides = int(np.argmax(np.where(from_f_star, level, 0.0).max(0)))
+        f_star, dim_star = float(frequencies(target.horizon)[np.argmax(parted[:, decides])]), int(dims[decides])
+    return SpectralEvidence(
+        frequencies=frequencies(target.horizon),
+        dims=dims,
+        target=p,
+        source=q,
+        log_ratio=comparison.log_ratio.reshape(shape),
+        parted=parted,
+        alike=alike,
+        sigma_min=sigma_min,
+        interval=interval,
+        f_star=f_star,
+        dim_star=dim_star,
+        notes=_notes(samples, dims, int((~parted & ~alike).sum()), sigma_min, interval),
+    )
+
+
+def dct_moments(sample: Sample, dims: NDArray[np.int64]) -> UnitMoments:
+    """Moments of the DCT coefficients of the chosen dimensions, (H * A) coordinates."""
+    basis = dct_matrix(sample.x_0.shape[1])
+    sums, squares = [], []
+    for u in range(sample.units):
+        y = basis @ sample.unit(u)[..., dims]
+        sums.append(y.sum(0).reshape(-1))
+        squares.append((y**2).sum(0).reshape(-1))
+    return UnitMoments(sample.sizes, np.stack(sums), np.stack(squares))
+
+
+def _spectrum(sample: Sample, power: Floats, resampled: Floats, shape: tuple[int, int], freedom: int) -> Spectrum:
+    low, high = (edge.reshape(shape) for edge in band(power, resampled, freedom))
+    mean, means = power.reshape(shape).mean(1), resampled.reshape(-1, *shape).mean(2)
+    mean_low, mean_high = band(mean, means, freedom)
+    fit = fit_power_law(frequencies(shape[0])[1:], mean[1:], log_error(means, freedom)[1:], means[:, 1:])
+    return Spectrum(
+        name=sample.name,
+        psd=power.reshape(shape),
+        low=low,
+        high=high,
+        mean=mean,
+        mean_low=mean_low,
+        mean_high=mean_high,
+        fit=fit,
+        chunks=len(sample.x_0),
+        episodes=sample.episodes,
+    )
+
+
+def _highest(level: Floats, where: NDArray[np.bool_]) -> float:
+    return float(np.where(where, level, 0.0).max())
+
+
+def _notes(
+    samples: tuple[Sample, Sample],
+    dims: NDArray[np.int64],
+    undecided: int,
+    sigma_min: float,
+    interval: tuple[float, float],
+) -> tuple[str, ...]:
+    notes = [
+        "Spectra hold second moments only: modes, phase and which dimensions move together are invisible.",
+        "The interval goes from the level that buries what is shown to part to the one that buries all that is not "
+        "shown to be alike, both at 95 %.",
+    ]
+    notes += [
+        f"'{sample.name}' has {sample.episodes} episodes: errors are those of {sample.units} stretches of them and "
+        "know little of how episodes differ: bands and interval may be too narrow."
+        for sample in samples
+        if not sample.whole_episodes
+    ]
+    horizon, all_dims = samples[0].x_0.shape[1:]
+    left_out = sorted(set(range(all_dims)) - set(dims.tolist()))
+    if left_out:
+        notes.append(f"Action dimensions {left_out} are absent or never change and were left out.")
+    if undecided:
+        notes.append(
+            f"{undecided} of {horizon * len(dims)} pairs of frequency and dimension are neither shown to part nor "
+            f"shown to be alike: if all of them part, sigma_min is {interval[1]:.3f}, not {sigma_min:.3f}."
+        )
+    return tuple(notes)

@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a sweep found: the ranking, the Pareto front, how far chance alone would get, and the best configuration."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from optuna.trial import FrozenTrial, TrialState
+
+from lerobot_ambient.experiments.sweep_config import BaseConfig, render, tuned_config
+from lerobot_ambient.experiments.sweep_space import Space
+from lerobot_ambient.experiments.sweep_trial import Evaluation, Goal
+
+STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+    TrialState.FAIL: "failed",
+}
+
+
+@dataclass(frozen=True)
+class SlotResult:
+    """One slot of a sweep.
+
+    Args:
+        slot: its number, and the name of its folder.
+        state: complete, pruned, running, waiting, or failed.
+        params: what was drawn, by path.
+        evaluations: at each rung that was reached.
+        attempts: how often a worker took it; more than one after kills.
+        worker: the last one.
+        seconds: of the last attempt.
+        error: why it failed by itself.
+    """
+
+    slot: int
+    state: str
+    params: Mapping[str, Any]
+    evaluations: tuple[Evaluation, ...] = ()
+    attempts: int = 1
+    worker: str | None = None
+    seconds: float | None = None
+    error: str | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        return self.state == "complete"
+
+    @property
+    def final(self) -> Evaluation:
+        """The last evaluation; of a complete slot the one that counts."""
+        return self.evaluations[-1]
+
+
+def read_slots(trials: Sequence[FrozenTrial]) -> list[SlotResult]:
+    """The slots by number; a slot's trial is the one that is done, else the last."""
+    slots: dict[int, list[FrozenTrial]] = {}
+    for trial in trials:
+        slots.setdefault(trial.user_attrs["slot"], []).append(trial)
+    results = []
+    for slot, attempts in sorted(slots.items()):
+        done = [trial for trial in attempts if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+        trial = done[0] if done else attempts[-1]
+        attrs = trial.user_attrs
+        # Interrupted, and enqueued again by whoever comes next.
+        is_open = trial.state == TrialState.FAIL and "error" not in attrs
+        results.append(
+            SlotResult(
+                slot,
+                "waiting" if is_open else STATES[trial.state],
+                {**attrs["point"], **trial.params},
+                tuple(Evaluation(**one) for one in attrs.get("evaluations", ())),
+                sum("worker" in one.user_attrs for one in attempts),
+                attrs.get("worker"),
+                round(trial.duration.total_seconds(), 1) if trial.duration else None,
+                attrs.get("error") if trial.state == TrialState.FAIL else None,
+            )
+        )
+    return results
+
+
+def rank(evaluations: Sequence[Evaluation], second: Goal | None) -> list[int]:
+    """Indices, the best first.
+
+    By success; with a second metric, those whose success reaches the lower Wilson bound of the highest come first, by
+    the second metric.
+    """
+    if not evaluations:
+        return []
+    floor = max(evaluations, key=lambda one: one.rate).wilson95[0] if second is not None else math.inf
+
+    def order(index: int) -> tuple[Any, ...]:
+        one = evaluations[index]
+        value = math.inf if second is None or one.second is None else second.sign * one.second
+        return (0, value, -one.rate) if one.rate >= floor else (1, -one.rate, value)
+
+    return sorted(range(len(evaluations)), key=lambda index: (*order(index), index))
+
+
+def pareto_front(evaluations: Sequence[Evaluation], second: Goal) -> list[int]:
+    """Indices of those that no other beats in one metric without losing in the other, by falling success."""
+
+    def costs(one: Evaluation) -> tuple[float, float]:
+        return -one.rate, second.sign * (second.worst if one.second is None else one.second)
+
+    points = [costs(one) for one in evaluations]
+
+    def is_beaten(mine: tuple[float, float]) -> bool:
+        return any(other != mine and other[0] <= mine[0] and other[1] <= mine[1] for other in points)
+
+    return sorted((index for index, mine in enumerate(points) if not is_beaten(mine)), key=lambda index: points[index])
+
+
+def expected_best(rate: float, episodes: int, trials: int) -> float:
+    """Expected highest success rate of several policies that all succeed with probability `rate`.
+
+    Exact for independent binomial counts. Evaluations on common seeds are positively correlated, so that chance gets
+    a little less far.
+    """
+    if rate in (0.0, 1.0):
+        return rate
+    counts = np.arange(episodes + 1)
+    factorials = np.array([math.lgamma(k + 1) for k in range(episodes + 1)])
+    logs = factorials[-1] - factorials - factorials[::-1] + counts * math.log(rate)
+    logs += (episodes - counts) * math.log1p(-rate)
+    below = np.minimum(np.cumsum(np.exp(logs)), 1.0)
+    return float((1.0 - below[:-1] ** trials).sum() / episodes)
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """The results of a sweep, complete or not.
+
+    Args:
+        base, space: what was searched.
+        slots: every slot.
+        second: the second metric.
+        eval_seed: of the first roll-out of each evaluation.
+        confirmed: roll-outs on other seeds by slot, and the first of those seeds.
+        confirm_seed: their first seed.
+        elsewhere: slots to be confirmed whose checkpoints are not in this folder, and who has them.
+    """
+
+    base: BaseConfig
+    space: Space
+    slots: Sequence[SlotResult]
+    second: Goal | None
+    eval_seed: int
+    confirmed: Mapping[int, Evaluation]
+    confirm_seed: int
+    elsewhere: Mapping[int, str | None]
+
+    @property
+    def ranked(self) -> list[SlotResult]:
+        """The complete slots, the best first, by the sweep's own evaluations."""
+        complete = [one for one in self.slots if one.is_complete]
+        return [complete[index] for index in rank([one.final for one in complete], self.second)]
+
+    @property
+    def front(self) -> list[SlotResult]:
+        """The complete slots on the Pareto front; the best alone without a second metric."""
+        if self.second is None:
+            return self.ranked[:1]
+        complete = [one for one in self.slots if one.is_complete]
+        return [complete[index] for index in pareto_front([one.final for one in complete], self.second)]
+
+    @property
+    def best(self) -> SlotResult | None:
+        """The best by the confirming roll-outs if there are any, else by the sweep's."""
+        ranked = self.ranked
+        again = [one for one in ranked if one.slot in self.confirmed]
+        if again:
+            return again[rank([self.confirmed[one.slot] for one in again], self.second)[0]]
+        return ranked[0] if ranked else None
+
+    def selection(self) -> dict[str, Any] | None:
+        """How far the best of so many noisy estimates would get if all trials were equally good."""
+        finals = [one.final for one in self.slots if one.is_complete]
+        if len(finals) < 2:
+            return None
+        pooled = sum(one.successes for one in finals) / sum(one.episodes for one in finals)
+        # All evaluations of a sweep have as many roll-outs.
+        best = expected_best(pooled, finals[0].episodes, len(finals))
+        return {"trials": len(finals), "pooled_success": pooled, "expected_best_if_all_equal": best}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        best = self.best
+        return {
+            "second": asdict(self.second) if self.second is not None else None,
+            "eval_seeds": [self.eval_seed, self.eval_seed + self.base.episodes - 1],
+            "trials": [_describe(one) for one in self.slots],
+            "front": [one.slot for one in self.front],
+            "best": best.slot if best is not None else None,
+            "best_params": dict(best.params) if best is not None else None,
+            "selection": self.selection(),
+            "confirmed": [
+                {"slot": slot, "first_seed": self.confirm_seed, **_numbers(one)} for slot, one in self.confirmed.items()
+            ],
+            "not_confirmed_here": [{"slot": slot, "worker": worker} for slot, worker in self.elsewhere.items()],
+        }
+
+    def best_yaml(self) -> str | None:
+        """The best configuration for `lerobot-train --config_path`; None before a trial is complete."""
+        best = self.best
+        if best is None:
+            return None
+        lines = [
+            f"Best of a sweep: trial {best.slot}, {_success(best.final)} on seeds from {self.eval_seed}.",
+            *(f"    policy.{path} = {value}" for path, value in best.params.items()),
+        ]
+        if best.slot in self.confirmed:
+            again = self.confirmed[best.slot]
+            lines.append(f"Confirmed on seeds from {self.confirm_seed}: {_success(again)}.")
+        return render(tuned_config(self.base, self.space, best.params), lines)
+
+    def write(self, folder: Path) -> Path | None:
+        """Write sweep.json and best.yaml; returns the latter."""
+        replace_text(folder / "sweep.json", json.dumps(self.to_dict(), indent=2) + "\n")
+        text = self.best_yaml()
+        if text is None:
+            return None
+        replace_text(folder / "best.yaml", text)
+        return folder / "best.yaml"
+
+    def render(self) -> str:
+        """The report for a terminal."""
+        paths = [*self.space.distributions]
+        head = ["trial", "state", "success", "95 %", *([self.second.name] if self.second else []), *paths]
+        unfinished = [one for one in self.slots if not one.is_complete]
+        rows = [[*_cells(one, self.second), *_settings(one, paths)] for one in [*self.ranked, *unfinished]]
+        lines = _table(head, rows)
+        if self.second is not None and self.front:
+            lines += ["", f"Pareto front of success and {self.second.name} ({self.second.direction}):"]
+            lines += [f"  trial {one.slot}: {_success(one.final)}, {_value(one.final)}" for one in self.front]
+        seeds = f"{self.eval_seed} to {self.eval_seed + self.base.episodes - 1}"
+        lines += ["", f"Roll-outs on seeds {seeds}, which belong to the sweep: use others for final figures."]
+        selection = self.selection()
+        if selection is not None and 0.0 < selection["pooled_success"] < 1.0:
+            lines += [
+                f"The best of {selection['trials']} noisy estimates is biased upward: if all trials were equally good "
+                f"({100 * selection['pooled_success']:.1f} %),",
+                f"the best of them would still be expected to show {100 * selection['expected_best_if_all_equal']:.1f} "
+                "%. Evaluate the winner again: --confirm=3, and with another training seed.",
+            ]
+        if self.confirmed:
+            lines += ["", f"Confirmed on seeds from {self.confirm_seed}:"]
+            lines += [
+                f"  trial {slot}: {_success(one)}{_more(one, self.second)}" for slot, one in self.confirmed.items()
+            ]
+        for slot, worker in self.elsewhere.items():
+            lines.append(f"  trial {slot}: not confirmed, its checkpoint is not here but with {worker}")
+        failed = [one for one in self.slots if one.state == "failed"]
+        for one in failed:
+            lines += ["", f"trial {one.slot} failed: {one.error}"]
+        if failed:
+            lines += ["", "Once the cause is mended, --retry-failed tries them again."]
+        return "\n".join(lines)
+
+
+def _describe(one: SlotResult) -> dict[str, Any]:
+    return {
+        "slot": one.slot,
+        "state": one.state,
+        "params": dict(one.params),
+        **(_numbers(one.final) if one.evaluations else {"success": None, "wilson95": None, "second": None}),
+        "evaluations": [asdict(evaluation) for evaluation in one.evaluations],
+        "attempts": one.attempts,
+        "worker": one.worker,
+        "seconds": one.seconds,
+        "error": one.error,
+    }
+
+
+def _numbers(one: Evaluation) -> dict[str, Any]:
+    counts = {"success": one.rate, "successes": one.successes, "episodes": one.episodes}
+    return {**counts, "wilson95": list(one.wilson95), "second": one.second}
+
+
+def _success(one: Evaluation) -> str:
+    low, high = one.wilson95
+    share = f"{100 * one.rate:.1f} % success ({one.successes} of {one.episodes}"
+    return f"{share}, 95 % interval {100 * low:.1f} to {100 * high:.1f})"
+
+
+def _value(one: Evaluation) -> str:
+    return "none" if one.second is None else f"{one.second:.4g}"
+
+
+def _more(one: Evaluation, second: Goal | None) -> str:
+    return "" if second is None else f", {second.name} {_value(one)}"
+
+
+def _cells(one: SlotResult, second: Goal | None) -> list[str]:
+    if not one.evaluations:
+        return [str(one.slot), one.state, "", "", *([""] if second else [])]
+    low, high = one.final.wilson95
+    share = f"{100 * one.final.rate:.1f} % ({one.final.successes}/{one.final.episodes})"
+    state = one.state if one.is_complete else f"{one.state} at {one.final.step}"
+    values = [_value(one.final)] if second else []
+    return [str(one.slot), state, share, f"{100 * low:.1f} to {100 * high:.1f}", *values]
+
+
+def _settings(one: SlotResult, paths: Sequence[str]) -> list[str]:
+    values = [one.params.get(path, "") for path in paths]
+    return [f"{value:.4g}" if isinstance(value, float) else str(value) for value in values]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+
+    def line(row: Sequence[str]) -> str:
+        return "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+    return [line(head), "  ".join("-" * width for width in widths), *map(line, rows)]
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file at once, whoever else writes it."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verb annotate: what it prints, what it writes, what it refuses."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import yaml
+
+from lerobot_ambient.cli.__main__ import main
+from lerobot_ambient.data.windows_file import WINDOWS_PATH, read_windows
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory, write_dataset):
+    """me/target, me/sim of the same law, and me/shaky, whose walks are eight times as wide."""
+    folder = tmp_path_factory.mktemp("annotate")
+    return {
+        "me/target": write_dataset(folder / "target", "me/target", [40] * 12, seed=1),
+        "me/sim": write_dataset(folder / "sim", "me/sim", [40] * 12, seed=2),
+        "me/shaky": write_dataset(folder / "shaky", "me/shaky", [40] * 11 + [5], seed=3, spread=8.0),
+    }
+
+
+@pytest.fixture
+def annotate(roots, tmp_path, capsys):
+    copies = {name: shutil.copytree(root, tmp_path / name.split("/")[1]) for name, root in roots.items()}
+
+    def run(*arguments, sources=("me/shaky",), **declared):
+        listed = [{"repo_id": name, "root": str(copies[name]), **declared} for name in sources]
+        code = main(
+            [
+                *("annotate", "--method=spectral", "--policy.type=ambient_diffusion", "--policy.device=cpu"),
+                *("--policy.horizon=16", "--policy.n_action_steps=8", "--policy.relative_actions=true"),
+                *("--dataset.repo_id=me/target", f"--dataset.root={copies['me/target']}"),
+                f"--policy.sources={json.dumps(listed)}",
+                *arguments,
+            ]
+        )
+        return code, capsys.readouterr()
+
+    run.copies = copies
+    return run
+
+
+def test_json_has_one_entry_a_source(annotate):
+    code, printed = annotate("--json", sources=("me/sim", "me/shaky"))
+    assert code == 0
+    sim, shaky = json.loads(printed.out)
+    assert {key: shaky[key] for key in ("source", "granularity", "method", "sigma_max")} == {
+        "source": "me/shaky",
+        "granularity": "dataset",
+        "method": "spectral",
+        "sigma_max": 0.0,
+    }
+    assert sim["sigma_min"] < 0.1 < 0.5 < shaky["sigma_min"]
+    assert shaky["interval"][0] <= shaky["sigma_min"] <= shaky["interval"][1]
+
+
+def test_the_printed_sources_parse(annotate):
+    _, printed = annotate()
+    (source,) = yaml.safe_load(printed.out[printed.out.index("sources:") :])["sources"]
+    assert source["repo_id"] == "me/shaky"
+    assert 0.5 < source["sigma_min"] < 1.0
+    assert "Spectra hold second moments only" in printed.out
+
+
+def test_a_declared_window_does_not_matter(annotate):
+    plain, declared = (annotate("--json", **window)[1].out for window in ({}, {"sigma_min": 0.9}))
+    assert plain == declared
+
+
+def test_the_windows_file_is_one_that_training_takes(annotate):
+    code, printed = annotate("--write")
+    path = annotate.copies["me/shaky"] / WINDOWS_PATH
+    assert code == 0
+    assert f"windows file: {path}" in printed.out
+    table = read_windows(path)
+    # Every frame, also those too near an episode's end to start a sample, and the episode that is too short.
+    assert len(table) == 40 * 11 + 5
+    assert len(np.unique(table.sigma_min)) == 1
+    inspect = [
+        *("inspect", "--json", "--policy.type=ambient_diffusion", "--policy.device=cpu", "--policy.horizon=16"),
+        *("--policy.n_action_steps=8", "--policy.relative_actions=true"),
+        *("--dataset.repo_id=me/target", f"--dataset.root={annotate.copies['me/target']}"),
+    ]
+    source = {"repo_id": "me/shaky", "root": str(annotate.copies["me/shaky"]), "windows": WINDOWS_PATH}
+    assert main([*inspect, f"--policy.sources={json.dumps([source])}"]) == 0
+
+
+def test_a_windows_file_is_not_overwritten_unasked(annotate):
+    annotate("--write")
+    path = annotate.copies["me/shaky"] / WINDOWS_PATH
+    before = path.read_bytes()
+    code, printed = annotate("--write")
+    assert code == 2
+    assert f"{path} exists; add --overwrite to replace it" in printed.err
+    assert path.read_bytes() == before
+    assert annotate("--write", "--overwrite")[0] == 0
+
+
+def test_what_makes_no_sense_is_refused(annotate):
+    assert "has no sources to annotate" in annotate(sources=())[1].err
+    assert "--overwrite without --write" in annotate("--overwrite")[1].err
