@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lerobot_ambient.annotate.chunks import Chunks
-    from lerobot_ambient.annotate.finding import Finding
+    from lerobot_ambient.annotate.finding import Finding, Floats
     from lerobot_ambient.data.open_source import OpenSource
 
 METHODS = ("spectral",)
@@ -35,6 +36,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         choices=METHODS,
         required=True,
         help="spectral: power spectra of the chunks; no training, seconds, a first guess that sees second moments only",
+    )
+    parser.add_argument(
+        "--locality",
+        action="store_true",
+        help="also estimate sigma_max: the level up to which chunks are alike as far as the denoiser looks",
     )
     parser.add_argument("--seed", type=int, default=0, help="of resampling (default: %(default)s)")
     parser.add_argument(
@@ -63,6 +69,12 @@ def run(args: argparse.Namespace) -> int:
                 raise ValueError(f"{path} exists; add --overwrite to replace it.")
     chunks = chunks_of(mixture)
     findings = [_spectral(chunks[0], source, args.seed) for source in chunks[1:]]
+    if args.locality:
+        sigmas = mixture.plan.schedule.sigmas.numpy()
+        findings = [
+            _with_locality(finding, chunks[0], source, sigmas, args.seed)
+            for finding, source in zip(findings, chunks[1:], strict=True)
+        ]
     if args.write:
         for index, finding in enumerate(findings, start=1):
             write_windows(finding.table(mixture, index, chunks[index]), paths[index])
@@ -79,13 +91,17 @@ def render(findings: list[Finding], written: list[Path]) -> str:
     for finding in findings:
         entry = finding.to_dict()
         low, high = entry["interval"]
-        lines.append(f"{finding.source}: sigma_min {entry['sigma_min']:.3f}, between {low:.3f} and {high:.3f}")
+        local = f"; sigma_max {entry['sigma_max']:.3f}" if entry["sigma_max"] > 0 else ""
+        lines.append(f"{finding.source}: sigma_min {entry['sigma_min']:.3f}, between {low:.3f} and {high:.3f}{local}")
         lines.extend(f"  {note}" for note in finding.notes)
     lines.append("")
     lines.append("sources:")
     for finding in findings:
         lines.append(f"  - repo_id: {finding.source}")
-        lines.append(f"    sigma_min: {finding.to_dict()['sigma_min']:.4g}  # {finding.method}")
+        entry = finding.to_dict()
+        lines.append(f"    sigma_min: {entry['sigma_min']:.4g}  # {finding.method}")
+        if entry["sigma_max"] > 0:
+            lines.append(f"    sigma_max: {entry['sigma_max']:.4g}  # locality")
     if written:
         lines.append("")
         lines.extend(f"windows file: {path}" for path in written)
@@ -109,6 +125,22 @@ def _spectral(target: Chunks, source: Chunks, seed: int) -> Finding:
         interval=evidence.interval,
         notes=tuple(evidence.notes),
     )
+
+
+def _with_locality(finding: Finding, target: Chunks, source: Chunks, sigmas: Floats, seed: int) -> Finding:
+    """The finding with sigma_max: as far as crops are shown to be alike, which weak evidence does not go beyond."""
+    import numpy as np
+
+    from lerobot_ambient.annotate.locality import LocalityOptions, locality_window
+
+    # At level 1 nothing is left of a chunk; the denoiser is only defined below.
+    evidence = locality_window(target, source, sigmas[(sigmas > 0) & (sigmas < 1)], LocalityOptions(seed=seed))
+    weak = (
+        f"Locality: crops cannot be told apart up to {evidence.sigma_max:.3f}, but are shown to be alike only up to "
+        f"{evidence.shown:.3f}; there is too little data for the rest, and sigma_max is the latter.",
+    )
+    notes = (*finding.notes, *evidence.notes, *(weak if evidence.weak else ()))
+    return replace(finding, sigma_max=np.full(len(source), evidence.shown), notes=notes)
 
 
 def _path(source: OpenSource) -> Path:

@@ -103,3 +103,15 @@ def test_a_windows_file_is_not_overwritten_unasked(annotate):
 def test_what_makes_no_sense_is_refused(annotate):
     assert "has no sources to annotate" in annotate(sources=())[1].err
     assert "--overwrite without --write" in annotate("--overwrite")[1].err
+
+
+def test_locality_adds_a_sigma_max_that_is_shown(annotate):
+    plain, local = (
+        json.loads(annotate("--json", *more, sources=("me/sim", "me/shaky"))[1].out) for more in ([], ["--locality"])
+    )
+    assert [entry["sigma_min"] for entry in local] == [entry["sigma_min"] for entry in plain]
+    sim, shaky = local
+    # Walks eight times as wide differ at every scale.
+    assert shaky["sigma_max"] == 0.0
+    assert 0.0 <= sim["sigma_max"] <= 1.0
+    assert len(sim["notes"]) > len(plain[0]["notes"])
