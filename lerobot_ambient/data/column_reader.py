@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads the low-dimensional columns of a data set straight from its parquet files, and finds what is broken.
 
-Reading each file once into one array costs a fraction of a second per million frames, and a file that cannot be
-read takes down its own episodes only.
+Each file is read once into one array, and a file that cannot be read takes down its own episodes only.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ from lerobot_ambient.data.episode_table import EpisodeTable
 
 Array = NDArray[Any]
 
-# What LeRobot's item transform makes of them, and half the bytes where a bookkeeping column is only looked up.
 _EPISODE = "episode_index"
 
 
