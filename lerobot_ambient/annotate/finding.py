@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,9 @@ class Finding:
         interval: of the data set's sigma_min, at the confidence the notes name.
         notes: caveats, in words.
         tau: margin of a classifier, else None.
-        sigmas, p: levels and (N, L) curves of a classifier, else empty and None.
+        sigmas: (L,) levels of the classifier's curves, else empty.
+        curves: (B, L) float32 curves that windows were read from: one of the data set, or one per bucket or sample.
+        curve_of: (N,) the curve of each sample; None where there is one for all.
     """
 
     source: str
@@ -40,10 +42,15 @@ class Finding:
     notes: tuple[str, ...] = ()
     tau: float | None = None
     sigmas: tuple[float, ...] = ()
-    p: NDArray[np.float32] | None = None
+    curves: NDArray[np.float32] | None = None
+    curve_of: NDArray[np.int64] | None = None
+
+    def with_notes(self, *notes: str) -> Finding:
+        """The finding with further caveats."""
+        return replace(self, notes=(*self.notes, *notes))
 
     def to_dict(self) -> dict[str, Any]:
-        """One entry of `annotate --json`; of many windows the median."""
+        """One entry of `annotate --json`; of many windows the median, and their 5 and 95 % quantiles."""
         low, high = self.interval
         return {
             "source": self.source,
@@ -52,6 +59,7 @@ class Finding:
             "sigma_min": float(np.median(self.sigma_min)),
             "sigma_max": float(np.median(self.sigma_max)),
             "interval": [float(low), float(high)],
+            "quantiles": [float(level) for level in np.quantile(self.sigma_min, [0.05, 0.95])],
             "tau": self.tau,
             "notes": list(self.notes),
         }
@@ -60,7 +68,7 @@ class Finding:
         """Windows of every frame of the source.
 
         Frames at an episode's end start no sample and were not looked at; they take the window of the last one that
-        was. Episodes without any take the data set's.
+        was. Episodes without any take those of the sample whose sigma_min is the median.
 
         Args:
             mixture: it was found on.
@@ -76,23 +84,24 @@ class Finding:
         last = np.maximum.accumulate(of_frame)
         start = np.repeat(source.starts, source.stops - source.starts)
         known = (last >= 0) & (local[np.maximum(last, 0)] >= start)
-        rows = np.where(known, last, 0)
-
-        def spread(values: Floats) -> NDArray[np.float32]:
-            return np.where(known, values[rows], np.median(values)).astype(np.float32)
-
+        middle = int(np.argsort(self.sigma_min, kind="stable")[len(self.sigma_min) // 2])
+        rows = np.where(known, last, middle)
         p = None
-        if self.p is not None:
-            p = np.where(known[:, None], self.p[rows], self.p.mean(0)).astype(np.float32)
+        if self.curves is not None:
+            if self.curve_of is None:
+                p = np.broadcast_to(self.curves[0], (frames, len(self.sigmas)))
+            else:
+                p = self.curves[self.curve_of[rows]]
         return WindowTable(
             repo_id=source.config.repo_id,
             revision=source.config.revision,
             episode_index=source.columns["episode_index"].astype(np.int64),
             frame_index=source.columns["frame_index"].astype(np.int64),
-            sigma_min=spread(self.sigma_min),
-            sigma_max=spread(self.sigma_max),
+            sigma_min=self.sigma_min[rows].astype(np.float32),
+            sigma_max=self.sigma_max[rows].astype(np.float32),
             normalization=normalization,
             method=self.method,
+            granularity=self.granularity,
             tau=self.tau,
             sigmas=self.sigmas,
             p=p,

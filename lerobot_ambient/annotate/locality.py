@@ -132,7 +132,7 @@ def _evidence(
     furthest[level[order]] = comparison.log_ratio[order]
     # Stretches of a few episodes part too easily, which is on the safe side, and are alike too easily, which is not.
     alike &= p.whole_episodes and q.whole_episodes
-    sigma_max, shown = _up_to(field.sigmas, ~parted), _up_to(field.sigmas, ~parted & alike)
+    sigma_max, shown = up_to(field.sigmas, ~parted), up_to(field.sigmas, ~parted & alike)
     notes = ["Second moments only: crops of equal means and covariances that differ otherwise pass as the same."]
     notes += [
         f"'{sample.name}' has {sample.episodes} episodes: errors are those of {sample.units} stretches of them and "
@@ -159,8 +159,8 @@ def _evidence(
     )
 
 
-def _up_to(sigmas: Floats, passes: NDArray[np.bool_]) -> float:
-    """The last level before the first that fails; 1 if none does."""
+def up_to(sigmas: Floats, passes: NDArray[np.bool_]) -> float:
+    """The last of levels (L,) before the first that fails; 1 if none does, 0 if the first does."""
     if passes.all():
         return 1.0
     first = int(np.argmin(passes))

@@ -18,7 +18,15 @@ DISTRIBUTION = "lerobot_policy_ambient_diffusion"
 VERBS = ("make_data", "inspect", "annotate", "merge", "sweep", "reproduce", "bench", "doctor")
 """The verb modules beside this one, in the order of `--help`; a verb is typed with hyphens."""
 
-EXTRAS = {"pydrake": "maze", "ompl": "maze", "matplotlib": "plots", "optuna": "sweep"}
+EXTRAS = {
+    "pydrake": "maze",
+    "ompl": "maze",
+    "matplotlib": "plots",
+    "optuna": "sweep",
+    "sklearn": "annotate",
+    "scipy": "annotate",
+    "jinja2": "annotate",
+}
 """Optional modules, and the extra of the distribution that installs each."""
 
 

@@ -5,16 +5,35 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lerobot_ambient.annotate.annotation import Annotation, ClassifierMethod
     from lerobot_ambient.annotate.chunks import Chunks
-    from lerobot_ambient.annotate.finding import Finding, Floats
+    from lerobot_ambient.annotate.classifier_findings import Threshold
+    from lerobot_ambient.annotate.soft_shares import SoftShares
+    from lerobot_ambient.core.mixing import MixingRule
+    from lerobot_ambient.data.mixture import Mixture
     from lerobot_ambient.data.open_source import OpenSource
 
-METHODS = ("spectral",)
+METHODS = ("spectral", "classifier")
+GRANULARITIES = ("dataset", "bucket", "datapoint")
+CROSSINGS = ("isotonic", "first", "last")
+_OF_CLASSIFIER = (
+    "granularity",
+    "bucket",
+    "folds",
+    "steps",
+    "draws",
+    "levels",
+    "device",
+    "work_dir",
+    "soft_alone_above",
+)
+_OF_THRESHOLD = ("tau", "crossing")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -27,123 +46,297 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             "which they can no longer be told apart. Prints the window with its interval and what to write into the "
             "configuration; with --write also puts a windows file into each source's folder. Windows that the "
             "configuration declares are ignored. All other options are lerobot-train's own; with --config_path LeRobot "
-            "reads their values as JSON."
+            "reads their values as JSON. The classifier method goes on where it was killed, and shares its work "
+            "between the processes of `accelerate launch`."
         ),
     )
     parser.add_argument("--config_path", help="a training configuration (YAML or JSON), as for lerobot-train")
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
         "--method",
         choices=METHODS,
-        required=True,
-        help="spectral: power spectra of the chunks; no training, seconds, a first guess that sees second moments only",
+        help="spectral: power spectra of the chunks; no training, seconds, a first guess that sees second moments "
+        "only. classifier: networks that tell noised chunks apart, judged on episodes they did not see (minutes; "
+        "needs the extra 'annotate')",
+    )
+    what.add_argument(
+        "--rethreshold",
+        action="store_true",
+        help="read windows from the curves of existing windows files again, with another --tau or --crossing, and "
+        "print them; with --overwrite replace the files",
     )
     parser.add_argument(
         "--locality",
         action="store_true",
-        help="also estimate sigma_max: the level up to which chunks are alike as far as the denoiser looks",
+        help="also estimate sigma_max: the level up to which chunks are alike as far as the denoiser looks; by second "
+        "moments, or by classifiers on crops, as --method says",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of resampling (default: %(default)s)")
+    classifier = parser.add_argument_group("with --method=classifier")
+    classifier.add_argument("--granularity", choices=GRANULARITIES, help="what shares a window (dataset)")
+    classifier.add_argument(
+        "--bucket",
+        metavar="RULE",
+        help="with --granularity=bucket: episode, task, column:NAME, clusters:K or stretch:N",
+    )
+    classifier.add_argument("--folds", type=int, help="of episodes; no chunk is judged by a model that saw it (5)")
+    classifier.add_argument("--steps", type=int, help="of training a fold's model (1500)")
+    classifier.add_argument("--draws", type=int, help="of noise per chunk and level, even (8)")
+    classifier.add_argument("--levels", type=int, help="of the schedule that are scored, at most (32)")
+    classifier.add_argument("--device", help="cpu, cuda, cuda:1, ... (a GPU if there is one)")
+    classifier.add_argument(
+        "--work-dir", type=Path, help="keeps what was trained and scored (outputs/annotate); safe to delete"
+    )
+    classifier.add_argument(
+        "--soft-alone-above",
+        type=float,
+        metavar="D",
+        help="also print soft mixing: the target's share at each level after Ben-David et al., from the estimated "
+        "distance; the target alone where the distance is D or more, in (0, 1]",
+    )
+    threshold = parser.add_argument_group("with --method=classifier or --rethreshold")
+    threshold.add_argument("--tau", type=float, help="alike where the mean of c exceeds 0.5 - tau (0.05)")
+    threshold.add_argument(
+        "--crossing",
+        choices=CROSSINGS,
+        help="where a curve counts as having crossed: of its closest monotone curve (isotonic), the first time, or "
+        "for good",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of all that is random (default: %(default)s)")
     parser.add_argument(
         "--write", action="store_true", help="write meta/ambient_windows.parquet into each source's folder"
     )
-    parser.add_argument("--overwrite", action="store_true", help="with --write: replace a windows file that is there")
+    parser.add_argument(
+        "--windows-dir",
+        type=Path,
+        metavar="DIR",
+        help="write a windows file per source into this folder instead (read them, with --rethreshold)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace windows files that are there")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write a page with figures into this folder")
     parser.add_argument("--json", action="store_true", help="print the findings as a JSON list")
     parser.set_defaults(run=run, takes_more=True, more=[])
 
 
 def run(args: argparse.Namespace) -> int:
     """Annotate; `args.more` holds LeRobot's own options."""
-    from lerobot_ambient.annotate.chunks import chunks_of
+    _require_used(args)
+    from lerobot_ambient.cli.annotate_render import render
     from lerobot_ambient.data.windows_file import write_windows
-    from lerobot_ambient.integration.training import load_train_config, mixture_without_windows
+    from lerobot_ambient.integration.training import load_train_config, mixture_without_windows, recipe_of
 
-    mixture = mixture_without_windows(load_train_config(args.config_path, args.more))
-    if len(mixture.sources) == 1:
+    cfg = load_train_config(args.config_path, args.more)
+    if not cfg.policy.sources:
         raise ValueError("the configuration has no sources to annotate; give --policy.sources='[{repo_id: me/sim}]'.")
-    if args.overwrite and not args.write:
-        raise ValueError("--overwrite without --write does nothing; add --write.")
-    paths = [_path(source) for source in mixture.sources]
-    if args.write and not args.overwrite:
-        for path in paths[1:]:
-            if path.exists():
-                raise ValueError(f"{path} exists; add --overwrite to replace it.")
+    if args.rethreshold:
+        return _rethreshold(args, mixture_without_windows(cfg))
+    method = _classifier_method(args) if args.method == "classifier" else None
+    mixture = mixture_without_windows(cfg)
+    paths = _output_paths(args, mixture.sources[1:])
+    from lerobot_ambient.annotate.chunks import chunks_of
+
     chunks = chunks_of(mixture)
-    findings = [_spectral(chunks[0], source, args.seed) for source in chunks[1:]]
-    if args.locality:
-        sigmas = mixture.plan.schedule.sigmas.numpy()
-        findings = [
-            _with_locality(finding, chunks[0], source, sigmas, args.seed)
-            for finding, source in zip(findings, chunks[1:], strict=True)
-        ]
-    if args.write:
-        for index, finding in enumerate(findings, start=1):
-            write_windows(finding.table(mixture, index, chunks[index]), paths[index])
-    if args.json:
-        print(json.dumps([finding.to_dict() for finding in findings], indent=2))
+    processes = None
+    if method is None:
+        annotations = _by_spectrum(args, mixture, chunks)
     else:
-        print(render(findings, paths[1:] if args.write else []))
+        from lerobot_ambient.annotate.annotation import annotate_by_classifier
+        from lerobot_ambient.annotate.processes import launched_processes
+
+        processes = launched_processes(args.device)
+        annotations = annotate_by_classifier(mixture, chunks, method, processes, progress=not args.json)
+        if not processes.is_main:
+            return 0
+    soft = _soft(args, chunks, annotations)
+    for index, (annotation, path) in enumerate(zip(annotations, paths, strict=True), start=1):
+        if path is not None:
+            write_windows(annotation.finding.table(mixture, index, chunks[index]), path)
+    page = None
+    if args.report is not None:
+        page = _report(args, mixture, chunks, annotations, recipe_of(cfg.policy).mixing, soft, paths)
+    if args.json:
+        print(json.dumps([annotation.to_dict() for annotation in annotations], indent=2))
+    else:
+        print(render(annotations, [source.config.repo_id for source in mixture.sources[1:]], soft, paths))
+        if page is not None:
+            print(f"report: {page}")
     return 0
 
 
-def render(findings: list[Finding], written: list[Path]) -> str:
-    """The findings as text: level, interval, caveats, and the YAML to paste."""
-    lines = []
-    for finding in findings:
-        entry = finding.to_dict()
-        low, high = entry["interval"]
-        local = f"; sigma_max {entry['sigma_max']:.3f}" if entry["sigma_max"] > 0 else ""
-        lines.append(f"{finding.source}: sigma_min {entry['sigma_min']:.3f}, between {low:.3f} and {high:.3f}{local}")
-        lines.extend(f"  {note}" for note in finding.notes)
-    lines.append("")
-    lines.append("sources:")
-    for finding in findings:
-        lines.append(f"  - repo_id: {finding.source}")
-        entry = finding.to_dict()
-        lines.append(f"    sigma_min: {entry['sigma_min']:.4g}  # {finding.method}")
-        if entry["sigma_max"] > 0:
-            lines.append(f"    sigma_max: {entry['sigma_max']:.4g}  # locality")
-    if written:
-        lines.append("")
-        lines.extend(f"windows file: {path}" for path in written)
-    return "\n".join(lines)
+def _require_used(args: argparse.Namespace) -> None:
+    """Raises:
+    ValueError: an option that would do nothing.
+    """
+    if args.method != "classifier":
+        for name in _OF_CLASSIFIER:
+            if getattr(args, name) is not None:
+                raise ValueError(
+                    f"--{name.replace('_', '-')} belongs to --method=classifier; leave it out or add that."
+                )
+        for name in _OF_THRESHOLD:
+            if getattr(args, name) is not None and not args.rethreshold:
+                raise ValueError(f"--{name} belongs to --method=classifier or --rethreshold; leave it out.")
+    if args.write and args.windows_dir is not None:
+        raise ValueError("--write and --windows-dir name two places; give one of them.")
+    if args.rethreshold:
+        for name in ("locality", "report"):
+            if getattr(args, name):
+                raise ValueError(f"--{name} reads data, --rethreshold only curves; give --method instead.")
+        if args.write:
+            raise ValueError("--rethreshold replaces files that are there: say --overwrite instead of --write.")
+    elif args.overwrite and not args.write and args.windows_dir is None:
+        raise ValueError("--overwrite without --write or --windows-dir does nothing; add one.")
+    if args.soft_alone_above is not None and not 0.0 < args.soft_alone_above <= 1.0:
+        raise ValueError(f"--soft-alone-above={args.soft_alone_above} is a distance of two laws, in (0, 1].")
 
 
-def _spectral(target: Chunks, source: Chunks, seed: int) -> Finding:
-    import numpy as np
+def _threshold(args: argparse.Namespace) -> Threshold:
+    from lerobot_ambient.annotate.classifier_findings import Threshold
 
-    from lerobot_ambient.annotate.comparison import CompareOptions
-    from lerobot_ambient.annotate.finding import Finding
-    from lerobot_ambient.annotate.spectrum import spectral_window
+    given = {name: value for name in _OF_THRESHOLD if (value := getattr(args, name)) is not None}
+    return Threshold(**given)
 
-    evidence = spectral_window(target, source, CompareOptions(seed=seed))
-    return Finding(
-        source=source.name,
-        method="spectral",
-        granularity="dataset",
-        sigma_min=np.full(len(source), evidence.sigma_min),
-        sigma_max=np.zeros(len(source)),
-        interval=evidence.interval,
-        notes=tuple(evidence.notes),
+
+def _classifier_method(args: argparse.Namespace) -> ClassifierMethod:
+    from lerobot_ambient.annotate.annotation import ClassifierMethod
+    from lerobot_ambient.annotate.bucket_rules import parse_bucket_rule
+    from lerobot_ambient.annotate.classifier_options import ClassifierOptions
+
+    names = ("folds", "steps", "draws", "levels")
+    given = {name: value for name in names if (value := getattr(args, name)) is not None}
+    return ClassifierMethod(
+        options=ClassifierOptions(seed=args.seed, **given),
+        threshold=_threshold(args),
+        granularity=args.granularity or "dataset",
+        bucket=None if args.bucket is None else parse_bucket_rule(args.bucket, seed=args.seed),
+        locality=args.locality,
+        work=args.work_dir or Path("outputs/annotate"),
     )
 
 
-def _with_locality(finding: Finding, target: Chunks, source: Chunks, sigmas: Floats, seed: int) -> Finding:
-    """The finding with sigma_max: as far as crops are shown to be alike, which weak evidence does not go beyond."""
+def _by_spectrum(args: argparse.Namespace, mixture: Mixture, chunks: Sequence[Chunks]) -> list[Annotation]:
+    from lerobot_ambient.annotate.annotation import annotate_by_spectrum, spectral_locality
+
+    annotations = annotate_by_spectrum(chunks, seed=args.seed)
+    if not args.locality:
+        return annotations
+    found = spectral_locality(chunks, mixture.plan.schedule.sigmas.numpy(), seed=args.seed)
+    return [annotation.with_locality(evidence) for annotation, evidence in zip(annotations, found, strict=True)]
+
+
+def _soft(args: argparse.Namespace, chunks: Sequence[Chunks], annotations: Sequence[Annotation]) -> SoftShares | None:
+    if args.soft_alone_above is None:
+        return None
     import numpy as np
 
-    from lerobot_ambient.annotate.locality import LocalityOptions, locality_window
+    from lerobot_ambient.annotate.soft_shares import soft_shares
 
-    # At level 1 nothing is left of a chunk; the denoiser is only defined below.
-    evidence = locality_window(target, source, sigmas[(sigmas > 0) & (sigmas < 1)], LocalityOptions(seed=seed))
-    weak = (
-        f"Locality: crops cannot be told apart up to {evidence.sigma_max:.3f}, but are shown to be alike only up to "
-        f"{evidence.shown:.3f}; there is too little data for the rest, and sigma_max is the latter.",
+    evidence = [annotation.classifier for annotation in annotations if annotation.classifier is not None]
+    assert len(evidence) == len(annotations)
+    episodes = [len(np.unique(one.episode)) for one in chunks]
+    return soft_shares(
+        evidence,
+        n_target=episodes[0],
+        n_sources=episodes[1:],
+        alone_above=args.soft_alone_above,
     )
-    notes = (*finding.notes, *evidence.notes, *(weak if evidence.weak else ()))
-    return replace(finding, sigma_max=np.full(len(source), evidence.shown), notes=notes)
 
 
-def _path(source: OpenSource) -> Path:
+def _output_paths(args: argparse.Namespace, sources: Sequence[OpenSource]) -> list[Path | None]:
+    """Where each source's windows file goes; None where none is written.
+
+    Raises:
+        ValueError: a file is there and may not be replaced.
+    """
+    paths = [_windows_path(args, source) if args.write or args.windows_dir else None for source in sources]
+    for path in paths:
+        if path is not None and path.exists() and not args.overwrite:
+            raise ValueError(f"{path} exists; add --overwrite to replace it.")
+    return paths
+
+
+def _windows_path(args: argparse.Namespace, source: OpenSource) -> Path:
+    """The windows file of a source: in the folder that was named, else in the data set's own."""
     from lerobot_ambient.data.windows_file import WINDOWS_PATH
 
+    if args.windows_dir is not None:
+        return Path(args.windows_dir) / f"{source.name.replace('/', '__')}.parquet"
     return Path(source.meta.root) / WINDOWS_PATH
+
+
+def _rethreshold(args: argparse.Namespace, mixture: Mixture) -> int:
+    from lerobot_ambient.annotate.rethreshold import rethreshold
+    from lerobot_ambient.cli.annotate_render import render_rethreshold, rethreshold_entry
+    from lerobot_ambient.data.windows_file import read_windows, write_windows
+
+    threshold = _threshold(args)
+    paths = [_windows_path(args, source) for source in mixture.sources[1:]]
+    tables = []
+    for source, path in zip(mixture.sources[1:], paths, strict=True):
+        if not path.is_file():
+            raise ValueError(
+                f"'{source.name}' has no windows file {path}; make one with --method=classifier and --write or "
+                "--windows-dir."
+            )
+        tables.append(rethreshold(read_windows(path), threshold))
+    for table, path in zip(tables, paths, strict=True):
+        if args.overwrite:
+            write_windows(table, path)
+    if args.json:
+        print(json.dumps([rethreshold_entry(table) for table in tables], indent=2))
+    else:
+        print(render_rethreshold(tables, paths if args.overwrite else []))
+    return 0
+
+
+def _report(
+    args: argparse.Namespace,
+    mixture: Mixture,
+    chunks: Sequence[Chunks],
+    annotations: Sequence[Annotation],
+    mixing: MixingRule,
+    soft: SoftShares | None,
+    paths: Sequence[Path | None],
+) -> Path:
+    """Write the report and return its page."""
+    from dataclasses import replace
+
+    from lerobot_ambient.annotate.annotation import annotate_by_spectrum
+    from lerobot_ambient.annotate.found_plan import found_plan
+    from lerobot_ambient.annotate.report import SourceReport, write_report
+    from lerobot_ambient.cli.annotate_render import yaml_to_paste
+    from lerobot_ambient.core.mixing import Ambient
+
+    if any(annotation.spectral is None for annotation in annotations):
+        # Seconds, and the two kinds of evidence explain each other.
+        spectra = annotate_by_spectrum(chunks, seed=args.seed)
+        annotations = [replace(one, spectral=other.spectral) for one, other in zip(annotations, spectra, strict=True)]
+    notes = []
+    if not mixing.needs_windows:
+        notes.append(
+            f"The configuration mixes by {mixing!r}, which needs no windows; the plan is that of ambient co-training."
+        )
+        mixing = Ambient()
+    findings = [annotation.finding for annotation in annotations]
+    repo_ids = [source.config.repo_id for source in mixture.sources[1:]]
+    return write_report(
+        args.report,
+        [SourceReport.of(annotation, source) for annotation, source in zip(annotations, chunks[1:], strict=True)],
+        found_plan(mixture, chunks, findings, mixing),
+        yaml_to_paste(annotations, repo_ids, None, paths),
+        target=mixture.sources[0].name,
+        command=_typed(args),
+        notes=notes,
+        soft=soft,
+    ).page
+
+
+def _typed(args: argparse.Namespace) -> str:
+    """The command that repeats the findings, without the places it wrote to."""
+    words = ["lerobot-ambient", "annotate"]
+    for name in ("config_path", "method", *_OF_CLASSIFIER, *_OF_THRESHOLD):
+        value = getattr(args, name)
+        if value is not None and name not in ("work_dir", "device"):
+            words.append(f"--{name if name == 'config_path' else name.replace('_', '-')}={value}")
+    words += ["--locality"] if args.locality else []
+    words += [f"--seed={args.seed}"] if args.seed else []
+    return " ".join([*words, *map(shlex.quote, args.more)])

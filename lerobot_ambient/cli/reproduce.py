@@ -8,6 +8,10 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lerobot_ambient.experiments.maze_report import Report
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -28,6 +32,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     maze.add_argument("--data-root", type=Path, help="use the data sets in this folder's target and source")
     maze.add_argument("--results-dir", type=Path, help="for the table and figures (default: OUTPUT_DIR/results)")
     maze.add_argument("--arms", type=_names, metavar="A,B,...", help="default: all, with --quick three")
+    maze.add_argument(
+        "--windows",
+        type=_names,
+        metavar="A,B,...",
+        help="also train with estimated windows: spectral, classifier-dataset, classifier-bucket, classifier-datapoint "
+        "(needs the extra 'annotate'; results are called maze-windows)",
+    )
+    maze.add_argument("--sigma-mins", type=_levels, metavar="S,S,...", help="levels the sweep tries (0.16,0.3)")
     maze.add_argument("--seeds", type=_numbers, metavar="N,M,...", help="training seeds of the final runs (1,2)")
     maze.add_argument("--trials", type=int, help="roll-outs a final run (250; --quick: 100)")
     maze.add_argument("--sweep-trials", type=int, help="roll-outs a run of a sweep (100)")
@@ -38,6 +50,35 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     maze.add_argument("--jobs", type=int, help="stages side by side, one thread each (number of cores, at most 8)")
     maze.add_argument("--json", action="store_true", help="print the results as JSON, without progress")
     maze.set_defaults(run=run)
+    oracles = experiments.add_parser(
+        "oracles",
+        help="what `annotate` finds where the answer is known in closed form (needs the extra 'annotate')",
+        description=(
+            "Annotates made-up data sets whose windows follow from an integral: sigma_min of Gaussian mixtures at "
+            "several distances and sizes, with and without cross-fitting, data sets of one law, disjoint ones, planted "
+            "locality and jitter. Writes a table, a figure and the numbers. The same command goes on after a kill."
+        ),
+    )
+    oracles.add_argument("--quick", action="store_true", help="fewer cases and seeds: minutes")
+    oracles.add_argument("--output-dir", type=Path, default=Path("outputs/oracles"), help="default: %(default)s")
+    oracles.add_argument("--results-dir", type=Path, help="for the table and figure (default: OUTPUT_DIR/results)")
+    oracles.add_argument("--jobs", type=int, help="cases side by side, one thread each (number of cores, at most 8)")
+    oracles.add_argument("--json", action="store_true", help="print the results as JSON, without progress")
+    oracles.set_defaults(run=run_oracles)
+
+
+def run_oracles(args: argparse.Namespace) -> int:
+    """Annotate data sets with known answers."""
+    from dataclasses import replace
+
+    from lerobot_ambient.experiments import oracles
+    from lerobot_ambient.experiments.oracles_report import write_report
+
+    options = oracles.OracleOptions.quick(args.output_dir) if args.quick else oracles.OracleOptions(args.output_dir)
+    outcome = oracles.run_oracles(replace(options, jobs=_jobs(args)), progress=not args.json)
+    command = "lerobot-ambient reproduce oracles" + (" --quick" if args.quick else "")
+    _print(write_report(outcome, command, args.results_dir), as_json=args.json)
+    return 0
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,28 +92,34 @@ def run(args: argparse.Namespace) -> int:
 
     options = MazeOptions.quick(args.output_dir) if args.quick else MazeOptions(args.output_dir)
     given = {name: value for name in _SIZES if (value := getattr(args, name)) is not None}
-    jobs = args.jobs if args.jobs is not None else min(8, os.cpu_count() or 1)
-    options = replace(options, data_root=args.data_root, jobs=jobs, **given)
-    runner = StageRunner(args.output_dir.resolve(), jobs, progress=not args.json)
+    options = replace(options, data_root=args.data_root, jobs=_jobs(args), **given)
+    runner = StageRunner(args.output_dir.resolve(), options.jobs, progress=not args.json)
     try:
         outcome = run_maze(options, runner)
     except StageError as error:
         print(f"lerobot-ambient: error: {error}", file=sys.stderr)
         return 1
-    report = write_report(outcome, _command(args), args.results_dir)
-    if args.json:
+    _print(write_report(outcome, _command(args), args.results_dir), as_json=args.json)
+    return 0
+
+
+def _jobs(args: argparse.Namespace) -> int:
+    return args.jobs if args.jobs is not None else min(8, os.cpu_count() or 1)
+
+
+def _print(report: Report, *, as_json: bool) -> None:
+    if as_json:
         print(json.dumps(report.results, indent=2))
-        return 0
+        return
     print(report.table)
     print(f"table:   {report.page}")
     for figure in report.figures:
         print(f"figure:  {figure}")
     print(f"numbers: {report.numbers}")
-    return 0
 
 
 _SIZES = (
-    *("arms", "seeds", "trials", "sweep_trials", "steps", "batch_size"),
+    *("arms", "windows", "sigma_mins", "seeds", "trials", "sweep_trials", "steps", "batch_size"),
     *("target_episodes", "source_episodes"),
 )
 
@@ -90,6 +137,13 @@ def _command(args: argparse.Namespace) -> str:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _levels(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a list of noise levels like 0.16,0.3") from None
 
 
 def _numbers(text: str) -> tuple[int, ...]:

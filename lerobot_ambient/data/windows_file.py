@@ -26,6 +26,18 @@ from lerobot_ambient.data.normalization import ActionNormalization
 WINDOWS_PATH = "meta/ambient_windows.parquet"
 SCHEMA_VERSION = 1
 _KEY = b"lerobot_ambient"
+_ROW_GROUP = 1 << 20
+_SCHEMA = pa.schema(
+    {
+        "repo_id": pa.string(),
+        "revision": pa.string(),
+        "episode_index": pa.int64(),
+        "frame_index": pa.int64(),
+        "sigma_min": pa.float32(),
+        "sigma_max": pa.float32(),
+        "p": pa.list_(pa.float32()),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,7 @@ class WindowTable:
         sigma_min, sigma_max: (N,) float32 VP levels.
         normalization: what the levels are relative to.
         method: how they were found ("manual", "classifier", "spectral", ...).
+        granularity: what shares a window ("dataset", "bucket", "datapoint"), or None where it was not said.
         tau: threshold margin of the classifier method, else None.
         sigmas: levels of the curve `p`, empty without curves.
         p: (N, len(sigmas)) float32 curves or None.
@@ -55,6 +68,7 @@ class WindowTable:
     normalization: ActionNormalization
     method: str
     revision: str | None = None
+    granularity: str | None = None
     tau: float | None = None
     sigmas: tuple[float, ...] = field(default_factory=tuple)
     p: NDArray[np.float32] | None = None
@@ -93,28 +107,41 @@ def write_windows(table: WindowTable, path: Path) -> None:
     metadata: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "method": table.method,
+        "granularity": table.granularity,
         "tau": table.tau,
         "sigmas": list(table.sigmas),
         "normalization": table.normalization.to_dict(),
         "package_version": _package_version(),
     }
-    count = len(table)
-    curves = [None] * count if table.p is None else list(table.p)
-    arrow = pa.table(
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    schema = _SCHEMA.with_metadata({_KEY: json.dumps(metadata).encode()})
+    with pq.ParquetWriter(partial, schema) as writer:
+        for start in range(0, max(len(table), 1), _ROW_GROUP):
+            writer.write_table(_rows(table, slice(start, start + _ROW_GROUP)).cast(schema))
+    os.replace(partial, path)
+
+
+def _rows(table: WindowTable, rows: slice) -> pa.Table:
+    """Some rows as an arrow table; a curve that all rows share costs memory only for these."""
+    count = len(table.sigma_min[rows])
+    if table.p is None:
+        curves = pa.nulls(count, _SCHEMA.field("p").type)
+    else:
+        flat = np.ascontiguousarray(table.p[rows], dtype=np.float32)
+        ends = np.arange(count + 1, dtype=np.int32) * flat.shape[1]
+        curves = pa.ListArray.from_arrays(pa.array(ends), pa.array(flat.reshape(-1)))
+    return pa.table(
         {
             "repo_id": pa.array([table.repo_id] * count, pa.string()),
             "revision": pa.array([table.revision] * count, pa.string()),
-            "episode_index": pa.array(table.episode_index, pa.int64()),
-            "frame_index": pa.array(table.frame_index, pa.int64()),
-            "sigma_min": pa.array(table.sigma_min, pa.float32()),
-            "sigma_max": pa.array(table.sigma_max, pa.float32()),
-            "p": pa.array(curves, pa.list_(pa.float32())),
+            "episode_index": pa.array(table.episode_index[rows], pa.int64()),
+            "frame_index": pa.array(table.frame_index[rows], pa.int64()),
+            "sigma_min": pa.array(table.sigma_min[rows], pa.float32()),
+            "sigma_max": pa.array(table.sigma_max[rows], pa.float32()),
+            "p": curves,
         }
-    ).replace_schema_metadata({_KEY: json.dumps(metadata).encode()})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    pq.write_table(arrow, partial)
-    os.replace(partial, path)
+    )
 
 
 def read_windows(path: Path, *, curves: bool = True) -> WindowTable:
@@ -151,6 +178,7 @@ def read_windows(path: Path, *, curves: bool = True) -> WindowTable:
         sigma_max=arrow["sigma_max"].to_numpy(),
         normalization=ActionNormalization.from_dict(values["normalization"]),
         method=values["method"],
+        granularity=values.get("granularity"),
         tau=values["tau"],
         sigmas=tuple(values["sigmas"]),
         p=_matrix(arrow["p"]) if curves else None,

@@ -27,8 +27,13 @@ COLOURS = {
     "exclusive": "#CC79A7",
     "soft": "#56B4E9",
     "ambient:unet": "#7F7F00",
+    "ambient:spectral": "#0072B2",
+    "ambient:classifier-dataset": "#D55E00",
+    "ambient:classifier-bucket": "#E69F00",
+    "ambient:classifier-datapoint": "#CC79A7",
 }
-"""Okabe and Ito's palette, told apart by most colour-blind readers."""
+"""Okabe and Ito's palette, told apart by most colour-blind readers; estimated windows, which have a figure of their
+own, take it once more."""
 NAMES = {
     "target_only": "target only",
     "source_only": "source only",
@@ -37,6 +42,10 @@ NAMES = {
     "exclusive": "exclusive bands",
     "soft": "soft ambient",
     "ambient:unet": "ambient, U-Net",
+    "ambient:spectral": "window by spectra",
+    "ambient:classifier-dataset": "by classifier, data set",
+    "ambient:classifier-bucket": "by classifier, buckets",
+    "ambient:classifier-datapoint": "by classifier, data points",
 }
 MARKERS = {"target_only": "o", "source_only": "s", "cotrain": "D", "ambient": "*", "exclusive": "P", "soft": "^"}
 FAILED, WALL = "#9A9A9A", "#33373D"

@@ -52,6 +52,7 @@ class Arm:
         data: the data set that is trained on as `--dataset`: "target" or "source".
         uses_source: whether the source is given as `policy.sources`.
         sigma_min: the source's window; None declares none.
+        windows: the method that estimates the source's windows instead, a name in `WINDOW_METHODS`.
         unet: LeRobot's U-Net instead of the residual MLP.
     """
 
@@ -61,10 +62,19 @@ class Arm:
     data: str = "target"
     uses_source: bool = True
     sigma_min: float | None = None
+    windows: str | None = None
     unet: bool = False
 
 
 ARM_NAMES = ("target_only", "source_only", "cotrain", "ambient", "exclusive", "soft", "ambient:unet")
+WINDOW_METHODS: dict[str, tuple[str, ...]] = {
+    "spectral": ("--method=spectral",),
+    "classifier-dataset": ("--method=classifier",),
+    "classifier-bucket": ("--method=classifier", "--granularity=bucket", "--bucket=clusters:32"),
+    "classifier-datapoint": ("--method=classifier", "--granularity=datapoint"),
+}
+"""Ways to estimate the source's windows: the options of `lerobot-ambient annotate`. Each makes an arm
+`ambient:<name>`."""
 CONFIG_FILES = {
     "target_only": "target_only",
     "cotrain": "cotrain",
@@ -110,11 +120,26 @@ def make_arm(name: str, choices: Choices) -> Arm:
             summary = "Ambient co-training with LeRobot's U-Net, small, instead of the residual MLP."
             mixing = {"type": "ambient", "alpha": AMBIENT_ALPHA}
             return Arm(name, summary, mixing, sigma_min=sigma_min, unet=True)
+    method = name.removeprefix("ambient:")
+    if name.startswith("ambient:") and method in WINDOW_METHODS:
+        summary = "Ambient co-training with windows that were estimated from the data, without roll-outs."
+        return Arm(name, summary, {"type": "ambient", "alpha": AMBIENT_ALPHA}, windows=method)
     raise ValueError(f"the maze has no arm '{name}'; choose from {', '.join(ARM_NAMES)}.")
 
 
+def windows_path(root: str, method: str) -> Path:
+    """The windows file of a method below `root`."""
+    return Path(root) / method / "run" / f"{SOURCE.replace('/', '__')}.parquet"
+
+
 def train_config(
-    arm: Arm, data_root: str, *, seed: int, steps: int = STEPS, batch_size: int = BATCH_SIZE
+    arm: Arm,
+    data_root: str,
+    *,
+    seed: int,
+    steps: int = STEPS,
+    batch_size: int = BATCH_SIZE,
+    windows_root: str = "windows",
 ) -> dict[str, Any]:
     """The `--config_path` file of one training run, as nested dictionaries in the order they are written.
 
@@ -124,12 +149,15 @@ def train_config(
         seed: of the training.
         steps: optimiser steps; a checkpoint is kept every quarter, so that a killed run loses little.
         batch_size: frames a step.
+        windows_root: folder of the estimated windows.
     """
     policy: dict[str, Any] = {"type": "ambient_diffusion", "push_to_hub": False}
     if arm.uses_source:
         source: dict[str, Any] = {"repo_id": SOURCE, "root": f"{data_root}/source"}
         if arm.sigma_min is not None:
             source["sigma_min"] = arm.sigma_min
+        if arm.windows is not None:
+            source["windows"] = str(windows_path(windows_root, arm.windows))
         policy["sources"] = [source]
     policy |= {
         "mixing": dict(arm.mixing),

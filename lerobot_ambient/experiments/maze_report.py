@@ -36,8 +36,8 @@ class Report:
 
 def write_report(outcome: MazeOutcome, command: str, results_dir: Path | None = None) -> Report:
     """Write maze.json, maze.md and maze-*.png/.svg to `results_dir` (default: `results` in the output folder), and
-    the numbers once more as `results.json` in the output folder."""
-    output = outcome.options.output_dir
+    the numbers once more as `results.json` in the output folder. With estimated windows the name is maze-windows."""
+    output, name = outcome.options.output_dir, outcome.options.name
     folder = results_dir if results_dir is not None else output / "results"
     folder.mkdir(parents=True, exist_ok=True)
     seconds = sum(json.loads(file.read_text())["seconds"] for file in _finished_stages(output))
@@ -48,33 +48,38 @@ def write_report(outcome: MazeOutcome, command: str, results_dir: Path | None = 
     demonstrations = {kind: read_demonstrations(outcome.data_root / kind) for kind in ("target", "source")}
     figures = [
         (
-            draw_trajectories(demonstrations, paths, arms, folder / "maze-trajectories"),
+            draw_trajectories(demonstrations, paths, arms, folder / f"{name}-trajectories"),
             "Twenty demonstrations of each data set, and the same twenty tasks rolled out by each arm. Dot: start; "
             "grey with a cross: failed. MSA: mean squared acceleration of all successful roll-outs.",
         ),
         (
-            draw_comparison(arms, folder / "maze-comparison"),
+            draw_comparison(arms, folder / f"{name}-comparison"),
             "Success against mean squared acceleration of successful roll-outs, with 95 % intervals. Best: top left.",
         ),
     ]
     if outcome.sweeps:
         caption = "The sweeps: success and mean squared acceleration, with 95 % intervals. Ring: chosen."
-        figures.append((draw_sweeps(outcome.sweeps, folder / "maze-sweeps"), caption))
+        figures.append((draw_sweeps(outcome.sweeps, folder / f"{name}-sweeps"), caption))
 
     page = markdown(outcome, results, [(file.name, caption) for file, caption in figures])
     text = json.dumps(results, indent=2) + "\n"
     for path, content in (
-        (folder / "maze.md", page),
-        (folder / "maze.json", text),
+        (folder / f"{name}.md", page),
+        (folder / f"{name}.json", text),
         (output / "results.json", text),
     ):
         partial = path.with_name(f".{path.name}.partial")
         partial.write_text(content, encoding="utf-8")
         os.replace(partial, path)
     table = page.partition("\n## Each training seed")[0]
-    return Report(results, table, folder / "maze.md", folder / "maze.json", [file for file, _ in figures])
+    return Report(results, table, folder / f"{name}.md", folder / f"{name}.json", [file for file, _ in figures])
 
 
 def _finished_stages(output: Path) -> list[Path]:
-    found = [output / "data" / "done.json", *output.glob("sweep/*/*/done.json"), *output.glob("final/*/*/done.json")]
+    found = [
+        output / "data" / "done.json",
+        *output.glob("windows/*/done.json"),
+        *output.glob("sweep/*/*/done.json"),
+        *output.glob("final/*/*/done.json"),
+    ]
     return [file for file in found if file.is_file() and ".old-" not in file.parent.name]

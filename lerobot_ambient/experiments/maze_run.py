@@ -4,6 +4,7 @@
 Layout of the output folder
 
     data/{target,source}           unless --data-root names existing data
+    windows/<method>/              estimated windows of the source
     sweep/<arm>-<value>/           train, eval: on their own training seed and evaluation seeds
     final/<arm>-seed<seed>/        train, eval; record for the trajectories that are drawn
     results/, results.json         table, figures, numbers
@@ -24,12 +25,14 @@ from lerobot_ambient.experiments.maze import (
     COTRAIN_ALPHAS,
     SIGMA_MINS,
     STEPS,
+    WINDOW_METHODS,
     Arm,
     Choices,
     make_arm,
     render_yaml,
     train_config,
 )
+from lerobot_ambient.experiments.maze_windows import window_stages
 from lerobot_ambient.experiments.results import Rollouts, choose_best, read_eval_info
 from lerobot_ambient.experiments.stages import Stage, StageRunner, stock_command
 
@@ -52,18 +55,21 @@ class MazeOptions:
         output_dir: everything is written below it.
         data_root: existing data to use instead of making some; parent folder of target and source.
         arms: which arms; each of `ARM_NAMES`.
+        windows: ways to estimate the source's windows, of `WINDOW_METHODS`; each adds the arm `ambient:<name>`.
         seeds: training seeds of the final runs. Seed 0 is the sweeps'.
         trials: roll-outs of each final run.
         sweep_trials: roll-outs of each run of a sweep.
         steps, batch_size: of every training.
         target_episodes, source_episodes: of the data that is made.
         sweep: whether to sweep; otherwise `Choices()` is used.
+        sigma_mins: levels that the sweep tries, each in (0, 1).
         jobs: stages side by side.
     """
 
     output_dir: Path
     data_root: Path | None = None
     arms: tuple[str, ...] = ARM_NAMES
+    windows: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (1, 2)
     trials: int = 250
     sweep_trials: int = 100
@@ -72,12 +78,16 @@ class MazeOptions:
     target_episodes: int = 50
     source_episodes: int = 5000
     sweep: bool = True
+    sigma_mins: tuple[float, ...] = SIGMA_MINS
     jobs: int = 2
 
     def __post_init__(self) -> None:
         unknown = [arm for arm in self.arms if arm not in ARM_NAMES]
         if unknown or not self.arms or len(set(self.arms)) != len(self.arms):
             raise ValueError(f"--arms {','.join(self.arms)}: name each once, of {', '.join(ARM_NAMES)}.")
+        unknown = [name for name in self.windows if name not in WINDOW_METHODS]
+        if unknown or len(set(self.windows)) != len(self.windows):
+            raise ValueError(f"--windows {','.join(self.windows)}: name each once, of {', '.join(WINDOW_METHODS)}.")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
             raise ValueError(f"--seeds {self.seeds}: give at least one, each once, none negative.")
         if self.sweep and SWEEP_TRAIN_SEED in self.seeds:
@@ -85,12 +95,26 @@ class MazeOptions:
                 f"--seeds {self.seeds}: seed {SWEEP_TRAIN_SEED} trains the sweeps; the final runs need other seeds, "
                 "or the winner would be judged by the run that made it win."
             )
+        if not self.sigma_mins or len(set(self.sigma_mins)) != len(self.sigma_mins):
+            raise ValueError(f"--sigma-mins {self.sigma_mins}: give at least one, each once.")
+        if not all(0.0 < sigma_min < 1.0 for sigma_min in self.sigma_mins):
+            raise ValueError(f"--sigma-mins {self.sigma_mins}: a threshold of the sweep must lie in (0, 1).")
         for name, value in {"trials": self.trials, "sweep trials": self.sweep_trials}.items():
             if not 1 <= value <= STRETCH:
                 raise ValueError(f"--trials: {name} = {value} must lie in [1, {STRETCH}].")
         for name in ("steps", "batch_size", "target_episodes", "source_episodes", "jobs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+
+    @property
+    def name(self) -> str:
+        """Of the experiment: that with estimated windows is another one."""
+        return "maze-windows" if self.windows else "maze"
+
+    @property
+    def windows_root(self) -> Path:
+        """Folder of the estimated windows."""
+        return self.output_dir / "windows"
 
     @classmethod
     def quick(cls, output_dir: Path) -> MazeOptions:
@@ -175,8 +199,12 @@ def run_maze(options: MazeOptions, runner: StageRunner) -> MazeOutcome:
     data_root = _prepare_data(options, runner)
     data_key = _data_key(data_root)
 
+    found = window_stages(options.windows, options.windows_root, data_root, {"version": _versions(), "data": data_key})
+    windows_keys = {method: stage.key for method, stage in found.items()}
+
     def chain(arm: Arm, folder: str, seed: int, first: int, trials: int, picture: bool = False) -> _Chain:
-        return _policy_chain(options, data_root, data_key, arm, output / folder, seed, first, trials, picture)
+        key = data_key if arm.windows is None else f"{data_key} {windows_keys[arm.windows]}"
+        return _policy_chain(options, data_root, key, arm, output / folder, seed, first, trials, picture)
 
     def final(arm: Arm) -> list[_Chain]:
         return [
@@ -199,25 +227,34 @@ def run_maze(options: MazeOptions, runner: StageRunner) -> MazeOutcome:
             one = chain(arm, f"sweep/cotrain-{alpha}", SWEEP_TRAIN_SEED, SWEEP_EVAL_SEED, options.sweep_trials)
             sweeps.append(("alpha", alpha, one))
     if options.sweep and any(name in _WINDOWED for name in options.arms):
-        for sigma_min in SIGMA_MINS:
+        for sigma_min in options.sigma_mins:
             arm = make_arm("ambient", Choices(sigma_min=sigma_min))
             one = chain(arm, f"sweep/ambient-{sigma_min}", SWEEP_TRAIN_SEED, SWEEP_EVAL_SEED, options.sweep_trials)
             sweeps.append(("sigma_min", sigma_min, one))
 
     swept = {"cotrain", *_WINDOWED} if options.sweep else set()
     chains = [one for name in options.arms if name not in swept for one in final(make_arm(name, Choices()))]
-    runner.run([one.stages for one in [*(sweep for *_, sweep in sweeps), *chains]], "sweeps and arms without")
+    # The granularities share what the classifiers learnt, so they come one after the other.
+    classifiers = [stage for method, stage in found.items() if method.startswith("classifier")]
+    others = [[stage] for method, stage in found.items() if not method.startswith("classifier")]
+    first = [*([classifiers] if classifiers else []), *others]
+    runner.run(
+        [*first, *(one.stages for one in [*(sweep for *_, sweep in sweeps), *chains])], "sweeps and arms without"
+    )
     points = _choose([(parameter, value, one) for parameter, value, one in sweeps])
     choices = Choices()
     for point in points:
         if point.chosen:
             field = "cotrain_alpha" if point.parameter == "alpha" else "sigma_min"
             choices = replace(choices, **{field: point.value})
-    rest = [one for name in options.arms if name in swept for one in final(make_arm(name, choices))]
+    names = [*(name for name in options.arms if name in swept), *(f"ambient:{method}" for method in options.windows)]
+    rest = [one for name in names for one in final(make_arm(name, choices))]
     # The slowest first, so that the last one does not run alone.
     rest.sort(key=lambda one: not one.arm.unet)
     runner.run([one.stages for one in rest], "final runs")
-    order = {name: index for index, name in enumerate(ARM_NAMES)}
+    order = {
+        name: index for index, name in enumerate((*ARM_NAMES, *(f"ambient:{method}" for method in options.windows)))
+    }
     runs = sorted(map(_final_run, [*chains, *rest]), key=lambda run: (order[run.arm.name], run.seed))
     return MazeOutcome(options, data_root, choices, points, runs)
 
@@ -268,8 +305,9 @@ def _policy_chain(
         "version": _versions(),
         "command": "lerobot-train",
         "data": data_key,
-        "config": train_config(arm, "DATA", **sizes),
+        "config": train_config(arm, "DATA", windows_root="WINDOWS", **sizes),
     }
+    config = train_config(arm, str(data_root), windows_root=str(options.windows_root), **sizes)
     train_folder = folder / "train"
     pretrained = train_folder / "run" / "checkpoints" / "last" / "pretrained_model"
     train_command = stock_command("lerobot-train", "lerobot.scripts.lerobot_train")
@@ -281,7 +319,7 @@ def _policy_chain(
             f"--config_path={train_folder / 'train.yaml'}",
             f"--output_dir={train_folder / 'run'}",
         ],
-        files={"train.yaml": render_yaml(train_config(arm, str(data_root), **sizes), arm.summary)},
+        files={"train.yaml": render_yaml(config, arm.summary)},
         resume=[
             *train_command,
             f"--config_path={pretrained / 'train_config.json'}",

@@ -15,8 +15,9 @@ from typing import Any
 
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.windows import Window
-from lerobot_ambient.experiments.maze import SOURCE, Arm
+from lerobot_ambient.experiments.maze import SOURCE, Arm, windows_path
 from lerobot_ambient.experiments.maze_run import FinalRun, MazeOutcome, SweepPoint
+from lerobot_ambient.experiments.maze_windows import describe_windows
 from lerobot_ambient.experiments.results import Interval, Rollouts, acceleration_ratio
 
 FLOOR_POINTS, FLOOR_RATIO = 25.0, 0.6
@@ -116,14 +117,17 @@ def results_json(outcome: MazeOutcome, command: str, stage_seconds: float) -> di
     """
     arms = arm_rollouts(outcome)
     return {
-        "experiment": "maze",
+        "experiment": outcome.options.name,
         "command": command,
         "machine": machine(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "data": _data_summary(outcome.data_root),
         "training": {"steps": outcome.options.steps, "batch_size": outcome.options.batch_size},
         "stage_seconds": round(stage_seconds, 1),
-        "arms": [_arm_json(name, runs, arms[name]) for name, runs in pooled(outcome.runs).items()],
+        "arms": [
+            _arm_json(name, runs, arms[name], outcome.options.windows_root)
+            for name, runs in pooled(outcome.runs).items()
+        ],
         "sweeps": [_sweep_json(point) for point in outcome.sweeps],
         "claims": [{"claim": one.promise, "measured": one.measured, "held": one.held} for one in claims(arms)],
     }
@@ -217,7 +221,7 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, {platform.system()}"
 
 
-def _arm_json(name: str, runs: Sequence[FinalRun], rollouts: Rollouts) -> dict[str, Any]:
+def _arm_json(name: str, runs: Sequence[FinalRun], rollouts: Rollouts, windows_root: Path) -> dict[str, Any]:
     arm = runs[0].arm
     return {
         "arm": name,
@@ -225,7 +229,7 @@ def _arm_json(name: str, runs: Sequence[FinalRun], rollouts: Rollouts) -> dict[s
         "mixing_parameters": {key: value for key, value in arm.mixing.items() if key != "type"},
         "train_seeds": [run.seed for run in runs],
         **_rollouts_json(rollouts),
-        "windows": _windows_json(arm),
+        "windows": _windows_json(arm, windows_root),
         "per_seed": [
             {
                 "seed": run.seed,
@@ -244,7 +248,7 @@ def _sweep_json(point: SweepPoint) -> dict[str, Any]:
         "parameter": point.parameter,
         "value": point.value,
         **_rollouts_json(point.rollouts),
-        "windows": _windows_json(point.arm),
+        "windows": _windows_json(point.arm, Path()),
         "chosen": point.chosen,
     }
 
@@ -261,8 +265,10 @@ def _rollouts_json(rollouts: Rollouts) -> dict[str, Any]:
     }
 
 
-def _windows_json(arm: Arm) -> list[dict[str, Any]]:
+def _windows_json(arm: Arm, windows_root: Path) -> list[dict[str, Any]]:
     """The source's window, and the first of the schedule's few levels that lies in it: that is the one in force."""
+    if arm.windows is not None:
+        return [{"source": SOURCE, **describe_windows(windows_path(str(windows_root), arm.windows))}]
     if arm.sigma_min is None:
         return []
     first, _ = Window(sigma_min=arm.sigma_min).effective(squared_cosine_schedule())
@@ -308,7 +314,19 @@ def _label(name: str, arm: dict[str, Any]) -> str:
 
 
 def _windows(windows: Sequence[dict[str, Any]]) -> str:
-    return "; ".join(f"σ > {one['sigma_min']:g} (from {one['first_level_used']:.3f})" for one in windows) or "–"
+    return "; ".join(map(_window, windows)) or "–"
+
+
+def _window(window: dict[str, Any]) -> str:
+    if "first_level_used" in window:
+        return f"σ > {window['sigma_min']:g} (from {window['first_level_used']:.3f})"
+    low, high = window["sigma_min_quantiles"]
+    text = f"σ > {window['sigma_min']:.3f}"
+    if low < high:
+        text += f" in the median, {low:.3f} to {high:.3f} for nine in ten"
+    if "interval" in window:
+        text += f" (data set: {window['interval'][0]:.3f} to {window['interval'][1]:.3f})"
+    return text
 
 
 def _published(figure: Published | None) -> str:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from lerobot_ambient.experiments.figures import COLOURS, NAMES, draw_comparison, draw_sweeps, draw_trajectories
-from lerobot_ambient.experiments.maze import ARM_NAMES, Choices, make_arm
+from lerobot_ambient.experiments.maze import ARM_NAMES, WINDOW_METHODS, Choices, make_arm
 from lerobot_ambient.experiments.maze_run import FinalRun, MazeOptions, MazeOutcome, SweepPoint
 from lerobot_ambient.experiments.report import arm_rollouts, claims, markdown, results_json
 from lerobot_ambient.experiments.results import Rollouts, wilson_interval
@@ -86,8 +86,11 @@ def test_the_page_holds_the_numbers_and_says_what_was_missed(outcome):
 
 
 def test_every_arm_has_a_colour_and_a_name_of_its_own():
-    assert set(COLOURS) == set(NAMES) == set(ARM_NAMES)
-    assert len(set(COLOURS.values())) == len(ARM_NAMES)
+    estimated = {f"ambient:{method}" for method in WINDOW_METHODS}
+    assert set(COLOURS) == set(NAMES) == {*ARM_NAMES, *estimated}
+    # Two figures: all arms, and the swept window beside the estimated ones.
+    for together in (ARM_NAMES, ("ambient", *estimated)):
+        assert len({COLOURS[name] for name in together}) == len(together)
 
 
 def test_the_figures_are_drawn_and_repeat_exactly(outcome, tmp_path):

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The windows of every source of a mixture by one of the methods, with all that was learnt on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lerobot_ambient.annotate.bucket_rules import BucketRule, ColumnRule, EpisodeRule
+from lerobot_ambient.annotate.bucket_windows import BucketWindows, bucket_windows
+from lerobot_ambient.annotate.chunks import Chunks
+from lerobot_ambient.annotate.classifier import WorkFolder, fit_shards
+from lerobot_ambient.annotate.classifier_findings import (
+    Threshold,
+    bucket_finding,
+    data_point_finding,
+    data_set_finding,
+)
+from lerobot_ambient.annotate.classifier_options import ClassifierOptions
+from lerobot_ambient.annotate.classify import classify
+from lerobot_ambient.annotate.comparison import CompareOptions
+from lerobot_ambient.annotate.crop_classifier import CropEvidence, crop_evidence, crop_fits
+from lerobot_ambient.annotate.evidence import ClassifierEvidence
+from lerobot_ambient.annotate.finding import Finding
+from lerobot_ambient.annotate.locality import PLACES, LocalityEvidence, LocalityOptions, locality_window
+from lerobot_ambient.annotate.mode_mix import ModeMix, mode_mixes
+from lerobot_ambient.annotate.processes import Processes
+from lerobot_ambient.annotate.scores import ChunkScores, Floats
+from lerobot_ambient.annotate.spectrum import SpectralEvidence, spectral_window
+from lerobot_ambient.data.mixture import Mixture
+
+GRANULARITIES = ("dataset", "bucket", "datapoint")
+
+
+@dataclass(frozen=True, eq=False)
+class Annotation:
+    """What is known of one source.
+
+    Args:
+        finding: its windows.
+        spectral: of its spectra.
+        classifier: what classifiers said, for the classifier method.
+        locality: the evidence for sigma_max, if it was asked for.
+        mode_mixes: how each granularity shifts the mix of modes, of the target and of the source.
+    """
+
+    finding: Finding
+    spectral: SpectralEvidence | None = None
+    classifier: ClassifierEvidence | None = None
+    locality: LocalityEvidence | CropEvidence | None = None
+    mode_mixes: tuple[ModeMix, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """One entry of `annotate --json`."""
+        entry = self.finding.to_dict()
+        if self.classifier is not None:
+            curve, distance = self.classifier.curve, self.classifier.distance
+            low, high = curve.band()
+            entry["curve"] = {
+                "sigmas": curve.sigmas.tolist(),
+                "p": curve.p.tolist(),
+                "low": low.tolist(),
+                "high": high.tolist(),
+                "total_variation_at_least": None if distance is None else distance.band()[0].tolist(),
+            }
+        if self.mode_mixes:
+            entry["mode_mixes"] = [mix.to_dict() for mix in self.mode_mixes]
+        return entry
+
+    def with_locality(
+        self, evidence: LocalityEvidence | CropEvidence, second: LocalityEvidence | None = None
+    ) -> Annotation:
+        """The annotation with sigma_max: as far as crops are shown to be alike. Weak evidence does not go beyond.
+
+        Args:
+            evidence: by second moments or by classifiers on crops.
+            second: by second moments, beside that of classifiers: each misses what the other sees, so both must hold.
+        """
+        notes = list(evidence.notes)
+        if evidence.weak:
+            notes.append(
+                f"Locality: crops cannot be told apart up to {evidence.sigma_max:.3f}, but are shown to be alike only "
+                f"up to {evidence.shown:.3f}; there is too little data for the rest, and sigma_max is the latter."
+            )
+        shown = evidence.shown
+        if second is not None and second.shown < shown:
+            shown = second.shown
+            notes.append(
+                f"Locality: second moments show crops to be alike only up to {shown:.3f}, and that is sigma_max."
+            )
+        sigma_max = np.full(len(self.finding.sigma_min), shown)
+        finding = replace(self.finding, sigma_max=sigma_max).with_notes(*notes)
+        return replace(self, finding=finding, locality=evidence)
+
+
+def annotate_by_spectrum(chunks: Sequence[Chunks], *, seed: int = 0) -> list[Annotation]:
+    """Compare spectra; nothing is trained.
+
+    Args:
+        chunks: of the target and of each source.
+        seed: of resampling.
+    """
+    annotations = []
+    for source in chunks[1:]:
+        evidence = spectral_window(chunks[0], source, CompareOptions(seed=seed))
+        finding = Finding(
+            source=source.name,
+            method="spectral",
+            granularity="dataset",
+            sigma_min=np.full(len(source), evidence.sigma_min),
+            sigma_max=np.zeros(len(source)),
+            interval=evidence.interval,
+            notes=tuple(evidence.notes),
+        )
+        annotations.append(Annotation(finding, spectral=evidence))
+    return annotations
+
+
+def spectral_locality(chunks: Sequence[Chunks], sigmas: Floats, *, seed: int = 0) -> list[LocalityEvidence]:
+    """Evidence for sigma_max from second moments of crops, per source.
+
+    Args:
+        chunks: of the target and of each source.
+        sigmas: (T,) the schedule's levels; at 1 nothing is left of a chunk, and the denoiser is only defined below.
+        seed: of resampling.
+    """
+    levels = sigmas[(sigmas > 0) & (sigmas < 1)]
+    return [locality_window(chunks[0], source, levels, LocalityOptions(seed=seed)) for source in chunks[1:]]
+
+
+@dataclass(frozen=True)
+class ClassifierMethod:
+    """What the classifier method is told.
+
+    Args:
+        options: of training and scoring.
+        threshold: when chunks count as alike.
+        granularity: what shares a window, one of `GRANULARITIES`.
+        bucket: how chunks are put into buckets; for the bucket granularity only.
+        locality: whether to train classifiers on crops too, for sigma_max.
+        work: folder of the shards.
+
+    Raises:
+        ValueError: no such granularity, buckets without a rule or a rule without buckets.
+    """
+
+    options: ClassifierOptions
+    threshold: Threshold
+    granularity: str
+    bucket: BucketRule | None
+    locality: bool
+    work: Path
+
+    def __post_init__(self) -> None:
+        if self.granularity not in GRANULARITIES:
+            raise ValueError(f"there is no granularity '{self.granularity}'; choose from {', '.join(GRANULARITIES)}.")
+        if (self.granularity == "bucket") != (self.bucket is not None):
+            raise ValueError(
+                "--granularity=bucket needs --bucket=RULE, which says what shares a window, and no other granularity "
+                f"does; got --granularity={self.granularity} and --bucket={self.bucket}."
+            )
+
+
+def annotate_by_classifier(
+    mixture: Mixture, chunks: Sequence[Chunks], method: ClassifierMethod, processes: Processes, *, progress: bool = True
+) -> list[Annotation]:
+    """Train cross-fitted classifiers and read windows from what they say of chunks they did not see.
+
+    Args:
+        mixture: that the chunks are of.
+        chunks: of the target and of each source.
+        method: how.
+        processes: that share the work; all return the same.
+        progress: show bars.
+
+    Raises:
+        ValueError: data that cannot be compared, or are too few for the folds.
+    """
+    target, sources = chunks[0], chunks[1:]
+    schedule = mixture.plan.schedule
+    work = WorkFolder(method.work, mixture.fingerprint)
+    found = classify(
+        target,
+        sources,
+        schedule,
+        method.options,
+        every_chunk=method.granularity != "dataset",
+        work=work,
+        processes=processes,
+        progress=progress,
+    )
+    crops, second = None, []
+    if method.locality:
+        # A crop of absolute positions is one wherever it lies in its chunk; relative to the current state it is not.
+        places = PLACES if target.relative else 1
+        fits = crop_fits(target, sources, schedule, method.options, places=places, work=work, device=processes.device)
+        fit_shards(fits.fits, part=processes.rank, parts=processes.world, progress=progress and processes.is_main)
+        processes.wait()
+        crops = crop_evidence(fits, method.threshold.tau)
+        second = spectral_locality(chunks, schedule.sigmas.numpy(), seed=method.options.seed)
+    annotations = []
+    for index, evidence in enumerate(found, start=1):
+        made = _annotation(mixture, chunks, index, evidence, method)
+        annotations.append(made if crops is None else made.with_locality(crops[index - 1], second[index - 1]))
+    return annotations
+
+
+def _annotation(
+    mixture: Mixture, chunks: Sequence[Chunks], index: int, evidence: ClassifierEvidence, method: ClassifierMethod
+) -> Annotation:
+    source, seed = chunks[index], method.options.seed
+    if method.granularity == "dataset":
+        return Annotation(data_set_finding(evidence, len(source), method.threshold, seed=seed), classifier=evidence)
+    assert evidence.every_source is not None
+    assert evidence.every_target is not None
+    rule = method.bucket or EpisodeRule()
+    of_source = _windows(mixture, source, index, evidence.every_source, rule, evidence, method.threshold)
+    # A column that only the source has makes no buckets of the target; its other granularities are shown.
+    known = not isinstance(rule, ColumnRule) or rule.column in mixture.sources[0].meta.features
+    of_target = _windows(
+        mixture, chunks[0], 0, evidence.every_target, rule if known else None, evidence, method.threshold
+    )
+    if method.granularity == "bucket":
+        assert of_source.buckets is not None
+        finding = bucket_finding(evidence, method.threshold, of_source.buckets, seed=seed)
+    else:
+        finding = data_point_finding(evidence, method.threshold, seed=seed)
+    sigmas = mixture.plan.schedule.sigmas.numpy()
+    mixes = [
+        *mode_mixes(chunks[0], of_target.by_granularity(str(rule)), sigmas, seed=seed),
+        *mode_mixes(source, of_source.by_granularity(str(rule)), sigmas, seed=seed),
+    ]
+    return Annotation(finding, classifier=evidence, mode_mixes=tuple(mixes))
+
+
+@dataclass(frozen=True, eq=False)
+class _Windows:
+    """(N,) sigma_min of one data set's chunks at every granularity; without buckets where there is no rule."""
+
+    data_set: Floats
+    buckets: BucketWindows | None
+    data_point: Floats
+
+    def by_granularity(self, bucket: str) -> dict[str, Floats]:
+        between = {} if self.buckets is None else {bucket: self.buckets.sigma_min_per_chunk}
+        return {"data set": self.data_set, **between, "data point": self.data_point}
+
+
+def _windows(
+    mixture: Mixture,
+    chunks: Chunks,
+    index: int,
+    scores: ChunkScores,
+    rule: BucketRule | None,
+    evidence: ClassifierEvidence,
+    threshold: Threshold,
+) -> _Windows:
+    sigmas = evidence.curve.sigmas
+    (of_all,) = threshold(sigmas, scores.mean.mean(0, dtype=np.float64)[None])
+    buckets = None
+    if rule is not None:
+        made = rule(mixture, index, chunks)
+        buckets = bucket_windows(scores, sigmas, made, tau=threshold.tau, rule=threshold.rule)
+    return _Windows(np.full(len(chunks), of_all), buckets, threshold(sigmas, scores.mean))

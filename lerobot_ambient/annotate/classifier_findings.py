@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Windows from the classifiers' evidence: one for the data set, one per bucket, or one per data point.
+
+The same rule reads each: sigma_min is where a curve p(sigma) rises above 1/2 - tau. What differs is whose curve. The
+data set's averages over all chunks, and its error is the smallest. A data point's averages over noise draws of one
+chunk; it sees what is special about the chunk, and what is merely common to it and the target's favourite motion
+(`mode_mix` measures how much that shifts which motions are seen at which level). Buckets lie between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lerobot_ambient.annotate.bucket_windows import BucketWindows
+from lerobot_ambient.annotate.curves import CROSSINGS, TAU, CrossingRule, require_tau, sigma_min_interval, sigma_min_of
+from lerobot_ambient.annotate.evidence import ClassifierEvidence
+from lerobot_ambient.annotate.finding import Finding
+from lerobot_ambient.annotate.scores import Floats
+
+_FEW_EPISODES = 10
+_SOFT_SLOPE = 0.5
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """When source and target count as alike.
+
+    Args:
+        tau: margin in (0, 0.5); alike once p > 0.5 - tau.
+        crossing: which crossing counts, a name of `CROSSINGS`.
+
+    Raises:
+        ValueError: tau out of range, no such crossing.
+    """
+
+    tau: float = TAU
+    crossing: str = "isotonic"
+
+    def __post_init__(self) -> None:
+        require_tau(self.tau)
+        if self.crossing not in CROSSINGS:
+            raise ValueError(f"there is no crossing rule '{self.crossing}'; choose from {', '.join(CROSSINGS)}.")
+
+    @property
+    def rule(self) -> CrossingRule:
+        return CROSSINGS[self.crossing]
+
+    def __call__(self, sigmas: Floats, curves: NDArray[np.floating]) -> Floats:
+        """(N,) sigma_min of curves (N, L)."""
+        return sigma_min_of(sigmas, curves, self.tau, self.rule)
+
+
+def data_set_finding(evidence: ClassifierEvidence, chunks: int, threshold: Threshold, *, seed: int = 0) -> Finding:
+    """One window for the whole source, of `chunks` samples."""
+    curve = evidence.curve
+    (sigma_min,) = threshold(curve.sigmas, curve.p[None])
+    return _finding(evidence, threshold, seed, "dataset", np.full(chunks, sigma_min), curve.p[None], None)
+
+
+def data_point_finding(evidence: ClassifierEvidence, threshold: Threshold, *, seed: int = 0) -> Finding:
+    """A window per sample, from `evidence.every_source`."""
+    every = evidence.every_source
+    assert every is not None, "score every chunk first"
+    sigma_min = threshold(evidence.curve.sigmas, every.mean)
+    finding = _finding(evidence, threshold, seed, "datapoint", sigma_min, every.mean, np.arange(len(every)))
+    # Between two draws of noise the curve moves by this much where it crosses.
+    near = np.abs(every.mean - (0.5 - threshold.tau)) < threshold.tau
+    noise = f"{np.median(every.standard_error[near]):.3f}" if near.any() else "not to be seen"
+    return finding.with_notes(
+        f"Each data point's curve averages {evidence.scores.source.logits.shape[-1]} noise draws; near the threshold "
+        f"their median standard error is {noise}."
+    )
+
+
+def bucket_finding(
+    evidence: ClassifierEvidence, threshold: Threshold, windows: BucketWindows, *, seed: int = 0
+) -> Finding:
+    """A window per bucket of the source's chunks, read with the same threshold."""
+    labels = windows.buckets.labels
+    finding = _finding(evidence, threshold, seed, "bucket", windows.sigma_min_per_chunk, windows.curves, labels)
+    return finding.with_notes(*windows.lines())
+
+
+def _finding(
+    evidence: ClassifierEvidence,
+    threshold: Threshold,
+    seed: int,
+    granularity: str,
+    sigma_min: Floats,
+    curves: NDArray[np.floating],
+    curve_of: NDArray[np.int64] | None,
+) -> Finding:
+    interval = sigma_min_interval(evidence.curve, threshold.tau, threshold.rule, seed=seed)
+    return Finding(
+        source=evidence.scores.source_name,
+        method="classifier",
+        granularity=granularity,
+        sigma_min=sigma_min,
+        sigma_max=np.zeros(len(sigma_min)),
+        interval=interval,
+        notes=_notes(evidence, interval),
+        tau=threshold.tau,
+        sigmas=tuple(float(sigma) for sigma in evidence.curve.sigmas),
+        curves=curves.astype(np.float32, copy=False),
+        curve_of=curve_of,
+    )
+
+
+def _notes(evidence: ClassifierEvidence, interval: tuple[float, float]) -> tuple[str, ...]:
+    curve, scores = evidence.curve, evidence.scores
+    notes = []
+    for name, episodes in ((scores.target_name, curve.target.episodes), (scores.source_name, curve.source.episodes)):
+        if episodes < _FEW_EPISODES:
+            notes.append(f"'{name}' has only {episodes} episodes: the interval is wide, and a hint at most.")
+    if not scores.cross_fitted:
+        notes.append("Not cross-fitted: chunks were scored by a model that was trained on them. Use folds=2 or more.")
+    told = evidence.calibration.evidence > 0.5
+    slope = float(np.median(evidence.calibration.slope[told])) if told.any() else 1.0
+    if slope < _SOFT_SLOPE:
+        notes.append(
+            f"The classifiers are over-confident on episodes they did not see (calibration slope {slope:.2f}, 1 is "
+            "right): they memorise. More episodes help; windows per data point suffer most."
+        )
+    low, high = interval
+    if high - low > 0.3:
+        notes.append(f"The data set's sigma_min is uncertain, {low:.2f} to {high:.2f}: settle it with a sweep.")
+    if low >= 1.0:
+        notes.append("Told apart at every level: the source can teach nothing by noise alone. Check its alignment.")
+    return tuple(notes)

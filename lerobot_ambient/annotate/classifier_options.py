@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the classifier method may be told; every option is part of a result's identity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ClassifierOptions:
+    """Training and scoring of the classifiers of one target and its sources.
+
+    Args:
+        folds: K of cross-fitting, over episodes; each chunk is scored by the model that did not see its episode.
+            1 switches cross-fitting off: chunks are scored by a model that was trained on them. It is there to show
+            the harm, not to be used.
+        seed: of folds, samples, initial weights, batches and noise.
+        levels: L, noise levels of the curves.
+        draws: noise draws per chunk and level, even: they come in pairs (eps, -eps), whose means vary less.
+        train_chunks: chunks per data set to train on at most, drawn at random; neighbours are nearly equal, so a
+            tenth of the chunks of thousands of episodes teaches what all would.
+        score_chunks: chunks per data set that data-set curves average over at most. The part of a curve's standard
+            error that this adds is below 0.5 / sqrt(score_chunks).
+        steps: optimiser steps per fold.
+        batch: chunks of the target, and of all sources together, per step; of each source at least 64.
+        width, blocks: of the network.
+        dropout: of its hidden units, in [0, 1).
+        learning_rate, weight_decay: of AdamW.
+
+    Raises:
+        ValueError: a value out of range.
+    """
+
+    folds: int = 5
+    seed: int = 0
+    levels: int = 32
+    draws: int = 8
+    train_chunks: int = 50_000
+    score_chunks: int = 10_000
+    steps: int = 1500
+    batch: int = 256
+    width: int = 128
+    blocks: int = 2
+    dropout: float = 0.1
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+
+    def __post_init__(self) -> None:
+        for name, least in {
+            "folds": 1,
+            "seed": 0,
+            "levels": 2,
+            "draws": 4,
+            "train_chunks": 1,
+            "score_chunks": 1,
+            "steps": 1,
+            "batch": 2,
+            "width": 1,
+            "blocks": 0,
+        }.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} = {getattr(self, name)} must be at least {least}.")
+        if self.draws % 2:
+            raise ValueError(f"draws = {self.draws} must be even: noise is drawn in pairs (eps, -eps).")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"dropout = {self.dropout} must lie in [0, 1).")
+        if not self.learning_rate > 0.0:
+            raise ValueError(f"learning_rate = {self.learning_rate} must be positive.")
+        if not self.weight_decay >= 0.0:
+            raise ValueError(f"weight_decay = {self.weight_decay} must not be negative.")

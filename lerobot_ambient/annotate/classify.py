@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The classifier method over all sources of a mixture, shared between processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lerobot_ambient.annotate.chunk_set import ChunkSet
+from lerobot_ambient.annotate.classifier import CrossFit, WorkFolder, cross_fits, find, fit_shards
+from lerobot_ambient.annotate.classifier_options import ClassifierOptions
+from lerobot_ambient.annotate.evidence import ClassifierEvidence, gather_evidence
+from lerobot_ambient.annotate.processes import Processes
+from lerobot_ambient.core.noise_levels import NoiseSchedule
+
+
+def classify(
+    target: ChunkSet,
+    sources: Sequence[ChunkSet],
+    schedule: NoiseSchedule,
+    options: ClassifierOptions,
+    *,
+    every_chunk: bool,
+    work: WorkFolder,
+    processes: Processes,
+    progress: bool = True,
+) -> list[ClassifierEvidence]:
+    """The evidence for each source; every process takes its share and all return the same.
+
+    Args:
+        target, sources: chunks of one mixture.
+        schedule: of the policy.
+        options: of the method.
+        every_chunk: also score every chunk of the sources, and of the target against each source.
+        work: shards, where the processes meet.
+        processes: that take part.
+        progress: show bars, in the main process only.
+
+    Raises:
+        ValueError: data that cannot be compared, or are too few for the folds.
+    """
+    fits = cross_fits(target, sources, schedule, options, work=work, device=processes.device)
+    progress = progress and processes.is_main
+    fit_shards(fits, part=processes.rank, parts=processes.world, progress=progress)
+    processes.wait()
+    found = [gather_evidence(fits, source) for source in range(len(sources))]
+    if not every_chunk:
+        return found
+    for source, evidence in enumerate(found):
+        _score(fits, source, evidence, part=processes.rank, parts=processes.world, progress=progress)
+    processes.wait()
+    return [_score(fits, source, evidence, part=0, parts=1, progress=False) for source, evidence in enumerate(found)]
+
+
+def _score(
+    fits: Sequence[CrossFit], source: int, evidence: ClassifierEvidence, *, part: int, parts: int, progress: bool
+) -> ClassifierEvidence:
+    fit, head = find(fits, source)
+    every_target, every_source = (
+        fit.score_every_chunk(
+            head, evidence.calibration, of_target=of_target, part=part, parts=parts, progress=progress
+        )
+        for of_target in (True, False)
+    )
+    return replace(evidence, every_source=every_source, every_target=every_target)

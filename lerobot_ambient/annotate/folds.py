@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which episodes are held out together, and the chunks a classifier is trained on and judged by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lerobot_ambient.annotate.chunk_set import ChunkSet
+
+GATHER = 8192
+"""Chunks gathered at once."""
+_SAME = 1e-5
+"""Normalised actions whose range is below do not move; single precision resolves 1e-7."""
+_FOLD_STREAM, _SAMPLE_STREAM = 1, 2
+
+
+@dataclass(frozen=True, eq=False)
+class ChunkSample:
+    """Chunks drawn from a data set, in random order.
+
+    Args:
+        name: of the data set.
+        index: (n,) int64 positions in the data set.
+        x_0: (n, D) float32, the compared dimensions of each chunk, flattened.
+        episode: (n,) int64.
+        fold: (n,) int64 in [0, K).
+    """
+
+    name: str
+    index: NDArray[np.int64]
+    x_0: Tensor
+    episode: NDArray[np.int64]
+    fold: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def head(self, count: int) -> ChunkSample:
+        """The first `count` chunks, themselves a random sample."""
+        return ChunkSample(self.name, self.index[:count], self.x_0[:count], self.episode[:count], self.fold[:count])
+
+
+def fold_of_chunks(chunks: ChunkSet, folds: int, seed: int) -> NDArray[np.int64]:
+    """(N,) the fold of each chunk's episode; folds differ by at most one episode.
+
+    Data sets with the same episode numbers get the same folds, so a copy of the target never meets, in training, the
+    original of what it is scored on.
+
+    Raises:
+        ValueError: fewer episodes than folds.
+    """
+    names, position = np.unique(chunks.episode, return_inverse=True)
+    if len(names) < folds:
+        raise ValueError(
+            f"'{chunks.name}' has {len(names)} episodes, too few for {folds} folds: chunks are scored by a model that "
+            f"never saw their episode. Use folds={max(len(names), 2)}"
+            + (" and a second episode." if len(names) < 2 else " or more episodes.")
+        )
+    rng = np.random.default_rng(np.random.SeedSequence([seed, _FOLD_STREAM]))
+    return (rng.permutation(len(names)) % folds)[position]
+
+
+def draw_chunks(chunks: ChunkSet, dims: Tensor, fold: NDArray[np.int64], limit: int, seed: int) -> ChunkSample:
+    """A uniform sample of chunks without replacement.
+
+    Args:
+        chunks: of a data set.
+        dims: (A,) bool, the action dimensions to compare.
+        fold: (N,) of each chunk.
+        limit: chunks at most.
+        seed: of the draw.
+
+    Raises:
+        ValueError: every chunk runs beyond its episode, or nothing moves.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence([seed, _SAMPLE_STREAM]))
+    index = rng.permutation(len(chunks))[:limit]
+    parts, padded = [], []
+    for some in np.split(index, range(GATHER, len(index), GATHER)):
+        x_0, is_pad = chunks.gather(torch.from_numpy(some))
+        parts.append(frequencies(x_0[:, :, dims]).flatten(1))
+        padded.append(is_pad.any(1))
+    x_0 = torch.cat(parts)
+    if bool(torch.cat(padded).all()):
+        raise ValueError(
+            f"'{chunks.name}': every chunk of {chunks.horizon} actions runs beyond its episode, so most of it is "
+            "copy-padding; use a shorter policy.horizon or longer episodes."
+        )
+    if not bool(torch.isfinite(x_0).all()):
+        raise ValueError(f"'{chunks.name}': normalised actions are not finite; check its action column and statistics.")
+    if float((x_0.amax(0) - x_0.amin(0)).max()) < _SAME:
+        raise ValueError(
+            f"'{chunks.name}': its {int(dims.sum())} compared action dimensions never change, so there is no motion to "
+            "compare; check its action column and the alignment, or leave the data set out."
+        )
+    return ChunkSample(chunks.name, index, x_0, chunks.episode[index], fold[index])
+
+
+def frequencies(x_0: Tensor) -> Tensor:
+    """The orthonormal cosine transform (DCT-II) of chunks (B, H, A) over time, of the same shape.
+
+    A rotation: noise that is white before it is white after it.
+    """
+    horizon = x_0.shape[1]
+    time = (torch.arange(horizon, dtype=torch.float64) + 0.5) / horizon
+    basis = torch.cos(torch.pi * torch.arange(horizon, dtype=torch.float64)[:, None] * time) * (2.0 / horizon) ** 0.5
+    basis[0] /= 2.0**0.5
+    return torch.einsum("fh,bha->bfa", basis.to(x_0.dtype), x_0)
+
+
+def compared_dims(target: ChunkSet, source: ChunkSet) -> Tensor:
+    """(A,) bool, the action dimensions both data sets have.
+
+    Raises:
+        ValueError: chunks of different shapes, or no dimension in common.
+    """
+    if (target.horizon, target.dims) != (source.horizon, source.dims):
+        raise ValueError(
+            f"chunks of '{target.name}' are {target.horizon} x {target.dims}, those of '{source.name}' "
+            f"{source.horizon} x {source.dims} (horizon x dimensions); read both through one mixture."
+        )
+    dims = target.counts & source.counts
+    if not bool(dims.any()):
+        raise ValueError(f"'{target.name}' and '{source.name}' have no action dimension in common; align the source.")
+    return dims

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report of `annotate --report=FOLDER`: one page that needs nothing else, and its figures as PNG files beside it.
+
+`report_source` holds what is known of a source and says it in words, `report_classifier`, `report_spectra`,
+`report_locality`, `report_windows` and `report_mix` draw, `report_page` fills the template `report.html.j2`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lerobot_ambient.annotate.locality import LocalityEvidence
+from lerobot_ambient.annotate.plan_figure import plan_figure
+from lerobot_ambient.annotate.report_classifier import (
+    draw_calibration,
+    draw_classifier,
+    draw_distance,
+    draw_reliability,
+)
+from lerobot_ambient.annotate.report_locality import draw_crops, draw_locality
+from lerobot_ambient.annotate.report_mix import draw_mode_mix, draw_soft
+from lerobot_ambient.annotate.report_page import Page, Section, plan_rows, render
+from lerobot_ambient.annotate.report_source import SourceReport
+from lerobot_ambient.annotate.report_spectra import draw_deciding_spectrum, draw_ratios, draw_spectra
+from lerobot_ambient.annotate.report_style import WIDTH, Picture, figure_name, png_of, styled
+from lerobot_ambient.annotate.report_windows import draw_histogram, draw_over_time, draw_overview
+from lerobot_ambient.core.plan import Plan
+
+if TYPE_CHECKING:
+    from lerobot_ambient.annotate.soft_shares import SoftShares
+
+__all__ = ["ReportFiles", "SourceReport", "write_report"]
+
+PAGE = "report.html"
+
+
+@dataclass(frozen=True)
+class ReportFiles:
+    """What was written.
+
+    Args:
+        page: the HTML page.
+        figures: its figures, in the order of the page.
+    """
+
+    page: Path
+    figures: tuple[Path, ...]
+
+
+def write_report(
+    folder: Path,
+    reports: Sequence[SourceReport],
+    plan: Plan,
+    yaml: str,
+    *,
+    target: str,
+    command: str,
+    notes: Sequence[str] = (),
+    soft: SoftShares | None = None,
+) -> ReportFiles:
+    """Write the page and its figures; older ones of the same names are replaced.
+
+    Every file appears whole or not at all, the page last. Equal input gives equal bytes.
+
+    Args:
+        folder: to write into, made when needed.
+        reports: one per source, in the plan's order.
+        plan: with the windows that were found.
+        yaml: the lines to paste into a configuration.
+        target: name of the trusted data set.
+        command: that was typed.
+        notes: about the run as a whole.
+        soft: the mixing that the evidence of all sources suggests instead of windows, if it was asked for.
+
+    Raises:
+        ValueError: no source, or sources other than the plan's.
+    """
+    names = [target, *(report.finding.source for report in reports)]
+    for group in plan.groups:
+        if group.source >= len(names) or group.name != names[group.source]:
+            raise ValueError(
+                f"data set {group.source} of the plan is '{group.name}', but the report is about {names}; give one "
+                "report per source, in the plan's order, and the target's name."
+            )
+    if len(names) == 1:
+        raise ValueError("there is no source to report on; annotate at least one.")
+    rows = plan_rows(plan, names)
+    overview, heat_map = draw_overview(reports), draw_heat_map(plan, names)
+    soft_share = None if soft is None else draw_soft(soft)
+    sections = [
+        Section(report, tuple(_pictures(report, f"{number}_{_slug(report.finding.source)}")))
+        for number, report in enumerate(reports, start=1)
+    ]
+    page = Page(
+        rows=rows,
+        sections=tuple(sections),
+        overview=overview,
+        heat_map=heat_map,
+        soft_share=soft_share,
+        yaml=yaml,
+        soft_yaml=None if soft is None else soft.yaml(),
+        command=command,
+        notes=tuple(notes),
+    )
+    pictures = [overview, *(picture for section in sections for picture in section.pictures), heat_map]
+    pictures += [] if soft_share is None else [soft_share]
+    folder.mkdir(parents=True, exist_ok=True)
+    for picture in pictures:
+        _write(folder / picture.name, picture.png)
+    _write(folder / PAGE, render(page).encode())
+    return ReportFiles(folder / PAGE, tuple(folder / picture.name for picture in pictures))
+
+
+@styled
+def draw_heat_map(plan: Plan, names: Sequence[str]) -> Picture:
+    """The plan, as `inspect --png` draws it."""
+    figure = plan_figure(plan, [figure_name(name) for name in names], width=1.25 * WIDTH, intervals=4)
+    for axis in figure.axes:
+        axis.grid(visible=False)
+    figure.axes[0].set_title("")
+    return Picture(
+        "plan.png",
+        png_of(figure),
+        "Share of each data set at each noise level",
+        "From low noise on the left to high noise on the right. In every column the shares add up to 100 %.",
+        "The numbers are those of the table above, level by level.",
+    )
+
+
+def _pictures(report: SourceReport, prefix: str) -> list[Picture]:
+    drawn: list[Picture | None] = []
+    if report.classifier is not None:
+        drawn += [draw_classifier(report.classifier, report.finding), draw_distance(report.classifier)]
+        drawn += [draw_calibration(report.classifier), draw_reliability(report.classifier)]
+    if report.spectral is not None:
+        drawn += [draw_spectra(report.spectral), draw_deciding_spectrum(report.spectral), draw_ratios(report.spectral)]
+    if report.locality is not None:
+        local = report.locality
+        drawn.append(draw_locality(local) if isinstance(local, LocalityEvidence) else draw_crops(local))
+    drawn += [draw_histogram(report), draw_over_time(report)]
+    for number, mix in enumerate(report.mode_mixes, start=1):
+        picture = draw_mode_mix(mix)
+        drawn.append(None if picture is None else replace(picture, name=f"mode_mix_{number}.png"))
+    return [replace(picture, name=f"{prefix}_{picture.name}") for picture in drawn if picture is not None]
+
+
+def _slug(name: str) -> str:
+    """The name as part of a file's name, safe on every system."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[:40] or "source"
+
+
+def _write(path: Path, content: bytes) -> None:
+    hidden = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        hidden.write_bytes(content)
+        os.replace(hidden, path)
+    finally:
+        hidden.unlink(missing_ok=True)

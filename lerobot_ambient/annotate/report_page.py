@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page: what the template shows, as plain text and numbers. The template escapes everything."""
+
+from __future__ import annotations
+
+import base64
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata, resources
+from typing import Any
+
+import numpy as np
+
+from lerobot_ambient.annotate.report_source import SourceReport, verdict, warnings
+from lerobot_ambient.annotate.report_style import Picture
+from lerobot_ambient.core.plan import Plan
+
+PACKAGES = ("lerobot_policy_ambient_diffusion", "lerobot", "torch", "numpy", "scipy", "scikit-learn", "matplotlib")
+TEMPLATE = "report.html.j2"
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """A source and its figures."""
+
+    report: SourceReport
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class PlanRow:
+    """What a data set has of the plan.
+
+    Args:
+        name: of the data set.
+        samples: that are ever drawn.
+        share: of all draws, in [0, 1].
+        levels: at which some sample teaches, as runs (lowest, highest) of the schedule's levels.
+        timesteps: how many they are, of how many.
+        mean_sigma: of its draws, None if it is never drawn.
+    """
+
+    name: str
+    samples: int
+    share: float
+    levels: tuple[tuple[float, float], ...]
+    timesteps: tuple[int, int]
+    mean_sigma: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """The content of a page; see `report.write_report`. `rows` hold the target's first."""
+
+    rows: Sequence[PlanRow]
+    sections: tuple[Section, ...]
+    overview: Picture
+    heat_map: Picture
+    soft_share: Picture | None
+    yaml: str
+    soft_yaml: str | None
+    command: str
+    notes: tuple[str, ...]
+
+
+def render(page: Page) -> str:
+    """The page as HTML, without any resource of its own."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = resources.files("lerobot_ambient.annotate").joinpath(TEMPLATE).read_text(encoding="utf-8")
+    reports = [section.report for section in page.sections]
+    pairs = list(zip(reports, page.rows[1:], strict=True))
+    return environment.from_string(template).render(
+        target=page.rows[0],
+        rows=page.rows,
+        summary=[summary_row(report, row) for report, row in pairs],
+        overview=_figure(page.overview),
+        heat_map=_figure(page.heat_map),
+        soft_share=None if page.soft_share is None else _figure(page.soft_share),
+        yaml=page.yaml.rstrip("\n"),
+        soft_yaml=page.soft_yaml,
+        warnings=[(row.name, found) for report, row in pairs if (found := warnings(report, row.share))],
+        notes=collected_notes(reports, page.notes),
+        sections=[_section(number, section) for number, section in enumerate(page.sections, start=1)],
+        methods={report.finding.method for report in reports},
+        taus=sorted({report.finding.tau for report in reports if report.finding.tau is not None}),
+        has_locality=any(report.locality is not None for report in reports),
+        command=page.command,
+        versions=versions(),
+    )
+
+
+def summary_row(report: SourceReport, row: PlanRow) -> dict[str, Any]:
+    """The row of a source in the summary."""
+    finding = report.finding
+    low, high = finding.interval
+    spread = np.quantile(finding.sigma_min, [0.1, 0.9])
+    return {
+        "source": finding.source,
+        "method": finding.method,
+        "granularity": {"dataset": "data set", "datapoint": "data point"}.get(finding.granularity, finding.granularity),
+        "sigma_min": f"{report.sigma_min:.3f}",
+        "interval": f"{low:.3f} to {high:.3f}",
+        "spread": f"80 % of samples: {spread[0]:.3f} to {spread[1]:.3f}" if report.varies else "",
+        "sigma_max": f"{report.sigma_max:.3f}" if finding.sigma_max.max() > 0.0 else "none",
+        "samples": len(finding.sigma_min),
+        "episodes": report.episodes,
+        "share": row.share,
+        "verdict": verdict(report),
+    }
+
+
+def plan_rows(plan: Plan, names: Sequence[str]) -> list[PlanRow]:
+    """What each data set has of the plan, those without any group last or in between too."""
+    joint, sigmas = plan.by_source().numpy(), plan.schedule.sigmas.numpy()
+    joint = np.pad(joint, ((0, len(names) - len(joint)), (0, 0)))
+    rows = []
+    for index, (name, law) in enumerate(zip(names, joint, strict=True)):
+        share, taught = float(law.sum()), law > 0
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], taught, [False]])))
+        rows.append(
+            PlanRow(
+                name=name,
+                samples=sum(group.count for group in plan.groups if group.source == index),
+                share=share,
+                levels=tuple(
+                    (float(sigmas[start]), float(sigmas[stop - 1]))
+                    for start, stop in zip(edges[::2], edges[1::2], strict=True)
+                ),
+                timesteps=(int(taught.sum()), len(sigmas)),
+                mean_sigma=float(law @ sigmas) / share if share > 0.0 else None,
+            )
+        )
+    return rows
+
+
+def collected_notes(reports: list[SourceReport], general: tuple[str, ...]) -> dict[str, list[str]]:
+    """Notes by whom they concern, each once however many sources share it."""
+    about: dict[str, list[str]] = {}
+    for report in reports:
+        for note in dict.fromkeys(report.finding.notes):
+            about.setdefault(note, []).append(report.finding.source)
+    found = {"This run": list(general)} if general else {}
+    for note, names in about.items():
+        whom = "All sources" if len(names) == len(reports) > 1 else ", ".join(names)
+        found.setdefault(whom, []).append(note)
+    return found
+
+
+def versions() -> list[tuple[str, str]]:
+    """(package, version) of what is installed of `PACKAGES`, and Python's."""
+    installed = {}
+    for package in PACKAGES:
+        try:
+            installed[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            # An optional one, which was not needed.
+            continue
+    return [("python", platform.python_version()), *installed.items()]
+
+
+def _section(number: int, section: Section) -> dict[str, Any]:
+    report = section.report
+    return {
+        "id": f"source-{number}",
+        "source": report.finding.source,
+        "verdict": verdict(report),
+        "figures": [_figure(picture) for picture in section.pictures],
+        "one_window": None if report.varies else f"{report.sigma_min:.3f}",
+    }
+
+
+def _figure(picture: Picture) -> dict[str, Any]:
+    # A PNG's header holds its size; with it a browser lays the page out before the picture is decoded.
+    width, height = (int.from_bytes(picture.png[at : at + 4], "big") for at in (16, 20))
+    return {
+        "name": picture.name,
+        "title": picture.title,
+        "caption": picture.caption,
+        "alt": picture.alt,
+        "width": width,
+        "height": height,
+        "data": base64.b64encode(picture.png).decode("ascii"),
+    }

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All that is known of one source, and what it comes to in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lerobot_ambient.annotate.evidence import ClassifierEvidence
+from lerobot_ambient.annotate.finding import Finding, Floats
+from lerobot_ambient.annotate.locality import LocalityEvidence
+from lerobot_ambient.annotate.spectrum import SpectralEvidence
+
+if TYPE_CHECKING:
+    from lerobot_ambient.annotate.annotation import Annotation
+    from lerobot_ambient.annotate.chunks import Chunks
+    from lerobot_ambient.annotate.crop_classifier import CropEvidence
+    from lerobot_ambient.annotate.mode_mix import ModeMix
+
+SURE, ROUGH = 0.1, 0.25
+"""Widths of an interval of sigma_min up to which it counts as settled, or as known roughly."""
+BIASED = 0.05
+"""Excess of a mode mix from which windows are said to bias what is learnt."""
+
+
+@dataclass(frozen=True, eq=False)
+class SourceReport:
+    """What a report says of one source.
+
+    Args:
+        finding: its windows.
+        spectral, classifier, locality: the evidence that was gathered, None where it was not.
+        mode_mixes: how windows shift the mix of modes.
+        frame, episode: (N,) frame within the episode, and episode, of the samples.
+        position: (N,) time of the samples within their episode, in [0, 1].
+
+    Raises:
+        ValueError: numbers of samples that disagree, positions outside [0, 1].
+    """
+
+    finding: Finding
+    spectral: SpectralEvidence | None
+    classifier: ClassifierEvidence | None
+    locality: LocalityEvidence | CropEvidence | None
+    mode_mixes: tuple[ModeMix, ...]
+    frame: NDArray[np.int64]
+    episode: NDArray[np.int64]
+    position: Floats
+
+    def __post_init__(self) -> None:
+        samples = len(self.finding.sigma_min)
+        for name in ("frame", "episode", "position"):
+            if getattr(self, name).shape != (samples,):
+                raise ValueError(
+                    f"'{self.finding.source}': {name} has shape {getattr(self, name).shape}, but there are {samples} "
+                    "windows; give one number per sample."
+                )
+        if samples == 0:
+            raise ValueError(f"'{self.finding.source}' has no samples, so there is nothing to report.")
+        if not bool(((self.position >= 0.0) & (self.position <= 1.0)).all()):
+            raise ValueError(
+                f"'{self.finding.source}': position runs from {self.position.min():g} to {self.position.max():g}; "
+                "give the time within the episode as a number in [0, 1]."
+            )
+
+    @classmethod
+    def of(cls, annotation: Annotation, chunks: Chunks) -> SourceReport:
+        """Of an annotation and the samples it is about; an episode's last sample is its end."""
+        _, which = np.unique(chunks.episode, return_inverse=True)
+        last = np.zeros(int(which.max()) + 1, dtype=np.int64)
+        np.maximum.at(last, which, chunks.frame)
+        return cls(
+            finding=annotation.finding,
+            spectral=annotation.spectral,
+            classifier=annotation.classifier,
+            locality=annotation.locality,
+            mode_mixes=annotation.mode_mixes,
+            frame=chunks.frame,
+            episode=chunks.episode,
+            position=chunks.frame / np.maximum(last[which], 1),
+        )
+
+    @property
+    def sigma_min(self) -> float:
+        """The data set's, or the median of the samples'."""
+        return float(np.median(self.finding.sigma_min))
+
+    @property
+    def sigma_max(self) -> float:
+        """The data set's, or the median of the samples'."""
+        return float(np.median(self.finding.sigma_max))
+
+    @property
+    def varies(self) -> bool:
+        """Whether samples have windows of their own."""
+        return len(np.unique(self.finding.sigma_min)) > 1 or len(np.unique(self.finding.sigma_max)) > 1
+
+    @property
+    def episodes(self) -> int:
+        return len(np.unique(self.episode))
+
+    def admitted(self, sigmas: Floats) -> Floats:
+        """(L,) share of the samples whose window admits each level (L,)."""
+        low, high = self.finding.sigma_min, self.finding.sigma_max
+        everything = (high > low) | (low == 0.0)
+        above = np.sort(np.where(everything, -1.0, low))
+        below = np.sort(np.where(everything, 0.0, high))
+        count = np.searchsorted(above, sigmas, side="left")
+        count += len(below) - np.searchsorted(below, sigmas, side="right")
+        return count / len(low)
+
+
+def verdict(report: SourceReport) -> str:
+    """Which window to use, and how sure it is, in plain words."""
+    sigma_min, (low, high) = report.sigma_min, report.finding.interval
+    if report.varies:
+        a, b = np.quantile(report.finding.sigma_min, [0.1, 0.9])
+        use = (
+            f"Use it with the windows file, which has a window for each sample: half of them teach from "
+            f"{sigma_min:.3f} or less on, and 80 % of the windows begin between {a:.3f} and {b:.3f}."
+        )
+    elif sigma_min == 0.0 and high > ROUGH:
+        return (
+            f"No difference from the target was found, but the data are too few to exclude one up to {high:.3f}. To "
+            "use it at every noise level is a bet: check it with a sweep."
+        )
+    elif sigma_min == 0.0:
+        use = "Use it at every noise level: no difference from the target was found."
+    elif report.sigma_max > sigma_min:
+        use = "Use it at every noise level: where whole chunks can be told apart, their local motion is alike."
+    elif sigma_min < 1.0:
+        use = f"Use it at noise levels above {sigma_min:.3f}: below, its actions can be told from the target's."
+    elif report.sigma_max > 0.0:
+        use = "It was told from the target at every noise level."
+    else:
+        use = "It was told from the target at every noise level: leave it out, or check whether it is aligned rightly."
+    if not report.varies and 0.0 < report.sigma_max <= sigma_min:
+        use += f" Below {report.sigma_max:.3f} it may teach local motion."
+    return f"{use} {_sureness(low, high, varies=report.varies)}"
+
+
+def warnings(report: SourceReport, share: float) -> list[str]:
+    """What to look at first; the finding's own notes come on top.
+
+    Args:
+        report: of the source.
+        share: of all draws under the plan, in [0, 1].
+    """
+    found = []
+    finding, evidence, spectral = report.finding, report.classifier, report.spectral
+    low, high = finding.interval
+    if high - low > ROUGH:
+        found.append(
+            f"The data set's sigma_min may lie anywhere from {low:.3f} to {high:.3f}. More episodes narrow it; a sweep "
+            "by roll-outs decides it."
+        )
+    if share == 0.0:
+        found.append("With these windows nothing is ever drawn from it.")
+    if finding.method == "classifier" and evidence is not None:
+        lowest = float(evidence.scores.sigmas[0])
+        if not report.varies and 0.0 < report.sigma_min <= lowest:
+            found.append(f"sigma_min is not above the lowest level looked at, {lowest:.3f}; it may be lower.")
+        if spectral is not None and spectral.interval[0] > high + SURE:
+            found.append(
+                f"Spectra part up to {spectral.sigma_min:.3f}, where the classifier sees no difference any more: it "
+                "may have been trained too briefly."
+            )
+    worst = max((mix.excess for mix in report.mode_mixes if _in_use(mix, finding)), default=0.0)
+    if worst > BIASED:
+        found.append(
+            f"The windows favour some kinds of motion over others: {worst:.0%} of what they admit is of a wrong mode, "
+            "beyond chance. A window for the whole data set has no such bias."
+        )
+    return found
+
+
+def _in_use(mix: ModeMix, finding: Finding) -> bool:
+    """Whether a mix that can be judged is that of the windows found; annotations hold other granularities too."""
+    named = {"data set": "dataset", "data point": "datapoint"}
+    return bool(np.isfinite(mix.excess)) and named.get(mix.granularity, "bucket") == finding.granularity
+
+
+def _sureness(low: float, high: float, *, varies: bool) -> str:
+    width = high - low
+    what = "The data set's level" if varies else "This"
+    between = f"at {low:.3f}" if width == 0.0 else f"between {low:.3f} and {high:.3f}"
+    if width <= SURE:
+        return f"{what} is well settled, {between}."
+    if width <= ROUGH:
+        return f"{what} is known roughly, {between}."
+    return f"{what} is hardly known, {between}: check it with a sweep."

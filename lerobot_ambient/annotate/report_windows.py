@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report's figures of the windows: at a glance, over samples, and over time in the episode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lerobot_ambient.annotate.report_source import SourceReport
+from lerobot_ambient.annotate.report_style import (
+    LIMIT,
+    SOURCE,
+    WINDOW,
+    Picture,
+    figure_name,
+    legend_above,
+    new_figure,
+    png_of,
+    sigma_axis,
+    styled,
+)
+
+TIMES, EPISODES = 40, 4
+"""Bins of time within the episode, and episodes drawn as lines."""
+
+
+@styled
+def draw_overview(reports: Sequence[SourceReport]) -> Picture:
+    """A bar per source: at which levels it teaches, with the interval of sigma_min."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    figure = new_figure(0.75 + 0.72 * len(reports))
+    axis = figure.subplots()
+    sigmas = np.linspace(0.0, 1.0, 501, dtype=np.float64)
+    shades = LinearSegmentedColormap.from_list("teaches", ["#EEF0F2", "#4FB394"])
+    said = []
+    for row, report in enumerate(reports):
+        extent = (-0.001, 1.001, row + 0.1, row - 0.2)
+        share = report.admitted(sigmas)[None]
+        axis.imshow(share, extent=extent, aspect="auto", cmap=shades, vmin=0.0, vmax=1.0, interpolation="nearest")
+        axis.text(0.0, row - 0.25, figure_name(report.finding.source), va="bottom")
+        low, high = report.finding.interval
+        axis.plot([low, high], [row + 0.22] * 2, color="black", linewidth=1.2, marker="|", markersize=6, clip_on=False)
+        height, fill = (row - 0.05, "none") if report.varies else (row + 0.22, "full")
+        axis.plot(report.sigma_min, height, color="black", marker="D", markersize=4, fillstyle=fill, clip_on=False)
+        said.append(f"{report.finding.source}: sigma_min {report.sigma_min:.3f} ({low:.3f} to {high:.3f})")
+    axis.set_yticks([])
+    axis.set_ylim(len(reports) - 0.6, -0.6)
+    axis.grid(visible=False)
+    axis.spines["left"].set_visible(False)
+    sigma_axis(axis)
+    some = (
+        " A hollow diamond is the median of samples with windows of their own."
+        if any(report.varies for report in reports)
+        else ""
+    )
+    return Picture(
+        "windows.png",
+        png_of(figure),
+        "Windows",
+        "Green: noise levels at which the source teaches, paler where only some of its samples do. Diamond: sigma_min. "
+        f"Line: interval of the data set's sigma_min.{some}",
+        "; ".join(said) + ".",
+    )
+
+
+@styled
+def draw_histogram(report: SourceReport) -> Picture | None:
+    """How the samples' bounds are spread; None where all are equal."""
+    if not report.varies:
+        return None
+    figure = new_figure()
+    axis = figure.subplots()
+    finding, edges = report.finding, np.linspace(0.0, 1.0, 51)
+    percent = 100.0 / len(finding.sigma_min)
+    spread = percent * np.histogram(finding.sigma_min, edges)[0]
+    axis.stairs(spread, edges, fill=True, color=WINDOW, alpha=0.75, label=r"$σ_{\mathrm{min}}$")
+    if finding.sigma_max.max() > 0.0:
+        spread = percent * np.histogram(finding.sigma_max, edges)[0]
+        axis.stairs(spread, edges, color=SOURCE, linewidth=1.5, label=r"$σ_{\mathrm{max}}$")
+    axis.axvline(report.sigma_min, color="black", linewidth=1.2, label=f"median {report.sigma_min:.3f}")
+    sigma_axis(axis)
+    axis.set_ylabel("samples (%)")
+    legend_above(axis, 3)
+    low, high = np.quantile(finding.sigma_min, [0.1, 0.9])
+    at_0, at_1 = (100 * float((finding.sigma_min == edge).mean()) for edge in (0.0, 1.0))
+    return Picture(
+        "histogram.png",
+        png_of(figure),
+        "Windows of the samples",
+        f"80 % of the samples have a sigma_min between {low:.3f} and {high:.3f}; {at_0:.1f} % have 0, "
+        f"{at_1:.1f} % have 1.",
+        f"Histogram of sigma_min with median {report.sigma_min:.3f}.",
+    )
+
+
+@styled
+def draw_over_time(report: SourceReport) -> Picture | None:
+    """sigma_min against the time within the episode; None where all samples have the same."""
+    if len(np.unique(report.finding.sigma_min)) == 1:
+        return None
+    figure = new_figure()
+    axis = figure.subplots()
+    sigma_min = report.finding.sigma_min
+    which = np.minimum((report.position * TIMES).astype(np.int64), TIMES - 1)
+    order = np.argsort(which, kind="stable")
+    bins, starts = np.unique(which[order], return_index=True)
+    groups = np.split(sigma_min[order], starts[1:])
+    times = (bins + 0.5) / TIMES
+    quantiles = np.array([np.quantile(group, [0.1, 0.25, 0.5, 0.75, 0.9]) for group in groups]).T
+    axis.fill_between(times, quantiles[0], quantiles[4], color=WINDOW, alpha=0.13, linewidth=0, label="80 % of samples")
+    axis.fill_between(times, quantiles[1], quantiles[3], color=WINDOW, alpha=0.25, linewidth=0, label="half of them")
+    episodes = np.unique(report.episode)
+    some = episodes[np.unique(np.linspace(0, len(episodes) - 1, EPISODES).round().astype(int))]
+    for k, episode in enumerate(some):
+        rows = np.flatnonzero(report.episode == episode)
+        rows = rows[np.argsort(report.frame[rows], kind="stable")]
+        label = f"{len(some)} episodes" if k == 0 else None
+        axis.plot(report.position[rows], sigma_min[rows], color=LIMIT, linewidth=0.7, alpha=0.8, label=label)
+    axis.plot(times, quantiles[2], color=WINDOW, linewidth=2.0, label="median")
+    axis.set_xlim(0.0, 1.0)
+    axis.set_ylim(-0.02, 1.02)
+    axis.set_xlabel("time within the episode (0 start, 1 end)")
+    axis.set_ylabel(r"$σ_{\mathrm{min}}$")
+    legend_above(axis, 4)
+    return Picture(
+        "over_time.png",
+        png_of(figure),
+        "Over the episode",
+        "Where in an episode the source is close to the target (low) and where it is not (high).",
+        f"Median sigma_min is {quantiles[2][0]:.3f} at the start of episodes, "
+        f"{quantiles[2][len(bins) // 2]:.3f} in the middle and {quantiles[2][-1]:.3f} at the end.",
+    )

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What cross-fitted classifiers said of a target and one source, before anything is made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutLogits:
+    """Logits of chunks, each by the model that did not see its episode.
+
+    Args:
+        index: (n,) positions in the data set.
+        episode, fold: (n,) of each chunk; the fold names the model.
+        logits: (n, L, draws) float32; draws 2 i and 2 i + 1 share their noise, with opposite signs.
+    """
+
+    index: Ints
+    episode: Ints
+    fold: Ints
+    logits: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """The held-out logits of a target and one source.
+
+    Args:
+        target_name, source_name: of the data sets.
+        sigmas: (L,) levels.
+        target, source: held-out logits of a uniform sample of each data set's chunks.
+        cross_fitted: False for one fold, whose "held-out" chunks were trained on.
+    """
+
+    target_name: str
+    source_name: str
+    sigmas: Floats
+    target: HeldOutLogits
+    source: HeldOutLogits
+    cross_fitted: bool
+
+    def __repr__(self) -> str:
+        return (
+            f"{self.source_name} against {self.target_name}: {len(self.source)} and {len(self.target)} chunks at "
+            f"{len(self.sigmas)} levels"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ChunkScores:
+    """c(x_sigma, sigma) of chunks, averaged over noise draws.
+
+    Args:
+        index, episode, fold: (n,) as in `HeldOutLogits`.
+        mean: (n, L) float32.
+        standard_error: (n, L) float32 of the mean over draws, from pairs of draws. It knows nothing of the error of
+            the classifier.
+    """
+
+    index: Ints
+    episode: Ints
+    fold: Ints
+    mean: NDArray[np.float32]
+    standard_error: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+def sigmoid(logits: NDArray[np.floating]) -> NDArray[np.floating]:
+    """1 / (1 + exp(-logits)), of either sign without overflow, in the precision given."""
+    return 0.5 * (1.0 + np.tanh(0.5 * logits))

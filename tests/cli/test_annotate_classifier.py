@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`annotate --method=classifier` and `--rethreshold`, from data sets to windows files, and what they refuse."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+
+from lerobot_ambient.cli.__main__ import main
+from lerobot_ambient.data.windows_file import WINDOWS_PATH, read_windows
+
+QUICK = ("--folds=2", "--steps=120", "--levels=10", "--draws=4")
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory, write_dataset):
+    """me/target, me/sim of the same law, me/shaky, whose walks are eight times as wide, and two of no use."""
+    folder = tmp_path_factory.mktemp("annotate")
+    return {
+        "me/target": write_dataset(folder / "target", "me/target", [40] * 12, seed=1),
+        "me/sim": write_dataset(folder / "sim", "me/sim", [40] * 12, seed=2),
+        "me/shaky": write_dataset(folder / "shaky", "me/shaky", [40] * 11 + [5], seed=3, spread=8.0),
+        "me/one": write_dataset(folder / "one", "me/one", [40], seed=4),
+        "me/short": write_dataset(folder / "short", "me/short", [12] * 4, seed=5),
+    }
+
+
+def options(roots, target="me/target", sources=("me/shaky",)):
+    listed = [{"repo_id": name, "root": str(roots[name])} for name in sources]
+    return [
+        *("--policy.type=ambient_diffusion", "--policy.device=cpu", "--policy.relative_actions=true"),
+        *("--policy.horizon=16", "--policy.n_action_steps=8", f"--dataset.repo_id={target}"),
+        *(f"--dataset.root={roots[target]}", f"--policy.sources={json.dumps(listed)}"),
+    ]
+
+
+@pytest.fixture
+def annotate(roots, tmp_path, capsys):
+    def run(*arguments, method="--method=classifier", quick=QUICK, **chosen):
+        work = (f"--work-dir={tmp_path / 'work'}",) if method == "--method=classifier" else ()
+        code = main(["annotate", method, *quick, *work, *options(roots, **chosen), *arguments])
+        return code, capsys.readouterr()
+
+    return run
+
+
+def test_one_training_tells_a_like_source_from_an_unlike_one(annotate):
+    code, printed = annotate("--json", sources=("me/sim", "me/shaky"))
+    assert code == 0
+    sim, shaky = json.loads(printed.out)
+    assert {key: shaky[key] for key in ("source", "granularity", "method", "sigma_max", "tau")} == {
+        "source": "me/shaky",
+        "granularity": "dataset",
+        "method": "classifier",
+        "sigma_max": 0.0,
+        "tau": 0.05,
+    }
+    assert sim["sigma_min"] < 0.3 < shaky["sigma_min"]
+    assert shaky["interval"][0] <= shaky["sigma_min"] <= shaky["interval"][1]
+    curve = shaky["curve"]
+    assert len(curve["sigmas"]) == len(curve["p"]) == 10
+    assert all(low <= p <= high for low, p, high in zip(curve["low"], curve["p"], curve["high"], strict=True))
+    assert max(curve["total_variation_at_least"]) > 0.3
+
+
+def test_a_second_run_trains_nothing_and_says_the_same(annotate, monkeypatch):
+    first = annotate("--json")[1].out
+    monkeypatch.setattr("lerobot_ambient.annotate.classifier.train_fold", None)
+    assert annotate("--json")[1].out == first
+
+
+@pytest.mark.parametrize(
+    ("granularity", "more"), [("bucket", ["--bucket=stretch:10"]), ("datapoint", [])], ids=["bucket", "datapoint"]
+)
+def test_windows_of_buckets_and_data_points_come_as_files_that_training_takes(
+    annotate, roots, tmp_path, granularity, more
+):
+    code, printed = annotate(f"--granularity={granularity}", *more, f"--windows-dir={tmp_path / 'w'}")
+    assert code == 0
+    path = tmp_path / "w" / "me__shaky.parquet"
+    (source,) = yaml.safe_load(printed.out[printed.out.index("sources:") : printed.out.index("windows file:")])[
+        "sources"
+    ]
+    assert source == {"repo_id": "me/shaky", "windows": str(path)}
+    assert f"sigma_min per {granularity}" in printed.out
+    assert "modes: me/target, windows per data point" in printed.out
+    table = read_windows(path)
+    assert (table.method, table.granularity, table.tau) == ("classifier", granularity, 0.05)
+    assert len(table) == 40 * 11 + 5
+    assert table.p is not None
+    assert len(np.unique(table.p, axis=0)) > 11
+    listed = [{"repo_id": "me/shaky", "root": str(roots["me/shaky"]), "windows": str(path)}]
+    inspect = [*options(roots), f"--policy.sources={json.dumps(listed)}"]
+    assert main(["inspect", "--json", *inspect]) == 0
+
+
+def test_another_threshold_takes_no_data_and_no_training(annotate, tmp_path):
+    there = f"--windows-dir={tmp_path}"
+    annotate("--granularity=datapoint", there)
+    path = tmp_path / "me__shaky.parquet"
+    before = read_windows(path)
+    again = {"method": "--rethreshold", "quick": ()}
+    assert json.loads(annotate(there, "--overwrite", "--json", **again)[1].out)[0]["tau"] == 0.05
+    assert np.array_equal(read_windows(path).sigma_min, before.sigma_min)
+    code, printed = annotate(there, "--overwrite", "--tau=0.2", **again)
+    after = read_windows(path)
+    assert code == 0
+    assert "at tau 0.2" in printed.out
+    assert after.tau == 0.2
+    assert np.array_equal(after.p, before.p)
+    # A wider margin is passed sooner.
+    assert (after.sigma_min <= before.sigma_min).all()
+    assert after.sigma_min.mean() < before.sigma_min.mean()
+    assert "at tau 0.1" in annotate(there, "--tau=0.1", **again)[1].out
+    assert read_windows(path).tau == 0.2, "replaced unasked"
+
+
+def test_the_threshold_of_a_data_set_can_be_read_again_too(annotate, tmp_path):
+    there = f"--windows-dir={tmp_path}"
+    found = json.loads(annotate(there, "--json")[1].out)[0]
+    stored = read_windows(tmp_path / "me__shaky.parquet")
+    assert stored.granularity == "dataset"
+    assert np.unique(stored.sigma_min) == pytest.approx([found["sigma_min"]])
+    assert np.unique(stored.p, axis=0) == pytest.approx(np.array([found["curve"]["p"]]))
+    again = json.loads(annotate(there, "--json", method="--rethreshold", quick=())[1].out)[0]
+    assert again["sigma_min"] == pytest.approx(found["sigma_min"], abs=1e-6)
+
+
+def test_soft_mixing_is_printed_as_it_can_be_pasted(annotate):
+    _, printed = annotate("--soft-alone-above=0.5")
+    line = next(line for line in printed.out.splitlines() if line.startswith("# mixing:"))
+    mixing = yaml.safe_load(line.removeprefix("# "))["mixing"]
+    assert mixing["type"] == "soft"
+    assert mixing["clean_shares"] == sorted(mixing["clean_shares"], reverse=True)
+    assert mixing["clean_shares"][0] == 1.0
+
+
+def test_a_report_shows_the_curve_and_the_spectra(annotate, tmp_path):
+    code, printed = annotate(f"--report={tmp_path / 'report'}")
+    assert code == 0
+    page = tmp_path / "report" / "report.html"
+    assert f"report: {page}" in printed.out
+    names = {file.name for file in page.parent.glob("*.png")}
+    assert {"1_me-shaky_classifier.png", "1_me-shaky_spectra.png", "plan.png"} <= names
+    text = page.read_text()
+    assert "lerobot-ambient annotate --method=classifier --folds=2" in text
+    assert str(tmp_path / "work") not in text
+
+
+def test_processes_that_were_launched_together_share_the_work(roots, tmp_path):
+    command = [
+        *("annotate", "--method=classifier", *QUICK, "--granularity=datapoint", "--device=cpu"),
+        *(f"--work-dir={tmp_path / 'work'}", *options(roots), "--json"),
+    ]
+    launched = subprocess.run(
+        [
+            *(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes=2", "--num_machines=1"),
+            *("--main_process_port=0", "--mixed_precision=no", "--dynamo_backend=no", "-m", "lerobot_ambient.cli"),
+            *command,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+    )
+    assert launched.returncode == 0, launched.stderr[-2000:]
+    together = json.loads(launched.stdout[launched.stdout.index("[\n") :])
+    alone = subprocess.run(
+        [sys.executable, "-m", "lerobot_ambient.cli", *command, f"--work-dir={tmp_path / 'alone'}"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert together == json.loads(alone.stdout[alone.stdout.index("[\n") :])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "chosen", "message"),
+    [
+        (["--tau=0.5"], {}, r"tau = 0.5 must lie in \(0, 0.5\)"),
+        (["--tau=0"], {}, r"tau = 0.0 must lie in \(0, 0.5\)"),
+        (["--folds=13"], {}, "'me/target' has 12 episodes, too few for 13 folds"),
+        ([], {"sources": ("me/one",)}, "'me/one' has 1 episodes, too few for 2 folds"),
+        (["--policy.horizon=64", "--policy.n_action_steps=8"], {"sources": ("me/short",)}, "runs beyond its episode"),
+        (["--draws=5"], {}, "draws = 5 must be even"),
+        (["--granularity=bucket"], {}, "--granularity=bucket needs --bucket=RULE"),
+        (["--bucket=episode"], {}, "--granularity=bucket needs --bucket=RULE"),
+        (["--granularity=bucket", "--bucket=size"], {}, "'size' names no buckets; write one of episode, task"),
+        (
+            ["--granularity=bucket", "--bucket=column:operator"],
+            {},
+            "'me/shaky': column 'operator' is not there; buckets need one number or one string per frame",
+        ),
+        (["--soft-alone-above=2"], {}, r"--soft-alone-above=2.0 is a distance of two laws, in \(0, 1\]"),
+        (["--overwrite"], {}, "--overwrite without --write or --windows-dir does nothing"),
+    ],
+)
+def test_bad_input_is_named_with_its_fix(annotate, arguments, chosen, message):
+    code, printed = annotate(*arguments, **chosen)
+    assert code == 2
+    assert re.search(message, printed.err), printed.err
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "message"),
+    [
+        ("--method=spectral", ["--folds=2"], "--folds belongs to --method=classifier"),
+        ("--method=spectral", ["--soft-alone-above=0.5"], "--soft-alone-above belongs to --method=classifier"),
+        ("--method=spectral", ["--tau=0.1"], "--tau belongs to --method=classifier or --rethreshold"),
+        ("--rethreshold", ["--granularity=datapoint"], "--granularity belongs to --method=classifier"),
+        ("--rethreshold", ["--locality"], "--locality reads data, --rethreshold only curves"),
+        ("--rethreshold", ["--write"], "say --overwrite instead of --write"),
+        ("--rethreshold", [], "has no windows file"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(annotate, method, arguments, message):
+    code, printed = annotate(*arguments, method=method, quick=())
+    assert code == 2
+    assert message in printed.err
+
+
+def test_windows_without_curves_cannot_be_thresholded_again(annotate, roots, tmp_path):
+    copies = {name: shutil.copytree(root, tmp_path / name) for name, root in roots.items()}
+    command = options(copies)
+    assert main(["annotate", "--method=spectral", "--write", *command]) == 0
+    assert (copies["me/shaky"] / WINDOWS_PATH).is_file()
+    code, printed = annotate(*command, "--tau=0.1", method="--rethreshold", quick=())
+    assert code == 2
+    assert "windows of 'me/shaky' (spectral) hold no curves" in printed.err
