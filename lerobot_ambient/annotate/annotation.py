@@ -68,7 +68,10 @@ class Annotation:
                 "total_variation_at_least": None if distance is None else distance.band()[0].tolist(),
             }
         if self.mode_mixes:
-            entry["mode_mixes"] = [mix.to_dict() for mix in self.mode_mixes]
+            entry["mode_mixes"] = [
+                {"data": mix.data, "granularity": mix.granularity, "excess": None if np.isnan(mix.excess) else mix.excess}
+                for mix in self.mode_mixes
+            ]
         return entry
 
     def with_locality(

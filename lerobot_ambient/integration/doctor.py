@@ -38,7 +38,12 @@ STATUSES = ("ok", "warning", "problem", "skipped")
 LITTLE_DISK = 5 * 2**30
 """Bytes; a data set with cameras or a few checkpoints of a U-Net take this much."""
 
-EXTRAS = {"maze": "the verbs make-data and reproduce maze", "plots": "inspect --png", "sweep": "the verb sweep"}
+EXTRAS = {
+    "maze": "the verbs make-data and reproduce maze",
+    "plots": "inspect --png",
+    "annotate": "annotate's classifiers and reports",
+    "sweep": "the verb sweep",
+}
 """Optional parts of the distribution, and what needs them."""
 
 # LeRobot's discovery in an interpreter of its own: this process has imported the package already, and may have
