@@ -1,17 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Estimated windows for the maze's source: `lerobot-ambient annotate` as a stage of the experiment."""
+"""The windows of the maze's source: estimated ones as a stage of the experiment, and all of them for the report."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lerobot_ambient.core.noise_levels import NoiseSchedule
+from lerobot_ambient.core.windows import Window
 from lerobot_ambient.data.windows_file import read_windows
-from lerobot_ambient.experiments.maze import WINDOW_METHODS, Choices, make_arm, render_yaml, train_config, windows_path
+from lerobot_ambient.experiments.maze import (
+    SOURCE,
+    WINDOW_METHODS,
+    Arm,
+    Choices,
+    make_arm,
+    render_yaml,
+    train_config,
+    windows_path,
+)
 from lerobot_ambient.experiments.stages import Stage, stock_command
 
 
@@ -76,3 +87,39 @@ def _interval(log: Path) -> list[float] | None:
         return None
     findings, _ = json.JSONDecoder().raw_decode(text[start + 1 :])
     return [round(float(edge), 5) for edge in findings[0]["interval"]]
+
+
+def windows_json(arm: Arm, windows_root: Path) -> list[dict[str, Any]]:
+    """The source's window, and the first of the schedule's few levels that lies in it: that is the one in force."""
+    if arm.windows is not None:
+        return [{"source": SOURCE, **describe_windows(windows_path(str(windows_root), arm.windows))}]
+    if arm.sigma_min is None:
+        return []
+    first, _ = Window(sigma_min=arm.sigma_min).effective(squared_cosine_schedule())
+    used = {"first_level_used": None if first is None else round(first, 5)}
+    return [{"source": SOURCE, "sigma_min": arm.sigma_min, "sigma_max": 0.0, **used}]
+
+
+def squared_cosine_schedule() -> NoiseSchedule:
+    """The 100 levels of the recipe's DDPM schedule, as diffusers builds them."""
+    from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+
+    scheduler = DDPMScheduler(num_train_timesteps=100, beta_schedule="squaredcos_cap_v2")
+    return NoiseSchedule.from_alphas_cumprod(scheduler.alphas_cumprod)
+
+
+def windows_text(windows: Sequence[dict[str, Any]]) -> str:
+    """`windows_json` in a cell of a table."""
+    return "; ".join(map(_window, windows)) or "–"
+
+
+def _window(window: dict[str, Any]) -> str:
+    if window.get("first_level_used") is not None:
+        return f"σ > {window['sigma_min']:g} (from {window['first_level_used']:.3f})"
+    low, high = window["sigma_min_quantiles"]
+    text = f"σ > {window['sigma_min']:.3f}"
+    if low < high:
+        text += f" in the median, {low:.3f} to {high:.3f} for nine in ten"
+    if "interval" in window:
+        text += f" (data set: {window['interval'][0]:.3f} to {window['interval'][1]:.3f})"
+    return text

@@ -13,11 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lerobot_ambient.core.noise_levels import NoiseSchedule
-from lerobot_ambient.core.windows import Window
-from lerobot_ambient.experiments.maze import SOURCE, Arm, windows_path
 from lerobot_ambient.experiments.maze_run import FinalRun, MazeOutcome, SweepPoint
-from lerobot_ambient.experiments.maze_windows import describe_windows
+from lerobot_ambient.experiments.maze_windows import windows_json, windows_text
 from lerobot_ambient.experiments.results import Interval, Rollouts, acceleration_ratio
 
 FLOOR_POINTS, FLOOR_RATIO = 25.0, 0.6
@@ -143,7 +140,9 @@ def markdown(outcome: MazeOutcome, results: dict[str, Any], figures: Sequence[tu
     """
     options = outcome.options
     lines = [
-        "# Maze: motion planning from few smooth and many jagged demonstrations",
+        "# Maze: windows that were estimated, beside one that was swept"
+        if options.windows
+        else "# Maze: motion planning from few smooth and many jagged demonstrations",
         "",
         f"`{results['command']}`  ",
         f"{results['date']}, {results['machine']}; {options.steps} steps of batch {options.batch_size} a run; all "
@@ -160,7 +159,7 @@ def markdown(outcome: MazeOutcome, results: dict[str, Any], figures: Sequence[tu
         lines.append(
             f"| {_label(name, arm)} | {_percent(rate)} [{_percent(low_high[0])}, {_percent(low_high[1])}] "
             f"| {_measure(arm['metrics']['mean_squared_acceleration'], arm['metrics']['mean_squared_acceleration95'])} "
-            f"| {arm['trials']} | {', '.join(map(str, arm['train_seeds']))} | {_windows(arm['windows'])} "
+            f"| {arm['trials']} | {', '.join(map(str, arm['train_seeds']))} | {windows_text(arm['windows'])} "
             f"| {_published(PAPER.get(name))} | {_published(TALK.get(name))} |"
         )
     lines += [
@@ -170,6 +169,13 @@ def markdown(outcome: MazeOutcome, results: dict[str, Any], figures: Sequence[tu
         "networks are others: compare ratios, not values. Paper: arXiv 2606.12365, 50 + 5000 trajectories, 1000 "
         'trials. Talk: "Learning From Bad Data In Robotics", 24 Sept 2025, 100 + 5000 trajectories, 100 trials.',
     ]
+    if options.windows:
+        lines += [
+            "",
+            "`ambient` took its window from roll-outs, by the sweep below. The arms with a suffix took theirs from the "
+            "data alone, with `lerobot-ambient annotate`, before any policy was trained; so did the rows of buckets "
+            "(32 clusters of like chunks) and data points, which have many windows.",
+        ]
     if results["claims"]:
         lines += ["", "## Promised and measured", "", "| promise | measured | |", "|---|---|---|"]
     for one in results["claims"]:
@@ -229,7 +235,7 @@ def _arm_json(name: str, runs: Sequence[FinalRun], rollouts: Rollouts, windows_r
         "mixing_parameters": {key: value for key, value in arm.mixing.items() if key != "type"},
         "train_seeds": [run.seed for run in runs],
         **_rollouts_json(rollouts),
-        "windows": _windows_json(arm, windows_root),
+        "windows": windows_json(arm, windows_root),
         "per_seed": [
             {
                 "seed": run.seed,
@@ -248,7 +254,7 @@ def _sweep_json(point: SweepPoint) -> dict[str, Any]:
         "parameter": point.parameter,
         "value": point.value,
         **_rollouts_json(point.rollouts),
-        "windows": _windows_json(point.arm, Path()),
+        "windows": windows_json(point.arm, Path()),
         "chosen": point.chosen,
     }
 
@@ -263,25 +269,6 @@ def _rollouts_json(rollouts: Rollouts) -> dict[str, Any]:
             "mean_squared_acceleration95": _rounded(rollouts.acceleration95),
         },
     }
-
-
-def _windows_json(arm: Arm, windows_root: Path) -> list[dict[str, Any]]:
-    """The source's window, and the first of the schedule's few levels that lies in it: that is the one in force."""
-    if arm.windows is not None:
-        return [{"source": SOURCE, **describe_windows(windows_path(str(windows_root), arm.windows))}]
-    if arm.sigma_min is None:
-        return []
-    first, _ = Window(sigma_min=arm.sigma_min).effective(squared_cosine_schedule())
-    used = {"first_level_used": _rounded(first)}
-    return [{"source": SOURCE, "sigma_min": arm.sigma_min, "sigma_max": 0.0, **used}]
-
-
-def squared_cosine_schedule() -> NoiseSchedule:
-    """The 100 levels of the recipe's DDPM schedule, as diffusers builds them."""
-    from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
-
-    scheduler = DDPMScheduler(num_train_timesteps=100, beta_schedule="squaredcos_cap_v2")
-    return NoiseSchedule.from_alphas_cumprod(scheduler.alphas_cumprod)
 
 
 def _data_summary(root: Path) -> dict[str, Any]:
@@ -311,22 +298,6 @@ def _data_line(data: dict[str, Any]) -> str:
 def _label(name: str, arm: dict[str, Any]) -> str:
     parameters = ", ".join(f"{key} {value}" for key, value in arm["mixing_parameters"].items())
     return f"**{name}**" + (f" ({parameters})" if parameters else "")
-
-
-def _windows(windows: Sequence[dict[str, Any]]) -> str:
-    return "; ".join(map(_window, windows)) or "–"
-
-
-def _window(window: dict[str, Any]) -> str:
-    if "first_level_used" in window:
-        return f"σ > {window['sigma_min']:g} (from {window['first_level_used']:.3f})"
-    low, high = window["sigma_min_quantiles"]
-    text = f"σ > {window['sigma_min']:.3f}"
-    if low < high:
-        text += f" in the median, {low:.3f} to {high:.3f} for nine in ten"
-    if "interval" in window:
-        text += f" (data set: {window['interval'][0]:.3f} to {window['interval'][1]:.3f})"
-    return text
 
 
 def _published(figure: Published | None) -> str:

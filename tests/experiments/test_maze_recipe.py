@@ -21,7 +21,7 @@ from lerobot_ambient.experiments.maze import (
     render_yaml,
     train_config,
 )
-from lerobot_ambient.experiments.report import squared_cosine_schedule
+from lerobot_ambient.experiments.maze_windows import squared_cosine_schedule
 from lerobot_ambient.policy.mixing_config import MixingConfig
 from lerobot_ambient.policy.schedule import noise_schedule
 

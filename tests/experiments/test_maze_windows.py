@@ -15,7 +15,7 @@ from lerobot_ambient.cli.__main__ import build_parser
 from lerobot_ambient.data.normalization import ActionNormalization
 from lerobot_ambient.data.windows_file import WindowTable, write_windows
 from lerobot_ambient.experiments.maze import WINDOW_METHODS, Choices, make_arm, train_config, windows_path
-from lerobot_ambient.experiments.maze_run import MazeOptions
+from lerobot_ambient.experiments.maze_options import MazeOptions
 from lerobot_ambient.experiments.maze_windows import describe_windows, window_stages
 
 

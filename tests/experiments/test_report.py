@@ -9,7 +9,8 @@ from PIL import Image
 
 from lerobot_ambient.experiments.figures import COLOURS, NAMES, draw_comparison, draw_sweeps, draw_trajectories
 from lerobot_ambient.experiments.maze import ARM_NAMES, WINDOW_METHODS, Choices, make_arm
-from lerobot_ambient.experiments.maze_run import FinalRun, MazeOptions, MazeOutcome, SweepPoint
+from lerobot_ambient.experiments.maze_options import MazeOptions
+from lerobot_ambient.experiments.maze_run import FinalRun, MazeOutcome, SweepPoint
 from lerobot_ambient.experiments.report import arm_rollouts, claims, markdown, results_json
 from lerobot_ambient.experiments.results import Rollouts, wilson_interval
 from lerobot_ambient.experiments.trajectories import Trajectory
