@@ -12,8 +12,9 @@ import numpy as np
 
 from lerobot_ambient.annotate.bucket_rules import BucketRule, ColumnRule, EpisodeRule
 from lerobot_ambient.annotate.bucket_windows import BucketWindows, bucket_windows
+from lerobot_ambient.annotate.buckets import Buckets
 from lerobot_ambient.annotate.chunks import Chunks
-from lerobot_ambient.annotate.classifier import WorkFolder, fit_shards
+from lerobot_ambient.annotate.classifier import fit_shards
 from lerobot_ambient.annotate.classifier_findings import (
     Threshold,
     bucket_finding,
@@ -24,13 +25,14 @@ from lerobot_ambient.annotate.classifier_options import ClassifierOptions
 from lerobot_ambient.annotate.classify import classify
 from lerobot_ambient.annotate.comparison import CompareOptions
 from lerobot_ambient.annotate.crop_classifier import CropEvidence, crop_evidence, crop_fits
+from lerobot_ambient.annotate.cross_fit import WorkFolder
 from lerobot_ambient.annotate.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.finding import Finding
 from lerobot_ambient.annotate.locality import PLACES, LocalityEvidence, LocalityOptions, locality_window
 from lerobot_ambient.annotate.mode_mix import ModeMix, mode_mixes
 from lerobot_ambient.annotate.processes import Processes
 from lerobot_ambient.annotate.scores import ChunkScores, Floats
-from lerobot_ambient.annotate.spectrum import SpectralEvidence, spectral_window
+from lerobot_ambient.annotate.spectrum import MIN_HORIZON, SpectralEvidence, spectral_window
 from lerobot_ambient.data.mixture import Mixture
 
 GRANULARITIES = ("dataset", "bucket", "datapoint")
@@ -42,7 +44,7 @@ class Annotation:
 
     Args:
         finding: its windows.
-        spectral: of its spectra.
+        spectral: of its spectra; None where chunks are too short for any.
         classifier: what classifiers said, for the classifier method.
         locality: the evidence for sigma_max, if it was asked for.
         mode_mixes: how each granularity shifts the mix of modes, of the target and of the source.
@@ -69,7 +71,11 @@ class Annotation:
             }
         if self.mode_mixes:
             entry["mode_mixes"] = [
-                {"data": mix.data, "granularity": mix.granularity, "excess": None if np.isnan(mix.excess) else mix.excess}
+                {
+                    "data": mix.data,
+                    "granularity": mix.granularity,
+                    "excess": None if np.isnan(mix.excess) else mix.excess,
+                }
                 for mix in self.mode_mixes
             ]
         return entry
@@ -83,17 +89,16 @@ class Annotation:
             evidence: by second moments or by classifiers on crops.
             second: by second moments, beside that of classifiers: each misses what the other sees, so both must hold.
         """
-        notes = list(evidence.notes)
-        if evidence.weak:
-            notes.append(
-                f"Locality: crops cannot be told apart up to {evidence.sigma_max:.3f}, but are shown to be alike only "
-                f"up to {evidence.shown:.3f}; there is too little data for the rest, and sigma_max is the latter."
-            )
+        notes = [f"Locality: {note}" for note in evidence.notes]
         shown = evidence.shown
         if second is not None and second.shown < shown:
             shown = second.shown
+            beyond = (
+                f"nothing is found in too little data up to {second.sigma_max:.3f}" if second.weak else "they differ"
+            )
             notes.append(
-                f"Locality: second moments show crops to be alike only up to {shown:.3f}, and that is sigma_max."
+                f"Locality: second moments show crops to be alike only up to {shown:.3f}, and that is sigma_max; from "
+                f"there on {beyond}."
             )
         sigma_max = np.full(len(self.finding.sigma_min), shown)
         finding = replace(self.finding, sigma_max=sigma_max).with_notes(*notes)
@@ -177,14 +182,24 @@ def annotate_by_classifier(
         mixture: that the chunks are of.
         chunks: of the target and of each source.
         method: how.
-        processes: that share the work; all return the same.
+        processes: that share the work.
         progress: show bars.
+
+    Returns:
+        An annotation per source in the main process, none in the others.
 
     Raises:
         ValueError: data that cannot be compared, or are too few for the folds.
     """
     target, sources = chunks[0], chunks[1:]
-    schedule = mixture.plan.schedule
+    schedule, seed = mixture.plan.schedule, method.options.seed
+    rule = None if method.granularity == "dataset" else method.bucket or EpisodeRule()
+    buckets: list[Buckets | None] = []
+    second: list[LocalityEvidence] = []
+    if processes.is_main:
+        # What can fail without hours of training does so before them: a column that is not there, too few episodes.
+        buckets = [_buckets(mixture, chunks, index, rule) for index in range(len(chunks))]
+        second = spectral_locality(chunks, schedule.sigmas.numpy(), seed=seed) if method.locality else []
     work = WorkFolder(method.work, mixture.fingerprint)
     found = classify(
         target,
@@ -196,53 +211,70 @@ def annotate_by_classifier(
         processes=processes,
         progress=progress,
     )
-    crops, second = None, []
+    fits = None
     if method.locality:
         # A crop of absolute positions is one wherever it lies in its chunk; relative to the current state it is not.
         places = PLACES if target.relative else 1
         fits = crop_fits(target, sources, schedule, method.options, places=places, work=work, device=processes.device)
         fit_shards(fits.fits, part=processes.rank, parts=processes.world, progress=progress and processes.is_main)
         processes.wait()
-        crops = crop_evidence(fits, method.threshold.tau)
-        second = spectral_locality(chunks, schedule.sigmas.numpy(), seed=method.options.seed)
-    annotations = []
-    for index, evidence in enumerate(found, start=1):
-        made = _annotation(mixture, chunks, index, evidence, method)
-        annotations.append(made if crops is None else made.with_locality(crops[index - 1], second[index - 1]))
-    return annotations
+    if not processes.is_main:
+        return []
+    annotations = [
+        _annotation(mixture, chunks, index, evidence, method, buckets) for index, evidence in enumerate(found, start=1)
+    ]
+    if target.horizon >= MIN_HORIZON:
+        # Seconds, and each kind of evidence shows where the other is blind.
+        spectra = annotate_by_spectrum(chunks, seed=seed)
+        annotations = [replace(one, spectral=other.spectral) for one, other in zip(annotations, spectra, strict=True)]
+    if fits is None:
+        return annotations
+    crops = crop_evidence(fits, method.threshold.tau)
+    return [one.with_locality(crop, other) for one, crop, other in zip(annotations, crops, second, strict=True)]
+
+
+def _buckets(mixture: Mixture, chunks: Sequence[Chunks], index: int, rule: BucketRule | None) -> Buckets | None:
+    """The buckets of a data set; None without a rule."""
+    if rule is None:
+        return None
+    if index == 0 and isinstance(rule, ColumnRule) and rule.column not in mixture.sources[0].meta.features:
+        # A column that only sources have makes no buckets of the target; its other granularities are shown.
+        return None
+    return rule(mixture, index, chunks[index])
 
 
 def _annotation(
-    mixture: Mixture, chunks: Sequence[Chunks], index: int, evidence: ClassifierEvidence, method: ClassifierMethod
+    mixture: Mixture,
+    chunks: Sequence[Chunks],
+    index: int,
+    evidence: ClassifierEvidence,
+    method: ClassifierMethod,
+    buckets: Sequence[Buckets | None],
 ) -> Annotation:
     source, seed = chunks[index], method.options.seed
     if method.granularity == "dataset":
         return Annotation(data_set_finding(evidence, len(source), method.threshold, seed=seed), classifier=evidence)
     assert evidence.every_source is not None
     assert evidence.every_target is not None
-    rule = method.bucket or EpisodeRule()
-    of_source = _windows(mixture, source, index, evidence.every_source, rule, evidence, method.threshold)
-    # A column that only the source has makes no buckets of the target; its other granularities are shown.
-    known = not isinstance(rule, ColumnRule) or rule.column in mixture.sources[0].meta.features
-    of_target = _windows(
-        mixture, chunks[0], 0, evidence.every_target, rule if known else None, evidence, method.threshold
-    )
+    of_source = _windows(evidence.every_source, buckets[index], evidence, method.threshold)
+    of_target = _windows(evidence.every_target, buckets[0], evidence, method.threshold)
     if method.granularity == "bucket":
         assert of_source.buckets is not None
         finding = bucket_finding(evidence, method.threshold, of_source.buckets, seed=seed)
     else:
         finding = data_point_finding(evidence, method.threshold, seed=seed)
     sigmas = mixture.plan.schedule.sigmas.numpy()
+    named = str(method.bucket or EpisodeRule())
     mixes = [
-        *mode_mixes(chunks[0], of_target.by_granularity(str(rule)), sigmas, seed=seed),
-        *mode_mixes(source, of_source.by_granularity(str(rule)), sigmas, seed=seed),
+        *mode_mixes(chunks[0], of_target.by_granularity(named), sigmas, seed=seed),
+        *mode_mixes(source, of_source.by_granularity(named), sigmas, seed=seed),
     ]
     return Annotation(finding, classifier=evidence, mode_mixes=tuple(mixes))
 
 
 @dataclass(frozen=True, eq=False)
 class _Windows:
-    """(N,) sigma_min of one data set's chunks at every granularity; without buckets where there is no rule."""
+    """(N,) sigma_min of one data set's chunks at every granularity; without buckets where there are none."""
 
     data_set: Floats
     buckets: BucketWindows | None
@@ -254,18 +286,11 @@ class _Windows:
 
 
 def _windows(
-    mixture: Mixture,
-    chunks: Chunks,
-    index: int,
-    scores: ChunkScores,
-    rule: BucketRule | None,
-    evidence: ClassifierEvidence,
-    threshold: Threshold,
+    scores: ChunkScores, buckets: Buckets | None, evidence: ClassifierEvidence, threshold: Threshold
 ) -> _Windows:
     sigmas = evidence.curve.sigmas
     (of_all,) = threshold(sigmas, scores.mean.mean(0, dtype=np.float64)[None])
-    buckets = None
-    if rule is not None:
-        made = rule(mixture, index, chunks)
-        buckets = bucket_windows(scores, sigmas, made, tau=threshold.tau, rule=threshold.rule)
-    return _Windows(np.full(len(chunks), of_all), buckets, threshold(sigmas, scores.mean))
+    made = None
+    if buckets is not None:
+        made = bucket_windows(scores, sigmas, buckets, tau=threshold.tau, rule=threshold.rule)
+    return _Windows(np.full(len(scores), of_all), made, threshold(sigmas, scores.mean))

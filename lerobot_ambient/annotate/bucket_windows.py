@@ -63,11 +63,6 @@ class BucketWindows:
         """(N,)."""
         return self.sigma_min[self.buckets.labels]
 
-    @property
-    def curve_per_chunk(self) -> NDArray[np.float32]:
-        """(N, L), each chunk's bucket's curve: what a windows file stores so that tau can change later."""
-        return self.curves[self.buckets.labels]
-
     def to_dict(self) -> dict[str, Any]:
         """Sizes, windows and their certainty over all buckets, for JSON."""
         wide = np.diff(self.interval, axis=1)[:, 0] > _WIDE

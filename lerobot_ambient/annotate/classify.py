@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lerobot_ambient.annotate.chunk_set import ChunkSet
-from lerobot_ambient.annotate.classifier import CrossFit, WorkFolder, cross_fits, find, fit_shards
+from lerobot_ambient.annotate.classifier import cross_fits, find, fit_shards
 from lerobot_ambient.annotate.classifier_options import ClassifierOptions
+from lerobot_ambient.annotate.cross_fit import CrossFit, WorkFolder
 from lerobot_ambient.annotate.evidence import ClassifierEvidence, gather_evidence
 from lerobot_ambient.annotate.processes import Processes
 from lerobot_ambient.core.noise_levels import NoiseSchedule
@@ -25,7 +26,7 @@ def classify(
     processes: Processes,
     progress: bool = True,
 ) -> list[ClassifierEvidence]:
-    """The evidence for each source; every process takes its share and all return the same.
+    """The evidence for each source; every process takes its share, and the main one has the scores of every chunk.
 
     Args:
         target, sources: chunks of one mixture.
@@ -49,6 +50,8 @@ def classify(
     for source, evidence in enumerate(found):
         _score(fits, source, evidence, part=processes.rank, parts=processes.world, progress=progress)
     processes.wait()
+    if not processes.is_main:
+        return found
     return [_score(fits, source, evidence, part=0, parts=1, progress=False) for source, evidence in enumerate(found)]
 
 

@@ -42,11 +42,12 @@ from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.calibration import calibrate
 from lerobot_ambient.annotate.chunk_set import ChunkSet
-from lerobot_ambient.annotate.classifier import CrossFit, WorkFolder, collect, cross_fits, fit_shards
+from lerobot_ambient.annotate.classifier import cross_fits, find, fit_shards
 from lerobot_ambient.annotate.classifier_options import ClassifierOptions
 from lerobot_ambient.annotate.crops import Crops, crop_starts
-from lerobot_ambient.annotate.crossfit import score_levels
+from lerobot_ambient.annotate.cross_fit import CrossFit, WorkFolder
 from lerobot_ambient.annotate.curves import TAU, data_set_curve, require_tau
+from lerobot_ambient.annotate.fold_model import score_levels
 from lerobot_ambient.annotate.folds import compared_dims
 from lerobot_ambient.annotate.locality import PLACES, up_to
 from lerobot_ambient.annotate.receptive_field import EXCESS, ReceptiveField, receptive_field
@@ -243,7 +244,8 @@ def grouped_lengths(lengths: Ints, count: int) -> Ints:
 
 def _judged(crop: CropFit, source: int) -> tuple[Floats, Floats, Floats]:
     """(l,) p, low and high of a source's crops."""
-    scores = collect(crop.fits)[source]
+    fit, head = find(crop.fits, source)
+    scores = fit.scores(head)
     curve = data_set_curve(scores, calibrate(scores))
     return curve.p, *curve.band()
 

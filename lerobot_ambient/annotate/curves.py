@@ -105,17 +105,13 @@ def isotonic(curves: NDArray[np.floating]) -> Floats:
 
     By the min-max formula, max over j <= i of min over k >= i of mean(curve[j..k]), for many curves at once.
     """
-    fitted = np.empty(curves.shape)
-    for start in range(0, len(curves), _BLOCK):
-        block = curves[start : start + _BLOCK].astype(np.float64)
-        levels = block.shape[1]
-        sums = np.concatenate([np.zeros((len(block), 1)), block.cumsum(1)], axis=1)
-        best = np.full_like(block, -np.inf)
-        for j in range(levels):
-            means = (sums[:, j + 1 :] - sums[:, j : j + 1]) / np.arange(1, levels - j + 1)
-            least = np.minimum.accumulate(means[:, ::-1], axis=1)[:, ::-1]
-            np.maximum(best[:, j:], least, out=best[:, j:])
-        fitted[start : start + _BLOCK] = best
+    count, levels = curves.shape
+    sums = np.concatenate([np.zeros((count, 1)), curves.cumsum(1, dtype=np.float64)], axis=1)
+    fitted = np.full((count, levels), -np.inf)
+    for j in range(levels):
+        means = (sums[:, j + 1 :] - sums[:, j : j + 1]) / np.arange(1, levels - j + 1)
+        least = np.minimum.accumulate(means[:, ::-1], axis=1)[:, ::-1]
+        np.maximum(fitted[:, j:], least, out=fitted[:, j:])
     return fitted
 
 
@@ -146,7 +142,7 @@ CROSSINGS: dict[str, CrossingRule] = {
 def sigma_min_of(
     sigmas: Floats, curves: NDArray[np.floating], tau: float = TAU, rule: CrossingRule = isotonic_crossing
 ) -> Floats:
-    """(N,) sigma_min of curves (N, L) at levels (L,).
+    """(N,) sigma_min of curves (N, L) at levels (L,), which may be mapped from disk: blocks are read one by one.
 
     Raises:
         ValueError: tau outside (0, 0.5), curves that do not fit the levels.
@@ -154,7 +150,10 @@ def sigma_min_of(
     require_tau(tau)
     if curves.ndim != 2 or curves.shape[1] != len(sigmas):
         raise ValueError(f"curves of shape {curves.shape} do not fit {len(sigmas)} noise levels.")
-    return rule(sigmas, curves, 0.5 - tau)
+    found = np.empty(len(curves))
+    for start in range(0, len(curves), _BLOCK):
+        found[start : start + _BLOCK] = rule(sigmas, curves[start : start + _BLOCK], 0.5 - tau)
+    return found
 
 
 def sigma_min_interval(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, stdtrit
 
 from lerobot_ambient.annotate.scores import Floats, Ints
 
@@ -51,4 +50,7 @@ def widening(freedom: int, errors: float = 2.0) -> float:
     The ratio of the quantiles of Student's t with `freedom` degrees of freedom and of the normal law: 1.0 for many
     episodes, 1.1 for 10, 7 for 2 episodes.
     """
+    # Imported here: spectra do without the extra that brings it.
+    from scipy.special import ndtr, stdtrit
+
     return float(stdtrit(freedom, ndtr(errors))) / errors if freedom > 0 else np.inf

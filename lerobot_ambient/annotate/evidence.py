@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lerobot_ambient.annotate.calibration import Calibration, calibrate
-from lerobot_ambient.annotate.classifier import CrossFit, find
+from lerobot_ambient.annotate.classifier import find
+from lerobot_ambient.annotate.cross_fit import CrossFit
 from lerobot_ambient.annotate.curves import Curve, data_set_curve
 from lerobot_ambient.annotate.scores import ChunkScores, Scores
 from lerobot_ambient.annotate.total_variation import TotalVariation, total_variation

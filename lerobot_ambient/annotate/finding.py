@@ -86,12 +86,9 @@ class Finding:
         known = (last >= 0) & (local[np.maximum(last, 0)] >= start)
         middle = int(np.argsort(self.sigma_min, kind="stable")[len(self.sigma_min) // 2])
         rows = np.where(known, last, middle)
-        p = None
+        curve_of = None
         if self.curves is not None:
-            if self.curve_of is None:
-                p = np.broadcast_to(self.curves[0], (frames, len(self.sigmas)))
-            else:
-                p = self.curves[self.curve_of[rows]]
+            curve_of = np.zeros(frames, dtype=np.int64) if self.curve_of is None else self.curve_of[rows]
         return WindowTable(
             repo_id=source.config.repo_id,
             revision=source.config.revision,
@@ -104,5 +101,6 @@ class Finding:
             granularity=self.granularity,
             tau=self.tau,
             sigmas=self.sigmas,
-            p=p,
+            p=self.curves,
+            curve_of=curve_of,
         )

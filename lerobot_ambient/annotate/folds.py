@@ -65,6 +65,12 @@ def fold_of_chunks(chunks: ChunkSet, folds: int, seed: int) -> NDArray[np.int64]
     return (rng.permutation(len(names)) % folds)[position]
 
 
+def drawn(count: int, limit: int, seed: int) -> NDArray[np.int64]:
+    """Positions of the chunks that `draw_chunks` takes of `count`, in its order; reads none of them."""
+    rng = np.random.default_rng(np.random.SeedSequence([seed, _SAMPLE_STREAM]))
+    return rng.permutation(count)[:limit]
+
+
 def draw_chunks(chunks: ChunkSet, dims: Tensor, fold: NDArray[np.int64], limit: int, seed: int) -> ChunkSample:
     """A uniform sample of chunks without replacement.
 
@@ -78,8 +84,7 @@ def draw_chunks(chunks: ChunkSet, dims: Tensor, fold: NDArray[np.int64], limit: 
     Raises:
         ValueError: every chunk runs beyond its episode, or nothing moves.
     """
-    rng = np.random.default_rng(np.random.SeedSequence([seed, _SAMPLE_STREAM]))
-    index = rng.permutation(len(chunks))[:limit]
+    index = drawn(len(chunks), limit, seed)
     parts, padded = [], []
     for some in np.split(index, range(GATHER, len(index), GATHER)):
         x_0, is_pad = chunks.gather(torch.from_numpy(some))

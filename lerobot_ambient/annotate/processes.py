@@ -48,7 +48,19 @@ def launched_processes(device: str | None = None) -> Processes:
 
     Args:
         device: to compute on; by default the GPU that belongs to this process, or the CPU where there is none.
+
+    Raises:
+        ValueError: a device that torch does not know or cannot use here.
     """
+    if device is not None:
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            # An AssertionError where torch was built without CUDA.
+            reason = str(error).partition("\n")[0]
+            raise ValueError(
+                f"device '{device}' cannot be used here: {reason}. Use cpu, a device that is there, or name none."
+            ) from error
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Processes(0, 1, torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
     from accelerate import PartialState

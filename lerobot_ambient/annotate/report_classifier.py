@@ -42,6 +42,9 @@ def draw_classifier(evidence: ClassifierEvidence, finding: Finding) -> Picture:
     low, high = curve.band()
     axis.fill_between(curve.sigmas, low, high, color=SOURCE, alpha=0.2, linewidth=0, label="95 % band")
     axis.plot(curve.sigmas, curve.p, color=SOURCE, marker="o", markersize=2.6, label="p(σ)")
+    seen = bool(np.abs(curve.as_seen - curve.p).max() > 0.02)
+    if seen:
+        axis.plot(curve.sigmas, curve.as_seen, color=SOURCE, linestyle=":", label="as seen")
     (monotone,) = isotonic(curve.p[None])
     if np.abs(monotone - curve.p).max() > 0.005:
         axis.plot(curve.sigmas, monotone, color=LIMIT, linestyle=":", label="closest monotone curve")
@@ -63,7 +66,8 @@ def draw_classifier(evidence: ClassifierEvidence, finding: Finding) -> Picture:
         png_of(figure),
         "Classifier curve",
         "How often a classifier takes the source's noised chunks for the target's. 0 is never fooled, 0.5 is guessing. "
-        "Above the threshold the source counts as alike.",
+        "Above the threshold the source counts as alike."
+        + (" As seen: if separations that may be an accident of few episodes counted in full." if seen else ""),
         f"p(sigma) goes from {curve.p[0]:.2f} at sigma {curve.sigmas[0]:.2f} to {curve.p[-1]:.2f} at "
         f"{curve.sigmas[-1]:.2f}{reading}",
     )

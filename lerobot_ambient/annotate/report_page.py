@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lerobot_ambient.annotate.report_source import SourceReport, verdict, warnings
+from lerobot_ambient.annotate.report_source import ROUGH, SourceReport, verdict, warnings
 from lerobot_ambient.annotate.report_style import Picture
 from lerobot_ambient.core.plan import Plan
 
@@ -103,6 +103,7 @@ def summary_row(report: SourceReport, row: PlanRow) -> dict[str, Any]:
         "granularity": {"dataset": "data set", "datapoint": "data point"}.get(finding.granularity, finding.granularity),
         "sigma_min": f"{report.sigma_min:.3f}",
         "interval": f"{low:.3f} to {high:.3f}",
+        "open": high - low > ROUGH,
         "spread": f"80 % of samples: {spread[0]:.3f} to {spread[1]:.3f}" if report.varies else "",
         "sigma_max": f"{report.sigma_max:.3f}" if finding.sigma_max.max() > 0.0 else "none",
         "samples": len(finding.sigma_min),

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SURE, ROUGH = 0.1, 0.25
 """Widths of an interval of sigma_min up to which it counts as settled, or as known roughly."""
+SPECTRAL_MARGIN = 0.025
+"""By how much a classifier's level must lie below what spectra show to be called too low; the lowest usual level."""
 BIASED = 0.05
 """Excess of a mode mix from which windows are said to bias what is learnt."""
 
@@ -122,6 +124,12 @@ def verdict(report: SourceReport) -> str:
             f"Use it with the windows file, which has a window for each sample: half of them teach from "
             f"{sigma_min:.3f} or less on, and 80 % of the windows begin between {a:.3f} and {b:.3f}."
         )
+    elif sigma_min == 0.0 and _only_spectra_part(report):
+        assert report.spectral is not None
+        return (
+            f"The classifier found no difference from the target, but the spectra part up to "
+            f"{report.spectral.sigma_min:.3f}: use it only above that level, and check it with a sweep."
+        )
     elif sigma_min == 0.0 and high > ROUGH:
         return (
             f"No difference from the target was found, but the data are too few to exclude one up to {high:.3f}. To "
@@ -163,7 +171,14 @@ def warnings(report: SourceReport, share: float) -> list[str]:
         lowest = float(evidence.scores.sigmas[0])
         if not report.varies and 0.0 < report.sigma_min <= lowest:
             found.append(f"sigma_min is not above the lowest level looked at, {lowest:.3f}; it may be lower.")
-        if spectral is not None and spectral.interval[0] > high + SURE:
+        if _only_spectra_part(report):
+            assert spectral is not None
+            found.append(
+                f"Spectra part up to {spectral.sigma_min:.3f}, but the classifier's level is {report.sigma_min:.3f}. "
+                "A classifier that can tell the few episodes it is trained on by their paths has no need to learn such "
+                "a difference: believe the spectra."
+            )
+        elif spectral is not None and spectral.interval[0] > high + SURE:
             found.append(
                 f"Spectra part up to {spectral.sigma_min:.3f}, where the classifier sees no difference any more: it "
                 "may have been trained too briefly."
@@ -175,6 +190,15 @@ def warnings(report: SourceReport, share: float) -> list[str]:
             "beyond chance. A window for the whole data set has no such bias."
         )
     return found
+
+
+def _only_spectra_part(report: SourceReport) -> bool:
+    """Whether spectra show a difference within the interval of a classifier that reports a lower level."""
+    spectral = report.spectral
+    if report.finding.method != "classifier" or spectral is None:
+        return False
+    _, high = report.finding.interval
+    return report.sigma_min < spectral.interval[0] - SPECTRAL_MARGIN and spectral.interval[0] <= high
 
 
 def _in_use(mix: ModeMix, finding: Finding) -> bool:

@@ -25,6 +25,9 @@ def rethreshold(table: WindowTable, threshold: Threshold) -> WindowTable:
             "make them with annotate --method=classifier."
         )
     sigmas = np.asarray(table.sigmas)
+    if table.curve_of is not None:
+        of_curve = threshold(sigmas, table.p).astype(np.float32)
+        return replace(table, sigma_min=of_curve[table.curve_of], tau=threshold.tau)
     sigma_min = np.empty(len(table), dtype=np.float32)
     for start in range(0, len(table), _BLOCK):
         block = table.p[start : start + _BLOCK]

@@ -33,6 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -87,6 +88,15 @@ class SoftShares:
     def clean_shares(self) -> list[float]:
         """The target's share at each knot."""
         return self.rule.clean_shares
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: what `policy.mixing` takes, and how far its knots are off."""
+        return {
+            "mixing": {"type": "soft", "sigmas": self.sigmas, "clean_shares": self.clean_shares},
+            "error": self.error,
+            "alone_above": self.alone_above,
+            "cautious": self.cautious,
+        }
 
     def yaml(self) -> str:
         """The line to write into a policy's configuration."""

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from lerobot_ambient.annotate.chunks import Chunks
     from lerobot_ambient.annotate.classifier_findings import Threshold
     from lerobot_ambient.annotate.soft_shares import SoftShares
-    from lerobot_ambient.core.mixing import MixingRule
     from lerobot_ambient.data.mixture import Mixture
     from lerobot_ambient.data.open_source import OpenSource
 
@@ -120,7 +119,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Annotate; `args.more` holds LeRobot's own options."""
     _require_used(args)
-    from lerobot_ambient.cli.annotate_render import render
+    from lerobot_ambient.cli.annotate_render import render, yaml_to_paste
+    from lerobot_ambient.cli.annotate_report import Outcome
     from lerobot_ambient.data.windows_file import write_windows
     from lerobot_ambient.integration.training import load_train_config, mixture_without_windows, recipe_of
 
@@ -135,7 +135,6 @@ def run(args: argparse.Namespace) -> int:
     from lerobot_ambient.annotate.chunks import chunks_of
 
     chunks = chunks_of(mixture)
-    processes = None
     if method is None:
         annotations = _by_spectrum(args, mixture, chunks)
     else:
@@ -150,13 +149,20 @@ def run(args: argparse.Namespace) -> int:
     for index, (annotation, path) in enumerate(zip(annotations, paths, strict=True), start=1):
         if path is not None:
             write_windows(annotation.finding.table(mixture, index, chunks[index]), path)
+    outcome = Outcome.of(mixture, chunks, annotations, recipe_of(cfg.policy).mixing)
+    repo_ids = [source.config.repo_id for source in mixture.sources[1:]]
     page = None
     if args.report is not None:
-        page = _report(args, mixture, chunks, annotations, recipe_of(cfg.policy).mixing, soft, paths)
+        page = outcome.write(args.report, yaml_to_paste(annotations, repo_ids, None, paths), _typed(args), soft)
     if args.json:
-        print(json.dumps([annotation.to_dict() for annotation in annotations], indent=2))
+        extra = {} if soft is None else {"soft": soft.to_dict()}
+        entries = [
+            {**annotation.to_dict(), "warnings": warned, **extra}
+            for annotation, warned in zip(annotations, outcome.warnings(), strict=True)
+        ]
+        print(json.dumps(entries, indent=2))
     else:
-        print(render(annotations, [source.config.repo_id for source in mixture.sources[1:]], soft, paths))
+        print(render(annotations, outcome.warnings(), repo_ids, soft, paths))
         if page is not None:
             print(f"report: {page}")
     return 0
@@ -181,12 +187,16 @@ def _require_used(args: argparse.Namespace) -> None:
         for name in ("locality", "report"):
             if getattr(args, name):
                 raise ValueError(f"--{name} reads data, --rethreshold only curves; give --method instead.")
+        if args.seed:
+            raise ValueError(f"--seed={args.seed}: nothing of --rethreshold is random; leave it out.")
         if args.write:
             raise ValueError("--rethreshold replaces files that are there: say --overwrite instead of --write.")
     elif args.overwrite and not args.write and args.windows_dir is None:
         raise ValueError("--overwrite without --write or --windows-dir does nothing; add one.")
     if args.soft_alone_above is not None and not 0.0 < args.soft_alone_above <= 1.0:
         raise ValueError(f"--soft-alone-above={args.soft_alone_above} is a distance of two laws, in (0, 1].")
+    if args.soft_alone_above is not None and args.folds == 1:
+        raise ValueError("--soft-alone-above needs a distance, which --folds=1 does not give; use --folds=2 or more.")
 
 
 def _threshold(args: argparse.Namespace) -> Threshold:
@@ -245,12 +255,31 @@ def _output_paths(args: argparse.Namespace, sources: Sequence[OpenSource]) -> li
     """Where each source's windows file goes; None where none is written.
 
     Raises:
-        ValueError: a file is there and may not be replaced.
+        ValueError: a file is there and may not be replaced, or is that of two sources.
     """
-    paths = [_windows_path(args, source) if args.write or args.windows_dir else None for source in sources]
+    if not args.write and args.windows_dir is None:
+        return [None] * len(sources)
+    paths = _windows_paths(args, sources)
     for path in paths:
-        if path is not None and path.exists() and not args.overwrite:
+        if path.exists() and not args.overwrite:
             raise ValueError(f"{path} exists; add --overwrite to replace it.")
+    return list(paths)
+
+
+def _windows_paths(args: argparse.Namespace, sources: Sequence[OpenSource]) -> list[Path]:
+    """The windows file of each source.
+
+    Raises:
+        ValueError: two sources share one.
+    """
+    paths = [_windows_path(args, source) for source in sources]
+    for index, path in enumerate(paths):
+        first = paths.index(path)
+        if first < index:
+            raise ValueError(
+                f"'{sources[first].name}' and '{sources[index].name}' would share the windows file {path}; "
+                + ("give a --windows-dir." if args.windows_dir is None else "annotate them one at a time.")
+            )
     return paths
 
 
@@ -269,7 +298,7 @@ def _rethreshold(args: argparse.Namespace, mixture: Mixture) -> int:
     from lerobot_ambient.data.windows_file import read_windows, write_windows
 
     threshold = _threshold(args)
-    paths = [_windows_path(args, source) for source in mixture.sources[1:]]
+    paths = _windows_paths(args, mixture.sources[1:])
     tables = []
     for source, path in zip(mixture.sources[1:], paths, strict=True):
         if not path.is_file():
@@ -278,56 +307,15 @@ def _rethreshold(args: argparse.Namespace, mixture: Mixture) -> int:
                 "--windows-dir."
             )
         tables.append(rethreshold(read_windows(path), threshold))
+    names = [source.name for source in mixture.sources[1:]]
     for table, path in zip(tables, paths, strict=True):
         if args.overwrite:
             write_windows(table, path)
     if args.json:
-        print(json.dumps([rethreshold_entry(table) for table in tables], indent=2))
+        print(json.dumps([rethreshold_entry(*pair) for pair in zip(names, tables, strict=True)], indent=2))
     else:
-        print(render_rethreshold(tables, paths if args.overwrite else []))
+        print(render_rethreshold(names, tables, paths if args.overwrite else []))
     return 0
-
-
-def _report(
-    args: argparse.Namespace,
-    mixture: Mixture,
-    chunks: Sequence[Chunks],
-    annotations: Sequence[Annotation],
-    mixing: MixingRule,
-    soft: SoftShares | None,
-    paths: Sequence[Path | None],
-) -> Path:
-    """Write the report and return its page."""
-    from dataclasses import replace
-
-    from lerobot_ambient.annotate.annotation import annotate_by_spectrum
-    from lerobot_ambient.annotate.found_plan import found_plan
-    from lerobot_ambient.annotate.report import SourceReport, write_report
-    from lerobot_ambient.cli.annotate_render import yaml_to_paste
-    from lerobot_ambient.core.mixing import Ambient
-
-    if any(annotation.spectral is None for annotation in annotations):
-        # Seconds, and the two kinds of evidence explain each other.
-        spectra = annotate_by_spectrum(chunks, seed=args.seed)
-        annotations = [replace(one, spectral=other.spectral) for one, other in zip(annotations, spectra, strict=True)]
-    notes = []
-    if not mixing.needs_windows:
-        notes.append(
-            f"The configuration mixes by {mixing!r}, which needs no windows; the plan is that of ambient co-training."
-        )
-        mixing = Ambient()
-    findings = [annotation.finding for annotation in annotations]
-    repo_ids = [source.config.repo_id for source in mixture.sources[1:]]
-    return write_report(
-        args.report,
-        [SourceReport.of(annotation, source) for annotation, source in zip(annotations, chunks[1:], strict=True)],
-        found_plan(mixture, chunks, findings, mixing),
-        yaml_to_paste(annotations, repo_ids, None, paths),
-        target=mixture.sources[0].name,
-        command=_typed(args),
-        notes=notes,
-        soft=soft,
-    ).page
 
 
 def _typed(args: argparse.Namespace) -> str:

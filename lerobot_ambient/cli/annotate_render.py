@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 def render(
     annotations: Sequence[Annotation],
+    warnings: Sequence[Sequence[str]],
     repo_ids: Sequence[str],
     soft: SoftShares | None,
     written: Sequence[Path | None],
@@ -25,12 +27,13 @@ def render(
 
     Args:
         annotations: of each source.
+        warnings: what could be wrong, of each source.
         repo_ids: of each source.
         soft: the mixing that the evidence suggests, if it was asked for.
         written: the windows file of each source, None where none was written.
     """
     lines = []
-    for annotation in annotations:
+    for annotation, warned in zip(annotations, warnings, strict=True):
         finding = annotation.finding
         entry = finding.to_dict()
         low, high = entry["interval"]
@@ -46,6 +49,7 @@ def render(
                 f"ten, {entry['sigma_min']:.3f} in the median{local}; of the data set as a whole between {low:.3f} and "
                 f"{high:.3f}"
             )
+        lines.extend(f"  warning: {text}" for text in warned)
         lines.extend(f"  {note}" for note in finding.notes)
         lines.extend(f"  modes: {line}" for mix in annotation.mode_mixes for line in mix.lines())
     lines.append("")
@@ -62,16 +66,18 @@ def yaml_to_paste(
     soft: SoftShares | None,
     written: Sequence[Path | None],
 ) -> str:
-    """What to write into a policy's configuration; arguments as for `render`.
+    """What to write into a policy's configuration.
 
-    A window that differs between samples is in a windows file, so it takes one that was written.
+    A window that differs between samples is in a windows file, so it takes one that was written. Arguments are those of
+    `render`.
     """
     lines = ["sources:"]
     for annotation, repo_id, path in zip(annotations, repo_ids, written, strict=True):
         finding = annotation.finding
         lines.append(f"  - repo_id: {repo_id}")
         if finding.granularity != "dataset":
-            where = "meta/ambient_windows.parquet  # add --write to make it" if path is None else str(path)
+            # A string of JSON is one of YAML, whatever is in it.
+            where = "meta/ambient_windows.parquet  # add --write to make it" if path is None else json.dumps(str(path))
             lines.append(f"    windows: {where}")
             continue
         entry = finding.to_dict()
@@ -84,10 +90,10 @@ def yaml_to_paste(
     return "\n".join(lines)
 
 
-def rethreshold_entry(table: WindowTable) -> dict[str, Any]:
-    """One entry of `annotate --rethreshold --json`."""
+def rethreshold_entry(name: str, table: WindowTable) -> dict[str, Any]:
+    """One entry of `annotate --rethreshold --json`, of the source `name`."""
     return {
-        "source": table.repo_id,
+        "source": name,
         "granularity": table.granularity,
         "method": table.method,
         "sigma_min": float(np.median(table.sigma_min)),
@@ -97,13 +103,13 @@ def rethreshold_entry(table: WindowTable) -> dict[str, Any]:
     }
 
 
-def render_rethreshold(tables: Sequence[WindowTable], written: Sequence[Path]) -> str:
-    """The new windows as text."""
+def render_rethreshold(names: Sequence[str], tables: Sequence[WindowTable], written: Sequence[Path]) -> str:
+    """The new windows of the sources `names` as text."""
     lines = []
-    for table in tables:
-        entry = rethreshold_entry(table)
+    for name, table in zip(names, tables, strict=True):
+        entry = rethreshold_entry(name, table)
         few, most = entry["quantiles"]
         spread = f" ({few:.3f} to {most:.3f} for nine frames in ten)" if few < most else ""
-        lines.append(f"{table.repo_id}: sigma_min {entry['sigma_min']:.3f}{spread} at tau {table.tau:g}")
+        lines.append(f"{name}: sigma_min {entry['sigma_min']:.3f}{spread} at tau {table.tau:g}")
     lines.extend(f"windows file: {path}" for path in written)
     return "\n".join(lines)

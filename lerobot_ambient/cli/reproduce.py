@@ -65,6 +65,36 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     oracles.add_argument("--jobs", type=int, help="cases side by side, one thread each (number of cores, at most 8)")
     oracles.add_argument("--json", action="store_true", help="print the results as JSON, without progress")
     oracles.set_defaults(run=run_oracles)
+    recordings = experiments.add_parser(
+        "recordings",
+        help="what `annotate` finds on real recordings with and without planted jitter (needs the extra 'annotate')",
+        description=(
+            "Takes episodes 0 and 1 of a LeRobot data set as the target, and as sources episodes 2 and 3, a copy of "
+            "them with white jitter planted in the actions, and a jittered copy of the target. Annotates all by "
+            "spectra and by classifiers, and writes a table, the numbers and the report. The same command goes on "
+            "after a kill."
+        ),
+    )
+    recordings.add_argument("--root", type=Path, required=True, help="a LeRobot data set of four episodes or more")
+    recordings.add_argument("--output-dir", type=Path, default=Path("outputs/recordings"), help="default: %(default)s")
+    recordings.add_argument("--results-dir", type=Path, help="for table and report (default: OUTPUT_DIR/results)")
+    recordings.add_argument(
+        "--jitter", type=float, default=0.05, help="standard deviation in normalised actions (%(default)s)"
+    )
+    recordings.add_argument("--seed", type=int, default=0, help="of the jitter and the classifiers (%(default)s)")
+    recordings.add_argument("--json", action="store_true", help="print the results as JSON, without progress")
+    recordings.set_defaults(run=run_recordings)
+
+
+def run_recordings(args: argparse.Namespace) -> int:
+    """Annotate recordings with known jitter."""
+    from lerobot_ambient.experiments import recordings
+    from lerobot_ambient.experiments.recordings_report import write_report
+
+    options = recordings.RecordingsOptions(args.root, args.output_dir, jitter=args.jitter, seed=args.seed)
+    outcome = recordings.run_recordings(options, progress=not args.json)
+    _print(write_report(outcome, args.results_dir), as_json=args.json)
+    return 0
 
 
 def run_oracles(args: argparse.Namespace) -> int:

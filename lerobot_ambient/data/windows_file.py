@@ -54,7 +54,8 @@ class WindowTable:
         granularity: what shares a window ("dataset", "bucket", "datapoint"), or None where it was not said.
         tau: threshold margin of the classifier method, else None.
         sigmas: levels of the curve `p`, empty without curves.
-        p: (N, len(sigmas)) float32 curves or None.
+        p: (B, len(sigmas)) float32 curves, or None.
+        curve_of: (N,) int64, the row of `p` that is each frame's; None where frame i has row i, as in files.
 
     Raises:
         ValueError: columns of different lengths, levels outside [0, 1], a frame named twice.
@@ -72,10 +73,14 @@ class WindowTable:
     tau: float | None = None
     sigmas: tuple[float, ...] = field(default_factory=tuple)
     p: NDArray[np.float32] | None = None
+    curve_of: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         names = ("episode_index", "frame_index", "sigma_min", "sigma_max")
         lengths = {name: len(getattr(self, name)) for name in names}
+        if self.p is not None:
+            each = "p" if self.curve_of is None else "curve_of"
+            lengths[each] = len(getattr(self, each))
         if len(set(lengths.values())) != 1:
             raise ValueError(f"windows of '{self.repo_id}': columns differ in length, {lengths}.")
         for name in ("sigma_min", "sigma_max"):
@@ -103,7 +108,7 @@ class WindowTable:
 
 
 def write_windows(table: WindowTable, path: Path) -> None:
-    """Write atomically: a reader sees the old file or the whole new one."""
+    """Write atomically: a reader sees the old file or the whole new one. Curves go block by block."""
     metadata: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "method": table.method,
@@ -116,19 +121,22 @@ def write_windows(table: WindowTable, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     schema = _SCHEMA.with_metadata({_KEY: json.dumps(metadata).encode()})
-    with pq.ParquetWriter(partial, schema) as writer:
-        for start in range(0, max(len(table), 1), _ROW_GROUP):
-            writer.write_table(_rows(table, slice(start, start + _ROW_GROUP)).cast(schema))
-    os.replace(partial, path)
+    try:
+        with pq.ParquetWriter(partial, schema) as writer:
+            for start in range(0, max(len(table), 1), _ROW_GROUP):
+                writer.write_table(_rows(table, slice(start, start + _ROW_GROUP)).cast(schema))
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _rows(table: WindowTable, rows: slice) -> pa.Table:
-    """Some rows as an arrow table; a curve that all rows share costs memory only for these."""
+    """Some rows as an arrow table; curves that rows share are repeated only for these."""
     count = len(table.sigma_min[rows])
     if table.p is None:
         curves = pa.nulls(count, _SCHEMA.field("p").type)
     else:
-        flat = np.ascontiguousarray(table.p[rows], dtype=np.float32)
+        flat = np.ascontiguousarray(table.p[rows if table.curve_of is None else table.curve_of[rows]], dtype=np.float32)
         ends = np.arange(count + 1, dtype=np.int32) * flat.shape[1]
         curves = pa.ListArray.from_arrays(pa.array(ends), pa.array(flat.reshape(-1)))
     return pa.table(
@@ -149,7 +157,8 @@ def read_windows(path: Path, *, curves: bool = True) -> WindowTable:
 
     Args:
         path: of the file.
-        curves: read the curves too, by far the largest part; without them `p` is None.
+        curves: read the curves too, by far the largest part (4 bytes per frame and level, twice while they are read);
+            without them `p` is None.
 
     Raises:
         ValueError: not a windows file, of a newer schema, or of several data sets.

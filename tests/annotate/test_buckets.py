@@ -242,7 +242,7 @@ def test_one_bucket_is_the_data_set_and_stretches_of_one_are_data_points():
         np.testing.assert_array_equal(whole.sigma_min, sigma_min_of(SIGMAS, mean, 0.1, **options))
         assert set(whole.sigma_min_per_chunk) == set(whole.sigma_min)
         points = bucket_windows(scores, SIGMAS, by_stretch(episode, 1), tau=0.1, **options)
-        np.testing.assert_array_equal(points.curve_per_chunk, scores.mean)
+        np.testing.assert_array_equal(points.curves, scores.mean)
         np.testing.assert_array_equal(points.sigma_min_per_chunk, sigma_min_of(SIGMAS, scores.mean, 0.1, **options))
         np.testing.assert_allclose(points.draw_error, scores.standard_error, rtol=1e-6)
 

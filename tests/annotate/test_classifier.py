@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from lerobot_ambient.annotate import cross_fit
 from lerobot_ambient.annotate.calibration import calibrate, chunk_scores
 from lerobot_ambient.annotate.chunk_set import ArrayChunks
-from lerobot_ambient.annotate.classifier import WorkFolder, annotate_classifier, collect, cross_fits, find, fit_shards
+from lerobot_ambient.annotate.classifier import annotate_classifier, collect, cross_fits, find, fit_shards
 from lerobot_ambient.annotate.classifier_options import ClassifierOptions
+from lerobot_ambient.annotate.cross_fit import WorkFolder
 from lerobot_ambient.annotate.evidence import gather_evidence
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 
@@ -256,13 +258,14 @@ def test_an_interrupted_training_leaves_the_finished_folds(tmp_path):
     assert [fit.is_fitted(fold) for fold in range(3)] == [True, False, False]
 
 
-def test_two_processes_share_the_work_and_agree_with_one(tmp_path, scores):
+def test_two_processes_share_the_work_and_agree_with_one(tmp_path, scores, monkeypatch):
     calibration = calibrate(scores[0])
     parts = [cross_fits(TARGET, SOURCES, SCHEDULE, OPTIONS, work=WorkFolder(tmp_path, ["data"])) for _ in range(2)]
     fit_shards(parts[0], part=0, parts=2, progress=False)
     assert [parts[1][0].is_fitted(fold) for fold in range(3)] == [True, False, True]
     fit_shards(parts[1], part=1, parts=2, progress=False)
     assert_same(collect(parts[0]), scores)
+    monkeypatch.setattr(cross_fit, "_PIECE", 40)
     first, second = (
         fit.score_every_chunk(0, calibration, part=i, parts=2, progress=False) for i, (fit,) in enumerate(parts)
     )
@@ -271,6 +274,64 @@ def test_two_processes_share_the_work_and_agree_with_one(tmp_path, scores):
     expected = alone.score_every_chunk(0, calibration, progress=False)
     np.testing.assert_array_equal(second.mean, expected.mean)
     np.testing.assert_array_equal(second.standard_error, expected.standard_error)
+
+
+def test_a_killed_scoring_repeats_one_piece_and_scores_the_same(tmp_path, fits, scores, monkeypatch):
+    calibration = calibrate(scores[0])
+    whole = fits[0].score_every_chunk(0, calibration, progress=False)
+    monkeypatch.setattr(cross_fit, "_PIECE", 20)
+    (fit,) = cross_fits(TARGET, SOURCES, SCHEDULE, OPTIONS, work=WorkFolder(tmp_path, ["data"]))
+    fit.score_every_chunk(0, calibration, progress=False)
+    pieces = {int(piece.name.rpartition("-")[2]): piece for piece in tmp_path.glob("*/every-*-from-*")}
+    assert sorted(pieces) == [0, 20, 40, 60]
+    (joined,) = {*tmp_path.glob("*/every-*")} - {*pieces.values()}
+    for gone in (joined, pieces[20]):
+        shutil.rmtree(gone)
+    scored = []
+    once = fit._score_chunks
+
+    def watched(which, head, start, *more):
+        scored.append(start)
+        return once(which, head, start, *more)
+
+    monkeypatch.setattr(fit, "_score_chunks", watched)
+    again = fit.score_every_chunk(0, calibration, progress=False)
+    assert scored == [20]
+    # Other blocks of chunks at once round the last digit differently.
+    np.testing.assert_allclose(again.mean, whole.mean, atol=1e-6)
+    np.testing.assert_allclose(again.standard_error, whole.standard_error, atol=1e-6)
+    np.testing.assert_array_equal(again.index, whole.index)
+    assert isinstance(again.mean.base, np.memmap), "held in memory"
+
+
+def test_finished_folds_give_their_scores_without_any_chunk(tmp_path, scores, monkeypatch):
+    work = WorkFolder(tmp_path, ["data"])
+    fit_shards(cross_fits(TARGET, SOURCES, SCHEDULE, OPTIONS, work=work), progress=False)
+    again = cross_fits(TARGET, SOURCES, SCHEDULE, OPTIONS, work=work)
+    monkeypatch.setattr(ArrayChunks, "gather", None)
+    assert_same(collect(again), scores)
+
+
+def test_chunks_are_not_held_once_a_training_is_over():
+    made = cross_fits(TARGET, SOURCES, SCHEDULE, dataclasses.replace(OPTIONS, steps=1))
+    fit_shards(made, progress=False)
+    collect(made)
+    assert "samples" not in vars(made[0])
+
+
+def test_no_more_chunks_are_trained_on_than_asked_for(monkeypatch):
+    """Also where more are judged."""
+    seen = []
+    once = cross_fit.train_fold
+
+    def watched(target, sources, *more):
+        seen.extend(len(sample) for sample in (target, *sources))
+        return once(target, sources, *more)
+
+    monkeypatch.setattr(cross_fit, "train_fold", watched)
+    found = run(options=dataclasses.replace(OPTIONS, steps=1, train_chunks=30, score_chunks=50))
+    assert set(seen) == {30}
+    assert len(found[0].source) == 50
 
 
 def test_scores_of_every_chunk_are_kept_too(tmp_path, scores, monkeypatch):

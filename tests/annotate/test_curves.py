@@ -54,9 +54,11 @@ def test_the_monotone_curve_is_the_one_of_pool_adjacent_violators(curves):
 
 
 def test_more_curves_than_fit_in_a_block_are_all_made_monotone():
-    curves = np.random.default_rng(0).random((16384 + 3, 4))
+    curves = np.random.default_rng(0).uniform(size=(20_000, 5))
     assert (np.diff(isotonic(curves), axis=1) >= 0).all()
     np.testing.assert_allclose(isotonic(curves)[-1], isotonic_regression(curves[-1]))
+    each = [sigma_min_of(SIGMAS, curves[i : i + 1], 0.05)[0] for i in (0, 16_383, 16_384, 19_999)]
+    np.testing.assert_array_equal(sigma_min_of(SIGMAS, curves, 0.05)[[0, 16_383, 16_384, 19_999]], each)
 
 
 @pytest.mark.parametrize("rule", CROSSINGS.values(), ids=CROSSINGS)

@@ -108,6 +108,24 @@ def test_a_classifier_that_misses_what_spectra_see_is_suspected():
     assert not any("briefly" in warning for warning in warnings(seeing, 0.4))
 
 
+def test_spectra_overrule_a_classifier_that_finds_nothing_within_a_wide_interval():
+    rng = np.random.default_rng(1)
+    chunks = timed(12)
+    smooth = np.cumsum(np.cumsum(rng.normal(size=(156, 16, 2)), axis=1), axis=1) / 32
+    sources = [
+        ArrayChunks(name, torch.from_numpy((smooth + s * rng.normal(size=smooth.shape)).astype(np.float32)), episode)
+        for name, s, episode in (("smooth", 0.01, chunks.episode), ("shaky", 0.2, chunks.episode))
+    ]
+    spectral = spectral_window(*sources)
+    assert spectral.interval[0] > 0.1
+    missed = dataclasses.replace(bare(0.0, interval=(0.0, 0.9), method="classifier"), spectral=spectral)
+    assert f"the spectra part up to {spectral.sigma_min:.3f}: use it only above that level" in verdict(missed)
+    seen = dataclasses.replace(bare(0.4, interval=(0.2, 0.9), method="classifier"), spectral=spectral)
+    assert "spectra" not in verdict(seen)
+    itself = dataclasses.replace(bare(0.0, interval=(0.0, 0.9)), spectral=spectral)
+    assert "is a bet" in verdict(itself)
+
+
 def test_reliability_of_labels_drawn_from_the_predictions_lies_on_the_diagonal():
     # Chunks of c are the target's with probability c, so the bins' intervals should hold it about 19 times in 20.
     rng = np.random.default_rng(0)

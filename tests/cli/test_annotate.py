@@ -3,6 +3,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -115,3 +117,26 @@ def test_locality_adds_a_sigma_max_that_is_shown(annotate):
     assert shaky["sigma_max"] == 0.0
     assert 0.0 <= sim["sigma_max"] <= 1.0
     assert len(sim["notes"]) > len(plain[0]["notes"])
+
+
+def test_spectra_need_none_of_the_packages_of_the_extra(annotate):
+    """Someone without the extra 'annotate' gets the first guess all the same."""
+    source = json.dumps([{"repo_id": "me/shaky", "root": str(annotate.copies["me/shaky"])}])
+    arguments = [
+        *("annotate", "--method=spectral", "--json", "--policy.type=ambient_diffusion", "--policy.device=cpu"),
+        *("--policy.horizon=16", "--policy.n_action_steps=8", "--dataset.repo_id=me/target"),
+        *(f"--dataset.root={annotate.copies['me/target']}", f"--policy.sources={source}"),
+    ]
+    script = f"""
+import lerobot.configs.train, sys  # what LeRobot imports for itself is no business of ours
+from lerobot_ambient.integration import training
+for name in ("scipy", "sklearn", "matplotlib", "jinja2"):
+    for loaded in [module for module in sys.modules if module.partition(".")[0] == name]:
+        del sys.modules[loaded]
+    sys.modules[name] = None
+from lerobot_ambient.cli.__main__ import main
+sys.exit(main({arguments!r}))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-1500:]
+    assert json.loads(done.stdout)[0]["sigma_min"] > 0.3

@@ -40,6 +40,12 @@ def options(roots, target="me/target", sources=("me/shaky",)):
     ]
 
 
+def untrained(fit, fold, tick):
+    """In place of training, but chunks are drawn, which is when they are looked at."""
+    assert fit.samples
+    raise AssertionError("trained")
+
+
 @pytest.fixture
 def annotate(roots, tmp_path, capsys):
     def run(*arguments, method="--method=classifier", quick=QUICK, **chosen):
@@ -71,7 +77,7 @@ def test_one_training_tells_a_like_source_from_an_unlike_one(annotate):
 
 def test_a_second_run_trains_nothing_and_says_the_same(annotate, monkeypatch):
     first = annotate("--json")[1].out
-    monkeypatch.setattr("lerobot_ambient.annotate.classifier.train_fold", None)
+    monkeypatch.setattr("lerobot_ambient.annotate.cross_fit.train_fold", None)
     assert annotate("--json")[1].out == first
 
 
@@ -139,6 +145,30 @@ def test_soft_mixing_is_printed_as_it_can_be_pasted(annotate):
     assert mixing["type"] == "soft"
     assert mixing["clean_shares"] == sorted(mixing["clean_shares"], reverse=True)
     assert mixing["clean_shares"][0] == 1.0
+    (entry,) = json.loads(annotate("--soft-alone-above=0.5", "--json")[1].out)
+    assert entry["soft"]["mixing"] == mixing
+
+
+def test_one_data_set_given_twice_has_two_windows_files(annotate, tmp_path):
+    there = {"sources": ("me/sim", "me/sim")}
+    code, printed = annotate(f"--windows-dir={tmp_path}", "--json", **there)
+    assert code == 0
+    assert {path.name for path in tmp_path.glob("*.parquet")} == {"me__sim#0.parquet", "me__sim#1.parquet"}
+    again = annotate(f"--windows-dir={tmp_path}", "--json", method="--rethreshold", quick=(), **there)[1].out
+    names = [[entry["source"] for entry in json.loads(text)] for text in (printed.out, again)]
+    assert names == [["me/sim#0", "me/sim#1"]] * 2
+
+
+def test_sigma_max_is_what_crops_and_second_moments_both_show(annotate):
+    few = ("--folds=2", "--steps=20", "--levels=4", "--draws=4")
+    code, printed = annotate("--locality", "--json", quick=few, sources=("me/sim", "me/shaky"))
+    assert code == 0
+    for entry in json.loads(printed.out):
+        # Nothing is shown to be alike by twelve episodes.
+        assert entry["sigma_max"] == 0.0
+        said = [note for note in entry["notes"] if note.startswith("Locality: ")]
+        assert len(said) == len(set(said)) >= 1
+        assert sum("Weak evidence" in note for note in said) <= 1
 
 
 def test_a_report_shows_the_curve_and_the_spectra(annotate, tmp_path):
@@ -200,9 +230,13 @@ def test_processes_that_were_launched_together_share_the_work(roots, tmp_path):
         ),
         (["--soft-alone-above=2"], {}, r"--soft-alone-above=2.0 is a distance of two laws, in \(0, 1\]"),
         (["--overwrite"], {}, "--overwrite without --write or --windows-dir does nothing"),
+        (["--soft-alone-above=0.5", "--folds=1"], {}, "--soft-alone-above needs a distance, which --folds=1"),
+        (["--device=gpu"], {}, "device 'gpu' cannot be used here: .* Use cpu"),
+        (["--write"], {"sources": ("me/sim", "me/sim")}, "'me/sim#0' and 'me/sim#1' would share the windows file"),
     ],
 )
-def test_bad_input_is_named_with_its_fix(annotate, arguments, chosen, message):
+def test_bad_input_is_named_with_its_fix_before_anything_is_trained(annotate, arguments, chosen, message, monkeypatch):
+    monkeypatch.setattr("lerobot_ambient.annotate.cross_fit.CrossFit._fit", untrained)
     code, printed = annotate(*arguments, **chosen)
     assert code == 2
     assert re.search(message, printed.err), printed.err
@@ -217,6 +251,7 @@ def test_bad_input_is_named_with_its_fix(annotate, arguments, chosen, message):
         ("--rethreshold", ["--granularity=datapoint"], "--granularity belongs to --method=classifier"),
         ("--rethreshold", ["--locality"], "--locality reads data, --rethreshold only curves"),
         ("--rethreshold", ["--write"], "say --overwrite instead of --write"),
+        ("--rethreshold", ["--seed=3"], "--seed=3: nothing of --rethreshold is random"),
         ("--rethreshold", [], "has no windows file"),
     ],
 )

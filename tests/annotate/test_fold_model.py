@@ -9,7 +9,7 @@ import torch
 
 from lerobot_ambient.annotate.chunk_set import ArrayChunks
 from lerobot_ambient.annotate.classifier_options import ClassifierOptions
-from lerobot_ambient.annotate.crossfit import held_out, score_blocks, score_levels, train_fold
+from lerobot_ambient.annotate.fold_model import held_out, score_blocks, score_levels, train_fold
 from lerobot_ambient.annotate.folds import draw_chunks, fold_of_chunks
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 

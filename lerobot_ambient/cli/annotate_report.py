@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What annotations come to under the configuration's mixing: the plan, the warnings, and the page of `--report`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lerobot_ambient.annotate.annotation import Annotation
+from lerobot_ambient.annotate.chunks import Chunks
+from lerobot_ambient.annotate.found_plan import found_plan
+from lerobot_ambient.annotate.report import SourceReport, write_report
+from lerobot_ambient.annotate.report_source import warnings
+from lerobot_ambient.annotate.soft_shares import SoftShares
+from lerobot_ambient.core.mixing import Ambient, MixingRule
+from lerobot_ambient.core.plan import Plan
+from lerobot_ambient.data.mixture import Mixture
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Annotations beside the plan that they lead to.
+
+    Args:
+        target: name of the data set.
+        reports: one per source.
+        plan: with the windows that were found.
+        notes: about the run as a whole.
+    """
+
+    target: str
+    reports: tuple[SourceReport, ...]
+    plan: Plan
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, mixture: Mixture, chunks: Sequence[Chunks], annotations: Sequence[Annotation], mixing: MixingRule
+    ) -> Outcome:
+        """Of a mixture's annotations under a configuration's mixing."""
+        notes = []
+        if not mixing.needs_windows:
+            notes.append(
+                f"The configuration mixes by {mixing!r}, which needs no windows; the plan is that of ambient "
+                "co-training."
+            )
+            mixing = Ambient()
+        return cls(
+            target=mixture.sources[0].name,
+            reports=tuple(SourceReport.of(one, source) for one, source in zip(annotations, chunks[1:], strict=True)),
+            plan=found_plan(mixture, chunks, [annotation.finding for annotation in annotations], mixing),
+            notes=tuple(notes),
+        )
+
+    def warnings(self) -> list[list[str]]:
+        """What could be wrong, per source."""
+        shares = self.plan.by_source().sum(1).tolist()
+        # A source without any group may be missing at the plan's end.
+        shares += [0.0] * (1 + len(self.reports) - len(shares))
+        return [warnings(report, share) for report, share in zip(self.reports, shares[1:], strict=True)]
+
+    def write(self, folder: Path, yaml: str, command: str, soft: SoftShares | None) -> Path:
+        """Write the report and return its page.
+
+        Args:
+            folder: to write into.
+            yaml: the lines to paste.
+            command: that repeats the findings.
+            soft: the mixing that the evidence suggests, if it was asked for.
+        """
+        written = write_report(
+            folder,
+            self.reports,
+            self.plan,
+            yaml,
+            target=self.target,
+            command=command,
+            notes=self.notes,
+            soft=soft,
+        )
+        return written.page
