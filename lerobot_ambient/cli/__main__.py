@@ -21,6 +21,7 @@ VERBS = ("make_data", "inspect", "annotate", "merge", "sweep", "reproduce", "ben
 EXTRAS = {
     "pydrake": "maze",
     "ompl": "maze",
+    "pymunk": "pushing",
     "matplotlib": "plots",
     "optuna": "sweep",
     "sklearn": "annotate",

@@ -4,5 +4,9 @@
 from gymnasium.envs.registration import register
 
 MAZE_ID = "lerobot_ambient/Maze-v0"
+PUSHING_ID = "lerobot_ambient/Pushing-v0"
+SORTING_ID = "lerobot_ambient/Sorting-v0"
 
 register(id=MAZE_ID, entry_point="lerobot_ambient.envs.maze:MazeEnv")
+register(id=PUSHING_ID, entry_point="lerobot_ambient.envs.pushing:PushingEnv")
+register(id=SORTING_ID, entry_point="lerobot_ambient.envs.sorting:SortingEnv")

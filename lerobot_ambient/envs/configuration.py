@@ -10,9 +10,14 @@ from lerobot.configs import FeatureType, PolicyFeature
 from lerobot.envs.configs import EnvConfig
 from lerobot.utils.constants import ACTION, OBS_ENV_STATE, OBS_STATE
 
-from lerobot_ambient.envs import MAZE_ID
+from lerobot_ambient.envs import MAZE_ID, PUSHING_ID, SORTING_ID
 from lerobot_ambient.envs.maze_geometry import DEFAULT_MAZE_SEED
 from lerobot_ambient.envs.maze_task import EPISODE_LENGTH, FPS
+from lerobot_ambient.envs.pushing_task import EPISODE_LENGTH as PUSHING_EPISODE_LENGTH
+from lerobot_ambient.envs.pushing_task import FPS as PUSHING_FPS
+from lerobot_ambient.envs.pushing_task import physics_named
+from lerobot_ambient.envs.sorting_task import DEFAULT_BLOCKS
+from lerobot_ambient.envs.sorting_task import FPS as SORTING_FPS
 
 
 @EnvConfig.register_subclass("ambient_maze")
@@ -64,6 +69,125 @@ class AmbientMazeEnvConfig(EnvConfig):
             "maze_seed": self.maze_seed,
             "episode_length": self.episode_length,
             "fps": self.fps,
+            "render_mode": self.render_mode,
+            "image_size": self.image_size,
+        }
+
+
+@EnvConfig.register_subclass("ambient_sorting")
+@dataclass
+class AmbientSortingEnvConfig(EnvConfig):
+    """Block sorting, see `lerobot_ambient.envs.sorting.SortingEnv`.
+
+    Args:
+        blocks: in every episode; as in the demonstrations.
+        condition: whether the environment state ends with the flag of the target demonstrations; as in those.
+        episode_length: step limit of an episode; None gives every block its share.
+        image_size: height and width of the rendered pictures in pixels.
+    """
+
+    task: str | None = "Sorting-v0"
+    fps: int = SORTING_FPS
+    blocks: int = DEFAULT_BLOCKS
+    condition: bool = False
+    episode_length: int | None = None
+    render_mode: str = "rgb_array"
+    image_size: int = 192
+    features: dict[str, PolicyFeature] = field(default_factory=dict)
+    features_map: dict[str, str] = field(
+        default_factory=lambda: {
+            ACTION: ACTION,
+            "agent_pos": OBS_STATE,
+            "environment_state": OBS_ENV_STATE,
+        }
+    )
+
+    def __post_init__(self) -> None:
+        if self.fps != SORTING_FPS:
+            raise ValueError(f"ambient_sorting: fps is {self.fps}, the gripper's speeds are meant for {SORTING_FPS}")
+        # Four entries a block, the held colour, the flag.
+        entries = 4 * self.blocks + 1 + int(self.condition)
+        self.features = {
+            ACTION: PolicyFeature(type=FeatureType.ACTION, shape=(3,)),
+            "agent_pos": PolicyFeature(type=FeatureType.STATE, shape=(3,)),
+            "environment_state": PolicyFeature(type=FeatureType.ENV, shape=(entries,)),
+        }
+
+    @property
+    def package_name(self) -> str:
+        """The package that registers the gymnasium id."""
+        return "lerobot_ambient.envs"
+
+    @property
+    def gym_id(self) -> str:
+        """The gymnasium id."""
+        return SORTING_ID
+
+    @property
+    def gym_kwargs(self) -> dict[str, Any]:
+        """Arguments of `SortingEnv`."""
+        return {
+            "blocks": self.blocks,
+            "condition": self.condition,
+            "episode_length": self.episode_length,
+            "render_mode": self.render_mode,
+            "image_size": self.image_size,
+        }
+
+
+@EnvConfig.register_subclass("ambient_pushing")
+@dataclass
+class AmbientPushingEnvConfig(EnvConfig):
+    """Planar pushing, see `lerobot_ambient.envs.pushing.PushingEnv`.
+
+    Args:
+        physics: "target" or "source".
+        episode_length: step limit of an episode.
+        image_size: height and width of the rendered pictures in pixels.
+    """
+
+    task: str | None = "Pushing-v0"
+    fps: int = PUSHING_FPS
+    physics: str = "target"
+    episode_length: int = PUSHING_EPISODE_LENGTH
+    render_mode: str = "rgb_array"
+    image_size: int = 192
+    features: dict[str, PolicyFeature] = field(
+        default_factory=lambda: {
+            ACTION: PolicyFeature(type=FeatureType.ACTION, shape=(2,)),
+            "agent_pos": PolicyFeature(type=FeatureType.STATE, shape=(2,)),
+            "environment_state": PolicyFeature(type=FeatureType.ENV, shape=(4,)),
+        }
+    )
+    features_map: dict[str, str] = field(
+        default_factory=lambda: {
+            ACTION: ACTION,
+            "agent_pos": OBS_STATE,
+            "environment_state": OBS_ENV_STATE,
+        }
+    )
+
+    def __post_init__(self) -> None:
+        physics_named(self.physics)
+        if self.fps != PUSHING_FPS:
+            raise ValueError(f"ambient_pushing: fps is {self.fps}, the pusher takes commands at {PUSHING_FPS}")
+
+    @property
+    def package_name(self) -> str:
+        """The package that registers the gymnasium id."""
+        return "lerobot_ambient.envs"
+
+    @property
+    def gym_id(self) -> str:
+        """The gymnasium id."""
+        return PUSHING_ID
+
+    @property
+    def gym_kwargs(self) -> dict[str, Any]:
+        """Arguments of `PushingEnv`."""
+        return {
+            "physics": self.physics,
+            "episode_length": self.episode_length,
             "render_mode": self.render_mode,
             "image_size": self.image_size,
         }

@@ -40,6 +40,7 @@ LITTLE_DISK = 5 * 2**30
 
 EXTRAS = {
     "maze": "the verbs make-data and reproduce maze",
+    "pushing": "the task pushing",
     "plots": "inspect --png",
     "annotate": "annotate's classifiers and reports",
     "sweep": "the verb sweep",
