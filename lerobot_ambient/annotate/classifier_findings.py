@@ -22,6 +22,7 @@ from lerobot_ambient.annotate.scores import Floats
 
 _FEW_EPISODES = 10
 _SOFT_SLOPE = 0.5
+_TIMID_SLOPE, _OVERLAP = 1.25, 0.1
 _LOOKED_AT = 100_000
 """Data points that the noise of their curves is told from."""
 
@@ -128,6 +129,14 @@ def _notes(evidence: ClassifierEvidence, interval: tuple[float, float]) -> tuple
         notes.append(
             f"The classifiers are over-confident on episodes they did not see (calibration slope {slope:.2f}, 1 is "
             "right): they memorise. More episodes help; windows per data point suffer most."
+        )
+    lowest = float(evidence.calibration.slope[0])
+    # Of laws that hardly overlap any logit is large enough, and the slope says nothing.
+    if told[0] and curve.p[0] > _OVERLAP and lowest > _TIMID_SLOPE:
+        notes.append(
+            f"The classifiers are timid where there is least noise (calibration slope {lowest:.2f} at "
+            f"{evidence.scores.sigmas[0]:.3f}, 1 is right): they were trained too briefly, and sigma_min is rather too "
+            "low. Give more --steps."
         )
     if interval[0] >= 1.0:
         notes.append("Told apart at every level: the source can teach nothing by noise alone. Check its alignment.")

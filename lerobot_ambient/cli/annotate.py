@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import shlex
 from collections.abc import Sequence
@@ -119,6 +120,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Annotate; `args.more` holds LeRobot's own options."""
     _require_used(args)
+    _require_packages(args)
     from lerobot_ambient.cli.annotate_render import render, yaml_to_paste
     from lerobot_ambient.cli.annotate_report import Outcome
     from lerobot_ambient.data.windows_file import write_windows
@@ -197,6 +199,17 @@ def _require_used(args: argparse.Namespace) -> None:
         raise ValueError(f"--soft-alone-above={args.soft_alone_above} is a distance of two laws, in (0, 1].")
     if args.soft_alone_above is not None and args.folds == 1:
         raise ValueError("--soft-alone-above needs a distance, which --folds=1 does not give; use --folds=2 or more.")
+
+
+def _require_packages(args: argparse.Namespace) -> None:
+    """Raises:
+    ModuleNotFoundError: a package is missing that would only be missed at the end of the work.
+    """
+    needed = ["scipy"] if args.method == "classifier" else []
+    needed += ["sklearn"] if args.granularity in ("bucket", "datapoint") else []
+    needed += ["jinja2", "matplotlib", "PIL"] if args.report is not None else []
+    for name in needed:
+        importlib.import_module(name)
 
 
 def _threshold(args: argparse.Namespace) -> Threshold:

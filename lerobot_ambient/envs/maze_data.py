@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from lerobot_ambient.envs.demonstration_record import finished, write_recorded
 from lerobot_ambient.envs.lowdim_writer import Episode, write_low_dim_dataset
 from lerobot_ambient.envs.maze_demonstrations import (
     BLOCK_SIZE,
@@ -40,7 +40,6 @@ from lerobot_ambient.envs.maze_task import (
 
 VERSION = 1
 """Raise it when the same arguments would give other paths."""
-RECORD = Path("meta") / "ambient_make_data.json"
 REPO_IDS: dict[Kind, str] = {"target": "ambient/maze_target", "source": "ambient/maze_source"}
 FEATURES: dict[str, dict[str, Any]] = {
     "observation.state": {"dtype": "float32", "shape": (2,), "names": ["x", "y"]},
@@ -73,30 +72,6 @@ def _arguments(kind: Kind, episodes: int, seed: int, fps: int, maze_seed: int) -
     }
 
 
-def _finished(folder: Path, arguments: dict[str, Any]) -> dict[str, Any] | None:
-    """The summary of a complete data set made with `arguments`; None if there is no folder.
-
-    Raises:
-        ValueError: if the folder is anything else.
-    """
-    if not folder.exists():
-        return None
-    record = folder / RECORD
-    if not record.is_file():
-        raise ValueError(
-            f"{folder} exists but was not written by make-data (no {RECORD}); move it away or choose another --root"
-        )
-    found = json.loads(record.read_text())
-    if found["arguments"] != arguments:
-        keys = [key for key in arguments if found["arguments"].get(key) != arguments[key]]
-        old, new = ({key: values.get(key) for key in keys} for values in (found["arguments"], arguments))
-        raise ValueError(
-            f"{folder} was made with {old}, not with {new}; remove it, choose another --root, or give the same values"
-        )
-    summary: dict[str, Any] = found["summary"]
-    return summary
-
-
 def _paths_folder(root: Path, seed: int, maze_seed: int) -> Path:
     """Where paths wait: the name holds everything they depend on but their number, so a run with more continues."""
     basis = [_arguments(kind, 0, seed, 0, maze_seed) for kind in KINDS]
@@ -116,16 +91,15 @@ def _write(folder: Path, arguments: dict[str, Any], paths: list[NDArray[np.float
             np.mean([mean_squared_acceleration(path, arguments["fps"]) for path in paths])
         ),
     }
-    partial = folder.with_name(f".{folder.name}-{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    with tqdm(total=len(paths), desc=f"write {kind}", unit="episode", disable=not progress) as bar:
-        episodes = [path_to_episode(path) for path in paths]
-        write_low_dim_dataset(
-            partial, REPO_IDS[kind], arguments["fps"], FEATURES, episodes, TASK, on_episode=bar.update
-        )
-    record = {"arguments": arguments, "summary": summary}
-    (partial / RECORD).write_text(json.dumps(record, indent=2) + "\n")
-    partial.rename(folder)
+
+    def write(partial: Path) -> None:
+        with tqdm(total=len(paths), desc=f"write {kind}", unit="episode", disable=not progress) as bar:
+            episodes = [path_to_episode(path) for path in paths]
+            write_low_dim_dataset(
+                partial, REPO_IDS[kind], arguments["fps"], FEATURES, episodes, TASK, on_episode=bar.update
+            )
+
+    write_recorded(folder, arguments, summary, write)
 
 
 def make_maze_data(
@@ -166,7 +140,7 @@ def make_maze_data(
     arguments = {kind: _arguments(kind, counts[kind], seed, fps, maze_seed) for kind in KINDS}
     maze = Maze.from_seed(maze_seed)
     blocks = {kind: blocks_for(kind, maze, seed, counts[kind]) for kind in KINDS}
-    open_kinds = [kind for kind in KINDS if _finished(root / kind, arguments[kind]) is None]
+    open_kinds = [kind for kind in KINDS if finished(root / kind, arguments[kind]) is None]
     for kind in open_kinds:
         require_planner(kind)
     cache = _paths_folder(root, seed, maze_seed)
@@ -179,7 +153,7 @@ def make_maze_data(
     shutil.rmtree(cache, ignore_errors=True)
     summaries: dict[str, dict[str, Any]] = {}
     for kind in KINDS:
-        summary = _finished(root / kind, arguments[kind])
+        summary = finished(root / kind, arguments[kind])
         assert summary is not None, f"{root / kind} was written above"
         summaries[kind] = {**summary, "root": str(root / kind)}
     return summaries

@@ -269,3 +269,18 @@ def test_windows_without_curves_cannot_be_thresholded_again(annotate, roots, tmp
     code, printed = annotate(*command, "--tau=0.1", method="--rethreshold", quick=())
     assert code == 2
     assert "windows of 'me/shaky' (spectral) hold no curves" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("missing", "more"),
+    [("scipy", []), ("sklearn", ["--granularity=datapoint"]), ("jinja2", ["--report=out"])],
+)
+def test_a_missing_package_is_named_before_the_work(annotate, monkeypatch, missing, more):
+    for loaded in [name for name in sys.modules if name.partition(".")[0] == missing]:
+        monkeypatch.delitem(sys.modules, loaded)
+    monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.setattr("lerobot_ambient.annotate.cross_fit.train_fold", None)
+    code, printed = annotate(*more)
+    assert code == 2
+    assert f"this needs {missing}, which is not installed" in printed.err
+    assert "[annotate]" in printed.err

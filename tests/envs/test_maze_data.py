@@ -12,8 +12,9 @@ from lerobot.datasets.utils import DEFAULT_EPISODES_PATH
 
 from lerobot_ambient.cli import make_data
 from lerobot_ambient.envs import maze_data, maze_demonstrations
+from lerobot_ambient.envs.demonstration_record import RECORD
 from lerobot_ambient.envs.lowdim_writer import write_low_dim_dataset
-from lerobot_ambient.envs.maze_data import FEATURES, RECORD, make_maze_data, path_to_episode
+from lerobot_ambient.envs.maze_data import FEATURES, make_maze_data, path_to_episode
 from lerobot_ambient.envs.maze_demonstrations import Block, Kind, blocks_for, load_block, plan_block, plan_blocks
 from lerobot_ambient.envs.maze_geometry import Maze
 from lerobot_ambient.envs.maze_task import MAX_STEP, MIN_SEPARATION, SPACING, TASK, mean_squared_acceleration

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Windows read from evidence, and what is said of the classifiers that gave it."""
+
+import numpy as np
+import pytest
+
+from lerobot_ambient.annotate.bucket_windows import bucket_windows
+from lerobot_ambient.annotate.buckets import by_episode
+from lerobot_ambient.annotate.calibration import calibrate, chunk_scores
+from lerobot_ambient.annotate.classifier_findings import (
+    Threshold,
+    bucket_finding,
+    data_point_finding,
+    data_set_finding,
+)
+from lerobot_ambient.annotate.curves import data_set_curve
+from lerobot_ambient.annotate.evidence import ClassifierEvidence
+from lerobot_ambient.annotate.scores import HeldOutLogits, Scores
+
+SIGMAS = np.array([0.05, 0.3, 0.6, 0.9])
+DISTANCES = np.array([1.5, 1.0, 0.5, 0.1])
+
+
+def evidence(gain=1.0, *, distances=DISTANCES, episodes=40, chunks=30):
+    """Evidence of the exact logits of two unit normals that are `distances` apart, times a gain."""
+    rng = np.random.default_rng(0)
+
+    def held_out(sign):
+        n = episodes * chunks
+        x = rng.standard_normal((n, len(SIGMAS), 4)) + sign * distances[:, None] / 2
+        logits = (gain * distances[:, None] * x).astype(np.float32)
+        return HeldOutLogits(np.arange(n), np.arange(n) // chunks, np.arange(n) // chunks % 2, logits)
+
+    scores = Scores("me/target", "me/sim", SIGMAS, held_out(+1), held_out(-1), cross_fitted=True)
+    calibration = calibrate(scores)
+    return ClassifierEvidence(
+        scores,
+        calibration,
+        data_set_curve(scores, calibration),
+        None,
+        every_source=chunk_scores(scores.source, calibration),
+        every_target=chunk_scores(scores.target, calibration),
+    )
+
+
+def said(found):
+    return " ".join(data_set_finding(found, 1200, Threshold()).notes)
+
+
+def test_right_classifiers_are_not_spoken_of():
+    assert said(evidence()) == ""
+
+
+def test_classifiers_that_were_trained_too_briefly_are_called_timid():
+    assert "timid where there is least noise (calibration slope 1.6" in said(evidence(gain=0.6))
+    assert "Give more --steps" in said(evidence(gain=0.6))
+
+
+def test_laws_that_hardly_overlap_say_nothing_of_timidity():
+    assert "timid" not in said(evidence(gain=0.6, distances=np.array([9.0, 1.0, 0.5, 0.1])))
+
+
+def test_classifiers_that_memorise_are_called_over_confident():
+    assert "over-confident on episodes they did not see (calibration slope 0.3" in said(evidence(gain=3.0))
+
+
+def test_few_episodes_are_named():
+    assert "'me/target' has only 4 episodes" in said(evidence(episodes=4))
+
+
+def test_every_granularity_reads_its_own_curves_with_one_threshold():
+    found = evidence()
+    threshold = Threshold(tau=0.1)
+    whole = data_set_finding(found, 1200, threshold)
+    assert np.unique(whole.sigma_min) == pytest.approx(threshold(SIGMAS, found.curve.p[None]))
+    assert whole.interval[0] <= whole.sigma_min[0] <= whole.interval[1]
+    points = data_point_finding(found, threshold)
+    assert np.array_equal(points.sigma_min, threshold(SIGMAS, found.every_source.mean))
+    assert "averages 4 noise draws" in points.notes[-1]
+    windows = bucket_windows(found.every_source, SIGMAS, by_episode(found.every_source.episode), tau=0.1)
+    buckets = bucket_finding(found, threshold, windows)
+    assert len(np.unique(buckets.sigma_min)) > 1
+    for index in (0, 599, 1199):
+        curve = buckets.curves[buckets.curve_of[index]]
+        assert buckets.sigma_min[index] == pytest.approx(threshold(SIGMAS, curve[None])[0])
+    # Averages of many vary less.
+    assert whole.sigma_min.std() < buckets.sigma_min.std() < points.sigma_min.std()
+
+
+def test_a_rule_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match=r"no crossing rule 'best'; choose from isotonic, first, last"):
+        Threshold(crossing="best")
