@@ -7,9 +7,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +29,7 @@ from lerobot_ambient.annotate.report_spectra import draw_deciding_spectrum, draw
 from lerobot_ambient.annotate.report_style import WIDTH, Picture, figure_name, png_of, styled
 from lerobot_ambient.annotate.report_windows import draw_histogram, draw_over_time, draw_overview
 from lerobot_ambient.core.plan import Plan
+from lerobot_ambient.data.replace_file import replace_file
 
 if TYPE_CHECKING:
     from lerobot_ambient.annotate.soft_shares import SoftShares
@@ -112,8 +111,8 @@ def write_report(
     pictures += [] if soft_share is None else [soft_share]
     folder.mkdir(parents=True, exist_ok=True)
     for picture in pictures:
-        _write(folder / picture.name, picture.png)
-    _write(folder / PAGE, render(page).encode())
+        replace_file(folder / picture.name, picture.png)
+    replace_file(folder / PAGE, render(page).encode())
     return ReportFiles(folder / PAGE, tuple(folder / picture.name for picture in pictures))
 
 
@@ -153,12 +152,3 @@ def _pictures(report: SourceReport, prefix: str) -> list[Picture]:
 def _slug(name: str) -> str:
     """The name as part of a file's name, safe on every system."""
     return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[:40] or "source"
-
-
-def _write(path: Path, content: bytes) -> None:
-    hidden = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        hidden.write_bytes(content)
-        os.replace(hidden, path)
-    finally:
-        hidden.unlink(missing_ok=True)

@@ -6,7 +6,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -18,45 +20,33 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="smooth target and jagged source paths through a maze (needs the extra 'maze')",
         description="Writes ROOT/target and ROOT/source. Runs again at no cost, and continues after a kill.",
     )
-    maze.add_argument("--root", type=Path, required=True, help="parent folder of the two data sets")
-    maze.add_argument("--target-episodes", type=int, default=50, help="default: %(default)s")
-    maze.add_argument("--source-episodes", type=int, default=5000, help="default: %(default)s")
-    maze.add_argument("--seed", type=int, default=0, help="of the demonstrations (default: %(default)s)")
+    _add_common(maze, source_episodes=5000)
     maze.add_argument("--processes", type=int, default=1, help="planners side by side (default: %(default)s)")
-    maze.add_argument("--json", action="store_true", help="print the summary as JSON, without progress bars")
     maze.set_defaults(run=run)
     pushing = tasks.add_parser(
         "pushing",
         help="planar pushing in the target's physics and in the source's (needs the extra 'pushing')",
         description="Writes ROOT/target and ROOT/source. Runs again at no cost, and continues after a kill.",
     )
-    pushing.add_argument("--root", type=Path, required=True, help="parent folder of the two data sets")
-    pushing.add_argument("--target-episodes", type=int, default=50, help="default: %(default)s")
-    pushing.add_argument("--source-episodes", type=int, default=2000, help="default: %(default)s")
-    pushing.add_argument("--seed", type=int, default=0, help="of the demonstrations (default: %(default)s)")
+    _add_common(pushing, source_episodes=2000)
     pushing.add_argument("--processes", type=int, default=1, help="demonstrators side by side (default: %(default)s)")
-    pushing.add_argument("--json", action="store_true", help="print the summary as JSON, without progress bars")
     pushing.set_defaults(run=run_pushing)
     sorting = tasks.add_parser(
         "sorting",
         help="target demonstrations that sort blocks right, and source demonstrations that do not",
         description="Writes ROOT/target and ROOT/source. Runs again at no cost, and continues after a kill.",
     )
-    sorting.add_argument("--root", type=Path, required=True, help="parent folder of the two data sets")
     sorting.add_argument(
         "--logic",
         choices=("opposite", "arbitrary", "right"),
         required=True,
         help="how the source chooses the bin: the wrong one, any, or the right one (for an upper bound)",
     )
-    sorting.add_argument("--target-episodes", type=int, default=50, help="default: %(default)s")
-    sorting.add_argument("--source-episodes", type=int, default=200, help="default: %(default)s")
-    sorting.add_argument("--seed", type=int, default=0, help="of the demonstrations (default: %(default)s)")
+    _add_common(sorting, source_episodes=200)
     sorting.add_argument("--blocks", type=int, default=3, help="in every episode (default: %(default)s)")
     sorting.add_argument(
         "--condition", action="store_true", help="end the environment state with a flag: 1 in the target, else 0"
     )
-    sorting.add_argument("--json", action="store_true", help="print the summary as JSON, without progress bars")
     sorting.set_defaults(run=run_sorting)
 
 
@@ -74,17 +64,12 @@ def run(args: argparse.Namespace) -> int:
         processes=args.processes,
         progress=not args.json,
     )
-    seconds = time.perf_counter() - began
-    if args.json:
-        print(json.dumps({**summaries, "seconds": round(seconds, 2)}, indent=2))
-        return 0
-    for kind, summary in summaries.items():
-        print(
-            f"{kind}: {summary['episodes']} episodes, {summary['frames']} frames, mean squared acceleration "
-            f"{summary['mean_squared_acceleration']:.2f} cells^2/s^4, in {summary['root']}"
-        )
-    print(f"{seconds:.1f} s")
-    return 0
+    return _print(
+        args,
+        summaries,
+        began,
+        lambda one: f"mean squared acceleration {one['mean_squared_acceleration']:.2f} cells^2/s^4",
+    )
 
 
 def run_pushing(args: argparse.Namespace) -> int:
@@ -101,17 +86,12 @@ def run_pushing(args: argparse.Namespace) -> int:
         processes=args.processes,
         progress=not args.json,
     )
-    seconds = time.perf_counter() - began
-    if args.json:
-        print(json.dumps({**summaries, "seconds": round(seconds, 2)}, indent=2))
-        return 0
-    for kind, summary in summaries.items():
-        print(
-            f"{kind}: {summary['episodes']} episodes, {summary['frames']} frames, mean squared acceleration "
-            f"{summary['mean_squared_acceleration']:.0f} cm^2/s^4, in {summary['root']}"
-        )
-    print(f"{seconds:.1f} s")
-    return 0
+    return _print(
+        args,
+        summaries,
+        began,
+        lambda one: f"mean squared acceleration {one['mean_squared_acceleration']:.0f} cm^2/s^4",
+    )
 
 
 def run_sorting(args: argparse.Namespace) -> int:
@@ -130,14 +110,35 @@ def run_sorting(args: argparse.Namespace) -> int:
         condition=args.condition,
         progress=not args.json,
     )
+    return _print(
+        args,
+        summaries,
+        began,
+        lambda one: f"{one['logic']} logic, {100 * one['correct']:.1f} % of the blocks in the bin of their colour",
+    )
+
+
+def _add_common(parser: argparse.ArgumentParser, *, source_episodes: int) -> None:
+    """Add what the data of every task takes."""
+    parser.add_argument("--root", type=Path, required=True, help="parent folder of the two data sets")
+    parser.add_argument("--target-episodes", type=int, default=50, help="default: %(default)s")
+    parser.add_argument("--source-episodes", type=int, default=source_episodes, help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="of the demonstrations (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON, without progress bars")
+
+
+def _print(
+    args: argparse.Namespace,
+    summaries: Mapping[str, dict[str, Any]],
+    began: float,
+    describe: Callable[[dict[str, Any]], str],
+) -> int:
+    """Print what was made, as JSON or a line a data set with what `describe` says of it."""
     seconds = time.perf_counter() - began
     if args.json:
         print(json.dumps({**summaries, "seconds": round(seconds, 2)}, indent=2))
         return 0
-    for kind, summary in summaries.items():
-        print(
-            f"{kind}: {summary['episodes']} episodes, {summary['frames']} frames, {summary['logic']} logic, "
-            f"{100 * summary['correct']:.1f} % of the blocks in the bin of their colour, in {summary['root']}"
-        )
+    for kind, one in summaries.items():
+        print(f"{kind}: {one['episodes']} episodes, {one['frames']} frames, {describe(one)}, in {one['root']}")
     print(f"{seconds:.1f} s")
     return 0

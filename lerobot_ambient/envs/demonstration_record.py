@@ -53,3 +53,13 @@ def write_recorded(
     write(partial)
     (partial / RECORD).write_text(json.dumps({"arguments": arguments, "summary": summary}, indent=2) + "\n")
     partial.rename(folder)
+
+
+def summaries_of[Kind: str](root: Path, arguments: Mapping[Kind, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The summaries of data sets that are there, `root/<kind>` each, with their places."""
+    summaries: dict[str, dict[str, Any]] = {}
+    for kind, made_with in arguments.items():
+        summary = finished(root / kind, made_with)
+        assert summary is not None, f"{root / kind} was written before"
+        summaries[kind] = {**summary, "root": str(root / kind)}
+    return summaries

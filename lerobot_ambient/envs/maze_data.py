@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from lerobot_ambient.envs.demonstration_record import finished, write_recorded
+from lerobot_ambient.envs.demonstration_record import finished, summaries_of, write_recorded
 from lerobot_ambient.envs.lowdim_writer import Episode, write_low_dim_dataset
 from lerobot_ambient.envs.maze_demonstrations import (
     BLOCK_SIZE,
@@ -151,9 +151,4 @@ def make_maze_data(
         paths = [path for block in blocks[kind] for path in load_block(block, cache)]
         _write(root / kind, arguments[kind], paths, progress)
     shutil.rmtree(cache, ignore_errors=True)
-    summaries: dict[str, dict[str, Any]] = {}
-    for kind in KINDS:
-        summary = finished(root / kind, arguments[kind])
-        assert summary is not None, f"{root / kind} was written above"
-        summaries[kind] = {**summary, "root": str(root / kind)}
-    return summaries
+    return summaries_of(root, arguments)

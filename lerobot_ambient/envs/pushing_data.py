@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from tqdm import tqdm
 
-from lerobot_ambient.envs.demonstration_record import finished, write_recorded
+from lerobot_ambient.envs.demonstration_record import finished, summaries_of, write_recorded
 from lerobot_ambient.envs.lowdim_writer import Episode, write_low_dim_dataset
 from lerobot_ambient.envs.maze_task import mean_squared_acceleration
 from lerobot_ambient.envs.pushing import PushingEnv
@@ -126,12 +126,7 @@ def make_pushing_data(
         made = demonstrations(kind, counts[kind], seed, processes)
         episodes = list(tqdm(made, f"push {kind}", counts[kind], unit="episode", disable=not progress))
         _write(root / kind, arguments[kind], episodes)
-    summaries: dict[str, dict[str, Any]] = {}
-    for kind in KINDS:
-        summary = finished(root / kind, arguments[kind])
-        assert summary is not None, f"{root / kind} was written above"
-        summaries[kind] = {**summary, "root": str(root / kind)}
-    return summaries
+    return summaries_of(root, arguments)
 
 
 def _arguments(kind: Kind, episodes: int, seed: int) -> dict[str, Any]:

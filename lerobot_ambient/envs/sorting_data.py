@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from tqdm import tqdm
 
-from lerobot_ambient.envs.demonstration_record import finished, write_recorded
+from lerobot_ambient.envs.demonstration_record import finished, summaries_of, write_recorded
 from lerobot_ambient.envs.lowdim_writer import Episode, write_low_dim_dataset
 from lerobot_ambient.envs.sorting import SortingEnv, environment_state_names
 from lerobot_ambient.envs.sorting_demonstrations import demonstrate
@@ -124,12 +124,7 @@ def make_sorting_data(
         numbers = tqdm(range(counts[kind]), desc=f"sort {kind}", unit="episode", disable=not progress)
         episodes = [demonstration(kind, logics[kind], seed, number, blocks, condition) for number in numbers]
         _write(root / kind, arguments[kind], episodes)
-    summaries: dict[str, dict[str, Any]] = {}
-    for kind in KINDS:
-        summary = finished(root / kind, arguments[kind])
-        assert summary is not None, f"{root / kind} was written above"
-        summaries[kind] = {**summary, "root": str(root / kind)}
-    return summaries
+    return summaries_of(root, arguments)
 
 
 def _write(folder: Path, arguments: dict[str, Any], episodes: list[Episode]) -> None:

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lerobot_ambient.data.replace_file import replace_file
 from lerobot_ambient.experiments.figures import draw_comparison, draw_sweeps, draw_trajectories
 from lerobot_ambient.experiments.maze_run import MazeOutcome
 from lerobot_ambient.experiments.report import arm_rollouts, markdown, results_json
@@ -68,9 +68,7 @@ def write_report(outcome: MazeOutcome, command: str, results_dir: Path | None = 
         (folder / f"{name}.json", text),
         (output / "results.json", text),
     ):
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(content, encoding="utf-8")
-        os.replace(partial, path)
+        replace_file(path, content.encode())
     table = page.partition("\n## Each training seed")[0]
     return Report(results, table, folder / f"{name}.md", folder / f"{name}.json", [file for file, _ in figures])
 

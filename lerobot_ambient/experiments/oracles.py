@@ -30,6 +30,7 @@ from typing import Any
 from tqdm import tqdm
 
 from lerobot_ambient.annotate.classifier_options import ClassifierOptions
+from lerobot_ambient.data.replace_file import replace_file
 from lerobot_ambient.experiments.oracles_cases import Case, SigmaMaxCase, SigmaMinCase
 from lerobot_ambient.experiments.oracles_laws import MixturePair, Trajectories
 from lerobot_ambient.experiments.oracles_locality import GaussianPair, InTurn, Jittered
@@ -184,9 +185,7 @@ def _run(case: Case) -> dict[str, Any]:
 
 def _write(path: Path, result: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(result) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    replace_file(path, (json.dumps(result) + "\n").encode())
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from lerobot_ambient.annotate.curves import TAU
+from lerobot_ambient.data.replace_file import replace_file
 from lerobot_ambient.experiments.maze_report import Report
 from lerobot_ambient.experiments.oracles import OracleOutcome
 from lerobot_ambient.experiments.oracles_cases import SigmaMaxCase, SigmaMinCase
@@ -37,9 +37,9 @@ def write_report(outcome: OracleOutcome, command: str, results_dir: Path | None 
     results = results_json(outcome, command)
     table = markdown(outcome, results)
     page = f"{table}\n![{_CAPTION}](oracles.png)\n\n*{_CAPTION}*\n"
-    _write(folder / "oracles.png", draw_oracles(outcome))
-    _write(folder / "oracles.md", page.encode())
-    _write(folder / "oracles.json", (json.dumps(results, indent=2, ensure_ascii=False) + "\n").encode())
+    replace_file(folder / "oracles.png", draw_oracles(outcome))
+    replace_file(folder / "oracles.md", page.encode())
+    replace_file(folder / "oracles.json", (json.dumps(results, indent=2, ensure_ascii=False) + "\n").encode())
     return Report(results, table, folder / "oracles.md", folder / "oracles.json", [folder / "oracles.png"])
 
 
@@ -89,14 +89,14 @@ def markdown(outcome: OracleOutcome, results: dict[str, Any]) -> str:
         "integral; Gaussian chunks of known covariance give sigma_max. `oracles_laws.py` and `oracles_locality.py` in "
         "`lerobot_ambient/experiments` say how.",
         "",
-        *_table(
+        *markdown_table(
             ["asked for", "measured", ""],
             [[claim.promise, claim.measured, "held" if claim.held else "not held"] for claim in claims(outcome)],
         ),
         "",
         "## sigma_min of mixtures that are apart",
         "",
-        *_table(
+        *markdown_table(
             ["law", "episodes", "truth", "found", "95 % interval", "error", "spectra alone"],
             [
                 [
@@ -121,7 +121,7 @@ def markdown(outcome: OracleOutcome, results: dict[str, Any]) -> str:
         "Few episodes whose chunks nearly repeat each other, of laws that differ and of one law. Without cross-fitting "
         "chunks are scored by a model that was trained on them: what it knows by heart looks like a difference.",
         "",
-        *_table(
+        *markdown_table(
             ["law", "seed", "truth", "cross-fitted", "95 % interval", "not cross-fitted", "95 % interval"],
             [
                 [label, str(seed), *_numbers(fitted["truth"])]
@@ -132,7 +132,7 @@ def markdown(outcome: OracleOutcome, results: dict[str, Any]) -> str:
         "",
         "## sigma_max",
         "",
-        *_table(
+        *markdown_table(
             ["law", "seed", "truth", "found", "shown", "levels off"],
             [
                 [
@@ -241,11 +241,6 @@ def _interval(edges: Sequence[float]) -> str:
     return f"[{edges[0]:.3f}, {edges[1]:.3f}]"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table."""
     return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
-
-
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)

@@ -5,9 +5,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
-import shutil
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,9 @@ from lerobot_ambient.annotate.annotation import Annotation
 from lerobot_ambient.annotate.curves import TAU, sigma_min_of
 from lerobot_ambient.annotate.found_plan import found_plan
 from lerobot_ambient.core.mixing import Ambient
+from lerobot_ambient.data.replace_file import replace_file
 from lerobot_ambient.experiments.maze_report import Report
+from lerobot_ambient.experiments.oracles_report import markdown_table
 from lerobot_ambient.experiments.recordings import (
     JITTERED,
     LATER,
@@ -76,8 +75,9 @@ def write_report(outcome: RecordingsOutcome, results_dir: Path | None = None) ->
     page += "download it to read it. Some of its figures:\n"
     for figure in figures:
         page += f"\n![{_caption(figure)}](recordings/{figure.name})\n\n*{_caption(figure)}*\n"
-    _write(folder / "recordings.md", page)
-    _write(folder / "recordings.json", json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    replace_file(folder / "recordings.md", page.encode())
+    text = json.dumps(results, indent=2, ensure_ascii=False) + "\n"
+    replace_file(folder / "recordings.json", text.encode())
     return Report(results, table, folder / "recordings.md", folder / "recordings.json", figures)
 
 
@@ -187,13 +187,13 @@ def markdown(outcome: RecordingsOutcome, results: dict[str, Any]) -> str:
         "",
         _SOURCES,
         "",
-        *_table(["source", "method", "known", "found", "95 % interval", "as seen"], rows),
+        *markdown_table(["source", "method", "known", "found", "95 % interval", "as seen"], rows),
         "",
         _COLUMNS,
         "",
         "## Hoped for and measured",
         "",
-        *_table(
+        *markdown_table(
             ["hoped for", "measured", ""],
             [[one.promise, one.measured, "held" if one.held else "**missed**"] for one in claims(outcome)],
         ),
@@ -221,9 +221,7 @@ def _write_page(outcome: RecordingsOutcome, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     kept = [file for file in written.figures if file.stem.endswith(_SHOWN)]
     for file in (written.page, *kept):
-        partial = folder / f".{file.name}.partial"
-        shutil.copyfile(file, partial)
-        os.replace(partial, folder / file.name)
+        replace_file(folder / file.name, file.read_bytes())
     return [folder / file.name for file in kept]
 
 
@@ -249,13 +247,3 @@ def _reading(outcome: RecordingsOutcome) -> list[str]:
 
 def _short(name: str) -> str:
     return name.partition("/")[2]
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
+from lerobot_ambient.data.replace_file import replace_file
 from lerobot_ambient.experiments.sweep_config import BaseConfig, render, tuned_config
 from lerobot_ambient.experiments.sweep_space import Space
 from lerobot_ambient.experiments.sweep_trial import Evaluation, Goal
@@ -326,6 +326,4 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def replace_text(path: Path, text: str) -> None:
     """Write a file at once, whoever else writes it."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    replace_file(path, text.encode())
