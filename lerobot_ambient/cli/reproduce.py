@@ -11,45 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lerobot_ambient.experiments.maze_report import Report
+    from lerobot_ambient.experiments.study_report import Report
+
+
+STUDIES = {
+    "maze": ("motion planning from 50 smooth and 5000 jagged paths (needs the extra 'maze')", "three arms"),
+}
+"""Experiments that train policies: what they are about, and what `--quick` runs of them."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb `reproduce` with one sub-command an experiment."""
     parser = subparsers.add_parser("reproduce", help="run a committed experiment: data, training, table, figures")
     experiments = parser.add_subparsers(dest="experiment", required=True, metavar="EXPERIMENT")
-    maze = experiments.add_parser(
-        "maze",
-        help="motion planning from 50 smooth and 5000 jagged paths (needs the extra 'maze')",
-        description=(
-            "Makes the data, sweeps co-training's alpha and ambient's sigma_min, trains every arm with stock "
-            "lerobot-train, rolls out with stock lerobot-eval, and writes the table and the figures. The same command "
-            "goes on after a kill; a stage whose settings changed is moved aside (NAME.old-1) and run again."
-        ),
-    )
-    maze.add_argument("--quick", action="store_true", help="three arms, one seed, no sweep, less data: minutes")
-    maze.add_argument("--output-dir", type=Path, default=Path("outputs/maze"), help="default: %(default)s")
-    maze.add_argument("--data-root", type=Path, help="use the data sets in this folder's target and source")
-    maze.add_argument("--results-dir", type=Path, help="for the table and figures (default: OUTPUT_DIR/results)")
-    maze.add_argument("--arms", type=_names, metavar="A,B,...", help="default: all, with --quick three")
-    maze.add_argument(
-        "--windows",
-        type=_names,
-        metavar="A,B,...",
-        help="also train with estimated windows: spectral, classifier-dataset, classifier-bucket, classifier-datapoint "
-        "(needs the extra 'annotate'; results are called maze-windows)",
-    )
-    maze.add_argument("--sigma-mins", type=_levels, metavar="S,S,...", help="levels the sweep tries (0.16,0.3)")
-    maze.add_argument("--seeds", type=_numbers, metavar="N,M,...", help="training seeds of the final runs (1,2)")
-    maze.add_argument("--trials", type=int, help="roll-outs a final run (250; --quick: 100)")
-    maze.add_argument("--sweep-trials", type=int, help="roll-outs a run of a sweep (100)")
-    maze.add_argument("--steps", type=int, help="training steps a run (7000; --quick: 6000)")
-    maze.add_argument("--batch-size", type=int, help="frames a step (128)")
-    maze.add_argument("--target-episodes", type=int, help="of the data that is made (50)")
-    maze.add_argument("--source-episodes", type=int, help="of the data that is made (5000; --quick: 1000)")
-    maze.add_argument("--jobs", type=int, help="stages side by side, one thread each (number of cores, at most 8)")
-    maze.add_argument("--json", action="store_true", help="print the results as JSON, without progress")
-    maze.set_defaults(run=run)
+    for name, study in STUDIES.items():
+        _add_study(experiments, name, study)
     oracles = experiments.add_parser(
         "oracles",
         help="what `annotate` finds where the answer is known in closed form (needs the extra 'annotate')",
@@ -86,6 +62,39 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     recordings.set_defaults(run=run_recordings)
 
 
+def _add_study(
+    experiments: argparse._SubParsersAction[argparse.ArgumentParser], name: str, words: tuple[str, str]
+) -> None:
+    """Add an experiment that trains policies."""
+    summary, quick = words
+    parser = experiments.add_parser(
+        name,
+        help=summary,
+        description=(
+            "Makes the data, sweeps what has to be chosen, trains every arm with stock lerobot-train, rolls out with "
+            "stock lerobot-eval, and writes the table and the figures. The same command goes on after a kill; a stage "
+            "whose settings changed is moved aside (NAME.old-1) and run again. Sizes that are not given are those of "
+            "docs/reference/cli.md."
+        ),
+    )
+    parser.add_argument("--quick", action="store_true", help=f"{quick}, one seed, no sweep, less data: minutes")
+    parser.add_argument("--output-dir", type=Path, default=Path(f"outputs/{name}"), help="default: %(default)s")
+    parser.add_argument("--data-root", type=Path, help="use the data sets in this folder's target and source")
+    parser.add_argument("--results-dir", type=Path, help="for the table and figures (default: OUTPUT_DIR/results)")
+    parser.add_argument("--arms", type=_names, metavar="A,B,...", help=f"default: all, with --quick {quick}")
+    parser.add_argument("--no-sweep", action="store_true", help="train with the defaults of what is swept")
+    parser.add_argument("--seeds", type=_numbers, metavar="N,M,...", help="training seeds of the final runs")
+    parser.add_argument("--trials", type=int, help="roll-outs a final run")
+    parser.add_argument("--sweep-trials", type=int, help="roll-outs a run of a sweep")
+    parser.add_argument("--steps", type=int, help="training steps a run")
+    parser.add_argument("--batch-size", type=int, help="frames a step")
+    parser.add_argument("--target-episodes", type=int, help="of the data that is made")
+    parser.add_argument("--source-episodes", type=int, help="of the data that is made")
+    parser.add_argument("--jobs", type=int, help="stages side by side, one thread each (number of cores, at most 8)")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON, without progress")
+    parser.set_defaults(run=run_study)
+
+
 def run_recordings(args: argparse.Namespace) -> int:
     """Annotate recordings with known jitter."""
     from lerobot_ambient.experiments import recordings
@@ -111,25 +120,35 @@ def run_oracles(args: argparse.Namespace) -> int:
     return 0
 
 
-def run(args: argparse.Namespace) -> int:
-    """Run the experiment. Returns 0, or 1 after printing which stage failed and the end of its log."""
+def run_study(args: argparse.Namespace) -> int:
+    """Run an experiment. Returns 0, or 1 after printing which stage failed and the end of its log."""
     # Late, so that the help of every verb stays quick.
-    from dataclasses import replace
-
-    from lerobot_ambient.experiments.maze_report import write_report
-    from lerobot_ambient.experiments.maze_run import MazeOptions, run_maze
+    from lerobot_ambient.experiments.catalogue import study_named
     from lerobot_ambient.experiments.stages import StageError, StageRunner
+    from lerobot_ambient.experiments.study import SIZE_FLAGS, options_for
+    from lerobot_ambient.experiments.study_report import write_report
+    from lerobot_ambient.experiments.study_run import run_study as run
 
-    options = MazeOptions.quick(args.output_dir) if args.quick else MazeOptions(args.output_dir)
-    given = {name: value for name in _SIZES if (value := getattr(args, name)) is not None}
-    options = replace(options, data_root=args.data_root, jobs=_jobs(args), **given)
+    study = study_named(args.experiment)
+    sizes = {name: getattr(args, name) for name in SIZE_FLAGS}
+    if args.no_sweep:
+        sizes["sweep"] = False
+    options = options_for(
+        study,
+        args.output_dir,
+        quick=args.quick,
+        arms=args.arms,
+        data_root=args.data_root,
+        jobs=_jobs(args),
+        **sizes,
+    )
     runner = StageRunner(args.output_dir.resolve(), options.jobs, progress=not args.json)
     try:
-        outcome = run_maze(options, runner)
+        outcome = run(study, options, runner)
     except StageError as error:
         print(f"lerobot-ambient: error: {error}", file=sys.stderr)
         return 1
-    _print(write_report(outcome, _command(args), args.results_dir), as_json=args.json)
+    _print(write_report(outcome, _command(args, SIZE_FLAGS), args.results_dir), as_json=args.json)
     return 0
 
 
@@ -148,16 +167,11 @@ def _print(report: Report, *, as_json: bool) -> None:
     print(f"numbers: {report.numbers}")
 
 
-_SIZES = (
-    *("arms", "windows", "sigma_mins", "seeds", "trials", "sweep_trials", "steps", "batch_size"),
-    *("target_episodes", "source_episodes"),
-)
-
-
-def _command(args: argparse.Namespace) -> str:
+def _command(args: argparse.Namespace, sizes: tuple[str, ...]) -> str:
     """The command that repeats the results: everything given but where files lie and how many run at once."""
-    words = ["lerobot-ambient", "reproduce", "maze", *(["--quick"] if args.quick else [])]
-    for name in _SIZES:
+    words = ["lerobot-ambient", "reproduce", args.experiment]
+    words += [f"--{flag}" for flag in ("quick", "no-sweep") if getattr(args, flag.replace("-", "_"))]
+    for name in ("arms", *sizes):
         value = getattr(args, name)
         if value is not None:
             text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
@@ -167,13 +181,6 @@ def _command(args: argparse.Namespace) -> str:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def _levels(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(word) for word in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a list of noise levels like 0.16,0.3") from None
 
 
 def _numbers(text: str) -> tuple[int, ...]:

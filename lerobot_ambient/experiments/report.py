@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The maze experiment as results JSON and as a page: a table, the sweeps, and what was promised against measured."""
+"""An experiment as results JSON and as a page: a table, the sweeps, and what was promised against measured."""
 
 from __future__ import annotations
 
@@ -9,50 +9,13 @@ import math
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lerobot_ambient.experiments.maze_run import FinalRun, MazeOutcome, SweepPoint
-from lerobot_ambient.experiments.maze_windows import windows_json, windows_text
-from lerobot_ambient.experiments.results import Interval, Rollouts, acceleration_ratio
-
-FLOOR_POINTS, FLOOR_RATIO = 25.0, 0.6
-
-
-@dataclass(frozen=True)
-class Published:
-    """A figure from the literature: success in percent, and the smoothness measure it came with."""
-
-    success: float
-    smoothness: float
-
-
-PAPER = {
-    "target_only": Published(57.5, 31.9),
-    "cotrain": Published(99.4, 62.2),
-    "ambient": Published(99.5, 31.0),
-    "exclusive": Published(99.0, 29.9),
-}
-"""Wei et al., "Ambient Diffusion Policy", arXiv 2606.12365: 50 + 5000 trajectories, 1000 trials; mean squared
-acceleration of the successes. Its maze, units and network are others; only the ratios compare."""
-TALK = {
-    "target_only": Published(50.0, 7.5e3),
-    "source_only": Published(100.0, 17e3),
-    "cotrain": Published(91.0, 14.5e3),
-    "ambient": Published(98.0, 5.5e3),
-}
-"""A. Wei, "Learning From Bad Data In Robotics", 24 Sept 2025: 100 + 5000 trajectories, 100 trials; mean squared
-jerk."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A promise of the experiment and what was measured."""
-
-    promise: str
-    measured: str
-    held: bool
+from lerobot_ambient.experiments.claims import percent
+from lerobot_ambient.experiments.estimated_windows import windows_json, windows_text
+from lerobot_ambient.experiments.results import Interval, Measure, Rollouts
+from lerobot_ambient.experiments.study_run import FinalRun, Outcome, SweepPoint
 
 
 def pooled(runs: Sequence[FinalRun]) -> dict[str, list[FinalRun]]:
@@ -63,48 +26,12 @@ def pooled(runs: Sequence[FinalRun]) -> dict[str, list[FinalRun]]:
     return arms
 
 
-def arm_rollouts(outcome: MazeOutcome) -> dict[str, Rollouts]:
+def arm_rollouts(outcome: Outcome) -> dict[str, Rollouts]:
     """All final roll-outs of each arm, over its training seeds."""
     return {name: Rollouts.pool([run.rollouts for run in runs]) for name, runs in pooled(outcome.runs).items()}
 
 
-def claims(arms: dict[str, Rollouts]) -> list[Claim]:
-    """The floor the experiment set itself, as far as the arms are there."""
-    found = []
-    ambient, cotrain, target = arms.get("ambient"), arms.get("cotrain"), arms.get("target_only")
-    if ambient and cotrain:
-        low, high = ambient.wilson95
-        found.append(
-            Claim(
-                "ambient succeeds at least as often as co-training, within the interval: co-training's rate does not "
-                "exceed the upper end of ambient's Wilson 95 % interval",
-                f"{_percent(ambient.rate)} [{_percent(low)}, {_percent(high)}] against {_percent(cotrain.rate)}",
-                cotrain.rate <= high,
-            )
-        )
-    if ambient and target:
-        points = 100.0 * (ambient.rate - target.rate)
-        found.append(
-            Claim(
-                f"ambient succeeds at least {FLOOR_POINTS:g} points more often than the target alone",
-                f"{_percent(ambient.rate)} against {_percent(target.rate)}: {points:+.1f} points",
-                points >= FLOOR_POINTS,
-            )
-        )
-    ratio = acceleration_ratio(ambient, cotrain) if ambient and cotrain else None
-    if ratio:
-        value, (low, high) = ratio
-        found.append(
-            Claim(
-                f"ambient's mean squared acceleration is at most {FLOOR_RATIO:g} of co-training's",
-                f"ratio {value:.2f} [{low:.2f}, {high:.2f}]",
-                value <= FLOOR_RATIO,
-            )
-        )
-    return found
-
-
-def results_json(outcome: MazeOutcome, command: str, stage_seconds: float) -> dict[str, Any]:
+def results_json(outcome: Outcome, command: str, stage_seconds: float) -> dict[str, Any]:
     """The machine-readable results; a public contract, see docs.
 
     Args:
@@ -112,25 +39,22 @@ def results_json(outcome: MazeOutcome, command: str, stage_seconds: float) -> di
         command: that repeats it.
         stage_seconds: wall time of all stages added up.
     """
-    arms = arm_rollouts(outcome)
+    study, sizes, arms = outcome.study, outcome.options.sizes, arm_rollouts(outcome)
     return {
-        "experiment": outcome.options.name,
+        "experiment": study.name,
         "command": command,
         "machine": machine(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "data": _data_summary(outcome.data_root),
-        "training": {"steps": outcome.options.steps, "batch_size": outcome.options.batch_size},
+        "data": {pair or "default": _data_summary(root) for pair, root in outcome.data.items()},
+        "training": {"steps": sizes.steps, "batch_size": sizes.batch_size},
         "stage_seconds": round(stage_seconds, 1),
-        "arms": [
-            _arm_json(name, runs, arms[name], outcome.options.windows_root)
-            for name, runs in pooled(outcome.runs).items()
-        ],
-        "sweeps": [_sweep_json(point) for point in outcome.sweeps],
-        "claims": [{"claim": one.promise, "measured": one.measured, "held": one.held} for one in claims(arms)],
+        "arms": [_arm_json(outcome, name, runs, arms[name]) for name, runs in pooled(outcome.runs).items()],
+        "sweeps": [_sweep_json(outcome, point) for point in outcome.sweeps],
+        "claims": [{"claim": one.promise, "measured": one.measured, "held": one.held} for one in study.claims(arms)],
     }
 
 
-def markdown(outcome: MazeOutcome, results: dict[str, Any], figures: Sequence[tuple[str, str]]) -> str:
+def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[str, str]]) -> str:
     """The results as a page.
 
     Args:
@@ -138,44 +62,44 @@ def markdown(outcome: MazeOutcome, results: dict[str, Any], figures: Sequence[tu
         results: of `results_json`.
         figures: (file name beside the page, caption).
     """
-    options = outcome.options
+    study, sizes = outcome.study, outcome.options.sizes
+    measures = [one for one in study.measures if any(one.of(arm) is not None for arm in arm_rollouts(outcome).values())]
     lines = [
-        "# Maze: windows that were estimated, beside one that was swept"
-        if options.windows
-        else "# Maze: motion planning from few smooth and many jagged demonstrations",
+        f"# {study.title}",
         "",
         f"`{results['command']}`  ",
-        f"{results['date']}, {results['machine']}; {options.steps} steps of batch {options.batch_size} a run; all "
-        f"stages together {results['stage_seconds'] / 60:.0f} minutes of one core.  ",
-        _data_line(results["data"]),
+        f"{results['date']}, {results['machine']}; {sizes.steps} steps of batch {sizes.batch_size} a run; all "
+        f"stages together {results['stage_seconds'] / 60:.0f} minutes of one core.",
         "",
-        "| arm | success (Wilson 95 %) | mean squared acceleration (95 %) | trials | training seeds | source's window |"
-        " paper: success / acceleration | talk: success / jerk² |",
-        "|---|---|---|---|---|---|---|---|",
+        *_data_table(results["data"]),
+        "",
+        "## Arms",
+        "",
+        *_row(
+            "arm",
+            "success (Wilson 95 %)",
+            *(_heading(one) for one in measures),
+            "trials",
+            "training seeds",
+            "source's window",
+            *study.published,
+        ),
+        _rule(5 + len(measures) + len(study.published)),
     ]
     for arm in results["arms"]:
-        name, low_high = arm["arm"], arm["wilson95"]
+        low_high = arm["wilson95"]
         rate = arm["successes"] / arm["trials"]
-        lines.append(
-            f"| {_label(name, arm)} | {_percent(rate)} [{_percent(low_high[0])}, {_percent(low_high[1])}] "
-            f"| {_measure(arm['metrics']['mean_squared_acceleration'], arm['metrics']['mean_squared_acceleration95'])} "
-            f"| {arm['trials']} | {', '.join(map(str, arm['train_seeds']))} | {windows_text(arm['windows'])} "
-            f"| {_published(PAPER.get(name))} | {_published(TALK.get(name))} |"
+        lines += _row(
+            _label(arm),
+            f"{percent(rate)} [{percent(low_high[0])}, {percent(low_high[1])}]",
+            *(_measured(one, arm["metrics"]) for one in measures),
+            str(arm["trials"]),
+            ", ".join(map(str, arm["train_seeds"])),
+            windows_text(arm["windows"]),
+            *(column.get(arm["arm"], "–") for column in study.published.values()),
         )
-    lines += [
-        "",
-        "Mean squared acceleration is that of the successful roll-outs, in cells²/s⁴; its interval is a bootstrap over "
-        "roll-outs, so it does not hold the spread between training seeds (below). The published mazes, units and "
-        "networks are others: compare ratios, not values. Paper: arXiv 2606.12365, 50 + 5000 trajectories, 1000 "
-        'trials. Talk: "Learning From Bad Data In Robotics", 24 Sept 2025, 100 + 5000 trajectories, 100 trials.',
-    ]
-    if options.windows:
-        lines += [
-            "",
-            "`ambient` took its window from roll-outs, by the sweep below. The arms with a suffix took theirs from the "
-            "data alone, with `lerobot-ambient annotate`, before any policy was trained; so did the rows of buckets "
-            "(32 clusters of like chunks) and data points, which have many windows.",
-        ]
+    for note in study.notes:
+        lines += ["", note]
     if results["claims"]:
         lines += ["", "## Promised and measured", "", "| promise | measured | |", "|---|---|---|"]
     for one in results["claims"]:
@@ -184,33 +108,40 @@ def markdown(outcome: MazeOutcome, results: dict[str, Any], figures: Sequence[tu
         "",
         "## Each training seed",
         "",
-        "| arm | seed | success | mean squared acceleration | training | evaluation |",
-        "|---|---|---|---|---|---|",
+        *_row("arm", "seed", "success", *(_heading(one) for one in measures), "training", "evaluation"),
+        _rule(5 + len(measures)),
     ]
     for run in outcome.runs:
-        lines.append(
-            f"| {run.arm.name} | {run.seed} | {_percent(run.rollouts.rate)} "
-            f"| {_measure(run.rollouts.mean_squared_acceleration, run.rollouts.acceleration95)} "
-            f"| {run.train_seconds:.0f} s | {run.eval_seconds:.0f} s |"
+        metrics = _rollouts_json(outcome, run.rollouts)["metrics"]
+        lines += _row(
+            run.arm.name,
+            str(run.seed),
+            percent(run.rollouts.rate),
+            *(_measured(one, metrics) for one in measures),
+            f"{run.train_seconds:.0f} s",
+            f"{run.eval_seconds:.0f} s",
         )
     if outcome.sweeps:
+        swept = [one for one in measures if any(one.of(point.rollouts) is not None for point in outcome.sweeps)]
         lines += [
             "",
             "## Sweeps",
             "",
-            "On training seed 0 and evaluation seeds of their own. Chosen for both arms by one rule: the smoothest of "
-            "those whose success reaches the lower Wilson bound of the highest.",
+            "On training seed 0 and evaluation seeds of their own.",
             "",
-            "| arm | value | success (Wilson 95 %) | mean squared acceleration (95 %) | trials | |",
-            "|---|---|---|---|---|---|",
+            *_row("arm", "value", "success (Wilson 95 %)", *(_heading(one) for one in swept), "trials", ""),
+            _rule(5 + len(swept)),
         ]
         for point in outcome.sweeps:
             low, high = point.rollouts.wilson95
-            lines.append(
-                f"| {point.arm.name} | {point.parameter} = {point.value:g} "
-                f"| {_percent(point.rollouts.rate)} [{_percent(low)}, {_percent(high)}] "
-                f"| {_measure(point.rollouts.mean_squared_acceleration, point.rollouts.acceleration95)} "
-                f"| {point.rollouts.trials} | {'chosen' if point.chosen else ''} |"
+            metrics = _rollouts_json(outcome, point.rollouts)["metrics"]
+            lines += _row(
+                point.arm.name,
+                f"{point.sweep.parameter} = {point.value:g}",
+                f"{percent(point.rollouts.rate)} [{percent(low)}, {percent(high)}]",
+                *(_measured(one, metrics) for one in swept),
+                str(point.rollouts.trials),
+                "chosen" if point.chosen else "",
             )
     for file, caption in figures:
         lines += ["", f"![{caption}]({file})", "", f"*{caption}*"]
@@ -227,19 +158,20 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, {platform.system()}"
 
 
-def _arm_json(name: str, runs: Sequence[FinalRun], rollouts: Rollouts, windows_root: Path) -> dict[str, Any]:
+def _arm_json(outcome: Outcome, name: str, runs: Sequence[FinalRun], rollouts: Rollouts) -> dict[str, Any]:
     arm = runs[0].arm
     return {
         "arm": name,
         "mixing": arm.mixing["type"],
         "mixing_parameters": {key: value for key, value in arm.mixing.items() if key != "type"},
+        "data": arm.data or "default",
         "train_seeds": [run.seed for run in runs],
-        **_rollouts_json(rollouts),
-        "windows": windows_json(arm, windows_root),
+        **_rollouts_json(outcome, rollouts),
+        "windows": windows_json(outcome.study.task, arm, outcome.windows_root(arm)),
         "per_seed": [
             {
                 "seed": run.seed,
-                **_rollouts_json(run.rollouts),
+                **_rollouts_json(outcome, run.rollouts),
                 "train_seconds": run.train_seconds,
                 "eval_seconds": run.eval_seconds,
             }
@@ -248,26 +180,27 @@ def _arm_json(name: str, runs: Sequence[FinalRun], rollouts: Rollouts, windows_r
     }
 
 
-def _sweep_json(point: SweepPoint) -> dict[str, Any]:
+def _sweep_json(outcome: Outcome, point: SweepPoint) -> dict[str, Any]:
     return {
         "arm": point.arm.name,
-        "parameter": point.parameter,
+        "parameter": point.sweep.parameter,
         "value": point.value,
-        **_rollouts_json(point.rollouts),
-        "windows": windows_json(point.arm, Path()),
+        **_rollouts_json(outcome, point.rollouts),
+        "windows": windows_json(outcome.study.task, point.arm, Path()),
         "chosen": point.chosen,
     }
 
 
-def _rollouts_json(rollouts: Rollouts) -> dict[str, Any]:
+def _rollouts_json(outcome: Outcome, rollouts: Rollouts) -> dict[str, Any]:
+    metrics = {}
+    for measure in outcome.study.measures:
+        metrics[measure.key] = _rounded(measure.of(rollouts))
+        metrics[f"{measure.key}95"] = _rounded(measure.interval95(rollouts))
     return {
         "trials": rollouts.trials,
         "successes": rollouts.count,
         "wilson95": _rounded(rollouts.wilson95),
-        "metrics": {
-            "mean_squared_acceleration": _rounded(rollouts.mean_squared_acceleration),
-            "mean_squared_acceleration95": _rounded(rollouts.acceleration95),
-        },
+        "metrics": metrics,
     }
 
 
@@ -280,38 +213,53 @@ def _data_summary(root: Path) -> dict[str, Any]:
         if record.is_file():
             made = json.loads(record.read_text())
             summary[kind]["seed"] = made["arguments"]["seed"]
-            measured = made["summary"]["mean_squared_acceleration"]
-            summary[kind]["mean_squared_acceleration"] = _rounded(measured)
+            known = ("root", "repo_id", "episodes", "frames")
+            summary[kind] |= {
+                key: _rounded(value) if isinstance(value, float) else value
+                for key, value in made["summary"].items()
+                if key not in known
+            }
     return summary
 
 
-def _data_line(data: dict[str, Any]) -> str:
-    parts = []
-    for kind, planner in (("target", "graph of convex sets"), ("source", "RRT")):
-        one = data[kind]
-        smoothness = one.get("mean_squared_acceleration")
-        measured = "" if smoothness is None else f", mean squared acceleration {smoothness:.2f}"
-        parts.append(f"{kind} {one['episodes']} paths ({planner}; {one['frames']} frames{measured})")
-    return f"Data: {'; '.join(parts)}."
+def _data_table(data: dict[str, Any]) -> list[str]:
+    keys = list(dict.fromkeys(key for pair in data.values() for one in pair.values() for key in one))
+    several = len(data) > 1
+    lines = _row(*(["data"] if several else []), "", *(key.replace("_", " ") for key in keys))
+    lines.append(_rule(len(keys) + 1 + several))
+    for pair, kinds in data.items():
+        for kind, one in kinds.items():
+            cells = [f"{value:.4g}" if isinstance(value := one.get(key, "–"), float) else str(value) for key in keys]
+            lines += _row(*([pair] if several else []), kind, *cells)
+    return lines
 
 
-def _label(name: str, arm: dict[str, Any]) -> str:
+def _label(arm: dict[str, Any]) -> str:
     parameters = ", ".join(f"{key} {value}" for key, value in arm["mixing_parameters"].items())
-    return f"**{name}**" + (f" ({parameters})" if parameters else "")
+    return f"**{arm['arm']}**" + (f" ({parameters})" if parameters else "")
 
 
-def _published(figure: Published | None) -> str:
-    return "–" if figure is None else f"{figure.success:g} % / {figure.smoothness:g}"
+def _heading(measure: Measure) -> str:
+    return f"{measure.label} (95 %)" if measure.unit == "%" else f"{measure.label}, {measure.unit} (95 %)"
 
 
-def _measure(value: float | None, interval: Sequence[float] | None) -> str:
+def _measured(measure: Measure, metrics: dict[str, Any]) -> str:
+    value, interval = metrics[measure.key], metrics[f"{measure.key}95"]
     if value is None:
         return "–"
-    return f"{value:.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
+
+    def shown(number: float) -> str:
+        return percent(number) if measure.unit == "%" else f"{number:.2f}"
+
+    return shown(value) + (f" [{shown(interval[0])}, {shown(interval[1])}]" if interval else "")
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+def _row(*cells: str) -> list[str]:
+    return [f"| {' | '.join(cells)} |"]
+
+
+def _rule(columns: int) -> str:
+    return "|" + "---|" * columns
 
 
 def _rounded(value: float | Interval | None) -> Any:

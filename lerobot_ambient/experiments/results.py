@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Roll-outs and their uncertainty: what LeRobot's evaluation left on disk, as numbers with intervals.
 
-Symbols: n roll-outs, k successes. The smoothness of an arm is the mean squared acceleration of its successful
-roll-outs: a roll-out that stops at the first wall is short, and says little about how the policy moves.
+Symbols: n roll-outs, k successes.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,27 +50,34 @@ class Rollouts:
 
     Args:
         successes: (n,) bool.
-        accelerations: (n,) mean squared acceleration of each roll-out, cells^2 / s^4 in the maze.
+        returns: (n,) sum of the rewards of each roll-out.
+        jerks: (n,) mean squared jerk of each roll-out's path, where paths were recorded.
     """
 
     successes: Bools
-    accelerations: Floats
+    returns: Floats
+    jerks: Floats | None = None
 
     def __post_init__(self) -> None:
-        if self.successes.ndim != 1 or self.successes.shape != self.accelerations.shape:
-            raise ValueError(
-                "roll-outs need one success and one acceleration each, got shapes "
-                f"{self.successes.shape} and {self.accelerations.shape}."
-            )
-        if not np.isfinite(self.accelerations).all():
-            raise ValueError("a roll-out's mean squared acceleration is not finite.")
+        for name, values in {"return": self.returns, "jerk": self.jerks}.items():
+            if values is None:
+                continue
+            if self.successes.ndim != 1 or self.successes.shape != values.shape:
+                raise ValueError(
+                    f"roll-outs need one success and one {name} each, got shapes "
+                    f"{self.successes.shape} and {values.shape}."
+                )
+            if not np.isfinite(values).all():
+                raise ValueError(f"a roll-out's {name} is not finite.")
 
     @classmethod
     def pool(cls, parts: Sequence[Rollouts]) -> Rollouts:
-        """All roll-outs of several evaluations together."""
+        """All roll-outs of several evaluations together; jerks only if every part has them."""
+        jerks = [part.jerks for part in parts if part.jerks is not None]
         return cls(
             np.concatenate([part.successes for part in parts]),
-            np.concatenate([part.accelerations for part in parts]),
+            np.concatenate([part.returns for part in parts]),
+            np.concatenate(jerks) if len(jerks) == len(parts) else None,
         )
 
     @property
@@ -91,38 +97,102 @@ class Rollouts:
     def wilson95(self) -> Interval:
         return wilson_interval(self.count, self.trials)
 
-    @property
-    def mean_squared_acceleration(self) -> float | None:
-        """Mean over the successful roll-outs; None when there are none."""
-        return float(self.accelerations[self.successes].mean()) if self.count else None
 
-    def bootstrap_means(self) -> Floats:
-        """(RESAMPLES,) means of the successful roll-outs' accelerations, drawn with replacement; a fixed seed."""
-        values = self.accelerations[self.successes]
-        rng = np.random.default_rng(_BOOTSTRAP_SEED)
-        return np.array([values[rng.integers(values.size, size=values.size)].mean() for _ in range(RESAMPLES)])
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """A figure of merit that is a ratio of two sums over roll-outs: sum_i a_i / sum_i b_i.
 
-    @property
-    def acceleration95(self) -> Interval | None:
-        """Bootstrap interval of `mean_squared_acceleration`; None below two successes."""
-        return _percentiles(self.bootstrap_means()) if self.count >= 2 else None
+    A mean over successes is one, with b_i = 1 for a success and else 0; a share of blocks is another.
+
+    Args:
+        key: its name in results JSON.
+        label: its name in tables and on axes.
+        unit: e.g. "cm²/s⁴"; "%" for a share, which is then shown in percent.
+        terms: gives a and b, both (n,), b not negative; None where the roll-outs do not hold it.
+    """
+
+    key: str
+    label: str
+    unit: str
+    terms: Callable[[Rollouts], tuple[Floats, Floats] | None]
+
+    def of(self, rollouts: Rollouts) -> float | None:
+        """The figure; None if no roll-out contributes."""
+        terms = self._contributing(rollouts)
+        return None if terms is None else float(terms[0].sum() / terms[1].sum())
+
+    def interval95(self, rollouts: Rollouts) -> Interval | None:
+        """Bootstrap interval over roll-outs; None if fewer than two contribute."""
+        means = self.bootstrap(rollouts)
+        return None if means is None else _percentiles(means)
+
+    def bootstrap(self, rollouts: Rollouts) -> Floats | None:
+        """(RESAMPLES,) figures of as many roll-outs drawn with replacement, by a fixed seed; None below two."""
+        terms = self._contributing(rollouts)
+        if terms is None or terms[0].size < 2:
+            return None
+        a, b = terms
+        drawn = np.random.default_rng(_BOOTSTRAP_SEED).integers(a.size, size=(RESAMPLES, a.size))
+        means: Floats = a[drawn].sum(axis=1) / b[drawn].sum(axis=1)
+        return means
+
+    def ratio(self, ours: Rollouts, other: Rollouts) -> tuple[float, Interval] | None:
+        """Our figure over the other's with its bootstrap interval; None if a side has no interval."""
+        numerators, denominators = self.bootstrap(ours), self.bootstrap(other)
+        if numerators is None or denominators is None:
+            return None
+        value, by = self.of(ours), self.of(other)
+        assert value is not None
+        assert by is not None
+        return value / by, _percentiles(numerators / _shuffled(denominators))
+
+    def difference(self, ours: Rollouts, other: Rollouts) -> tuple[float, Interval] | None:
+        """Our figure minus the other's with its bootstrap interval; None if a side has no interval."""
+        left, right = self.bootstrap(ours), self.bootstrap(other)
+        if left is None or right is None:
+            return None
+        value, by = self.of(ours), self.of(other)
+        assert value is not None
+        assert by is not None
+        return value - by, _percentiles(left - _shuffled(right))
+
+    def _contributing(self, rollouts: Rollouts) -> tuple[Floats, Floats] | None:
+        terms = self.terms(rollouts)
+        if terms is None:
+            return None
+        a, b = terms
+        return (a[b > 0], b[b > 0]) if (b > 0).any() else None
 
 
-def acceleration_ratio(ours: Rollouts, other: Rollouts) -> tuple[float, Interval] | None:
-    """Ratio of the mean squared accelerations with its bootstrap interval; None below two successes on a side."""
-    if ours.count < 2 or other.count < 2:
-        return None
-    numerator, denominator = ours.mean_squared_acceleration, other.mean_squared_acceleration
-    assert numerator is not None
-    assert denominator is not None
-    # Two equal streams of indices would correlate the sides when both have as many successes.
-    shuffled = np.random.default_rng(_BOOTSTRAP_SEED + 1).permutation(other.bootstrap_means())
-    return numerator / denominator, _percentiles(ours.bootstrap_means() / shuffled)
+def acceleration_measure(unit: str) -> Measure:
+    """Mean squared acceleration of the successful roll-outs, of an environment whose rewards sum to minus that.
+
+    A roll-out that stops at the first wall is short, and says little about how the policy moves.
+    """
+    # 0.0 - x, so that a roll-out without acceleration reads 0.0 and not -0.0.
+    return Measure(
+        "mean_squared_acceleration",
+        "mean squared acceleration",
+        unit,
+        lambda one: ((0.0 - one.returns) * one.successes, one.successes.astype(np.float64)),
+    )
+
+
+def jerk_measure(unit: str) -> Measure:
+    """Mean squared jerk of the successful roll-outs."""
+
+    def terms(one: Rollouts) -> tuple[Floats, Floats] | None:
+        return None if one.jerks is None else (one.jerks * one.successes, one.successes.astype(np.float64))
+
+    return Measure("mean_squared_jerk", "mean squared jerk", unit, terms)
+
+
+SUCCESS = Measure("success", "success", "%", lambda one: (one.successes.astype(np.float64), np.ones(one.trials)))
+"""The share of successes. Its interval is a bootstrap; for one arm alone take Wilson's."""
 
 
 def read_eval_info(path: Path) -> Rollouts:
-    """The roll-outs in LeRobot's `eval_info.json`, of an environment whose rewards sum to minus the mean squared
-    acceleration.
+    """The roll-outs in LeRobot's `eval_info.json`.
 
     Raises:
         ValueError: the file has not the per-episode lists of lerobot-eval.
@@ -136,23 +206,47 @@ def read_eval_info(path: Path) -> Rollouts:
         raise ValueError(f"{path} is not an eval_info.json of lerobot-eval: {error!r} is missing.") from error
     if not successes or len(successes) != len(sums):
         raise ValueError(f"{path} holds {len(successes)} successes and {len(sums)} sum_rewards; it needs one each.")
-    # 0.0 - x, so that a roll-out without acceleration reads 0.0 and not -0.0.
-    return Rollouts(np.array(successes, dtype=bool), 0.0 - np.array(sums))
+    return Rollouts(np.array(successes, dtype=bool), np.array(sums))
 
 
-def choose_best(candidates: Sequence[Rollouts]) -> int:
+def smoothest_of_the_best(candidates: Sequence[Rollouts], measure: Measure) -> int:
     """Index of the best of a sweep: the highest success; among those whose success reaches the lower Wilson bound of
-    the highest, the smoothest.
+    the highest, the one with the least of `measure`.
 
     Raises:
         ValueError: no candidates.
     """
-    if not candidates:
-        raise ValueError("a sweep needs at least one candidate.")
+    _require_candidates(candidates)
     best = max(candidates, key=lambda one: one.rate)
     tied = [index for index, one in enumerate(candidates) if one.rate >= best.wilson95[0]]
-    # Without a success there is no smoothness; such candidates tie only when all of them failed.
-    return min(tied, key=lambda index: (candidates[index].mean_squared_acceleration or math.inf, index))
+
+    def smoothness(index: int) -> float:
+        # Without a success there is none; such candidates tie only when all of them failed.
+        value = measure.of(candidates[index])
+        return math.inf if value is None else value
+
+    return min(tied, key=lambda index: (smoothness(index), index))
+
+
+def highest(candidates: Sequence[Rollouts], measure: Measure) -> int:
+    """Index of the candidate with the highest `measure`, the first of equals.
+
+    Raises:
+        ValueError: no candidates.
+    """
+    _require_candidates(candidates)
+    values = [measure.of(one) for one in candidates]
+    return max(range(len(values)), key=lambda index: (-math.inf if values[index] is None else values[index], -index))
+
+
+def _require_candidates(candidates: Sequence[Rollouts]) -> None:
+    if not candidates:
+        raise ValueError("a sweep needs at least one candidate.")
+
+
+def _shuffled(values: Floats) -> Floats:
+    """Two equal streams of indices would correlate the sides when as many roll-outs contribute to both."""
+    return np.random.default_rng(_BOOTSTRAP_SEED + 1).permutation(values)
 
 
 def _percentiles(values: Floats) -> Interval:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from lerobot_ambient.experiments import sweep_segment
-from lerobot_ambient.experiments.results import Interval, read_eval_info, wilson_interval
+from lerobot_ambient.experiments.results import Interval, acceleration_measure, read_eval_info, wilson_interval
 from lerobot_ambient.experiments.stages import Stage, stock_command
 from lerobot_ambient.experiments.sweep_config import CHECKPOINTS, BaseConfig, eval_config, render, train_config
 from lerobot_ambient.experiments.sweep_space import Space
@@ -70,7 +70,7 @@ class Goal:
             ValueError: an unknown name or direction, or a metric that the environment does not offer.
         """
         name, _, direction = text.partition(":")
-        offered = [known for known, (_, env) in METRICS.items() if env in (None, env_type)]
+        offered = [known for known, (_, envs) in METRICS.items() if envs is None or env_type in envs]
         if name not in offered or direction not in ("minimize", "maximize"):
             raise ValueError(
                 f"--second {text}: write NAME:minimize or NAME:maximize; environment {env_type} offers "
@@ -248,7 +248,7 @@ def _checkpoints(folder: Path) -> Path:
 
 
 def _smoothness(file: Path) -> float | None:
-    return read_eval_info(file).mean_squared_acceleration
+    return acceleration_measure("").of(read_eval_info(file))
 
 
 def _average(name: str) -> Callable[[Path], float | None]:
@@ -259,12 +259,12 @@ def _average(name: str) -> Callable[[Path], float | None]:
     return read
 
 
-METRICS: dict[str, tuple[Callable[[Path], float | None], str | None]] = {
-    "mean_squared_acceleration": (_smoothness, "ambient_maze"),
+METRICS: dict[str, tuple[Callable[[Path], float | None], tuple[str, ...] | None]] = {
+    "mean_squared_acceleration": (_smoothness, ("ambient_maze", "ambient_pushing", "ambient_arm7")),
     "avg_sum_reward": (_average("avg_sum_reward"), None),
     "avg_max_reward": (_average("avg_max_reward"), None),
 }
-"""Second metrics by name: how each is read from eval_info.json, and the environment that alone offers it."""
+"""Second metrics by name: how each is read from eval_info.json, and the environments that alone offer it."""
 
 
 def _versions() -> dict[str, str]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,19 +29,16 @@ class Trajectory:
     success: bool
 
 
-def read_recordings(folder: Path) -> list[Trajectory]:
-    """Roll-outs recorded by `lerobot-eval --eval.recording=true`, one data set each, in the order of their seeds.
+def read_recordings(folder: Path, count: int = 20) -> list[Trajectory]:
+    """The first roll-outs that `lerobot-eval --eval.recording=true` recorded, one data set each, by their seeds.
 
     A recording holds the observations before each step, so the last position is missing.
 
     Raises:
         ValueError: nothing was recorded there.
     """
-    files = sorted(folder.glob("**/env_*/data/**/*.parquet"), key=_environment)
-    if not files:
-        raise ValueError(f"{folder} holds no recorded roll-outs.")
     trajectories = []
-    for file in files:
+    for file in _recordings(folder)[:count]:
         columns = ["agent_pos", "environment_state", "next.success"]
         table = ds.dataset(file).to_table(columns=columns)
         points, goals, success = (np.stack(table[name].to_numpy()) for name in columns)
@@ -65,3 +63,34 @@ def _environment(file: Path) -> int:
     match = re.search(r"env_(\d+)", str(file))
     assert match is not None
     return int(match.group(1))
+
+
+def recorded_jerks(folder: Path) -> NDArray[np.float64]:
+    """Mean squared jerk of every recorded roll-out, in the order of their seeds, shape (n,).
+
+    The jerk of a path is its third difference times fps^3; a path of fewer than four positions has none, and 0 here.
+    A recording holds the observations before each step, so the last position is missing.
+
+    Raises:
+        ValueError: nothing was recorded there.
+    """
+    jerks = []
+    for file in _recordings(folder):
+        table = ds.dataset(file).to_table(columns=["agent_pos"])
+        points = np.stack(table["agent_pos"].to_numpy()).astype(np.float64)
+        thirds = np.diff(points, n=3, axis=0)
+        squares = np.square(thirds).sum(-1) * _fps(file) ** 6
+        jerks.append(float(squares.mean()) if squares.size else 0.0)
+    return np.array(jerks)
+
+
+def _recordings(folder: Path) -> list[Path]:
+    files = sorted(folder.glob("**/env_*/data/**/*.parquet"), key=_environment)
+    if not files:
+        raise ValueError(f"{folder} holds no recorded roll-outs.")
+    return files
+
+
+def _fps(file: Path) -> float:
+    root = next(parent for parent in file.parents if parent.name.startswith("env_"))
+    return float(json.loads((root / "meta" / "info.json").read_text(encoding="utf-8"))["fps"])

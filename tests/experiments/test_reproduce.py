@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`lerobot-ambient reproduce maze`: its options, and one very small run through the stock commands."""
+"""`lerobot-ambient reproduce`: its options, and one very small run through the stock commands."""
 
 import importlib.util
 import itertools
 import json
-from dataclasses import replace
 
 import pytest
 
 from lerobot_ambient.cli.__main__ import build_parser, main
-from lerobot_ambient.experiments import maze_run
-from lerobot_ambient.experiments.maze_run import MazeOptions
+from lerobot_ambient.experiments import study_run
+from lerobot_ambient.experiments.catalogue import NAMES, study_named
+from lerobot_ambient.experiments.maze import STUDY
+from lerobot_ambient.experiments.study import STRETCH, options_for
 
 
 @pytest.mark.parametrize(
@@ -22,22 +23,23 @@ from lerobot_ambient.experiments.maze_run import MazeOptions
         ({"seeds": (0, 1)}, "seed 0 trains the sweeps"),
         ({"seeds": (1, 1)}, "each once"),
         ({"seeds": ()}, "at least one"),
-        ({"trials": 0}, r"trials = 0 must lie in \[1, 10000\]"),
-        ({"trials": 10_001}, "trials = 10001"),
-        ({"steps": 0}, "steps must be at least 1, got 0"),
+        ({"arms": ("cotrain:finetuned",)}, "fine-tuned from cotrain; name that too"),
+        ({"trials": 0}, r"--trials 0 must lie in \[1, 10000\]"),
+        ({"sweep_trials": 10_001}, "--sweep-trials 10001"),
+        ({"steps": 0}, "--steps must be at least 1, got 0"),
+        ({"jobs": 0}, "--jobs must be at least 1, got 0"),
     ],
 )
 def test_bad_sizes_are_refused(tmp_path, change, message):
     with pytest.raises(ValueError, match=message):
-        replace(MazeOptions(tmp_path), **change)
+        options_for(STUDY, tmp_path, **change)
 
 
 def test_evaluation_seeds_never_meet():
     """No roll-out that helped to choose, and none that is drawn, is counted in the final figures."""
-    longest = maze_run.STRETCH
-    finals = [maze_run.FINAL_EVAL_SEED + index * longest for index in range(10)]
-    starts = sorted([maze_run.SWEEP_EVAL_SEED, *finals, maze_run.PICTURE_SEED])
-    assert all(later - earlier >= longest for earlier, later in itertools.pairwise(starts))
+    finals = [study_run.FINAL_EVAL_SEED + index * STRETCH for index in range(10)]
+    starts = sorted([study_run.SWEEP_EVAL_SEED, *finals])
+    assert all(later - earlier >= STRETCH for earlier, later in itertools.pairwise(starts))
 
 
 def test_missing_data_names_the_fix(tmp_path, capsys):
@@ -46,9 +48,22 @@ def test_missing_data_names_the_fix(tmp_path, capsys):
     assert f"lerobot-ambient make-data maze --root {tmp_path}" in capsys.readouterr().err
 
 
-def test_the_help_is_cheap_and_complete(capsys):
+@pytest.mark.parametrize("name", NAMES)
+def test_the_quick_form_is_smaller(name, tmp_path):
+    study = study_named(name)
+    full, quick = options_for(study, tmp_path), options_for(study, tmp_path, quick=True)
+    assert full.arms == study.order
+    assert set(quick.arms) < set(full.arms)
+    assert (len(full.sizes.seeds), len(quick.sizes.seeds)) == (2, 1)
+    assert len(full.sizes.seeds) * full.sizes.trials >= 300
+    assert full.sizes.sweep
+    assert not quick.sizes.sweep
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_help_is_complete(capsys, name):
     with pytest.raises(SystemExit):
-        build_parser().parse_args(["reproduce", "maze", "--help"])
+        build_parser().parse_args(["reproduce", name, "--help"])
     text = capsys.readouterr().out
     for flag in ("--quick", "--output-dir", "--data-root", "--results-dir", "--arms", "--seeds", "--jobs", "--json"):
         assert flag in text
@@ -70,18 +85,16 @@ def test_a_tiny_maze_from_data_to_figures(tmp_path, capsys):
     results = json.loads(capsys.readouterr().out)
     (arm,) = results["arms"]
     assert (arm["arm"], arm["train_seeds"], arm["trials"]) == ("ambient", [1], 4)
-    assert results["data"]["source"]["episodes"] == 20
+    assert results["data"]["default"]["source"]["episodes"] == 20
+    assert results["command"].startswith("lerobot-ambient reproduce maze --quick --arms=ambient --trials=4")
     assert str(tmp_path) not in json.dumps(results)
     assert json.loads((tmp_path / "results.json").read_text()) == results
     assert json.loads((tmp_path / "docs" / "maze.json").read_text()) == results
-    assert {path.name for path in (tmp_path / "docs").glob("maze-*.png")} == {
-        "maze-comparison.png",
-        "maze-trajectories.png",
-    }
+    assert (tmp_path / "docs" / "maze-trajectories.png").is_file()
     assert "| **ambient** (alpha 0.5) |" in (tmp_path / "docs" / "maze.md").read_text()
 
     stages = sorted(tmp_path.glob("**/done.json"))
-    assert [file.parent.name for file in stages] == ["data", "eval", "record", "train"]
+    assert [file.parent.name for file in stages] == ["default", "eval", "train"]
     before = [file.read_bytes() for file in stages]
     assert main(["reproduce", "maze", "--quick", *flags]) == 0
     assert [file.read_bytes() for file in stages] == before

@@ -10,12 +10,17 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lerobot_ambient.experiments.results import (
+    SUCCESS,
     Rollouts,
-    acceleration_ratio,
-    choose_best,
+    acceleration_measure,
+    highest,
+    jerk_measure,
     read_eval_info,
+    smoothest_of_the_best,
     wilson_interval,
 )
+
+ACCELERATION = acceleration_measure("m²/s⁴")
 
 
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -36,7 +41,7 @@ def test_wilson_refuses_what_is_no_proportion(k, n):
 def rollouts(successes: int, failures: int, acceleration: float = 1.0) -> Rollouts:
     flags = np.arange(successes + failures) < successes
     # Failures move wildly: they must never enter the smoothness.
-    return Rollouts(flags, np.where(flags, acceleration, 1e6))
+    return Rollouts(flags, -np.where(flags, acceleration, 1e6))
 
 
 def eval_info(path, successes, sums):
@@ -48,13 +53,13 @@ def eval_info(path, successes, sums):
 def test_reading_an_evaluation(tmp_path):
     one = read_eval_info(eval_info(tmp_path / "a.json", [True, False, True], [-2.0, -50.0, -4.0]))
     assert (one.count, one.trials) == (2, 3)
-    assert one.accelerations.tolist() == [2.0, 50.0, 4.0]
-    assert one.mean_squared_acceleration == 3.0
+    assert one.returns.tolist() == [-2.0, -50.0, -4.0]
+    assert ACCELERATION.of(one) == 3.0
 
 
 def test_a_motionless_rollout_has_no_negative_zero(tmp_path):
     one = read_eval_info(eval_info(tmp_path / "a.json", [True], [0.0]))
-    assert str(one.mean_squared_acceleration) == "0.0"
+    assert str(ACCELERATION.of(one)) == "0.0"
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path):
@@ -70,33 +75,34 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
 def test_pooling_weighs_every_rollout_alike():
     both = Rollouts.pool([rollouts(1, 0, 1.0), rollouts(3, 4, 5.0)])
     assert (both.count, both.trials) == (4, 8)
-    assert both.mean_squared_acceleration == 4.0
+    assert ACCELERATION.of(both) == 4.0
 
 
 def test_without_success_there_is_no_smoothness():
     none = rollouts(0, 5)
-    assert none.mean_squared_acceleration is None
-    assert none.acceleration95 is None
-    assert rollouts(1, 0).acceleration95 is None
-    assert acceleration_ratio(none, rollouts(5, 0)) is None
+    assert ACCELERATION.of(none) is None
+    assert ACCELERATION.interval95(none) is None
+    assert ACCELERATION.interval95(rollouts(1, 0)) is None
+    assert ACCELERATION.ratio(none, rollouts(5, 0)) is None
+    assert ACCELERATION.difference(rollouts(5, 0), none) is None
 
 
 def test_the_bootstrap_agrees_with_the_normal_theory_and_is_repeatable():
     rng = np.random.default_rng(5)
     values = rng.gamma(2.0, 1.5, size=600)
-    one = Rollouts(np.ones(600, dtype=bool), values)
-    low, high = one.acceleration95
+    one = Rollouts(np.ones(600, dtype=bool), -values)
+    low, high = ACCELERATION.interval95(one)
     half = 1.96 * values.std() / np.sqrt(600)
     assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.12 * half)
     np.random.seed(1)
-    assert one.acceleration95 == (low, high)
+    assert ACCELERATION.interval95(one) == (low, high)
 
 
 def test_the_ratio_and_its_interval():
     rng = np.random.default_rng(7)
-    ours, other = (Rollouts(np.ones(400, dtype=bool), rng.gamma(4.0, scale, 400)) for scale in (0.5, 1.0))
-    value, (low, high) = acceleration_ratio(ours, other)
-    assert value == ours.mean_squared_acceleration / other.mean_squared_acceleration
+    ours, other = (Rollouts(np.ones(400, dtype=bool), -rng.gamma(4.0, scale, 400)) for scale in (0.5, 1.0))
+    value, (low, high) = ACCELERATION.ratio(ours, other)
+    assert value == ACCELERATION.of(ours) / ACCELERATION.of(other)
     # Delta method: relative variances add, and each gamma's squared coefficient of variation is 1/4.
     half = 1.96 * value * np.sqrt(2 * 0.25 / 400)
     assert (low, high) == pytest.approx((value - half, value + half), abs=0.2 * half)
@@ -117,9 +123,35 @@ def test_the_ratio_and_its_interval():
     ],
 )
 def test_choosing_from_a_sweep(candidates, best):
-    assert choose_best(candidates) == best
+    assert smoothest_of_the_best(candidates, ACCELERATION) == best
 
 
 def test_an_empty_sweep_is_refused():
     with pytest.raises(ValueError, match="at least one"):
-        choose_best([])
+        smoothest_of_the_best([], ACCELERATION)
+    with pytest.raises(ValueError, match="at least one"):
+        highest([], SUCCESS)
+
+
+def test_the_highest_is_chosen_and_the_first_of_equals():
+    assert highest([rollouts(3, 7), rollouts(8, 2), rollouts(8, 2)], SUCCESS) == 1
+    assert highest([rollouts(0, 3), rollouts(1, 2, 9.0)], ACCELERATION) == 1
+
+
+def test_a_difference_of_shares_and_its_interval():
+    value, (low, high) = SUCCESS.difference(rollouts(180, 20), rollouts(120, 80))
+    half = 1.96 * np.sqrt(0.9 * 0.1 / 200 + 0.6 * 0.4 / 200)
+    assert value == pytest.approx(0.3)
+    assert (low, high) == pytest.approx((0.3 - half, 0.3 + half), abs=0.1 * half)
+
+
+def test_jerk_is_there_only_where_every_path_was_recorded():
+    jerk = jerk_measure("m²/s⁶")
+    flags = np.array([True, False, True])
+    recorded = Rollouts(flags, np.zeros(3), np.array([2.0, 99.0, 4.0]))
+    assert jerk.of(recorded) == 3.0
+    assert jerk.of(Rollouts.pool([recorded, recorded])) == 3.0
+    assert jerk.of(rollouts(3, 0)) is None
+    assert Rollouts.pool([recorded, rollouts(3, 0)]).jerks is None
+    with pytest.raises(ValueError, match=r"one success and one jerk each, got shapes \(3,\) and \(2,\)"):
+        Rollouts(flags, np.zeros(3), np.zeros(2))

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Estimated windows as stages of the maze experiment."""
+"""Estimated windows as stages of an experiment."""
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -14,14 +13,27 @@ from lerobot.configs.train import TrainPipelineConfig
 from lerobot_ambient.cli.__main__ import build_parser
 from lerobot_ambient.data.normalization import ActionNormalization
 from lerobot_ambient.data.windows_file import WindowTable, write_windows
-from lerobot_ambient.experiments.maze import WINDOW_METHODS, Choices, make_arm, train_config, windows_path
-from lerobot_ambient.experiments.maze_options import MazeOptions
-from lerobot_ambient.experiments.maze_windows import describe_windows, window_stages
+from lerobot_ambient.experiments.arm import Arm
+from lerobot_ambient.experiments.common_arms import ESTIMATES, estimated
+from lerobot_ambient.experiments.estimated_windows import (
+    WINDOW_METHODS,
+    describe_windows,
+    window_stage,
+    windows_json,
+    windows_text,
+)
+from lerobot_ambient.experiments.recipe import Places, Task, train_config, windows_path
+from lerobot_ambient.experiments.study import Sizes
+
+TASK = Task("maze")
 
 
 @pytest.fixture
 def stages(tmp_path):
-    return window_stages(tuple(WINDOW_METHODS), tmp_path / "windows", tmp_path / "data", {"data": "key"})
+    return {
+        method: window_stage(TASK, method, tmp_path / "windows", tmp_path / "data", {"data": "key"})
+        for method in WINDOW_METHODS
+    }
 
 
 def test_every_method_is_a_command_that_annotate_takes(stages):
@@ -34,12 +46,21 @@ def test_every_method_is_a_command_that_annotate_takes(stages):
 
 
 def test_the_trained_policy_takes_the_file_that_the_stage_makes(stages, tmp_path):
+    assert set(ESTIMATES) == set(WINDOW_METHODS)
+    places = Places(str(tmp_path / "data"), str(tmp_path / "windows"))
     for method, stage in stages.items():
-        arm = make_arm(f"ambient:{method}", Choices())
-        config = train_config(arm, str(tmp_path / "data"), seed=1, windows_root=str(tmp_path / "windows"))
+        config = train_config(TASK, estimated(method, Sizes()), places, seed=1, steps=100, batch_size=8)
         (source,) = draccus.decode(TrainPipelineConfig, config).policy.sources
         assert Path(source.windows) == stage.folder / stage.product
         assert source.sigma_min is None
+
+
+def test_many_windows_share_by_size_so_that_a_small_admitted_part_is_not_repeated():
+    fine, whole = estimated("classifier-datapoint", Sizes()), estimated("classifier-dataset", Sizes())
+    assert whole.mixing["alpha"] == 0.5
+    assert "alpha" not in fine.mixing
+    # 50 target episodes weigh as much as 5000 of the source: half and half where all are admitted.
+    assert fine.source["weight"] * 5000 == pytest.approx(50)
 
 
 def test_granularities_share_what_the_classifiers_learnt(stages):
@@ -49,13 +70,13 @@ def test_granularities_share_what_the_classifiers_learnt(stages):
 
 def test_the_key_knows_the_method_and_the_data_but_no_folder(stages, tmp_path):
     assert len({stage.key for stage in stages.values()}) == len(stages)
-    elsewhere = window_stages(("spectral",), tmp_path / "b", tmp_path / "c", {"data": "key"})
-    other = window_stages(("spectral",), tmp_path / "windows", tmp_path / "data", {"data": "other"})
-    assert elsewhere["spectral"].key == stages["spectral"].key != other["spectral"].key
+    elsewhere = window_stage(TASK, "spectral", tmp_path / "b", tmp_path / "c", {"data": "key"})
+    other = window_stage(TASK, "spectral", tmp_path / "windows", tmp_path / "data", {"data": "other"})
+    assert elsewhere.key == stages["spectral"].key != other.key
 
 
 def test_windows_are_described_by_median_spread_and_interval(tmp_path):
-    path = windows_path(str(tmp_path), "classifier-datapoint")
+    path = windows_path(TASK, str(tmp_path), "classifier-datapoint")
     levels = np.linspace(0.0, 1.0, 101, dtype=np.float32)
     index = np.arange(101)
     table = WindowTable(
@@ -76,12 +97,21 @@ def test_windows_are_described_by_median_spread_and_interval(tmp_path):
     assert described["sigma_min_quantiles"] == pytest.approx([0.05, 0.95])
     assert described["interval"] == [0.1, 0.2]
     assert (described["method"], described["granularity"]) == ("classifier", "datapoint")
+    text = windows_text([{"source": "s", **described}])
+    assert text == "σ > 0.500 in the median, 0.050 to 0.950 for nine in ten (data set: 0.100 to 0.200)"
 
 
-def test_estimated_windows_are_another_experiment(tmp_path):
-    assert MazeOptions(tmp_path).name == "maze"
-    assert dataclasses.replace(MazeOptions(tmp_path), windows=("spectral",)).name == "maze-windows"
-    with pytest.raises(ValueError, match=r"--windows spectra: name each once, of spectral, classifier-dataset"):
-        MazeOptions(tmp_path, windows=("spectra",))
-    with pytest.raises(ValueError, match=r"--sigma-mins \(0.0, 0.3\): a threshold of the sweep must lie in \(0, 1\)"):
-        MazeOptions(tmp_path, sigma_mins=(0.0, 0.3))
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        (None, "–"),
+        ({}, "–"),
+        # The schedule has no level 0.16; the first above it is what the source really gets.
+        ({"sigma_min": 0.16}, "σ > 0.16 (from 0.167)"),
+        ({"sigma_min": 1.0, "sigma_max": 0.46}, "σ < 0.46 (up to 0.448)"),
+        ({"sigma_min": 0.7, "sigma_max": 0.16}, "σ < 0.16 (up to 0.152) and σ > 0.7 (from 0.700)"),
+    ],
+)
+def test_declared_windows_show_the_levels_in_force(tmp_path, source, text):
+    arm = Arm("ambient", "", {"type": "ambient"}, source)
+    assert windows_text(windows_json(TASK, arm, tmp_path)) == text

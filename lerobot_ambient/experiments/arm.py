@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an experiment compares: arms, each one way to use the two data sets, and the sweeps that settle their values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+Choices = Mapping[str, float]
+"""What the sweeps decided, by `Sweep.name`."""
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, eq=False)
+class Arm:
+    """One way to use the target and the source.
+
+    Args:
+        name: target_only, source_only, cotrain, ambient, soft, omni or exclusive; a suffix after `:` tells variants
+            apart.
+        summary: one sentence.
+        mixing: `policy.mixing`.
+        source: what the recipe says of the source beside where it lies, e.g. {"sigma_min": 0.3}; None leaves it out.
+        trained_on: the data set that is `--dataset`.
+        windows: estimates the source's windows, a name in `estimated_windows.WINDOW_METHODS`.
+        data: which of the experiment's data sets, a key of `Study.data`.
+        policy: settings of the policy that differ from the task's.
+        env: options of the environment in its evaluation, e.g. {"condition": True}.
+        base: fine-tunes the policy of this arm, of the same training seed, instead of training a new one.
+        steps: optimiser steps as a share of the experiment's; for arms with a base.
+        needs: names of the sweeps whose choices it depends on.
+        one_seed: trained once only, because it is slow.
+    """
+
+    name: str
+    summary: str
+    mixing: Mapping[str, Any]
+    source: Mapping[str, Any] | None = field(default_factory=dict)
+    trained_on: Literal["target", "source"] = "target"
+    windows: str | None = None
+    data: str = ""
+    policy: Mapping[str, Any] = NOTHING
+    env: Mapping[str, Any] = NOTHING
+    base: str | None = None
+    steps: float = 1.0
+    needs: tuple[str, ...] = ()
+    one_seed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.windows is not None and (self.source is None or "sigma_min" in self.source):
+            raise ValueError(
+                f"arm '{self.name}' has windows by '{self.windows}' and source {self.source!r}; estimated windows "
+                "need a source without a sigma_min of its own."
+            )
+        if not 0.0 < self.steps <= 1.0:
+            raise ValueError(f"arm '{self.name}' has steps = {self.steps}, a share in (0, 1].")
+
+    @property
+    def family(self) -> str:
+        """The name without its suffix."""
+        return self.name.partition(":")[0]
+
+    @property
+    def folder(self) -> str:
+        """The name as a part of a path."""
+        return self.name.replace(":", "-")
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """One value of an arm, tried on a training seed and on evaluation seeds of their own.
+
+    Args:
+        name: by which `Choices` know the winner.
+        parameter: what is swept, for tables and axes: alpha, sigma_min or sigma_max.
+        values: that are tried, each once.
+        arm: the arm with a value.
+    """
+
+    name: str
+    parameter: str
+    values: tuple[float, ...]
+    arm: Callable[[float], Arm]
+
+    def __post_init__(self) -> None:
+        if not self.values or len(set(self.values)) != len(self.values):
+            raise ValueError(f"the sweep '{self.name}' tries {self.values}: give at least one value, each once.")
+        if not all(0.0 <= value < 1.0 for value in self.values):
+            raise ValueError(f"the sweep '{self.name}' tries {self.values}: {self.parameter} lies in [0, 1).")

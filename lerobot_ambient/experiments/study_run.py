@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An experiment from data to roll-outs: stock LeRobot commands as stages, sweeps first, final runs after.
+
+Layout of the output folder
+
+    data/<pair>/run/{target,source}    unless --data-root names existing data
+    windows/<pair>/<method>/           estimated windows of the source
+    sweep/<sweep>-<value>/             train, eval: on their own training seed and evaluation seeds
+    final/<arm>-seed<seed>/            train, eval
+    results/, results.json             table, figures, numbers
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from lerobot_ambient.experiments.arm import Arm, Choices, Sweep
+from lerobot_ambient.experiments.estimated_windows import window_stage
+from lerobot_ambient.experiments.recipe import NOWHERE, Places, render_yaml, train_config
+from lerobot_ambient.experiments.results import Rollouts, read_eval_info
+from lerobot_ambient.experiments.stages import Stage, StageRunner, stock_command
+from lerobot_ambient.experiments.study import STRETCH, SWEEP_TRAIN_SEED, Options, Study
+from lerobot_ambient.experiments.trajectories import recorded_jerks
+
+SWEEP_EVAL_SEED, FINAL_EVAL_SEED = 50_000, 100_000
+"""First evaluation seeds. Every training seed of the final runs has its own stretch, the same for all arms."""
+EVAL_BATCH = 50
+VERSION = 2
+"""Raise it when the same inputs would give other results."""
+DEFAULT_PAIR = "default"
+"""Folder of the data whose key is the empty word."""
+
+
+@dataclass(frozen=True, eq=False)
+class SweepPoint:
+    """One value of a sweep and its roll-outs."""
+
+    sweep: Sweep
+    arm: Arm
+    value: float
+    rollouts: Rollouts
+    chosen: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class FinalRun:
+    """One trained policy of the final comparison.
+
+    Args:
+        arm: how it was trained.
+        seed: of its training.
+        rollouts: its evaluation.
+        train_seconds, eval_seconds: wall time.
+        recordings: folder of the recorded roll-outs; None where none were recorded.
+        policy: folder of the pretrained policy.
+    """
+
+    arm: Arm
+    seed: int
+    rollouts: Rollouts
+    train_seconds: float
+    eval_seconds: float
+    recordings: Path | None = None
+    policy: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Everything the report needs.
+
+    Args:
+        study, options: what was asked for.
+        data: parent folder of target and source of each pair.
+        choices: of the sweeps.
+        sweeps: every value that was tried.
+        runs: every policy of the final comparison, in the order of the arms.
+    """
+
+    study: Study
+    options: Options
+    data: dict[str, Path]
+    choices: Choices
+    sweeps: list[SweepPoint]
+    runs: list[FinalRun]
+
+    def windows_root(self, arm: Arm) -> Path:
+        """Folder of the estimated windows of the arm's data."""
+        return windows_folder(self.options.output_dir, arm)
+
+
+@dataclass(frozen=True, eq=False)
+class _Chain:
+    """The stages of one policy."""
+
+    arm: Arm
+    seed: int
+    train: Stage
+    evaluate: Stage
+    recorded: bool
+
+    @property
+    def stages(self) -> list[Stage]:
+        return [self.train, self.evaluate]
+
+    @property
+    def pretrained(self) -> Path:
+        return _pretrained(self.train.run_folder)
+
+    def rollouts(self) -> Rollouts:
+        found = read_eval_info(self.evaluate.run_folder / "eval_info.json")
+        if not self.recorded:
+            return found
+        return replace(found, jerks=recorded_jerks(self.evaluate.run_folder / "recordings"))
+
+    def final(self) -> FinalRun:
+        train, evaluate = self.train.seconds, self.evaluate.seconds
+        assert train is not None
+        assert evaluate is not None
+        recordings = self.evaluate.run_folder / "recordings" if self.recorded else None
+        return FinalRun(self.arm, self.seed, self.rollouts(), train, evaluate, recordings, self.pretrained)
+
+
+def run_study(study: Study, options: Options, runner: StageRunner) -> Outcome:
+    """Make the data, sweep, train and evaluate; what is already done is not done again.
+
+    Raises:
+        StageError: a command failed.
+        ValueError: `data_root` does not hold the data.
+    """
+    return _Run(study, replace(options, output_dir=options.output_dir.resolve()), runner).outcome()
+
+
+class _Run:
+    def __init__(self, study: Study, options: Options, runner: StageRunner) -> None:
+        self.study, self.options, self.runner = study, options, runner
+        self.output = options.output_dir
+        self._data_keys: dict[str, str] = {}
+
+    def outcome(self) -> Outcome:
+        before = [
+            arm for arm in self.study.arms(self.study.defaults, self.options.sizes) if arm.name in self.options.arms
+        ]
+        needs = {need for arm in before for need in arm.needs} if self.options.sizes.sweep else set()
+        sweeps = [sweep for sweep in self.study.sweeps if sweep.name in needs]
+        self._make_data({arm.data for arm in before} | {sweep.arm(sweep.values[0]).data for sweep in sweeps})
+
+        tried = [(sweep, value, self._trial(sweep, value)) for sweep in sweeps for value in sweep.values]
+        free = [arm for arm in before if arm.base is None and arm.windows is None and not needs & set(arm.needs)]
+        first = [chain for arm in free for chain in self._finals(arm)]
+        # The granularities of one data set share what the classifiers learnt, so they come one after the other.
+        estimates: dict[tuple[str, bool], list[Stage]] = {}
+        for (data, method), stage in self._windows.items():
+            estimates.setdefault((data, method.startswith("classifier")), []).append(stage)
+        chains = [*estimates.values(), *(chain.stages for _, _, chain in tried), *(chain.stages for chain in first)]
+        if chains:
+            self.runner.run(chains, "sweeps and arms without" if tried else "arms")
+
+        points = self._choose(tried)
+        choices = {**self.study.defaults, **{point.sweep.name: point.value for point in points if point.chosen}}
+        arms = [arm for arm in self.study.arms(choices, self.options.sizes) if arm.name in self.options.arms]
+        done = {arm.name for arm in free}
+        second = [chain for arm in arms if arm.name not in done and arm.base is None for chain in self._finals(arm)]
+        # The slowest first, so that the last one does not run alone.
+        second.sort(key=lambda chain: not chain.arm.one_seed)
+        if second:
+            self.runner.run([chain.stages for chain in second], "final runs")
+        bases = {(chain.arm.name, chain.seed): chain for chain in [*first, *second]}
+        tuned = [chain for arm in arms if arm.base is not None for chain in self._finals(arm, bases)]
+        if tuned:
+            self.runner.run([chain.stages for chain in tuned], "fine-tuning")
+
+        order = {name: index for index, name in enumerate(self.study.order)}
+        runs = sorted(
+            (chain.final() for chain in [*first, *second, *tuned]), key=lambda run: (order[run.arm.name], run.seed)
+        )
+        return Outcome(self.study, self.options, self._data, choices, points, runs)
+
+    def _make_data(self, pairs: set[str]) -> None:
+        self._data: dict[str, Path] = {}
+        name, root = self.study.task.name, self.options.data_root
+        if root is not None:
+            root = root.resolve()
+            for kind in ("target", "source"):
+                if not (root / kind / "meta" / "info.json").is_file():
+                    raise ValueError(
+                        f"--data-root {root} has no data set {kind} (no {kind}/meta/info.json). Make it with "
+                        f"`lerobot-ambient make-data {name} --root {root}`, or leave --data-root out."
+                    )
+        stages = []
+        for pair, words in self.study.data(self.options.sizes).items():
+            if pair not in pairs:
+                continue
+            if root is not None and pair == "":
+                self._data[pair] = root
+                continue
+            folder = self.output / "data" / (pair or DEFAULT_PAIR)
+            # make-data itself continues after a kill, in the same folder.
+            command = [
+                *stock_command("lerobot-ambient", "lerobot_ambient.cli"),
+                *["make-data", name, f"--root={folder / 'run'}", *words],
+            ]
+            stages.append(
+                Stage(
+                    folder,
+                    {"version": _versions(), "make-data": [name, *words]},
+                    command,
+                    resume=command,
+                    checkpoint=folder / "run",
+                    product="run/source/meta/info.json",
+                )
+            )
+            self._data[pair] = folder / "run"
+        if stages:
+            self.runner.run([[stage] for stage in stages], "data")
+
+    @cached_property
+    def _windows(self) -> dict[tuple[str, str], Stage]:
+        """A stage for every method and data set that an arm needs."""
+        stages = {}
+        for arm in self.study.arms(self.study.defaults, self.options.sizes):
+            if arm.windows is None or arm.name not in self.options.arms or (arm.data, arm.windows) in stages:
+                continue
+            inputs = {"version": _versions(), "data": self._data_key(arm.data)}
+            folder = windows_folder(self.output, arm)
+            stages[arm.data, arm.windows] = window_stage(
+                self.study.task, arm.windows, folder, self._data[arm.data], inputs
+            )
+        return stages
+
+    def _data_key(self, pair: str) -> str:
+        """A hash of what two data sets say about themselves: their records, counts and statistics."""
+        if pair not in self._data_keys:
+            digest = hashlib.sha256()
+            for kind in ("target", "source"):
+                for name in ("ambient_make_data.json", "info.json", "stats.json"):
+                    file = self._data[pair] / kind / "meta" / name
+                    digest.update(file.read_bytes() if file.is_file() else b"absent")
+            self._data_keys[pair] = digest.hexdigest()[:16]
+        return self._data_keys[pair]
+
+    def _trial(self, sweep: Sweep, value: float) -> _Chain:
+        folder = self.output / "sweep" / f"{sweep.name}-{value:g}"
+        return self._chain(
+            sweep.arm(value), folder, SWEEP_TRAIN_SEED, SWEEP_EVAL_SEED, self.options.sizes.sweep_trials, recorded=False
+        )
+
+    def _finals(self, arm: Arm, bases: dict[tuple[str, int], _Chain] | None = None) -> list[_Chain]:
+        seeds = self.options.sizes.seeds
+        return [
+            self._chain(
+                arm,
+                self.output / "final" / f"{arm.folder}-seed{seed}",
+                seed,
+                FINAL_EVAL_SEED + index * STRETCH,
+                self.options.sizes.trials,
+                recorded=self.study.task.recorded,
+                base=bases[arm.base, seed] if bases is not None and arm.base is not None else None,
+            )
+            for index, seed in enumerate(seeds[:1] if arm.one_seed else seeds)
+        ]
+
+    def _chain(
+        self, arm: Arm, folder: Path, seed: int, first: int, trials: int, *, recorded: bool, base: _Chain | None = None
+    ) -> _Chain:
+        task, sizes = self.study.task, self.options.sizes
+        chosen = {"seed": seed, "steps": sizes.steps, "batch_size": sizes.batch_size}
+        inputs = {
+            "version": _versions(),
+            "command": "lerobot-train",
+            "data": self._data_key(arm.data),
+            "config": train_config(task, arm, NOWHERE, **chosen),
+        }
+        if arm.windows is not None:
+            inputs["windows"] = self._windows[arm.data, arm.windows].key
+        if base is not None:
+            inputs["base"] = base.train.key
+        places = Places(
+            str(self._data[arm.data]),
+            str(windows_folder(self.output, arm)),
+            str(base.pretrained) if base is not None else "",
+        )
+        train_folder = folder / "train"
+        pretrained = _pretrained(train_folder / "run")
+        train_command = stock_command("lerobot-train", "lerobot.scripts.lerobot_train")
+        train = Stage(
+            train_folder,
+            inputs,
+            [
+                *train_command,
+                f"--config_path={train_folder / 'train.yaml'}",
+                f"--output_dir={train_folder / 'run'}",
+            ],
+            files={"train.yaml": render_yaml(task, train_config(task, arm, places, **chosen), arm.summary)},
+            resume=[
+                *train_command,
+                f"--config_path={pretrained / 'train_config.json'}",
+                "--resume=true",
+            ],
+            checkpoint=pretrained / "train_config.json",
+            product="run/checkpoints/last/pretrained_model/model.safetensors",
+        )
+        # lerobot-eval records one batch only, each roll-out as a data set of its own.
+        settings = [
+            *task.env_flags(arm),
+            f"--eval.n_episodes={trials}",
+            f"--eval.batch_size={trials if recorded else min(EVAL_BATCH, trials)}",
+            "--eval.use_async_envs=false",
+            f"--seed={first}",
+            *(["--eval.recording=true"] if recorded else []),
+        ]
+        evaluate = Stage(
+            folder / "eval",
+            {"version": _versions(), "command": "lerobot-eval", "policy": train.key, "settings": settings},
+            [
+                *stock_command("lerobot-eval", "lerobot.scripts.lerobot_eval"),
+                f"--policy.path={pretrained}",
+                *settings,
+                f"--output_dir={folder / 'eval' / 'run'}",
+            ],
+            product="run/eval_info.json",
+        )
+        return _Chain(arm, seed, train, evaluate, recorded)
+
+    def _choose(self, tried: Sequence[tuple[Sweep, float, _Chain]]) -> list[SweepPoint]:
+        points = [SweepPoint(sweep, chain.arm, value, chain.rollouts()) for sweep, value, chain in tried]
+        for name in dict.fromkeys(point.sweep.name for point in points):
+            indices = [index for index, point in enumerate(points) if point.sweep.name == name]
+            best = indices[self.study.choose([points[index].rollouts for index in indices])]
+            points[best] = replace(points[best], chosen=True)
+        return points
+
+
+def windows_folder(output: Path, arm: Arm) -> Path:
+    """Folder of the estimated windows of an arm's data."""
+    return output / "windows" / (arm.data or DEFAULT_PAIR)
+
+
+def _pretrained(run_folder: Path) -> Path:
+    return run_folder / "checkpoints" / "last" / "pretrained_model"
+
+
+def _versions() -> dict[str, Any]:
+    names = ("lerobot_policy_ambient_diffusion", "lerobot")
+    return {"experiment": VERSION, **{name: metadata.version(name) for name in names}}
