@@ -7,7 +7,7 @@ from importlib import import_module
 
 from lerobot_ambient.experiments.study import Study
 
-NAMES = ("maze",)
+NAMES = ("maze", "sorting", "pushing", "scaling")
 
 
 def study_named(name: str) -> Study:

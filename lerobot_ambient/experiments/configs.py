@@ -25,6 +25,17 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "soft": "soft",
         "unet": "ambient",
     },
+    "sorting": {
+        "target_only": "target_only",
+        "cotrain": "cotrain",
+        "omni": "omni",
+    },
+    "pushing": {
+        "target_only": "target_only",
+        "cotrain": "cotrain",
+        "ambient": "ambient",
+        "soft": "soft",
+    },
 }
 """By experiment: file names and the arms they show. `unet` shows its arm with LeRobot's U-Net, small."""
 

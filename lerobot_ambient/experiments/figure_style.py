@@ -38,7 +38,12 @@ VARIANTS = {
     "classifier-datapoint": "classifier, data points",
     "classifier-datapoint-locality": "data points, locality",
     "finetuned": "then target only",
-    "conditioned": "told the task",
+    "conditioned": "told the logic",
+    "arbitrary": "arbitrary logic",
+    "arbitrary-conditioned": "arbitrary, told the logic",
+    "by-size": "shares by size",
+    "share": "constant share",
+    "bucket": "window per bucket",
 }
 """Suffixes in words; others, such as numbers, speak for themselves."""
 MARKERS = {

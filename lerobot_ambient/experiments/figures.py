@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,31 +52,93 @@ def draw_comparison(arms: Mapping[str, Rollouts], measure: Measure, path: Path) 
 
 
 @styled
-def draw_sweeps(sweeps: Sequence[SweepPoint], measure: Measure, path: Path) -> Path:
-    """Success and a figure of merit over each swept parameter; a ring marks the chosen value."""
+def draw_sweeps(sweeps: Sequence[SweepPoint], measures: Sequence[Measure], path: Path) -> Path:
+    """Success and figures of merit over each swept parameter; a ring marks the chosen value."""
     names = list(dict.fromkeys(point.sweep.name for point in sweeps))
-    figure, axes = subplots(2, len(names), figsize=(3.0 * len(names), 4.2), sharex="col", sharey="row")
-    scale = 100.0 if measure.unit == "%" else 1.0
+    rows = 1 + len(measures)
+    size = (1.2 + 2.4 * len(names), 0.6 + 1.8 * rows)
+    figure, axes = subplots(rows, len(names), figsize=size, sharex="col", sharey="row")
     for column, name in enumerate(names):
         points = [point for point in sweeps if point.sweep.name == name]
         arm = points[0].arm.name
-        upper, lower = axes[0][column], axes[1][column]
-        rates = [(point.rollouts.rate, point.rollouts.wilson95) for point in points]
-        merits = [(measure.of(point.rollouts), measure.interval95(point.rollouts)) for point in points]
         chosen = [point.chosen for point in points]
         values = [point.value for point in points]
-        draw_curve(upper, values, rates, arm, 100.0, chosen)
-        draw_curve(lower, values, merits, arm, scale, chosen)
-        upper.set_title(label(arm), color=colour(arm))
-        lower.set_xlabel(PARAMETERS[points[0].sweep.parameter])
+        rates = [(point.rollouts.rate, point.rollouts.wilson95) for point in points]
+        draw_curve(axes[0][column], values, rates, arm, 100.0, chosen)
+        for axis, measure in zip(axes[1:, column], measures, strict=True):
+            merits = [(measure.of(point.rollouts), measure.interval95(point.rollouts)) for point in points]
+            draw_curve(axis, values, merits, arm, 100.0 if measure.unit == "%" else 1.0, chosen)
+        lowest = axes[-1][column]
+        axes[0][column].set_title(label(arm), color=colour(arm))
+        lowest.set_xlabel(PARAMETERS[points[0].sweep.parameter])
         if min(values) > 0.0:
-            lower.set_xscale("log")
-        lower.set_xticks(values, [f"{value:g}" for value in values])
-        lower.minorticks_off()
+            lowest.set_xscale("log")
+        lowest.set_xticks(values, [f"{value:g}" for value in values])
+        lowest.minorticks_off()
     axes[0][0].set_ylabel("success (%)")
     axes[0][0].set_ylim(top=101)
-    axes[1][0].set_ylabel(f"{measure.label}\n({measure.unit})")
-    axes[1][0].set_ylim(bottom=0)
+    for axis, measure in zip(axes[1:, 0], measures, strict=True):
+        axis.set_ylabel("\n".join(textwrap.wrap(f"{measure.label} ({measure.unit})", 24)))
+        axis.set_ylim(bottom=0, top=101 if measure.unit == "%" else None)
+    return save(figure, path)
+
+
+@styled
+def draw_shares(arms: Mapping[str, Rollouts], measures: Sequence[Measure], path: Path) -> Path:
+    """Several shares of every arm with their intervals: a row an arm, a panel a share."""
+    names = list(arms)
+    size = (1.6 + 2.0 * len(measures), 0.8 + 0.3 * len(names))
+    figure, axes = subplots(1, len(measures), figsize=size, sharey="row")
+    for axis, measure in zip(axes.flat, measures, strict=True):
+        for row, name in enumerate(names):
+            value, interval = measure.of(arms[name]), measure.interval95(arms[name])
+            if value is None:
+                continue
+            low, high = interval or (value, value)
+            axis.errorbar(
+                [100 * value],
+                [row],
+                xerr=[[100 * (value - low)], [100 * (high - value)]],
+                color=colour(name),
+                marker=marker(name, names),
+                markerfacecolor="white" if ":" in name else colour(name),
+                markersize=9 if name == "omni" else 6.5,
+                linestyle="none",
+                capsize=2.5,
+            )
+        axis.set_xlim(-2, 102)
+        axis.set_xlabel("\n".join(textwrap.wrap(f"{measure.label} (%)", 26)))
+    axes[0][0].set_yticks(range(len(names)), [label(name) for name in names])
+    axes[0][0].invert_yaxis()
+    return save(figure, path)
+
+
+@styled
+def draw_scaling(lines: Mapping[str, Sequence[tuple[int, Rollouts]]], floor: Rollouts | None, path: Path) -> Path:
+    """Success over a size, with Wilson's intervals.
+
+    Args:
+        lines: by arm, the sizes and the roll-outs there.
+        floor: an arm that does not depend on the size, as a band.
+        path: without suffix; a PNG and an SVG are written.
+    """
+    figure, axes = subplots(1, 1, figsize=(6.6, 3.8))
+    axis = axes.flat[0]
+    if floor is not None:
+        low, high = floor.wilson95
+        axis.axhspan(100 * low, 100 * high, color=colour("target_only"), alpha=0.12, linewidth=0)
+        axis.axhline(100 * floor.rate, color=colour("target_only"), linewidth=1.0, label=label("target_only"))
+    sizes = sorted({size for points in lines.values() for size, _ in points})
+    for index, (name, points) in enumerate(lines.items()):
+        # A little apart, so that intervals do not hide each other.
+        values = [size * 1.03 ** (index - (len(lines) - 1) / 2) for size, _ in points]
+        draw_curve(axis, values, [(one.rate, one.wilson95) for _, one in points], name, 100.0, arms=list(lines))
+    axis.set_xscale("log")
+    axis.set_xticks(sizes, [str(size) for size in sizes])
+    axis.minorticks_off()
+    axis.set_xlabel("source demonstrations")
+    axis.set_ylabel("success (%)")
+    figure.legend(frameon=False, loc="outside right upper", handletextpad=0.4)
     return save(figure, path)
 
 

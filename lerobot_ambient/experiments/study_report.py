@@ -49,8 +49,9 @@ def write_report(outcome: Outcome, command: str, results_dir: Path | None = None
         caption = f"Success against {measure.label} of the successful roll-outs, with 95 % intervals. Best: top left."
         figures.append((draw_comparison(arms, measure, begin.with_name(f"{name}-comparison")), caption))
     if outcome.sweeps:
-        caption = f"The sweeps: success and {measure.label}, with 95 % intervals. Ring: chosen."
-        figures.append((draw_sweeps(outcome.sweeps, measure, begin.with_name(f"{name}-sweeps")), caption))
+        shown = [one for one in outcome.study.measures if any(one.of(point.rollouts) for point in outcome.sweeps)]
+        caption = f"The sweeps: success, {', '.join(one.label for one in shown)}, with 95 % intervals. Ring: chosen."
+        figures.append((draw_sweeps(outcome.sweeps, shown, begin.with_name(f"{name}-sweeps")), caption))
 
     page = markdown(outcome, results, [(file.name, caption) for file, caption in figures])
     text = json.dumps(results, indent=2) + "\n"

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lerobot_ambient.experiments.figures import draw_comparison, draw_sweeps
+from lerobot_ambient.experiments.figures import draw_comparison, draw_scaling, draw_shares, draw_sweeps
 from lerobot_ambient.experiments.maze import ACCELERATION, STUDY, claims
 from lerobot_ambient.experiments.maze_figures import draw_trajectories
 from lerobot_ambient.experiments.report import arm_rollouts, markdown, results_json
-from lerobot_ambient.experiments.results import Rollouts, wilson_interval
+from lerobot_ambient.experiments.results import SUCCESS, Rollouts, wilson_interval
 from lerobot_ambient.experiments.study import options_for
 from lerobot_ambient.experiments.study_run import FinalRun, Outcome, SweepPoint
 from lerobot_ambient.experiments.trajectories import Trajectory
@@ -110,7 +110,10 @@ def test_the_figures_are_drawn_and_repeat_exactly(outcome, tmp_path):
         shown = dict.fromkeys(arms, some)
         files.append(draw_trajectories({"target": some, "source": some}, shown, arms, ACCELERATION, folder / "t"))
         files.append(draw_comparison(arms, ACCELERATION, folder / "c"))
-        files.append(draw_sweeps(outcome.sweeps, ACCELERATION, folder / "s"))
+        files.append(draw_sweeps(outcome.sweeps, (ACCELERATION,), folder / "s"))
+        files.append(draw_shares(arms, (SUCCESS, SUCCESS), folder / "h"))
+        lines = {"cotrain:by-size": [(500, arms["cotrain"]), (4000, arms["ambient"])], "soft": [(500, arms["soft"])]}
+        files.append(draw_scaling(lines, arms["target_only"], folder / "n"))
     for one, other in zip(first, second, strict=True):
         assert one.stat().st_size < 300_000
         assert Image.open(one).width > 300
