@@ -94,6 +94,9 @@ def _add_study(
     parser.add_argument("--target-episodes", type=int, help="of the data that is made")
     parser.add_argument("--source-episodes", type=int, help="of the data that is made")
     parser.add_argument("--jobs", type=int, help="stages side by side, one thread each (number of cores, at most 8)")
+    parser.add_argument(
+        "--mixed-precision", choices=["no", "bf16", "fp16"], default="no", help="of the trainings (default: float32)"
+    )
     parser.add_argument("--json", action="store_true", help="print the results as JSON, without progress")
     parser.set_defaults(run=run_study)
 
@@ -143,6 +146,7 @@ def run_study(args: argparse.Namespace) -> int:
         arms=args.arms,
         data_root=args.data_root,
         jobs=_jobs(args),
+        mixed_precision=args.mixed_precision,
         **sizes,
     )
     runner = StageRunner(args.output_dir.resolve(), options.jobs, progress=not args.json)
@@ -174,6 +178,8 @@ def _command(args: argparse.Namespace, sizes: tuple[str, ...]) -> str:
     """The command that repeats the results: everything given but where files lie and how many run at once."""
     words = ["lerobot-ambient", "reproduce", args.experiment]
     words += [f"--{flag}" for flag in ("quick", "no-sweep") if getattr(args, flag.replace("-", "_"))]
+    if args.mixed_precision != "no":
+        words.append(f"--mixed-precision={args.mixed_precision}")
     for name in ("arms", *sizes):
         value = getattr(args, name)
         if value is not None:

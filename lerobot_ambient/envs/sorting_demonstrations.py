@@ -23,12 +23,16 @@ BOW = 0.04
 TREMOR, TREMOR_MEMORY = 0.004, 0.7
 """Standard deviation of the trembling, and its correlation from step to step."""
 REST_TREMOR = 0.002
-AIM = 0.015
+AIM = 0.01
 """Standard deviation of the aim at a block; cut off at twice that."""
 DROP = 0.4
 """Blocks are dropped in the inner part of a bin, this share of it in each direction."""
-MIN_LEG, DWELL = 5, 3
-"""Steps of the shortest leg, and of closing or opening."""
+MIN_LEG = 5
+"""Steps of the shortest leg."""
+SETTLE = (4, 8)
+"""Steps, least and one more than most, of the pause over a block before closing."""
+RAMP = 4
+"""Steps of closing and of opening."""
 
 
 def minimum_jerk(steps: int) -> Floats:
@@ -68,18 +72,16 @@ def _with_closure(positions: Floats, closure: float) -> Floats:
 def pick_and_place(rng: np.random.Generator, start: Floats, block: Floats, drop: Floats) -> Floats:
     """The actions (n, 3) that carry one block: reach, hesitate, close, carry, hesitate, open."""
     aim = block + AIM * np.clip(rng.standard_normal(2), -2.0, 2.0)
-    empty = [reach(rng, start, aim), rest(rng, aim, int(rng.integers(1, 4)))]
-    full = [
-        rest(rng, aim, DWELL + int(rng.integers(0, 2))),
-        reach(rng, aim, drop),
-        rest(rng, drop, int(rng.integers(1, 4))),
-    ]
-    opened = rest(rng, drop, DWELL + int(rng.integers(0, 2)))
+    ramp = np.arange(1, RAMP + 1) / RAMP
+    closing, opening = rest(rng, aim, RAMP), rest(rng, drop, RAMP)
+    empty = np.concatenate([reach(rng, start, aim), rest(rng, aim, int(rng.integers(*SETTLE)))])
+    full = np.concatenate([reach(rng, aim, drop), rest(rng, drop, int(rng.integers(1, 4)))])
     return np.concatenate(
         [
-            _with_closure(np.concatenate(empty), 0.0),
-            _with_closure(np.concatenate(full), 1.0),
-            _with_closure(opened, 0.0),
+            _with_closure(empty, 0.0),
+            np.column_stack([closing, ramp]),
+            _with_closure(full, 1.0),
+            np.column_stack([opening, 1.0 - ramp]),
         ]
     )
 

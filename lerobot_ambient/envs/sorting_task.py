@@ -25,8 +25,8 @@ LOGICS: tuple[Logic, ...] = get_args(Logic)
 
 FPS = 10
 DEFAULT_BLOCKS, MAX_BLOCKS = 3, 8
-STEPS_PER_BLOCK = 100
-"""Step limit of an episode for every block; a demonstration needs about 60."""
+STEPS_PER_BLOCK = 120
+"""Step limit of an episode for every block; a demonstration needs about 63."""
 TASK = "Put the red blocks into the left bin and the blue blocks into the right bin."
 TASKS: dict[Logic, str] = {
     "right": TASK,
@@ -49,7 +49,7 @@ GRIPPER_STEP = 0.4
 """The gripper's closure, 0 open and 1 closed, changes at most this much in a step."""
 CLOSED = 0.5
 """Rising to this closure grasps, falling below it releases."""
-GRASP_RADIUS = 0.06
+GRASP_RADIUS = 0.035
 WRONG_REWARD = -1.0 / 64.0
 RIGHT_REWARD = 1.0
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The maze experiment's own figures: the paths of demonstrations and roll-outs."""
+"""The maze experiment's own figures: the paths of demonstrations and roll-outs, and what the policies denoise."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from lerobot_ambient.envs.maze import MazeEnv
 from lerobot_ambient.envs.maze_geometry import DEFAULT_MAZE_SEED, Maze
+from lerobot_ambient.experiments.denoising import Denoising, denoise
 from lerobot_ambient.experiments.figure_style import colour, label, save, styled, subplots
 from lerobot_ambient.experiments.report import arm_rollouts
 from lerobot_ambient.experiments.results import Measure, Rollouts
@@ -16,14 +20,24 @@ from lerobot_ambient.experiments.trajectories import Trajectory, read_demonstrat
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
     from lerobot_ambient.experiments.study import Figure
     from lerobot_ambient.experiments.study_run import Outcome
 
 FAILED, WALL = "#9A9A9A", "#33373D"
+DENOISED = ("target_only", "cotrain", "ambient")
+LEVELS, DRAWS = (0.95, 0.5, 0.1), 8
+TASK_SEED = 500_000
+"""Of the start and the goal that are shown; far from those of any evaluation."""
 
 
 def draw_maze(outcome: Outcome, begin: Path) -> Sequence[Figure]:
+    """The paths of demonstrations and roll-outs, and what the policies denoise."""
+    return [*_trajectories(outcome, begin), *_denoising(outcome, begin)]
+
+
+def _trajectories(outcome: Outcome, begin: Path) -> Sequence[Figure]:
     """The paths of both data sets, and the first roll-outs of every arm that is not a variant."""
     first: dict[str, list[Trajectory]] = {}
     for run in outcome.runs:
@@ -40,6 +54,31 @@ def draw_maze(outcome: Outcome, begin: Path) -> Sequence[Figure]:
             "grey with a cross: failed. MSA: mean squared acceleration of all successful roll-outs.",
         )
     ]
+
+
+def _denoising(outcome: Outcome, begin: Path) -> Sequence[Figure]:
+    """One task and its first chunk, by the first policy of each of three arms."""
+    env = MazeEnv()
+    seen, _ = env.reset(seed=TASK_SEED)
+    observation = {f"observation.{to}": seen[key] for key, to in _OBSERVED.items()}
+    found: dict[str, list[Denoising]] = {}
+    for run in outcome.runs:
+        if run.policy is not None and run.arm.name in DENOISED and run.arm.name not in found:
+            found[run.arm.name] = denoise(run.policy, observation, LEVELS, DRAWS)
+    if not found:
+        return []
+    path = begin.with_name(f"{begin.name}-denoising")
+    return [
+        (
+            draw_denoising(found, seen["agent_pos"], path),
+            f"From global to local: what each policy takes its noisy chunk for, {DRAWS} chunks at one start at three "
+            "noise levels on the way from noise to action. Grey: the noisy chunk, where it lies in the frame. Line: "
+            "the denoiser's estimate of the chunk without noise.",
+        )
+    ]
+
+
+_OBSERVED = {"agent_pos": "state", "environment_state": "environment_state"}
 
 
 @styled
@@ -82,6 +121,35 @@ def draw_trajectories(
             if not one.success:
                 axis.plot(*one.points[-1], marker="x", markersize=4, color="#B00020", markeredgewidth=1.1)
         axis.set_title(title, color=shade)
+    return save(figure, path)
+
+
+@styled
+def draw_denoising(arms: Mapping[str, Sequence[Denoising]], start: NDArray[np.floating], path: Path) -> Path:
+    """A row an arm, a column a noise level: noisy chunks and estimates of the clean ones, in the maze.
+
+    Args:
+        arms: chunks of two-dimensional positions at the same levels for every arm.
+        start: where the robot is, (2,).
+        path: without suffix; a PNG and an SVG are written.
+
+    Returns:
+        The PNG's path.
+    """
+    estimates = np.concatenate([one.clean.reshape(-1, 2) for levels in arms.values() for one in levels])
+    reach = 1.15 * float(np.abs(estimates - start).max())
+    columns = len(next(iter(arms.values())))
+    figure, axes = subplots(len(arms), columns, figsize=(2.3 * columns, 2.35 * len(arms)))
+    maze = Maze.from_seed(DEFAULT_MAZE_SEED)
+    for row, (name, levels) in zip(axes, arms.items(), strict=True):
+        for axis, one in zip(row, levels, strict=True):
+            _draw_maze(axis, maze)
+            axis.plot(*one.noisy.reshape(-1, 2).T, ".", markersize=1.8, color=FAILED, alpha=0.6)
+            for chunk in one.clean:
+                axis.plot(*chunk.T, color=colour(name), linewidth=1.1, alpha=0.8)
+            axis.plot(*start, marker="o", markersize=4, color="black")
+            axis.set(xlim=(start[0] - reach, start[0] + reach), ylim=(start[1] - reach, start[1] + reach))
+            axis.set_title(f"{label(name)}, $\\sigma$ = {one.sigma:.2f}", color=colour(name))
     return save(figure, path)
 
 

@@ -27,7 +27,7 @@ from lerobot_ambient.experiments.study import Figure, Sizes, Study
 if TYPE_CHECKING:
     from lerobot_ambient.experiments.study_run import Outcome
 
-TASK = Task("sorting")
+TASK = Task("sorting", policy={"mlp_width": 384})
 SIGMA_MAX = "sigma_max"
 SIGMA_MAXS = (0.16, 0.3, 0.46, 0.6)
 OMNI_ALPHA = 0.2
@@ -168,7 +168,7 @@ STUDY = Study(
         "of arbitrary logic, sigma_max 0.24.",
     ),
     draw=draw,
-    full=Sizes(trials=200, steps=10_000, source_episodes=200),
-    quick=Sizes(seeds=(1,), trials=50, steps=5000, source_episodes=200, sweep=False),
+    full=Sizes(trials=200, steps=12_000, source_episodes=200),
+    quick=Sizes(seeds=(1,), trials=50, steps=4000, source_episodes=200, sweep=False),
     quick_arms=("target_only", "cotrain", "omni"),
 )

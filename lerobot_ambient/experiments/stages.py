@@ -61,6 +61,7 @@ class Stage:
         resume: continues a killed run instead; None if the command cannot.
         checkpoint: the file whose existence makes `resume` usable.
         product: a file the finished command must have left, relative to `folder`.
+        environment: variables of the command, beside those of the caller.
     """
 
     folder: Path
@@ -70,6 +71,7 @@ class Stage:
     resume: Sequence[str] | None = None
     checkpoint: Path | None = None
     product: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def run_folder(self) -> Path:
@@ -258,7 +260,7 @@ class StageRunner:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    env=self._environment,
+                    env={**self._environment, **stage.environment},
                     pass_fds=(lock.fileno(),),
                 )
                 self._children[stage] = child

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 SWEEP_TRAIN_SEED = 0
 STRETCH = 10_000
 """Evaluation seeds that belong to one training seed."""
+PRECISIONS = ("no", "bf16", "fp16")
+"""Of accelerate; "no" is float32."""
 Figure = tuple[Path, str]
 """A PNG and its caption."""
 
@@ -126,6 +128,7 @@ class Options:
         arms: names, each of `Study.order`.
         data_root: existing data to use instead of making some; parent folder of target and source.
         jobs: stages side by side.
+        mixed_precision: accelerate's, of every training.
     """
 
     output_dir: Path
@@ -133,8 +136,11 @@ class Options:
     arms: tuple[str, ...]
     data_root: Path | None = None
     jobs: int = 2
+    mixed_precision: str = "no"
 
     def __post_init__(self) -> None:
+        if self.mixed_precision not in PRECISIONS:
+            raise ValueError(f"--mixed-precision {self.mixed_precision} must be one of {', '.join(PRECISIONS)}.")
         if self.jobs < 1:
             raise ValueError(f"--jobs must be at least 1, got {self.jobs}.")
 
@@ -147,6 +153,7 @@ def options_for(
     arms: tuple[str, ...] | None = None,
     data_root: Path | None = None,
     jobs: int = 2,
+    mixed_precision: str = "no",
     **sizes: object,
 ) -> Options:
     """The options of a study: its full or quick sizes, with those given instead.
@@ -169,6 +176,7 @@ def options_for(
         chosen,
         data_root,
         jobs,
+        mixed_precision,
     )
 
 

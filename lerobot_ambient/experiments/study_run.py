@@ -280,6 +280,9 @@ class _Run:
             inputs["windows"] = self._windows[arm.data, arm.windows].key
         if base is not None:
             inputs["base"] = base.train.key
+        precision = self.options.mixed_precision
+        if precision != "no":
+            inputs["mixed_precision"] = precision
         places = Places(
             str(self._data[arm.data]),
             str(windows_folder(self.output, arm)),
@@ -304,6 +307,8 @@ class _Run:
             ],
             checkpoint=pretrained / "train_config.json",
             product="run/checkpoints/last/pretrained_model/model.safetensors",
+            # LeRobot's accelerator has no option for it, but accelerate reads this variable.
+            environment={"ACCELERATE_MIXED_PRECISION": precision},
         )
         # lerobot-eval records one batch only, each roll-out as a data set of its own.
         settings = [

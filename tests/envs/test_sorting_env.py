@@ -20,6 +20,7 @@ from lerobot_ambient.envs.sorting_task import (
     MAX_BLOCKS,
     MAX_STEP,
     RED,
+    STEPS_PER_BLOCK,
     Layout,
     SortingCounts,
     bin_at,
@@ -61,7 +62,7 @@ def carry(env: SortingEnv, block: int, place: np.ndarray) -> tuple[float, dict, 
 def test_gym_make_finds_it() -> None:
     env = gym.make("lerobot_ambient/Sorting-v0", blocks=2)
     assert env.unwrapped.blocks == 2
-    assert env.get_wrapper_attr("_max_episode_steps") == 200
+    assert env.get_wrapper_attr("_max_episode_steps") == 2 * STEPS_PER_BLOCK
 
 
 def test_blocks_in_the_right_bins_are_a_success() -> None:

@@ -90,7 +90,9 @@ def test_a_tiny_maze_from_data_to_figures(tmp_path, capsys):
     assert str(tmp_path) not in json.dumps(results)
     assert json.loads((tmp_path / "results.json").read_text()) == results
     assert json.loads((tmp_path / "docs" / "maze.json").read_text()) == results
-    assert (tmp_path / "docs" / "maze-trajectories.png").is_file()
+    for figure in ("trajectories", "denoising"):
+        assert (tmp_path / "docs" / f"maze-{figure}.png").is_file()
+        assert f"maze-{figure}.png" in (tmp_path / "docs" / "maze.md").read_text()
     assert "| **ambient** (alpha 0.5) |" in (tmp_path / "docs" / "maze.md").read_text()
 
     stages = sorted(tmp_path.glob("**/done.json"))
@@ -98,3 +100,33 @@ def test_a_tiny_maze_from_data_to_figures(tmp_path, capsys):
     before = [file.read_bytes() for file in stages]
     assert main(["reproduce", "maze", "--quick", *flags]) == 0
     assert [file.read_bytes() for file in stages] == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "arm", "packages", "pictures"),
+    [
+        ("sorting", "omni", [], ["shares"]),
+        # Without a success there is nothing to compare.
+        ("pushing", "ambient", ["pymunk"], []),
+        ("scaling", "soft:x1", ["pymunk"], ["curve"]),
+    ],
+)
+def test_the_tiny_form_of_an_experiment_runs_from_data_to_figures(name, arm, packages, pictures, tmp_path, capsys):
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{name.upper()} IS NOT REPRODUCED IN THIS RUN: {package} is missing; install the extra")
+    flags = [
+        *[f"--arms={arm}", "--target-episodes=4", "--source-episodes=8", "--steps=12", "--batch-size=8", "--trials=2"],
+        *[f"--output-dir={tmp_path}", f"--results-dir={tmp_path / 'docs'}", "--jobs=1", "--json"],
+    ]
+    assert main(["reproduce", name, "--quick", *flags]) == 0
+    results = json.loads(capsys.readouterr().out)
+    (found,) = results["arms"]
+    assert (results["experiment"], found["arm"], found["trials"]) == (name, arm, 2)
+    page = (tmp_path / "docs" / f"{name}.md").read_text()
+    for picture in pictures:
+        assert (tmp_path / "docs" / f"{name}-{picture}.png").is_file()
+        assert f"{name}-{picture}.png" in page
+    for folder in tmp_path.glob("final/*"):
+        assert f"env.type=ambient_{study_named(name).task.name}" in (folder / "eval" / "stage.json").read_text()
