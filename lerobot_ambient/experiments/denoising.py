@@ -8,12 +8,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from lerobot_ambient.core.noise_levels import NoiseSchedule
+
+if TYPE_CHECKING:
+    from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +66,7 @@ def denoise(
         for name, value in batch.items()
         if name in observation
     }
-    model = loaded.diffusion if loaded.averaged is None else loaded.averaged.module
+    model = loaded.diffusion if loaded.averaged is None else cast("AmbientDiffusionModel", loaded.averaged.module)
     levels = NoiseSchedule.from_alphas_cumprod(model.noise_scheduler.alphas_cumprod).sigmas
     model.noise_scheduler.set_timesteps(model.num_inference_steps)
     steps = model.noise_scheduler.timesteps
