@@ -7,6 +7,7 @@ import argparse
 import json
 from pathlib import Path
 
+from lerobot_ambient.cli.bench_envs import add_envs
 from lerobot_ambient.cli.bench_loader import add_loader
 from lerobot_ambient.cli.bench_scale import add_scale
 
@@ -33,6 +34,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     train.set_defaults(run=run)
     add_loader(benches)
     add_scale(benches)
+    add_envs(benches)
 
 
 def run(args: argparse.Namespace) -> int:
