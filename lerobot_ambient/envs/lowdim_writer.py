@@ -121,7 +121,7 @@ def write_low_dim_dataset(
     meta.info.total_tasks = len(meta.tasks)
     meta.info.splits = {"train": f"0:{len(rows)}"}
     write_info(meta.info, root)
-    write_stats(aggregate_stats(statistics), root)
+    write_stats(in_order(aggregate_stats(statistics)), root)
 
 
 def _write(table: pa.Table, path: Path, limit_in_mb: int) -> None:
@@ -133,3 +133,8 @@ def _write(table: pa.Table, path: Path, limit_in_mb: int) -> None:
             f"{path} has {size:.0f} MB, LeRobot's limit for one file is {limit_in_mb} MB; write fewer episodes, "
             "or use LeRobotDataset.create, which splits files"
         )
+
+
+def in_order(stats: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Statistics sorted by name: LeRobot aggregates them in the order of a set, which differs between processes."""
+    return {feature: dict(sorted(stats[feature].items())) for feature in sorted(stats)}

@@ -28,7 +28,7 @@ class Arm:
         data: which of the experiment's data sets, a key of `Study.data`.
         policy: settings of the policy that differ from the task's.
         env: options of the environment in its evaluation, e.g. {"condition": True}.
-        base: fine-tunes the policy of this arm, of the same training seed, instead of training a new one.
+        base: fine-tunes the policy of this arm, of the same training seed, with the target alone.
         steps: optimiser steps as a share of the experiment's; for arms with a base.
         needs: names of the sweeps whose choices it depends on.
         one_seed: trained once only, because it is slow.
@@ -54,6 +54,8 @@ class Arm:
                 f"arm '{self.name}' has windows by '{self.windows}' and source {self.source!r}; estimated windows "
                 "need a source without a sigma_min of its own."
             )
+        if self.base is not None and (self.source is not None or self.policy):
+            raise ValueError(f"arm '{self.name}' is fine-tuned from {self.base}, which is done with the target alone.")
         if not 0.0 < self.steps <= 1.0:
             raise ValueError(f"arm '{self.name}' has steps = {self.steps}, a share in (0, 1].")
 

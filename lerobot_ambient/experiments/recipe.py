@@ -39,12 +39,14 @@ class Task:
         policy: settings that differ from `COMMON_POLICY`.
         env: options of the environment, e.g. {"blocks": 2}.
         recorded: record every final roll-out, for figures of merit that the rewards do not hold.
+        frame_cache: observations hold pictures; keep them decoded beside the data sets, in the folder `frames`.
     """
 
     name: str
     policy: Mapping[str, Any] = NOTHING
     env: Mapping[str, Any] = NOTHING
     recorded: bool = False
+    frame_cache: bool = False
 
     @property
     def target(self) -> str:
@@ -102,22 +104,19 @@ def train_config(task: Task, arm: Arm, places: Places, *, seed: int, steps: int,
         if arm.windows is not None:
             source["windows"] = str(windows_path(task, places.windows, arm.windows))
         sources = [source]
-    policy: dict[str, Any]
-    if arm.base is not None:
-        # The architecture and everything else comes with the base, its sources too unless others are named.
-        policy = {"path": places.base, "push_to_hub": False, "sources": sources, "mixing": dict(arm.mixing)}
-        policy |= dict(arm.policy)
-    else:
-        policy = {"type": "ambient_diffusion", "push_to_hub": False}
-        policy |= {"sources": sources} if sources else {}
-        policy |= {"mixing": dict(arm.mixing), **COMMON_POLICY, **task.policy, **arm.policy}
+    policy: dict[str, Any] = {"type": "ambient_diffusion", "push_to_hub": False}
+    policy |= {"sources": sources} if sources else {}
+    policy |= {"mixing": dict(arm.mixing), **COMMON_POLICY, **task.policy, **arm.policy}
+    if task.frame_cache:
+        policy["frame_cache"] = f"{places.data}/frames"
     return {
         "dataset": {
             "repo_id": task.target if arm.trained_on == "target" else task.source,
             "root": f"{places.data}/{arm.trained_on}",
             "use_imagenet_stats": False,
         },
-        "policy": policy,
+        # A base brings everything with it, see `fine_tuning_flags`.
+        **({"policy": policy} if arm.base is None else {}),
         "batch_size": batch_size,
         "steps": steps,
         "num_workers": 0,
@@ -128,9 +127,19 @@ def train_config(task: Task, arm: Arm, places: Places, *, seed: int, steps: int,
     }
 
 
+def fine_tuning_flags(arm: Arm, places: Places) -> list[str]:
+    """What the command of an arm with a base says beside its config; nothing for other arms.
+
+    LeRobot reads the policy's path and its lists from the command line only. Without sources the base's mixing gives
+    everything to the target.
+    """
+    if arm.base is None:
+        return []
+    return [f"--policy.path={places.base}", "--policy.sources=[]", "--policy.push_to_hub=false"]
+
+
 COMMENTS = {
     "dataset": "The target: trusted demonstrations. It trains the denoiser at every noise level.",
-    "policy.path": "The policy that is fine-tuned; whatever is not said here is as it was trained.",
     "policy.sources": "The sources: everything else, and the noise levels at which it may teach (VP sigma in [0, 1]).",
     "policy.relative_actions": "Chunks of 16 actions relative to the current state; 8 of them are executed.",
     "policy.drop_n_last_frames": "Episodes end at the goal: their last frames teach how to arrive.",

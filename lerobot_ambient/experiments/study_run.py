@@ -22,7 +22,7 @@ from typing import Any
 
 from lerobot_ambient.experiments.arm import Arm, Choices, Sweep
 from lerobot_ambient.experiments.estimated_windows import window_stage
-from lerobot_ambient.experiments.recipe import NOWHERE, Places, render_yaml, train_config
+from lerobot_ambient.experiments.recipe import NOWHERE, Places, fine_tuning_flags, render_yaml, train_config
 from lerobot_ambient.experiments.results import Rollouts, read_eval_info
 from lerobot_ambient.experiments.stages import Stage, StageRunner, stock_command
 from lerobot_ambient.experiments.study import STRETCH, SWEEP_TRAIN_SEED, Options, Study
@@ -280,6 +280,7 @@ class _Run:
             inputs["windows"] = self._windows[arm.data, arm.windows].key
         if base is not None:
             inputs["base"] = base.train.key
+            inputs["flags"] = fine_tuning_flags(arm, NOWHERE)
         precision = self.options.mixed_precision
         if precision != "no":
             inputs["mixed_precision"] = precision
@@ -298,6 +299,7 @@ class _Run:
                 *train_command,
                 f"--config_path={train_folder / 'train.yaml'}",
                 f"--output_dir={train_folder / 'run'}",
+                *fine_tuning_flags(arm, places),
             ],
             files={"train.yaml": render_yaml(task, train_config(task, arm, places, **chosen), arm.summary)},
             resume=[

@@ -27,6 +27,7 @@ from lerobot_ambient.data.mixture import Mixture, make_mixture
 from lerobot_ambient.data.open_source import ReadOptions, open_metadata
 from lerobot_ambient.data.recipe import MixtureRecipe
 from lerobot_ambient.data.sources import SourceConfig
+from lerobot_ambient.integration.fine_tuning import refuse_lost_settings
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.schedule import noise_schedule
 
@@ -106,6 +107,7 @@ def make_merged_datasets(cfg: Any) -> tuple[MergedTrainingDataset, MergedTrainin
         ValueError: a mixture that cannot be made, or on resume one that has changed.
     """
     policy: AmbientDiffusionConfig = cfg.policy
+    refuse_lost_settings()
     if cfg.dataset.streaming:
         raise ValueError(
             "dataset.streaming=true cannot be mixed: windows need every frame's place. Set dataset.streaming=false."

@@ -108,6 +108,16 @@ def test_the_data_sets_are_lerobots_and_fit_the_environment(tmp_path: Path) -> N
     assert observation["environment_state"][-1] == 1.0
 
 
+def test_files_are_the_same_whatever_the_hash_seed(tmp_path: Path) -> None:
+    """LeRobot aggregates statistics in the order of a set of names."""
+    make_sorting_data(tmp_path, logic="opposite", target_episodes=1, source_episodes=1, progress=False)
+    for kind in KINDS:
+        text = (tmp_path / kind / "meta" / "stats.json").read_text()
+        stats = json.loads(text)
+        assert list(stats) == sorted(stats)
+        assert all(list(values) == sorted(values) for values in stats.values())
+
+
 def test_the_same_arguments_return_at_once_and_a_killed_run_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

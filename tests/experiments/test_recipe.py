@@ -15,7 +15,7 @@ from lerobot_ambient.experiments.configs import EXAMPLES, SEED, data_folder, exa
 from lerobot_ambient.experiments.estimated_windows import squared_cosine_schedule
 from lerobot_ambient.experiments.figure_style import COLOURS, MARKERS
 from lerobot_ambient.experiments.figure_style import NAMES as FAMILIES
-from lerobot_ambient.experiments.recipe import COMMENTS, Places, render_yaml, train_config
+from lerobot_ambient.experiments.recipe import COMMENTS, Places, fine_tuning_flags, render_yaml, train_config
 from lerobot_ambient.policy.mixing_config import MixingConfig
 from lerobot_ambient.policy.schedule import noise_schedule
 
@@ -50,10 +50,11 @@ def test_lerobot_parses_every_arm(name, arm, tmp_path):
     config = config_of(name, arm)
     if arm.base is not None:
         # LeRobot takes the rest from the base's own config, which is not there.
-        assert config["policy"]["path"] == "base"
-        assert config["policy"]["sources"] == ([] if arm.source is None else config["policy"]["sources"])
+        assert "policy" not in config
+        assert fine_tuning_flags(arm, PLACES)[:2] == ["--policy.path=base", "--policy.sources=[]"]
         assert config["steps"] == round(80 * arm.steps) < 80
         return
+    assert fine_tuning_flags(arm, PLACES) == []
     (tmp_path / "train.yaml").write_text(render_yaml(STUDIES[name].task, config))
     parsed = draccus.parse(TrainPipelineConfig, tmp_path / "train.yaml", args=[])
     assert (parsed.seed, parsed.steps, parsed.batch_size, parsed.save_freq) == (7, 80, 4, 20)
@@ -101,7 +102,7 @@ def test_comments_stand_at_keys_that_exist():
     keys = set()
     for name, arm in ARMS:
         config = config_of(name, arm)
-        keys |= {*config, *(f"policy.{key}" for key in config["policy"])}
+        keys |= {*config, *(f"policy.{key}" for key in config.get("policy", ()))}
     assert set(COMMENTS) <= keys
 
 

@@ -108,7 +108,7 @@ def test_a_tiny_maze_from_data_to_figures(tmp_path, capsys):
     [
         ("sorting", "omni", [], ["shares"]),
         # Without a success there is nothing to compare.
-        ("pushing", "ambient", ["pymunk"], []),
+        ("pushing", "ambient,ambient:finetuned", ["pymunk"], []),
         ("scaling", "soft:x1", ["pymunk"], ["curve"]),
     ],
 )
@@ -122,8 +122,11 @@ def test_the_tiny_form_of_an_experiment_runs_from_data_to_figures(name, arm, pac
     ]
     assert main(["reproduce", name, "--quick", *flags]) == 0
     results = json.loads(capsys.readouterr().out)
-    (found,) = results["arms"]
-    assert (results["experiment"], found["arm"], found["trials"]) == (name, arm, 2)
+    assert results["experiment"] == name
+    assert [(found["arm"], found["trials"]) for found in results["arms"]] == [(one, 2) for one in arm.split(",")]
+    for trained in tmp_path.glob("final/*/train/run/checkpoints/last/pretrained_model/config.json"):
+        sources = json.loads(trained.read_text())["sources"]
+        assert len(sources) == (0 if "finetuned" in str(trained.relative_to(tmp_path)) else 1)
     page = (tmp_path / "docs" / f"{name}.md").read_text()
     for picture in pictures:
         assert (tmp_path / "docs" / f"{name}-{picture}.png").is_file()
