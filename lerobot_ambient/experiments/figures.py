@@ -9,12 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lerobot_ambient.experiments.figure_style import colour, label, marker, save, styled, subplots
 from lerobot_ambient.experiments.results import Interval, Measure, Rollouts
 from lerobot_ambient.experiments.study_run import SweepPoint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
 
 PARAMETERS = {
     "alpha": "α, the target's share",
@@ -71,7 +74,7 @@ def draw_sweeps(sweeps: Sequence[SweepPoint], measures: Sequence[Measure], path:
         lowest = axes[-1][column]
         axes[0][column].set_title(label(arm), color=colour(arm))
         lowest.set_xlabel(PARAMETERS[points[0].sweep.parameter])
-        if min(values) > 0.0:
+        if min(values) > 0.0 and _crowding(np.log(values)) < _crowding(values):
             lowest.set_xscale("log")
         lowest.set_xticks(values, [f"{value:g}" for value in values])
         lowest.minorticks_off()
@@ -81,6 +84,12 @@ def draw_sweeps(sweeps: Sequence[SweepPoint], measures: Sequence[Measure], path:
         axis.set_ylabel("\n".join(textwrap.wrap(f"{measure.label} ({measure.unit})", 24)))
         axis.set_ylim(bottom=0, top=101 if measure.unit == "%" else None)
     return save(figure, path)
+
+
+def _crowding(places: ArrayLike) -> float:
+    """How close the nearest two of some places are, as the range over their distance."""
+    ordered = np.sort(np.asarray(places, dtype=np.float64))
+    return float(np.ptp(ordered) / np.diff(ordered).min()) if len(ordered) > 1 else 0.0
 
 
 @styled
