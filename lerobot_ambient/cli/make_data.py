@@ -15,6 +15,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the verb `make-data` with one sub-command a task."""
     parser = subparsers.add_parser("make-data", help="write demonstrations of a benchmark task as data sets")
     tasks = parser.add_subparsers(dest="task", required=True, metavar="TASK")
+    arm7 = tasks.add_parser(
+        "arm7",
+        help="smooth target and raw source motions of a seven-joint arm (needs the extra 'arm7')",
+        description="Writes ROOT/target and ROOT/source. Runs again at no cost, and continues after a kill.",
+    )
+    _add_common(arm7, source_episodes=2000)
+    arm7.add_argument("--processes", type=int, default=1, help="planners side by side (default: %(default)s)")
+    arm7.set_defaults(run=run_arm7)
     maze = tasks.add_parser(
         "maze",
         help="smooth target and jagged source paths through a maze (needs the extra 'maze')",
@@ -22,6 +30,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     _add_common(maze, source_episodes=5000)
     maze.add_argument("--processes", type=int, default=1, help="planners side by side (default: %(default)s)")
+    maze.add_argument(
+        "--images", type=int, metavar="SIZE", help="show the goal in pictures of SIZE pixels, in place of its position"
+    )
+    maze.add_argument(
+        "--hide-goal", action="store_true", help="with --images: leave the goal out, for a control that cannot see it"
+    )
     maze.set_defaults(run=run)
     pushing = tasks.add_parser(
         "pushing",
@@ -53,10 +67,38 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Make the maze's data."""
     # Late, so that the help of every verb stays quick.
-    from lerobot_ambient.envs.maze_data import make_maze_data
+    from lerobot_ambient.envs.maze_data import Pictures, make_maze_data
 
+    if args.hide_goal and args.images is None:
+        raise ValueError(
+            "make-data maze: --hide-goal leaves the goal out of the pictures, but there are none; add --images SIZE"
+        )
+    pictures = None if args.images is None else Pictures(args.images, args.hide_goal)
     began = time.perf_counter()
     summaries = make_maze_data(
+        args.root,
+        target_episodes=args.target_episodes,
+        source_episodes=args.source_episodes,
+        seed=args.seed,
+        pictures=pictures,
+        processes=args.processes,
+        progress=not args.json,
+    )
+    return _print(
+        args,
+        summaries,
+        began,
+        lambda one: f"mean squared acceleration {one['mean_squared_acceleration']:.2f} cells^2/s^4",
+    )
+
+
+def run_arm7(args: argparse.Namespace) -> int:
+    """Make the arm's data."""
+    # Late, so that the help of every verb stays quick.
+    from lerobot_ambient.envs.arm7_data import make_arm7_data
+
+    began = time.perf_counter()
+    summaries = make_arm7_data(
         args.root,
         target_episodes=args.target_episodes,
         source_episodes=args.source_episodes,
@@ -68,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
         args,
         summaries,
         began,
-        lambda one: f"mean squared acceleration {one['mean_squared_acceleration']:.2f} cells^2/s^4",
+        lambda one: f"mean squared acceleration {one['mean_squared_acceleration']:.2f} rad^2/s^4",
     )
 
 

@@ -3,10 +3,12 @@
 
 from gymnasium.envs.registration import register
 
+ARM7_ID = "lerobot_ambient/Arm7-v0"
 MAZE_ID = "lerobot_ambient/Maze-v0"
 PUSHING_ID = "lerobot_ambient/Pushing-v0"
 SORTING_ID = "lerobot_ambient/Sorting-v0"
 
+register(id=ARM7_ID, entry_point="lerobot_ambient.envs.arm7:Arm7Env")
 register(id=MAZE_ID, entry_point="lerobot_ambient.envs.maze:MazeEnv")
 register(id=PUSHING_ID, entry_point="lerobot_ambient.envs.pushing:PushingEnv")
 register(id=SORTING_ID, entry_point="lerobot_ambient.envs.sorting:SortingEnv")

@@ -8,9 +8,12 @@ from typing import Any
 
 from lerobot.configs import FeatureType, PolicyFeature
 from lerobot.envs.configs import EnvConfig
-from lerobot.utils.constants import ACTION, OBS_ENV_STATE, OBS_STATE
+from lerobot.utils.constants import ACTION, OBS_ENV_STATE, OBS_IMAGE, OBS_STATE
 
-from lerobot_ambient.envs import MAZE_ID, PUSHING_ID, SORTING_ID
+from lerobot_ambient.envs import ARM7_ID, MAZE_ID, PUSHING_ID, SORTING_ID
+from lerobot_ambient.envs.arm7_task import EPISODE_LENGTH as ARM7_EPISODE_LENGTH
+from lerobot_ambient.envs.arm7_task import FPS as ARM7_FPS
+from lerobot_ambient.envs.arm7_task import JOINTS
 from lerobot_ambient.envs.maze_geometry import DEFAULT_MAZE_SEED
 from lerobot_ambient.envs.maze_task import EPISODE_LENGTH, FPS
 from lerobot_ambient.envs.pushing_task import EPISODE_LENGTH as PUSHING_EPISODE_LENGTH
@@ -29,6 +32,9 @@ class AmbientMazeEnvConfig(EnvConfig):
         maze_seed: which maze; it must be the one the demonstrations were made in.
         episode_length: step limit of an episode.
         image_size: height and width of the rendered pictures in pixels.
+        obs_type: state, or pixels_agent_pos: the goal is then seen in a picture, and its position is not given.
+        observation_size: height and width of the observed picture in pixels; as in the demonstrations.
+        hide_goal: leave the goal out of the observed picture; as in the demonstrations.
     """
 
     task: str | None = "Maze-v0"
@@ -37,6 +43,9 @@ class AmbientMazeEnvConfig(EnvConfig):
     episode_length: int = EPISODE_LENGTH
     render_mode: str = "rgb_array"
     image_size: int = 192
+    obs_type: str = "state"
+    observation_size: int = 40
+    hide_goal: bool = False
     features: dict[str, PolicyFeature] = field(
         default_factory=lambda: {
             ACTION: PolicyFeature(type=FeatureType.ACTION, shape=(2,)),
@@ -51,6 +60,15 @@ class AmbientMazeEnvConfig(EnvConfig):
             "environment_state": OBS_ENV_STATE,
         }
     )
+
+    def __post_init__(self) -> None:
+        if self.obs_type == "pixels_agent_pos":
+            picture = (self.observation_size, self.observation_size, 3)
+            self.features["pixels"] = PolicyFeature(type=FeatureType.VISUAL, shape=picture)
+            self.features_map["pixels"] = OBS_IMAGE
+            # A configuration that was saved and read again has lost it before.
+            self.features.pop("environment_state", None)
+            self.features_map.pop("environment_state", None)
 
     @property
     def package_name(self) -> str:
@@ -71,6 +89,9 @@ class AmbientMazeEnvConfig(EnvConfig):
             "fps": self.fps,
             "render_mode": self.render_mode,
             "image_size": self.image_size,
+            "obs_type": self.obs_type,
+            "observation_size": self.observation_size,
+            "hide_goal": self.hide_goal,
         }
 
 
@@ -187,6 +208,60 @@ class AmbientPushingEnvConfig(EnvConfig):
         """Arguments of `PushingEnv`."""
         return {
             "physics": self.physics,
+            "episode_length": self.episode_length,
+            "render_mode": self.render_mode,
+            "image_size": self.image_size,
+        }
+
+
+@EnvConfig.register_subclass("ambient_arm7")
+@dataclass
+class AmbientArm7EnvConfig(EnvConfig):
+    """Motion planning for a seven-joint arm, see `lerobot_ambient.envs.arm7.Arm7Env`.
+
+    Args:
+        episode_length: step limit of an episode.
+        image_size: height and width of the rendered pictures in pixels.
+    """
+
+    task: str | None = "Arm7-v0"
+    fps: int = ARM7_FPS
+    episode_length: int = ARM7_EPISODE_LENGTH
+    render_mode: str = "rgb_array"
+    image_size: int = 192
+    features: dict[str, PolicyFeature] = field(
+        default_factory=lambda: {
+            ACTION: PolicyFeature(type=FeatureType.ACTION, shape=(JOINTS,)),
+            "agent_pos": PolicyFeature(type=FeatureType.STATE, shape=(JOINTS,)),
+            "environment_state": PolicyFeature(type=FeatureType.ENV, shape=(JOINTS,)),
+        }
+    )
+    features_map: dict[str, str] = field(
+        default_factory=lambda: {
+            ACTION: ACTION,
+            "agent_pos": OBS_STATE,
+            "environment_state": OBS_ENV_STATE,
+        }
+    )
+
+    def __post_init__(self) -> None:
+        if self.fps != ARM7_FPS:
+            raise ValueError(f"ambient_arm7: fps is {self.fps}, the arm takes commands at {ARM7_FPS}")
+
+    @property
+    def package_name(self) -> str:
+        """The package that registers the gymnasium id."""
+        return "lerobot_ambient.envs"
+
+    @property
+    def gym_id(self) -> str:
+        """The gymnasium id."""
+        return ARM7_ID
+
+    @property
+    def gym_kwargs(self) -> dict[str, Any]:
+        """Arguments of `Arm7Env`."""
+        return {
             "episode_length": self.episode_length,
             "render_mode": self.render_mode,
             "image_size": self.image_size,

@@ -17,7 +17,7 @@ from lerobot_ambient.envs.maze_geometry import (
     Floats,
     Maze,
 )
-from lerobot_ambient.envs.maze_render import MazePainter
+from lerobot_ambient.envs.maze_render import OBSERVATION_SIZE, MazePainter
 from lerobot_ambient.envs.maze_task import (
     EPISODE_LENGTH,
     FPS,
@@ -28,13 +28,16 @@ from lerobot_ambient.envs.maze_task import (
     squared_accelerations,
 )
 
-Observation = dict[str, NDArray[np.float32]]
+Observation = dict[str, NDArray[Any]]
+OBS_TYPES = ("state", "pixels_agent_pos")
 
 
 class MazeEnv(gym.Env[Observation, NDArray[np.float32]]):
     """A point robot goes to a goal in a fixed maze without touching a wall.
 
-    Observation: `agent_pos` (the position) and `environment_state` (the goal), both float32 (2,), in cells.
+    Observation: `agent_pos` (the position) and `environment_state` (the goal), both float32 (2,), in cells. With
+    obs_type "pixels_agent_pos": `agent_pos` and `pixels`, a picture of the maze, the goal and the robot, uint8
+    (observation_size, observation_size, 3). The goal is then to be found in the picture only.
 
     Action: float32 (2,), the desired next position in cells. The robot moves straight towards it, by at most
     `MAX_STEP` cells a step.
@@ -56,6 +59,9 @@ class MazeEnv(gym.Env[Observation, NDArray[np.float32]]):
         fps: control rate in Hz; only scales the accelerations.
         render_mode: None or "rgb_array".
         image_size: height and width of the rendered picture in pixels.
+        obs_type: "state" or "pixels_agent_pos".
+        observation_size: height and width of the observed picture in pixels, as in the demonstrations.
+        hide_goal: leave the goal out of the observed picture: a control that no policy can solve but by luck.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": FPS}  # noqa: RUF012 (gymnasium's declaration)
@@ -69,6 +75,9 @@ class MazeEnv(gym.Env[Observation, NDArray[np.float32]]):
         fps: int = FPS,
         render_mode: str | None = None,
         image_size: int = 192,
+        obs_type: str = "state",
+        observation_size: int = OBSERVATION_SIZE,
+        hide_goal: bool = False,
     ) -> None:
         if episode_length < 1:
             raise ValueError(f"MazeEnv: episode_length is {episode_length}, must be at least 1")
@@ -76,6 +85,13 @@ class MazeEnv(gym.Env[Observation, NDArray[np.float32]]):
             raise ValueError(f"MazeEnv: fps is {fps}, must be at least 1")
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"MazeEnv: render_mode is {render_mode!r}, must be None or 'rgb_array'")
+        if obs_type not in OBS_TYPES:
+            raise ValueError(f"MazeEnv: obs_type is {obs_type!r}, must be one of {', '.join(map(repr, OBS_TYPES))}")
+        if hide_goal and obs_type != "pixels_agent_pos":
+            raise ValueError(
+                f"MazeEnv: hide_goal leaves the goal out of the observed picture, but obs_type is {obs_type!r}; set it "
+                "to 'pixels_agent_pos', or leave hide_goal out"
+            )
         self.maze = Maze.from_seed(maze_seed, cells, loops)
         self.fps = fps
         self.metadata = {**type(self).metadata, "render_fps": fps}
@@ -84,10 +100,13 @@ class MazeEnv(gym.Env[Observation, NDArray[np.float32]]):
         # LeRobot's roll-out reads its step limit from this name.
         self._max_episode_steps = episode_length
         self._painter = MazePainter(self.maze, image_size)
+        self._eye = MazePainter(self.maze, observation_size) if obs_type == "pixels_agent_pos" else None
+        self._hide_goal = hide_goal
         place = spaces.Box(0.0, float(cells), (2,), np.float32)
-        self.observation_space = spaces.Dict(  # type: ignore[assignment]
-            {"agent_pos": place, "environment_state": place}
-        )
+        seen: dict[str, spaces.Space[Any]] = {"environment_state": place}
+        if self._eye is not None:
+            seen = {"pixels": spaces.Box(0, 255, (observation_size, observation_size, 3), np.uint8)}
+        self.observation_space = spaces.Dict({"agent_pos": place, **seen})  # type: ignore[assignment]
         self.action_space = spaces.Box(0.0, float(cells), (2,), np.float32)
         self._trail: list[Floats] = []
         self._goal: Floats = np.zeros(2)
@@ -173,10 +192,10 @@ class MazeEnv(gym.Env[Observation, NDArray[np.float32]]):
         return point
 
     def _observation(self) -> Observation:
-        return {
-            "agent_pos": self._trail[-1].astype(np.float32),
-            "environment_state": self._goal.astype(np.float32),
-        }
+        here = self._trail[-1].astype(np.float32)
+        if self._eye is not None:
+            return {"agent_pos": here, "pixels": self._eye.observe(here, None if self._hide_goal else self._goal)}
+        return {"agent_pos": here, "environment_state": self._goal.astype(np.float32)}
 
     def _info(self, success: bool, collision: bool) -> dict[str, Any]:
         return {

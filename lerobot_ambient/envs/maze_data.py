@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from lerobot_ambient.envs.maze_demonstrations import (
     require_planner,
 )
 from lerobot_ambient.envs.maze_geometry import DEFAULT_CELLS, DEFAULT_LOOPS, DEFAULT_MAZE_SEED, Maze
+from lerobot_ambient.envs.maze_images import add_pictures
+from lerobot_ambient.envs.maze_render import MazePainter
 from lerobot_ambient.envs.maze_task import (
     CLEARANCE,
     FPS,
@@ -41,9 +44,10 @@ from lerobot_ambient.envs.maze_task import (
 VERSION = 1
 """Raise it when the same arguments would give other paths."""
 REPO_IDS: dict[Kind, str] = {"target": "ambient/maze_target", "source": "ambient/maze_source"}
+GOAL = "observation.environment_state"
 FEATURES: dict[str, dict[str, Any]] = {
     "observation.state": {"dtype": "float32", "shape": (2,), "names": ["x", "y"]},
-    "observation.environment_state": {"dtype": "float32", "shape": (2,), "names": ["goal_x", "goal_y"]},
+    GOAL: {"dtype": "float32", "shape": (2,), "names": ["goal_x", "goal_y"]},
     "action": {"dtype": "float32", "shape": (2,), "names": ["x", "y"]},
 }
 
@@ -52,9 +56,31 @@ def path_to_episode(path: NDArray[np.float32]) -> Episode:
     """The frames of a path (n, 2): n - 1 observations, each with the next position as its action."""
     return {
         "observation.state": path[:-1],
-        "observation.environment_state": np.broadcast_to(path[-1], path[:-1].shape),
+        GOAL: np.broadcast_to(path[-1], path[:-1].shape),
         "action": path[1:],
     }
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """How the demonstrations show the goal, in place of the feature `observation.environment_state`.
+
+    Args:
+        size: height and width in pixels, at least 16; as the environment's `observation_size`.
+        hide_goal: leave the goal out, as the environment does with the same option.
+    """
+
+    size: int
+    hide_goal: bool = False
+
+    def __post_init__(self) -> None:
+        if self.size < 16:
+            raise ValueError(f"pictures of the maze: the size is {self.size} pixels, must be at least 16")
+
+    def of_path(self, painter: MazePainter, path: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """What the environment would show at the frames of a path (n, 2): uint8 (n - 1, size, size, 3)."""
+        goal = None if self.hide_goal else path[-1]
+        return np.stack([painter.observe(position, goal) for position in path[:-1]])
 
 
 def _arguments(kind: Kind, episodes: int, seed: int, fps: int, maze_seed: int) -> dict[str, Any]:
@@ -79,7 +105,14 @@ def _paths_folder(root: Path, seed: int, maze_seed: int) -> Path:
     return root / f".paths-{digest[:12]}"
 
 
-def _write(folder: Path, arguments: dict[str, Any], paths: list[NDArray[np.float32]], progress: bool) -> None:
+def _write(
+    folder: Path,
+    arguments: dict[str, Any],
+    paths: list[NDArray[np.float32]],
+    pictures: Pictures | None,
+    maze: Maze,
+    progress: bool,
+) -> None:
     """Write one data set beside `folder` and move it there when it is complete."""
     kind: Kind = arguments["kind"]
     summary = {
@@ -92,12 +125,20 @@ def _write(folder: Path, arguments: dict[str, Any], paths: list[NDArray[np.float
         ),
     }
 
+    # The picture replaces the goal's position.
+    features = {key: value for key, value in FEATURES.items() if pictures is None or key != GOAL}
+
     def write(partial: Path) -> None:
         with tqdm(total=len(paths), desc=f"write {kind}", unit="episode", disable=not progress) as bar:
-            episodes = [path_to_episode(path) for path in paths]
+            episodes = [{key: path_to_episode(path)[key] for key in features} for path in paths]
             write_low_dim_dataset(
-                partial, REPO_IDS[kind], arguments["fps"], FEATURES, episodes, TASK, on_episode=bar.update
+                partial, REPO_IDS[kind], arguments["fps"], features, episodes, TASK, on_episode=bar.update
             )
+        if pictures is None:
+            return
+        painter = MazePainter(maze, pictures.size)
+        with tqdm(total=len(paths), desc=f"paint {kind}", unit="episode", disable=not progress) as bar:
+            add_pictures(partial, (pictures.of_path(painter, path) for path in paths), on_episode=bar.update)
 
     write_recorded(folder, arguments, summary, write)
 
@@ -110,6 +151,7 @@ def make_maze_data(
     seed: int = 0,
     fps: int = FPS,
     maze_seed: int = DEFAULT_MAZE_SEED,
+    pictures: Pictures | None = None,
     processes: int = 1,
     progress: bool = True,
 ) -> dict[str, dict[str, Any]]:
@@ -124,6 +166,8 @@ def make_maze_data(
         seed: of the demonstrations, not negative.
         fps: frames a second of the data sets; accelerations scale with fps^2.
         maze_seed: of the maze, as in the environment.
+        pictures: show the goal in pictures, the feature `observation.image`, of the same paths; None gives its
+            position, as `observation.environment_state`.
         processes: how many planners run side by side.
         progress: whether to show progress bars.
 
@@ -138,6 +182,8 @@ def make_maze_data(
     root = Path(root)
     counts: dict[Kind, int] = {"target": target_episodes, "source": source_episodes}
     arguments = {kind: _arguments(kind, counts[kind], seed, fps, maze_seed) for kind in KINDS}
+    if pictures is not None:
+        arguments = {kind: {**made_with, "pictures": asdict(pictures)} for kind, made_with in arguments.items()}
     maze = Maze.from_seed(maze_seed)
     blocks = {kind: blocks_for(kind, maze, seed, counts[kind]) for kind in KINDS}
     open_kinds = [kind for kind in KINDS if finished(root / kind, arguments[kind]) is None]
@@ -149,6 +195,6 @@ def make_maze_data(
             for block in plan_blocks(blocks[kind], cache, processes):
                 bar.update(block.count)
         paths = [path for block in blocks[kind] for path in load_block(block, cache)]
-        _write(root / kind, arguments[kind], paths, progress)
+        _write(root / kind, arguments[kind], paths, pictures, maze, progress)
     shutil.rmtree(cache, ignore_errors=True)
     return summaries_of(root, arguments)

@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of the maze by plain array arithmetic, fast enough to film roll-outs."""
+"""Pictures of the maze by plain array arithmetic, fast enough to film roll-outs and to observe them."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lerobot_ambient.envs.maze_geometry import Floats, Maze
+from lerobot_ambient.envs.maze_task import GOAL_RADIUS
 
 FLOOR, WALL = (245, 245, 245), (40, 44, 52)
 TRAIL, GOAL, START, ROBOT = (97, 150, 220), (80, 180, 90), (170, 170, 170), (214, 69, 65)
+ROBOT_RADIUS = 0.08
+OBSERVATION_SIZE = 40
+"""Height and width in pixels of what a policy observes. A ResNet makes one place of 32 pixels, and LeRobot's encoder
+only says at which place things are: below 33 pixels that is always the same, and the policy is blind."""
 
 
 class MazePainter:
@@ -50,7 +55,25 @@ class MazePainter:
                 self._disc(image, start + share * (end - start), 0.75 * self._pixel, TRAIL)
         if len(trail):
             self._disc(image, trail[0], 0.06, START)
-            self._disc(image, trail[-1], 0.08, ROBOT)
+            self._disc(image, trail[-1], ROBOT_RADIUS, ROBOT)
+        return image
+
+    def observe(self, position: ArrayLike, goal: ArrayLike | None) -> NDArray[np.uint8]:
+        """What a policy sees: the maze, the goal and the robot, without the path so far. Returns uint8 (size, size, 3).
+
+        A function of the two points rounded to float32, as data sets and `agent_pos` hold them, so that a
+        demonstration and an episode of the environment show the same pixels at the same place.
+
+        Args:
+            position: of the robot, shape (2,).
+            goal: shape (2,); None leaves it out.
+        """
+        image = self._empty.copy()
+        # A disc of three quarters of a pixel covers a pixel's centre wherever it lies.
+        for centre, radius, colour in ((goal, GOAL_RADIUS, GOAL), (position, ROBOT_RADIUS, ROBOT)):
+            if centre is not None:
+                point = np.asarray(centre, dtype=np.float32).astype(np.float64)
+                self._disc(image, point, max(radius, 0.75 * self._pixel), colour)
         return image
 
     def _disc(self, image: NDArray[np.uint8], centre: Floats, radius: float, colour: tuple[int, int, int]) -> None:

@@ -74,6 +74,6 @@ def test_importing_the_configuration_loads_neither_the_environment_nor_a_planner
     named = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     ours = {name for name in named if name and name.startswith("lerobot_ambient")}
     envs = "lerobot_ambient.envs"
-    light = ("maze_geometry", "maze_task", "pushing_task", "sorting_task")
+    light = ("arm7_task", "maze_geometry", "maze_task", "pushing_task", "sorting_task")
     assert ours == {envs, *(f"{envs}.{name}" for name in light)}
     assert not any(isinstance(node, ast.Import) for node in ast.walk(tree))
