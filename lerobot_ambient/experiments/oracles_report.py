@@ -18,7 +18,7 @@ from lerobot_ambient.experiments.claims import Claim
 from lerobot_ambient.experiments.oracles import OracleOutcome
 from lerobot_ambient.experiments.oracles_cases import SigmaMaxCase, SigmaMinCase
 from lerobot_ambient.experiments.oracles_figure import draw_oracles
-from lerobot_ambient.experiments.report import machine
+from lerobot_ambient.experiments.machine import machine
 from lerobot_ambient.experiments.results import wilson_interval
 from lerobot_ambient.experiments.study_report import Report
 

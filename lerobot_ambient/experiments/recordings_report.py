@@ -28,7 +28,7 @@ from lerobot_ambient.experiments.recordings import (
     RecordingsOutcome,
     perfect_level,
 )
-from lerobot_ambient.experiments.report import machine
+from lerobot_ambient.experiments.machine import machine
 from lerobot_ambient.experiments.study_report import Report
 
 NEAR_ZERO = 0.025

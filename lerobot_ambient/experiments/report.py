@@ -6,8 +6,6 @@ from __future__ import annotations
 import datetime
 import json
 import math
-import os
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,19 +29,20 @@ def arm_rollouts(outcome: Outcome) -> dict[str, Rollouts]:
     return {name: Rollouts.pool([run.rollouts for run in runs]) for name, runs in pooled(outcome.runs).items()}
 
 
-def results_json(outcome: Outcome, command: str, stage_seconds: float) -> dict[str, Any]:
+def results_json(outcome: Outcome, command: str, stage_seconds: float, machines: Sequence[str]) -> dict[str, Any]:
     """The machine-readable results; a public contract, see docs.
 
     Args:
         outcome: what was run.
         command: that repeats it.
         stage_seconds: wall time of all stages added up.
+        machines: on which the stages ran, that of most of them first.
     """
     study, sizes, arms = outcome.study, outcome.options.sizes, arm_rollouts(outcome)
     return {
         "experiment": study.name,
         "command": command,
-        "machine": machine(),
+        "machine": "; ".join(machines),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "data": {pair or "default": _data_summary(root) for pair, root in outcome.data.items()},
         "training": {"steps": sizes.steps, "batch_size": sizes.batch_size},
@@ -68,8 +67,8 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
         f"# {study.title}",
         "",
         f"`{results['command']}`  ",
-        f"{results['date']}, {results['machine']}; {sizes.steps} steps of batch {sizes.batch_size} a run; all "
-        f"stages together {results['stage_seconds'] / 60:.0f} minutes of one core.",
+        f"{results['date']}, {results['machine']}; {sizes.steps} steps of batch {sizes.batch_size} a run; the "
+        f"stages' times add up to {results['stage_seconds'] / 60:.0f} minutes, each with one thread.",
         "",
         *_data_table(results["data"]),
         "",
@@ -146,16 +145,6 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
     for file, caption in figures:
         lines += ["", f"![{caption}]({file})", "", f"*{caption}*"]
     return "\n".join(lines) + "\n"
-
-
-def machine() -> str:
-    """Processor and cores, without the machine's name."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
-    return f"{model}, {os.cpu_count()} cores, {platform.system()}"
 
 
 def _arm_json(outcome: Outcome, name: str, runs: Sequence[FinalRun], rollouts: Rollouts) -> dict[str, Any]:

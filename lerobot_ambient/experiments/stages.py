@@ -37,6 +37,8 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
+from lerobot_ambient.experiments.machine import machine
+
 TAIL_LINES = 25
 _COUNTER = re.compile(r"(\d+)/(\d+) \[")
 
@@ -200,7 +202,12 @@ class StageRunner:
             missing = stage.product is not None and not (stage.folder / stage.product).exists()
             if code != 0 or missing:
                 raise StageError(_failure(self._name(stage), stage, code, seconds))
-            done = {"key": stage.key, "seconds": round(seconds, 1), "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+            done = {
+                "key": stage.key,
+                "seconds": round(seconds, 1),
+                "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+                "machine": machine(),
+            }
             _write_json(stage.folder / "done.json", done)
             self.say(f"done  {self._name(stage)}  {_clock(seconds)}")
 

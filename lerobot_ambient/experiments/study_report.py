@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lerobot_ambient.data.replace_file import replace_file
 from lerobot_ambient.experiments.figures import draw_comparison, draw_sweeps
+from lerobot_ambient.experiments.machine import machine
 from lerobot_ambient.experiments.report import arm_rollouts, markdown, results_json
 from lerobot_ambient.experiments.study_run import Outcome
 
@@ -39,8 +41,12 @@ def write_report(outcome: Outcome, command: str, results_dir: Path | None = None
     output, name = outcome.options.output_dir, outcome.study.name
     folder = results_dir if results_dir is not None else output / "results"
     folder.mkdir(parents=True, exist_ok=True)
-    seconds = sum(json.loads(file.read_text())["seconds"] for file in _finished_stages(output))
-    results = results_json(outcome, command, seconds)
+    stages = [json.loads(file.read_text()) for file in _finished_stages(output)]
+    # Stages that an older version finished do not say where.
+    machines = Counter(stage.get("machine") or machine() for stage in stages if stage["seconds"] > 0.0)
+    results = results_json(
+        outcome, command, sum(stage["seconds"] for stage in stages), [name for name, _ in machines.most_common()]
+    )
 
     arms, begin = arm_rollouts(outcome), folder / name
     figures = [*outcome.study.draw(outcome, begin)]

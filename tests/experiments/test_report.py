@@ -41,10 +41,11 @@ def outcome(tmp_path):
 
 
 def test_the_results_keep_the_public_contract(outcome):
-    results = json.loads(json.dumps(results_json(outcome, "lerobot-ambient reproduce maze", 3600.0)))
+    results = json.loads(json.dumps(results_json(outcome, "lerobot-ambient reproduce maze", 3600.0, ["one", "two"])))
     assert results["experiment"] == "maze"
     assert results["command"] == "lerobot-ambient reproduce maze"
-    assert {"machine", "date", "arms"} <= set(results)
+    assert results["machine"] == "one; two"
+    assert {"date", "arms"} <= set(results)
     ambient = {arm["arm"]: arm for arm in results["arms"]}["ambient"]
     assert ambient["mixing"] == "ambient"
     assert ambient["train_seeds"] == [1, 2]
@@ -81,7 +82,7 @@ def test_the_claims_are_judged_by_the_numbers(outcome):
 
 
 def test_the_page_holds_the_numbers_and_says_what_was_missed(outcome):
-    results = results_json(outcome, "lerobot-ambient reproduce maze", 3600.0)
+    results = results_json(outcome, "lerobot-ambient reproduce maze", 3600.0, ["one"])
     page = markdown(outcome, results, [("maze-comparison.png", "A caption.")])
     (row,) = [line for line in page.splitlines() if line.startswith("| **ambient**")]
     assert "98.0 % [96.5 %, 98.9 %]" in row
@@ -91,7 +92,7 @@ def test_the_page_holds_the_numbers_and_says_what_was_missed(outcome):
     assert page.count("| held |") == 4
     assert "missed" not in page
     outcome.runs[-1] = FinalRun(outcome.runs[-1].arm, 2, rollouts(30, 300, 1.5), 1.0, 1.0)
-    page = markdown(outcome, results_json(outcome, "c", 1.0), [])
+    page = markdown(outcome, results_json(outcome, "c", 1.0, ["one"]), [])
     assert page.count("**missed**") == 2
     for table in page.split("\n\n"):
         rows = [line for line in table.splitlines() if line.startswith("|")]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from lerobot_ambient.experiments.machine import machine
 from lerobot_ambient.experiments.stages import Stage, StageError, StageRunner, stock_command
 
 WRITE = "import pathlib, sys; p = pathlib.Path(sys.argv[1]); p.mkdir(); (p / 'out').write_text(sys.argv[2])"
@@ -39,7 +40,9 @@ def test_a_finished_stage_is_not_run_again(tmp_path):
         runner(tmp_path).run([[stage]])
     assert (tmp_path / "count").read_text() == "x\n"
     assert stage.is_done
-    assert json.loads((tmp_path / "s" / "done.json").read_text())["key"] == stage.key
+    done = json.loads((tmp_path / "s" / "done.json").read_text())
+    assert done["key"] == stage.key
+    assert done["machine"] == machine()
 
 
 def test_other_inputs_move_the_old_folder_aside(tmp_path):
