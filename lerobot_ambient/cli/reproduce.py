@@ -20,6 +20,7 @@ STUDIES = {
     "pushing": ("50 demonstrations in one physics, 2000 in another (needs the extra 'pushing')", "three arms"),
     "arm7": ("seven joints, 50 smooth and 2000 raw paths (needs the extra 'arm7')", "three arms"),
     "scaling": ("pushing with 500 to 4000 source demonstrations (needs the extra 'pushing')", "three arms"),
+    "vision": ("the maze with its goal in a picture only (needs the extra 'maze')", "two arms"),
 }
 """Experiments that train policies: what they are about, and what `--quick` runs of them."""
 

@@ -24,8 +24,8 @@ TABLE = 25.0
 """Half of the table's side. The pusher cannot be sent farther from the centre than this along an axis."""
 HALF = 5.0
 """Half of the block's side."""
-POSITION_TOLERANCE = 1.5
-ANGLE_TOLERANCE = math.radians(10.0)
+POSITION_TOLERANCE = 1.0
+ANGLE_TOLERANCE = math.radians(6.0)
 EPISODE_LENGTH = 200
 TASK = "Push the block onto the marked square."
 

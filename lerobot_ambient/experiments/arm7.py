@@ -12,14 +12,14 @@ from lerobot_ambient.experiments import common_arms
 from lerobot_ambient.experiments.arm import Arm, Choices, Sweep
 from lerobot_ambient.experiments.claims import Arms, Claim, points_above, ratio_at_most, succeeds_as_often
 from lerobot_ambient.experiments.common_arms import COTRAIN_ALPHA, SIGMA_MIN
-from lerobot_ambient.experiments.recipe import Task
+from lerobot_ambient.experiments.recipe import FEW_STEPS, Task
 from lerobot_ambient.experiments.results import acceleration_measure, smoothest_of_the_best
 from lerobot_ambient.experiments.study import Figure, Sizes, Study
 
 if TYPE_CHECKING:
     from lerobot_ambient.experiments.study_run import Outcome
 
-TASK = Task("arm7")
+TASK = Task("arm7", policy=FEW_STEPS)
 ACCELERATION = acceleration_measure("rad²/s⁴")
 ESTIMATED = ("spectral", "classifier-dataset")
 GAIN, RATIO = 19.9, 0.74
@@ -63,7 +63,7 @@ STUDY = Study(
     data=data,
     sweeps=(
         Sweep(COTRAIN_ALPHA, "alpha", (0.2, 0.5, 0.8), common_arms.cotrain),
-        Sweep(SIGMA_MIN, "sigma_min", (0.025, 0.074, 0.16, 0.3), common_arms.ambient),
+        Sweep(SIGMA_MIN, "sigma_min", (0.074, 0.16, 0.3), common_arms.ambient),
     ),
     defaults={COTRAIN_ALPHA: 0.5, SIGMA_MIN: 0.16},
     arms=arms,
@@ -87,7 +87,7 @@ STUDY = Study(
         "2606.12365, 1000 trials, alpha .091, sigma_min .025.",
     ),
     draw=draw,
-    full=Sizes(trials=200, steps=5000, source_episodes=2000),
+    full=Sizes(trials=150, steps=4000, source_episodes=2000),
     quick=Sizes(seeds=(1,), trials=50, steps=3000, source_episodes=500, sweep=False),
     quick_arms=("target_only", "cotrain", "ambient"),
 )

@@ -7,7 +7,7 @@ from importlib import import_module
 
 from lerobot_ambient.experiments.study import Study
 
-NAMES = ("maze", "sorting", "pushing", "scaling", "arm7")
+NAMES = ("maze", "sorting", "pushing", "scaling", "arm7", "vision")
 
 
 def study_named(name: str) -> Study:

@@ -12,14 +12,14 @@ from lerobot_ambient.experiments import common_arms
 from lerobot_ambient.experiments.arm import Arm, Choices, Sweep
 from lerobot_ambient.experiments.claims import Arms, Claim, points_above
 from lerobot_ambient.experiments.common_arms import COTRAIN_ALPHA, SIGMA_MIN
-from lerobot_ambient.experiments.recipe import Task
+from lerobot_ambient.experiments.recipe import FEW_STEPS, Task
 from lerobot_ambient.experiments.results import SUCCESS, acceleration_measure, highest
 from lerobot_ambient.experiments.study import Figure, Sizes, Study
 
 if TYPE_CHECKING:
     from lerobot_ambient.experiments.study_run import Outcome
 
-TASK = Task("pushing")
+TASK = Task("pushing", policy=FEW_STEPS)
 ACCELERATION = acceleration_measure("cm²/s⁴")
 ESTIMATED = ("classifier-dataset", "classifier-bucket", "classifier-datapoint", "classifier-datapoint-locality")
 SOFT = {"type": "soft", "sigmas": [0.0, 1.0], "clean_shares": [1.0, 0.2]}
@@ -69,8 +69,8 @@ STUDY = Study(
     task=TASK,
     data=data,
     sweeps=(
-        Sweep(COTRAIN_ALPHA, "alpha", (0.1, 0.3, 0.5, 0.8), common_arms.cotrain),
-        Sweep(SIGMA_MIN, "sigma_min", (0.074, 0.16, 0.3, 0.5), common_arms.ambient),
+        Sweep(COTRAIN_ALPHA, "alpha", (0.2, 0.5, 0.8), common_arms.cotrain),
+        Sweep(SIGMA_MIN, "sigma_min", (0.16, 0.3, 0.5), common_arms.ambient),
     ),
     defaults={COTRAIN_ALPHA: 0.5, SIGMA_MIN: 0.3},
     arms=arms,
@@ -96,7 +96,7 @@ STUDY = Study(
         "values. Paper: arXiv 2606.12365, 50 + 2000 demonstrations, 200 trials.",
     ),
     draw=draw,
-    full=Sizes(trials=200, source_episodes=2000),
+    full=Sizes(trials=150, steps=4000, source_episodes=2000),
     quick=Sizes(seeds=(1,), trials=50, steps=4000, source_episodes=500, sweep=False),
     quick_arms=("target_only", "cotrain", "ambient"),
 )

@@ -28,6 +28,8 @@ COMMON_POLICY: Mapping[str, Any] = {
     "optimizer_lr": 1.0e-3,
     "scheduler_warmup_steps": 200,
 }
+FEW_STEPS: Mapping[str, Any] = {"noise_scheduler_type": "DDIM", "num_inference_steps": 20}
+"""What tasks add that roll out long episodes: a fifth of the denoising steps, without noise. Training is the same."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from lerobot_ambient.annotate.found_plan import found_plan
 from lerobot_ambient.core.mixing import Ambient
 from lerobot_ambient.data.replace_file import replace_file
 from lerobot_ambient.experiments.claims import Claim
+from lerobot_ambient.experiments.machine import machine
 from lerobot_ambient.experiments.oracles_report import markdown_table
 from lerobot_ambient.experiments.recordings import (
     JITTERED,
@@ -28,7 +29,6 @@ from lerobot_ambient.experiments.recordings import (
     RecordingsOutcome,
     perfect_level,
 )
-from lerobot_ambient.experiments.machine import machine
 from lerobot_ambient.experiments.study_report import Report
 
 NEAR_ZERO = 0.025

@@ -20,16 +20,16 @@ from lerobot_ambient.experiments import common_arms
 from lerobot_ambient.experiments.arm import Arm, Choices, Sweep
 from lerobot_ambient.experiments.claims import Arms, Claim, points_above
 from lerobot_ambient.experiments.common_arms import COTRAIN_ALPHA, on
-from lerobot_ambient.experiments.recipe import Task
+from lerobot_ambient.experiments.recipe import FEW_STEPS, Task
 from lerobot_ambient.experiments.results import Floats, Measure, Rollouts, highest
 from lerobot_ambient.experiments.study import Figure, Sizes, Study
 
 if TYPE_CHECKING:
     from lerobot_ambient.experiments.study_run import Outcome
 
-TASK = Task("sorting", policy={"mlp_width": 384})
+TASK = Task("sorting", policy=FEW_STEPS)
 SIGMA_MAX = "sigma_max"
-SIGMA_MAXS = (0.16, 0.3, 0.46, 0.6)
+SIGMA_MAXS = (0.46, 0.6, 0.75)
 OMNI_ALPHA = 0.2
 """The target's share below sigma_max: that of 50 among 250 demonstrations."""
 ARBITRARY, CONDITIONED = "arbitrary", "conditioned"
@@ -168,7 +168,7 @@ STUDY = Study(
         "of arbitrary logic, sigma_max 0.24.",
     ),
     draw=draw,
-    full=Sizes(trials=200, steps=12_000, source_episodes=200),
-    quick=Sizes(seeds=(1,), trials=50, steps=4000, source_episodes=200, sweep=False),
+    full=Sizes(trials=150, steps=6000, batch_size=64, source_episodes=200),
+    quick=Sizes(seeds=(1,), trials=50, steps=4000, batch_size=64, source_episodes=200, sweep=False),
     quick_arms=("target_only", "cotrain", "omni"),
 )

@@ -111,6 +111,7 @@ def test_a_tiny_maze_from_data_to_figures(tmp_path, capsys):
         ("pushing", "ambient,ambient:finetuned", ["pymunk"], []),
         ("scaling", "soft:x1", ["pymunk"], ["curve"]),
         ("arm7", "ambient", ["mujoco", "ompl"], []),
+        ("vision", "ambient:blind", ["pydrake", "ompl"], ["observations"]),
     ],
 )
 def test_the_tiny_form_of_an_experiment_runs_from_data_to_figures(name, arm, packages, pictures, tmp_path, capsys):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lerobot_ambient.envs.sorting_task import episode_return
-from lerobot_ambient.experiments import pushing, scaling, sorting
+from lerobot_ambient.experiments import pushing, scaling, sorting, vision
 from lerobot_ambient.experiments.claims import points_above, ratio_at_most, succeeds_as_often
 from lerobot_ambient.experiments.results import Rollouts, acceleration_measure
 from lerobot_ambient.experiments.study import Sizes
@@ -69,6 +69,22 @@ def test_scaling_has_every_kind_at_every_size():
     words = scaling.data(sizes)
     assert words["x8"] == ["--target-episodes=50", "--source-episodes=4000"]
     assert all(arm.data in words for arm in scaling.arms({}, sizes))
+
+
+def test_vision_is_judged_against_a_policy_that_cannot_see_the_goal():
+    arms = {"ambient": successes(60), "ambient:blind": successes(34), "target_only": successes(61)}
+    assert [claim.held for claim in vision.claims(arms)] == [True, False]
+    assert [claim.held for claim in vision.claims({**arms, "ambient:blind": successes(36)})] == [False, False]
+
+
+def test_the_blind_arm_differs_in_what_it_sees_alone():
+    sizes = Sizes(source_episodes=500)
+    arms = {arm.name: arm for arm in vision.arms({}, sizes)}
+    seeing, blind = arms["ambient"], arms["ambient:blind"]
+    assert (seeing.mixing, seeing.source) == (blind.mixing, blind.source)
+    assert (dict(seeing.env), dict(blind.env)) == ({}, {"hide_goal": True})
+    words = vision.data(sizes)
+    assert words[blind.data] == [*words[seeing.data], "--hide-goal"]
 
 
 def test_a_claim_says_both_values_and_its_interval():
