@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lerobot_ambient.core.plan import Plan
 
@@ -27,7 +28,7 @@ def draw_plan(plan: Plan, path: Path) -> None:
 
 
 def plan_figure(plan: Plan, names: list[str], width: float = 8.0, intervals: int = 8) -> Figure:
-    """The heat map on its own canvas, without pyplot's global state.
+    """The heat map of a plan.
 
     Args:
         plan: the plan.
@@ -35,14 +36,34 @@ def plan_figure(plan: Plan, names: list[str], width: float = 8.0, intervals: int
         width: inches.
         intervals: between labelled timesteps.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     shares = plan.shares_by_source().numpy()
-    sigmas = plan.schedule.sigmas.numpy()
     law = plan.by_source().sum(1).numpy()
     lost = len(names) - len(law)
     shares, law = np.pad(shares, ((0, lost), (0, 0))), np.pad(law, (0, lost))
+    return shares_figure(shares, law, plan.schedule.sigmas.numpy(), names, width, intervals)
+
+
+def shares_figure(
+    shares: NDArray[np.float64],
+    law: NDArray[np.float64],
+    sigmas: NDArray[np.float64],
+    names: list[str],
+    width: float = 8.0,
+    intervals: int = 8,
+) -> Figure:
+    """The heat map on its own canvas, without pyplot's global state.
+
+    Args:
+        shares: (S, T) share of each data set at each timestep, in [0, 1].
+        law: (S,) share of all draws.
+        sigmas: (T,) noise level of each timestep.
+        names: (S,) what to call the data sets.
+        width: inches.
+        intervals: between labelled timesteps.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, 1.6 + 0.42 * len(names)), layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.subplots()

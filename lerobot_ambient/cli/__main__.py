@@ -15,7 +15,7 @@ from importlib import metadata
 
 DISTRIBUTION = "lerobot_policy_ambient_diffusion"
 
-VERBS = ("make_data", "inspect", "annotate", "merge", "sweep", "reproduce", "bench", "doctor")
+VERBS = ("make_data", "inspect", "annotate", "merge", "sweep", "reproduce", "bench", "doctor", "card", "loopback_hub")
 """The verb modules beside this one, in the order of `--help`; a verb is typed with hyphens."""
 
 EXTRAS = {

@@ -10,10 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 from huggingface_hub import constants as hub_constants
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.datasets.utils import BackwardCompatibilityError
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 from lerobot_ambient.data.alignment import FeatureMap
 from lerobot_ambient.data.column_reader import read_columns
 from lerobot_ambient.data.episode_table import EpisodeTable
+from lerobot_ambient.data.hub_errors import NOT_ON_THE_HUB, reason_of
 from lerobot_ambient.data.sources import SourceConfig, check_episodes
 from lerobot_ambient.data.video_files import broken_videos
 
@@ -30,10 +29,6 @@ logger = logging.getLogger(__name__)
 
 CAMERA_DTYPES = ("image", "video")
 _BOOKKEEPING = ("timestamp", "frame_index", "episode_index", "index", "task_index")
-_NOT_ON_THE_HUB = (
-    *(FileNotFoundError, HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, ConnectionError),
-    httpx.TransportError,
-)
 
 
 @dataclass(frozen=True)
@@ -214,9 +209,11 @@ def open_metadata(config: SourceConfig, name: str) -> LeRobotDatasetMetadata:
             f"    python -m lerobot.scripts.convert_dataset_v21_to_v30 --repo-id={config.repo_id} {where}"
             "--push-to-hub=false"
         ) from error
-    except _NOT_ON_THE_HUB as error:
+    except NOT_ON_THE_HUB as error:
         where = f"root {root}" if root else "LeRobot's cache and the Hub"
-        raise ValueError(f"data set '{name}' ({config.repo_id}) was not found in {where}. {hint}") from error
+        raise ValueError(
+            f"data set '{name}' ({config.repo_id}) was not found in {where}{reason_of(error)}. {hint}"
+        ) from error
     if meta.episodes is None:
         raise ValueError(f"data set '{name}' ({config.repo_id}, root {meta.root}) has no episodes yet.")
     return meta
@@ -233,7 +230,7 @@ def _download_if_missing(config: SourceConfig, meta: LeRobotDatasetMetadata, epi
         return
     try:
         LeRobotDataset(config.repo_id, root=config.root, episodes=list(episodes), revision=config.revision)
-    except _NOT_ON_THE_HUB as error:
+    except NOT_ON_THE_HUB as error:
         logger.warning("'%s' lacks files and could not be completed from the Hub: %s", config.repo_id, error)
 
 

@@ -51,14 +51,23 @@ def window_table(source: OpenSource) -> WindowTable:
     assert source.config.windows is not None
     if source.config.windows == MERGE_PATH:
         return tagged_windows(source.meta, source.columns)
-    path = Path(source.config.windows)
+    return read_windows(windows_path(source), curves=False)
+
+
+def windows_path(source: OpenSource) -> Path:
+    """The file that `windows` names, looked up in the data set's folder first.
+
+    Raises:
+        ValueError: it is in neither place.
+    """
+    path = Path(source.config.windows or "")
     local = Path(source.meta.root) / path
     if not local.is_file() and not path.is_file():
         raise ValueError(
             f"source '{source.name}': its windows file is neither {local} nor {path.absolute()}; give the path of one, "
             "or write sigma_min instead."
         )
-    return read_windows(local if local.is_file() else path, curves=False)
+    return local if local.is_file() else path
 
 
 def match_frames(source: OpenSource, table: WindowTable) -> PerFrame:

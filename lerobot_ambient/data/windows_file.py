@@ -164,17 +164,9 @@ def read_windows(path: Path, *, curves: bool = True) -> WindowTable:
         ValueError: not a windows file, of a newer schema, or of several data sets.
         FileNotFoundError: no such file.
     """
+    values = windows_metadata(path)
     names = [name for name in pq.read_schema(path).names if curves or name != "p"]
     arrow = pq.read_table(path, columns=names)
-    metadata = (arrow.schema.metadata or {}).get(_KEY)
-    if metadata is None:
-        raise ValueError(f"{path} is no windows file: its parquet metadata lacks '{_KEY.decode()}'.")
-    values = json.loads(metadata)
-    if values["schema_version"] > SCHEMA_VERSION:
-        raise ValueError(
-            f"{path} has schema version {values['schema_version']}, this lerobot_ambient reads up to {SCHEMA_VERSION}; "
-            "upgrade lerobot_policy_ambient_diffusion."
-        )
     owners = sorted(arrow["repo_id"].unique().to_pylist())
     if len(owners) > 1:
         raise ValueError(f"{path} holds windows of several data sets: {owners}; one file per data set.")
@@ -192,6 +184,25 @@ def read_windows(path: Path, *, curves: bool = True) -> WindowTable:
         sigmas=tuple(values["sigmas"]),
         p=_matrix(arrow["p"]) if curves else None,
     )
+
+
+def windows_metadata(path: Path) -> dict[str, Any]:
+    """What a windows file says of itself: schema_version, method, granularity, tau, sigmas, normalization.
+
+    Raises:
+        ValueError: not a windows file, or of a newer schema.
+        FileNotFoundError: no such file.
+    """
+    metadata = (pq.read_schema(path).metadata or {}).get(_KEY)
+    if metadata is None:
+        raise ValueError(f"{path} is no windows file: its parquet metadata lacks '{_KEY.decode()}'.")
+    values: dict[str, Any] = json.loads(metadata)
+    if values["schema_version"] > SCHEMA_VERSION:
+        raise ValueError(
+            f"{path} has schema version {values['schema_version']}, this lerobot_ambient reads up to {SCHEMA_VERSION}; "
+            "upgrade lerobot_policy_ambient_diffusion."
+        )
+    return values
 
 
 def _matrix(curves: pa.ChunkedArray) -> NDArray[np.float32] | None:

@@ -24,6 +24,7 @@ from lerobot_ambient.data.fingerprint import require_same_mixture
 from lerobot_ambient.data.merged_file import merged_file_of
 from lerobot_ambient.data.metadata import MixtureMetadata
 from lerobot_ambient.data.mixture import Mixture, make_mixture
+from lerobot_ambient.data.mixture_record import record_of
 from lerobot_ambient.data.open_source import ReadOptions, open_metadata
 from lerobot_ambient.data.recipe import MixtureRecipe
 from lerobot_ambient.data.sources import SourceConfig
@@ -125,6 +126,7 @@ def make_merged_datasets(cfg: Any) -> tuple[MergedTrainingDataset, MergedTrainin
     if cfg.resume and policy.mixture_fingerprint is not None:
         require_same_mixture(policy.mixture_fingerprint, mixture.fingerprint)
     policy.mixture_fingerprint = mixture.fingerprint
+    policy.mixture_record = record_of(mixture)
     # A checkpoint that has learned the mark keeps it when it is trained on without such a source.
     lacked = [key for key, absent in (mixture.absent_cameras or {}).items() if bool(absent.any())]
     policy.marked_cameras = list(dict.fromkeys([*policy.marked_cameras, *lacked]))

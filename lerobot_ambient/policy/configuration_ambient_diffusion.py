@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from lerobot.configs import PreTrainedConfig
 from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
 
+from lerobot_ambient.data.mixture_record import DataRecord
 from lerobot_ambient.data.sources import ACTION_TYPES, SourceConfig
 from lerobot_ambient.policy.mixing_config import AmbientConfig, MixingConfig
 
@@ -43,6 +44,7 @@ class AmbientDiffusionConfig(DiffusionConfig):
         marked_cameras: written by training, the cameras that a source lacks; the policy then has a learned vector that
             stands for an absent camera's features.
         mixture_fingerprint: written by training, a line per data set and one for the mixing; resume refuses a change.
+        mixture_record: written by training, what the model card says of each data set.
     """
 
     sources: list[SourceConfig] = field(default_factory=list)
@@ -60,6 +62,7 @@ class AmbientDiffusionConfig(DiffusionConfig):
     ema_decay: float | None = None
     marked_cameras: list[str] = field(default_factory=list)
     mixture_fingerprint: list[str] | None = None
+    mixture_record: list[DataRecord] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -28,6 +28,7 @@ from lerobot_ambient.data.merge import GROUP_KEY
 from lerobot_ambient.data.mixture import RELATIVE_ACTION, Mixture
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.denoisers import ResidualMlp
+from lerobot_ambient.policy.hub_card import CardOnHub
 from lerobot_ambient.policy.relative import RelativeActions
 
 
@@ -104,7 +105,7 @@ class AmbientDiffusionModel(DiffusionModel):
         return self.relative.encode(batch[ACTION], batch[OBS_STATE][:, -1])
 
 
-class AmbientDiffusionPolicy(DiffusionPolicy):
+class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
     """Diffusion policy trained on a mixture of data sets, each at the noise levels where it cannot hurt.
 
     Args:

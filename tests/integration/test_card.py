@@ -1,40 +1,185 @@
 # SPDX-License-Identifier: Apache-2.0
-"""LeRobot's model card accepts the mixture's metadata."""
+"""The model card: what it says is what the mixture was, and it can be written without any data set."""
+
+from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
+import numpy as np
+import pytest
+import yaml
+
+from lerobot_ambient.core.windows import Window
+from lerobot_ambient.data.mixture_record import DataRecord, decode_shares, encode_shares, license_of
+from lerobot_ambient.data.normalization import ActionNormalization
+from lerobot_ambient.data.windows_file import WINDOWS_PATH, WindowTable, write_windows
+from lerobot_ambient.integration.hub_store import metadata_errors
 from lerobot_ambient.integration.training import load_train_config, make_merged_datasets
+from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.hub_card import plan_picture
+from lerobot_ambient.policy.model_card import Result, model_card, record_shares
 from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
 
 from .conftest import SMALL_POLICY
 
 
-def test_the_card_names_target_tasks_and_totals(roots, monkeypatch):
-    # LeRobot has the Hub check the card's metadata; there is none here.
-    monkeypatch.setattr("huggingface_hub.ModelCard.validate", lambda self, **kwargs: None)
-    target, sim = roots
-    source = {"repo_id": "me/sim", "root": str(sim), "sigma_min": 0.4}
-    cfg = load_train_config(
-        None,
-        [
-            "--dataset.repo_id=me/target",
-            f"--dataset.root={target}",
-            f"--policy.sources={json.dumps([source])}",
-            *SMALL_POLICY,
-        ],
-    )
-    dataset, held_out = make_merged_datasets(cfg)
-    assert held_out is None
+@pytest.fixture(scope="module")
+def trained(roots) -> SimpleNamespace:
+    """A policy as training makes it, its configuration, and the merged data set."""
     from lerobot.policies import make_policy
 
-    policy = make_policy(cfg.policy, ds_meta=dataset.meta)
-    assert isinstance(policy, AmbientDiffusionPolicy)
-    card = policy.generate_model_card(
-        cfg.dataset.repo_id, cfg.policy.type, None, None, cfg=cfg, dataset_meta=dataset.meta
+    target, sim = roots
+    source = {"repo_id": "me/sim", "root": str(sim), "sigma_min": 0.4, "weight": 2.0}
+    words = ["--dataset.repo_id=me/target", f"--dataset.root={target}", f"--policy.sources={json.dumps([source])}"]
+    cfg = load_train_config(None, [*words, *SMALL_POLICY, "--policy.repo_id=me/policy"])
+    dataset, _ = make_merged_datasets(cfg)
+    return SimpleNamespace(cfg=cfg, dataset=dataset, policy=make_policy(cfg.policy, ds_meta=dataset.meta))
+
+
+def card_of(trained, **kwargs) -> str:
+    return str(model_card(trained.cfg.policy, trained.cfg.to_dict(), **kwargs))
+
+
+def test_lerobot_gets_our_card_from_the_method_it_calls(trained, monkeypatch):
+    def unreachable(*args, **kwargs):
+        pytest.fail("writing a card asked the network")
+
+    monkeypatch.setattr("huggingface_hub.repocard.get_session", unreachable)
+    cfg = trained.cfg
+    arguments = (cfg.dataset.repo_id, cfg.policy.type, None, None)
+    card = trained.policy.generate_model_card(*arguments, cfg=cfg, dataset_meta=trained.dataset.meta)
+    assert str(card) == card_of(trained, figure=True)
+
+
+def test_the_header_is_valid_and_names_every_data_set(trained):
+    text = card_of(trained)
+    assert metadata_errors(text) == []
+    header = yaml.safe_load(text.split("---\n")[1])
+    assert header["datasets"] == ["me/target", "me/sim"]
+    assert header["license"] == "apache-2.0"
+    assert "nobody chose it" in text
+    assert "base_model" not in header
+
+
+def test_the_numbers_are_those_of_the_plan(trained):
+    plan = trained.dataset.mixture.plan
+    shares, sigmas = record_shares(trained.cfg.policy)
+    np.testing.assert_allclose(shares, plan.shares_by_source().numpy(), atol=5e-7)
+    np.testing.assert_array_equal(sigmas, plan.schedule.sigmas.numpy())
+    text = card_of(trained)
+    share = float(plan.by_source().sum(1)[1])
+    assert f"| `me/sim` | (0.4, 1] | declared in the configuration | {100 * share:.1f} % |" in text
+    assert "| `me/sim` | source | not stated | 2 | 43 | 10 | 2 |" in text
+    # By hand: 36 samples of the target against twice 39 where the source may teach, and nothing below.
+    assert "| `me/sim` | 0 % | 0 % | 0 % | 0 % | 68 % | 68 % | 68 % | 68 % | 68 % | 68 % |" in text
+    assert all(line in text for line in trained.cfg.policy.mixture_fingerprint)
+
+
+def test_the_checkpoint_alone_gives_the_same_card(trained, tmp_path):
+    trained.policy.save_pretrained(tmp_path)
+    again = AmbientDiffusionPolicy.from_pretrained(tmp_path)
+    assert again.config.mixture_record == trained.cfg.policy.mixture_record
+    assert str(model_card(again.config, trained.cfg.to_dict())) == card_of(trained)
+    assert plan_picture(again.config).startswith(b"\x89PNG")
+    # Without the training configuration it says so instead of guessing.
+    assert "The training configuration was not at hand." in str(model_card(again.config))
+
+
+def test_results_and_the_base_reach_the_header(trained):
+    policy = trained.cfg.policy
+    policy.pretrained_path, before = "me/base", policy.pretrained_path
+    try:
+        text = card_of(trained, results=[Result("ambient_maze", 50, 46)])
+    finally:
+        policy.pretrained_path = before
+    assert metadata_errors(text) == []
+    header = yaml.safe_load(text.split("---\n")[1])
+    assert header["base_model"] == "me/base"
+    (result,) = header["model-index"][0]["results"]
+    assert result["metrics"][0]["value"] == 0.92
+    assert "| ambient_maze | 50 | 46 | 92.0 % |" in text
+
+
+@pytest.mark.parametrize(("trials", "successes"), [(0, 0), (5, 6), (5, -1)])
+def test_impossible_results_are_refused(trials, successes):
+    with pytest.raises(ValueError, match=f"result of 'maze': {successes} successes in {trials} trials"):
+        Result("maze", trials, successes)
+
+
+def test_a_policy_without_a_record_says_that_it_has_none():
+    config = AmbientDiffusionConfig(device="cpu", push_to_hub=False)
+    text = str(model_card(config, {"dataset": {"repo_id": "me/target"}}))
+    assert "The checkpoint has no record of its data. Declared: `me/target`." in text
+    assert metadata_errors(text) == []
+    assert plan_picture(config) is None
+
+
+def test_windows_of_a_file_say_how_they_were_found(roots, tmp_path):
+    target, sim = roots
+    words = ["--dataset.repo_id=me/target", f"--dataset.root={target}", *SMALL_POLICY]
+
+    def record(source: dict) -> DataRecord:
+        cfg = load_train_config(None, [*words, f"--policy.sources={json.dumps([source])}"])
+        dataset, _ = make_merged_datasets(cfg)
+        record.normalization = dataset.mixture.normalization
+        return cfg.policy.mixture_record[1]
+
+    source = {"repo_id": "me/sim", "root": str(sim)}
+    record(source | {"sigma_min": 0.4})
+    normalization: ActionNormalization = record.normalization
+    episode, frame = np.repeat([0, 1], [20, 23]), np.concatenate([np.arange(20), np.arange(23)])
+    level = np.where(episode == 0, 0.25, 0.5).astype(np.float32)
+    table = WindowTable(
+        *("me/sim", episode, frame, level, np.zeros_like(level), normalization, "classifier"),
+        granularity="bucket",
+        tau=0.05,
     )
-    text = str(card)
-    assert "me/target" in text
-    assert "85" in text
-    assert "ambient_diffusion" in text
-    # The checkpoint's own configuration lists the sources and the fingerprint.
-    assert cfg.policy.mixture_fingerprint[1].startswith("me/sim: 2 episodes, 43 frames, (0.4, 1]")
+    write_windows(table, tmp_path / WINDOWS_PATH)
+    found = record(source | {"windows": str(tmp_path / WINDOWS_PATH)})
+    assert found.found == "windows file, method classifier, one a bucket, tau 0.05"
+    # Each shown as the narrowest window the schedule can tell apart from its neighbours.
+    assert found.windows == [repr(Window(0.25)), repr(Window(0.5))]
+
+
+@pytest.mark.parametrize("shares", [[], [1.0], [0.0] * 16 + [0.48] * 84, [0.123456, 0.123457, 1 / 3]])
+def test_shares_survive_their_text(shares):
+    np.testing.assert_allclose(decode_shares(encode_shares(shares)), shares, atol=5e-7)
+
+
+def test_runs_are_short():
+    assert encode_shares([0.0] * 16 + [0.5] * 84) == "16*0 84*0.5"
+
+
+@pytest.mark.parametrize(
+    ("card", "stated"),
+    [
+        (None, None),
+        ("# no header", None),
+        ("---\nlicense: mit\n---\n# x", "mit"),
+        ("---\nlicense: mit\n", None),
+        ("---\ntags: [a]\n---\n", None),
+        ("---\n- a list\n---\n", None),
+        ("---\n: : :\n  - [\n---\n", None),
+    ],
+)
+def test_the_licence_is_read_from_the_data_sets_card(tmp_path, card, stated):
+    if card is not None:
+        (tmp_path / "README.md").write_text(card)
+    assert license_of(tmp_path) == stated
+
+
+@pytest.mark.parametrize(
+    ("header", "errors"),
+    [
+        ("license: mit", 0),
+        ("license: my own", 1),
+        ("datasets: [me/a, me/b/c]", 1),
+        ("tags: [1]", 1),
+        ("- a", 1),
+        ("a: [", 1),
+        ("model-index: [{name: x, results: [{task: {type: robotics}}]}]", 1),
+    ],
+)
+def test_the_loopback_hub_finds_bad_headers(header, errors):
+    assert len(metadata_errors(f"---\n{header}\n---\n# card")) == errors

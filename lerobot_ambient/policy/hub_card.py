@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a policy comes to the Hub with its own card: LeRobot's push, with the two methods it leaves to the policy.
+
+LeRobot's `push_model_to_hub` uploads weights, configurations and card, but no pictures, and its `generate_model_card`
+asks huggingface.co whether the header is valid, whatever HF_ENDPOINT says. Here the picture goes first, so that the
+card never refers to a file that is not there; the header is checked by the endpoint that gets the commit, before any
+upload.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from huggingface_hub import HfApi, ModelCard
+from lerobot.policies.pretrained import PreTrainedPolicy
+
+from lerobot_ambient.data.hub_errors import NOT_ON_THE_HUB, reason_of
+from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.model_card import FIGURE, Result, model_card, record_shares
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+
+class CardOnHub(PreTrainedPolicy):
+    """A policy whose card tells what its mixture was. Abstract: mixed into one that has a network."""
+
+    config_class = AmbientDiffusionConfig
+    name = "ambient_diffusion"
+    config: AmbientDiffusionConfig
+
+    @classmethod
+    def from_pretrained(cls, pretrained_name_or_path: Any, **kwargs: Any) -> Any:
+        """As LeRobot's; where the policy cannot be had, the error carries its name and the Hub's reason."""
+        try:
+            return super().from_pretrained(pretrained_name_or_path, **kwargs)
+        except NOT_ON_THE_HUB as error:
+            error.add_note(f"while loading the policy '{pretrained_name_or_path}'{reason_of(error)}")
+            raise
+
+    def push_model_to_hub(self, cfg: Any, peft_model: Any = None, **kwargs: Any) -> None:
+        """As LeRobot's; the plan's picture is uploaded in a commit before. Safe to repeat.
+
+        Raises:
+            HfHubHTTPError, httpx.TransportError: what the Hub answers; nothing local is changed.
+        """
+        picture = plan_picture(self.config)
+        if picture is not None:
+            api = HfApi()
+            repo_id = api.create_repo(repo_id=self.config.repo_id, private=self.config.private, exist_ok=True).repo_id
+            api.upload_file(
+                path_or_fileobj=picture,
+                path_in_repo=FIGURE,
+                repo_id=repo_id,
+                commit_message="Upload the plan's picture",
+            )
+        super().push_model_to_hub(cfg, peft_model=peft_model, **kwargs)
+
+    def generate_model_card(
+        self,
+        dataset_repo_id: str,
+        model_type: str,
+        license: str | None,
+        tags: list[str] | None,
+        cfg: Any = None,
+        dataset_meta: Any = None,
+    ) -> ModelCard:
+        """The card, from the configuration and `cfg`; the other arguments are LeRobot's and already in these."""
+        train = {"dataset": {"repo_id": dataset_repo_id}} if cfg is None else cfg.to_dict()
+        return model_card(self.config, train, figure=_can_draw(self.config))
+
+
+def write_card(
+    folder: Path, config: AmbientDiffusionConfig, train: dict[str, Any] | None, results: Sequence[Result] = ()
+) -> list[Path]:
+    """Write README.md, and where it can be drawn the picture, into a checkpoint's folder; returns what was written."""
+    picture = plan_picture(config)
+    written = []
+    if picture is not None:
+        (folder / FIGURE).write_bytes(picture)
+        written.append(folder / FIGURE)
+    readme = folder / "README.md"
+    readme.write_text(str(model_card(config, train, results, figure=picture is not None)), encoding="utf-8")
+    return [readme, *written]
+
+
+def plan_picture(config: AmbientDiffusionConfig) -> bytes | None:
+    """The heat map as a PNG; None without a record of the mixture, or without matplotlib."""
+    if not config.mixture_record:
+        return None
+    if not _can_draw(config):
+        logger.warning("the model card has no picture of the plan: matplotlib is not installed (extra `plots`).")
+        return None
+    import numpy as np
+
+    from lerobot_ambient.annotate.plan_figure import shares_figure
+
+    shares, sigmas = record_shares(config)
+    law = np.array([record.share for record in config.mixture_record])
+    content = BytesIO()
+    names = [record.name for record in config.mixture_record]
+    shares_figure(shares, law, sigmas, names).savefig(content, dpi=120, metadata={"Software": None})
+    return content.getvalue()
+
+
+def _can_draw(config: AmbientDiffusionConfig) -> bool:
+    from importlib.util import find_spec
+
+    return bool(config.mixture_record) and find_spec("matplotlib") is not None

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The README.md of a policy on the Hub, written from its configuration alone.
+
+Everything it says of the data comes from `mixture_record`, so it can be written where no data set is at hand. What is
+not known is said to be unknown.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from numpy.typing import NDArray
+
+from lerobot_ambient.data.mixture_record import decode_shares
+from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.schedule import noise_schedule
+
+FIGURE = "ambient_plan.png"
+"""The heat map's name in the repository."""
+
+_BANDS = 10
+_DEFAULT_LICENSE = "apache-2.0"
+_REPO_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
+_PAPER = "[arXiv 2606.12365](https://arxiv.org/abs/2606.12365)"
+
+
+@dataclass(frozen=True)
+class Result:
+    """Success of one evaluation.
+
+    Args:
+        task: what was evaluated, e.g. ambient_maze.
+        trials: roll-outs, positive.
+        successes: how many of them succeeded, in [0, trials].
+    """
+
+    task: str
+    trials: int
+    successes: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.successes <= self.trials or self.trials == 0:
+            raise ValueError(f"result of '{self.task}': {self.successes} successes in {self.trials} trials.")
+
+
+def model_card(
+    config: AmbientDiffusionConfig,
+    train: Mapping[str, Any] | None = None,
+    results: Sequence[Result] = (),
+    *,
+    figure: bool = False,
+) -> ModelCard:
+    """The card of a policy.
+
+    Args:
+        config: of the policy.
+        train: LeRobot's training configuration as plain values, or None where it is not known.
+        results: of evaluations.
+        figure: whether the plan's picture lies beside it, under `FIGURE`.
+    """
+    name = config.repo_id or "this policy"
+    parts = [
+        f"---\n{_metadata(config, train, results).to_yaml()}\n---",
+        f"# {name}",
+        "A diffusion policy for [LeRobot](https://github.com/huggingface/lerobot), trained by *ambient co-training* "
+        f"(Wei et al., {_PAPER}) with the plugin `lerobot_policy_ambient_diffusion`. A small trusted data set, the "
+        "target, taught it at every noise level; each other data set only inside its window of noise levels.",
+        "## Training data\n\n" + _data(config, train),
+        "## Windows\n\n" + _windows(config, figure=figure),
+        "## Normalisation\n\n" + _normalisation(config),
+        "## Inputs and outputs\n\n" + _features(config),
+        "## Training\n\n" + _training(config, train),
+        "## Results\n\n" + _results(results),
+        "## Use\n\n" + _use(config, train),
+    ]
+    return ModelCard("\n\n".join(parts) + "\n", ignore_metadata_errors=False)
+
+
+def record_shares(config: AmbientDiffusionConfig) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(S, T) shares and (T,) noise levels of the plan a policy was trained with."""
+    shares = np.array([decode_shares(record.shares) for record in config.mixture_record])
+    return shares, noise_schedule(config).sigmas.numpy()
+
+
+def _metadata(
+    config: AmbientDiffusionConfig, train: Mapping[str, Any] | None, results: Sequence[Result]
+) -> ModelCardData:
+    base = None if config.pretrained_path is None else str(config.pretrained_path)
+    return ModelCardData(
+        license=config.license or _DEFAULT_LICENSE,
+        library_name="lerobot",
+        pipeline_tag="robotics",
+        tags=sorted({*(config.tags or []), "robotics", "lerobot", config.type, "ambient-co-training"}),
+        # A path is no model on the Hub.
+        base_model=base if base is not None and _REPO_ID.fullmatch(base) else None,
+        datasets=[repo_id for repo_id in _repo_ids(config, train) if _REPO_ID.fullmatch(repo_id)],
+        model_name=(config.repo_id or config.type).rpartition("/")[2],
+        eval_results=[
+            EvalResult(
+                task_type="robotics",
+                dataset_type=result.task,
+                dataset_name=result.task,
+                metric_type="success_rate",
+                metric_value=round(result.successes / result.trials, 4),
+            )
+            for result in results
+        ]
+        or None,
+    )
+
+
+def _repo_ids(config: AmbientDiffusionConfig, train: Mapping[str, Any] | None) -> list[str]:
+    if config.mixture_record:
+        return list(dict.fromkeys(record.repo_id for record in config.mixture_record))
+    # An older checkpoint, or one that never trained: what was declared.
+    target = [] if train is None else [train["dataset"]["repo_id"]]
+    return [*target, *(source.repo_id for source in config.sources)]
+
+
+def _data(config: AmbientDiffusionConfig, train: Mapping[str, Any] | None) -> str:
+    if not config.mixture_record:
+        listed = ", ".join(f"`{repo_id}`" for repo_id in _repo_ids(config, train))
+        return f"The checkpoint has no record of its data. Declared: {listed or 'nothing'}."
+    head = ("data set", "role", "licence", "episodes", "frames", "frames a second", "weight")
+    rows = [
+        (
+            f"`{record.name}`" + (f" at `{record.revision}`" if record.revision else ""),
+            "source" if index else "target",
+            record.license or "not stated",
+            str(record.episodes),
+            str(record.frames),
+            f"{record.fps:g}",
+            f"{record.weight:g}",
+        )
+        for index, record in enumerate(config.mixture_record)
+    ]
+    own = (
+        f"This policy is published under `{config.license}`."
+        if config.license
+        else f"`{_DEFAULT_LICENSE}` above is LeRobot's default, nobody chose it (`--policy.license`)."
+    )
+    return _table(head, rows) + f"\n\n{own} The licences of the data sets may ask for more."
+
+
+def _windows(config: AmbientDiffusionConfig, *, figure: bool) -> str:
+    parts = [
+        "A window [0, a) U (b, 1] means: below the noise level a and above b the data set taught, in between not. "
+        "Levels are variance-preserving and refer to normalised actions."
+    ]
+    if config.mixture_record:
+        rows = [
+            (f"`{record.name}`", ", ".join(record.windows), record.found, f"{100 * record.share:.1f} %")
+            for record in config.mixture_record
+        ]
+        parts.append(_table(("data set", "window", "how it was found", "share of all draws"), rows))
+        parts.append("Share of each data set at each noise level:\n\n" + _bands(config))
+        if figure:
+            parts.append(f"![Share of each data set at each noise level]({FIGURE})")
+    parts.append(f"Mixing: `{config.mixing!r}`" + (", with the ambient loss." if config.ambient_loss else "."))
+    if config.mixture_fingerprint:
+        parts.append(
+            "Fingerprint of the mixture:\n\n" + "\n".join(f"    {line}" for line in config.mixture_fingerprint)
+        )
+    return "\n\n".join(parts)
+
+
+def _bands(config: AmbientDiffusionConfig) -> str:
+    """Mean share in tenths of the noise levels; tenths without a timestep are left out."""
+    shares, sigmas = record_shares(config)
+    edges = np.arange(_BANDS + 1) / _BANDS
+    bands = []
+    for low, high in itertools.pairwise(edges):
+        inside = (sigmas >= low) & ((sigmas < high) | (high == 1.0))
+        if inside.any():
+            bands.append((f"{low:.1f}-{high:.1f}", shares[:, inside].mean(1)))
+    rows = [
+        (f"`{record.name}`", *(f"{100 * band[index]:.0f} %" for _, band in bands))
+        for index, record in enumerate(config.mixture_record)
+    ]
+    return _table(("noise level", *(name for name, _ in bands)), rows)
+
+
+def _normalisation(config: AmbientDiffusionConfig) -> str:
+    modes = ", ".join(f"{kind.lower()} {mode.value}" for kind, mode in sorted(config.normalization_mapping.items()))
+    own = [f"`{record.name}`" for record in config.mixture_record if record.normalization == "own"]
+    tail = f" By their own: {', '.join(own)}." if own else ""
+    relative = " Chunks of actions are relative to the current state." if config.relative_actions else ""
+    return f"{modes}; by the target's statistics.{tail}{relative}"
+
+
+def _features(config: AmbientDiffusionConfig) -> str:
+    rows = [
+        (way, f"`{key}`", feature.type.value.lower(), str(tuple(feature.shape)))
+        for way, features in (("input", config.input_features), ("output", config.output_features))
+        for key, feature in (features or {}).items()
+    ]
+    return _table(("", "key", "kind", "shape"), rows) + (
+        f"\n\nIt sees {config.n_obs_steps} observations, predicts {config.horizon} actions and executes "
+        f"{config.n_action_steps} of them."
+    )
+
+
+def _training(config: AmbientDiffusionConfig, train: Mapping[str, Any] | None) -> str:
+    rows = [("network", config.denoiser), ("noise schedule", f"`{noise_schedule(config)!r}`")]
+    if train is not None:
+        optimizer = train.get("optimizer") or {}
+        rows += [(key.replace("_", " "), str(train[key])) for key in ("steps", "batch_size", "seed") if key in train]
+        rows += [(f"optimizer {key}", str(optimizer[key])) for key in ("type", "lr") if key in optimizer]
+    rows += [
+        (f"`{name}`", _version(name)) for name in ("lerobot", "lerobot_policy_ambient_diffusion", "torch", "diffusers")
+    ]
+    note = "" if train is not None else "\n\nThe training configuration was not at hand."
+    return _table(("setting", "value"), rows) + note + "\n\nVersions are those the card was written with."
+
+
+def _results(results: Sequence[Result]) -> str:
+    if not results:
+        return "None were given."
+    rows = [(r.task, str(r.trials), str(r.successes), f"{100 * r.successes / r.trials:.1f} %") for r in results]
+    return _table(("task", "trials", "successes", "success rate"), rows)
+
+
+def _use(config: AmbientDiffusionConfig, train: Mapping[str, Any] | None) -> str:
+    path = config.repo_id or "PATH"
+    ids = _repo_ids(config, train)
+    env = (train or {}).get("env") or {}
+    return "\n\n".join(
+        [
+            "The checkpoint acts without any of the data sets. It needs LeRobot 0.6 and the plugin, from a checkout:",
+            "```bash\npip install -e .\n```",
+            "Evaluate in an environment:",
+            f"```bash\nlerobot-eval --policy.path={path} --env.type={env.get('type', 'ENVIRONMENT')} "
+            "--eval.n_episodes=50\n```",
+            "Roll out on a robot, here an SO-100:",
+            f"```bash\nlerobot-rollout --policy.path={path} --robot.type=so100_follower --robot.port=PORT "
+            "--duration=60\n```",
+            "Fine-tune; without `--policy.sources` its own sources are used again, `'[]'` means the target alone:",
+            f"```bash\nlerobot-train --policy.path={path} --policy.repo_id=YOU/tuned "
+            f"--dataset.repo_id={ids[0] if ids else 'YOU/target'} --policy.sources='[]'\n```",
+        ]
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"
