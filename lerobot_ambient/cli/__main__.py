@@ -15,7 +15,10 @@ from importlib import metadata
 
 DISTRIBUTION = "lerobot_policy_ambient_diffusion"
 
-VERBS = ("make_data", "inspect", "annotate", "merge", "sweep", "reproduce", "bench", "doctor", "card", "loopback_hub")
+VERBS = (
+    *("make_data", "inspect", "annotate", "merge", "sweep", "reproduce", "bench", "doctor"),
+    *("card", "loopback_hub", "policy_server"),
+)
 """The verb modules beside this one, in the order of `--help`; a verb is typed with hyphens."""
 
 EXTRAS = {
@@ -27,6 +30,7 @@ EXTRAS = {
     "sklearn": "annotate",
     "scipy": "annotate",
     "jinja2": "annotate",
+    "grpc": "async",
 }
 """Optional modules, and the extra of the distribution that installs each."""
 

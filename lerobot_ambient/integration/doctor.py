@@ -44,6 +44,7 @@ EXTRAS = {
     "plots": "inspect --png",
     "annotate": "annotate's classifiers and reports",
     "sweep": "the verb sweep",
+    "async": "the verb policy-server",
 }
 """Optional parts of the distribution, and what needs them."""
 

@@ -30,6 +30,7 @@ from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffus
 from lerobot_ambient.policy.denoisers import ResidualMlp
 from lerobot_ambient.policy.hub_card import CardOnHub
 from lerobot_ambient.policy.relative import RelativeActions
+from lerobot_ambient.policy.single_observation import repeat_single_observation
 
 
 class AmbientDiffusionModel(DiffusionModel):
@@ -221,7 +222,13 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
             self.averaged.update_parameters(self.diffusion)
 
     def predict_action_chunk(self, batch: dict[str, Tensor], noise: Tensor | None = None) -> Tensor:
-        """As DiffusionPolicy, with the averaged weights in evaluation mode when there are any."""
+        """As DiffusionPolicy, with the averaged weights in evaluation mode when there are any.
+
+        Without a history in the queues, a single observation is repeated; DiffusionPolicy fails on it.
+        """
+        queues: dict[str, Any] = self._queues or {}
+        if not any(queues.values()):
+            batch = repeat_single_observation(batch, self.config)
         with self._evaluation_weights():
             return super().predict_action_chunk(batch, noise=noise)
 

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""LeRobot's policy server, told about our policy type.
+
+`lerobot.async_inference.policy_server` never looks for plugins, and refuses what its list `SUPPORTED_POLICIES` does not
+name. There is no option for either. The list is shared by reference, so the name is added to it; server, protocol and
+client stay LeRobot's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from lerobot_ambient.integration.seam import SeamError
+from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+
+
+def support_policy() -> None:
+    """Let LeRobot's policy server accept `ambient_diffusion`. Idempotent.
+
+    Raises:
+        SeamError: LeRobot's server has no such list.
+        ImportError: the extra `async` is not installed.
+    """
+    from lerobot.async_inference import policy_server
+
+    supported = getattr(policy_server, "SUPPORTED_POLICIES", None)
+    if not isinstance(supported, list):
+        raise SeamError(
+            f"lerobot {version('lerobot')}: its policy server has no list SUPPORTED_POLICIES, so it cannot be told "
+            "about ambient_diffusion. Install lerobot 0.6.x or a newer lerobot_policy_ambient_diffusion."
+        )
+    name = AmbientDiffusionConfig(device="cpu", push_to_hub=False).type
+    if name not in supported:
+        supported.append(name)
+
+
+def serve(words: Sequence[str]) -> None:
+    """Run LeRobot's policy server with its own options until it is stopped.
+
+    Args:
+        words: options of `lerobot.async_inference.policy_server`, e.g. --host=127.0.0.1.
+
+    Raises:
+        ValueError: a value that does not fit. An unknown option leaves through argparse's SystemExit.
+    """
+    import draccus
+    from lerobot.async_inference import policy_server
+
+    support_policy()
+    try:
+        config = draccus.parse(policy_server.PolicyServerConfig, args=list(words))
+    except draccus.utils.DraccusException as error:
+        raise ValueError(str(error)) from error
+    policy_server.serve(config)
