@@ -204,6 +204,7 @@ def test_a_robot_is_driven_over_the_wire(lerobot_async, serving, checkpoint, mon
     assert not robot.connected
 
 
+@pytest.mark.slow
 def test_the_verb_serves_a_client_in_another_process(lerobot_async, checkpoint, monkeypatch, tmp_path):
     port = free_port()
     words = ["policy-server", "--host=127.0.0.1", f"--port={port}", "--fps=50", "--obs_queue_timeout=0.2"]

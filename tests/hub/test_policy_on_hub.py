@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import torch
 import yaml
 
@@ -67,6 +68,7 @@ def test_the_pushed_card_has_a_valid_header_and_names_all_data(pushed):
     assert str(pushed.home) not in text
 
 
+@pytest.mark.slow
 def test_training_resumes_from_the_hub(pushed, lerobot, tmp_path):
     """LeRobot resumes the checkpoints that save_checkpoint_to_hub pushed; the mixture must be the same."""
     there = pushed.hub.files("me/policy")

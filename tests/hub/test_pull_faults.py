@@ -15,6 +15,7 @@ from lerobot_ambient.data.open_source import open_source
 from lerobot_ambient.data.source_windows import windows_path
 from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.data.windows_file import WINDOWS_PATH, read_windows
+from lerobot_ambient.integration.hub_store import Repo
 from lerobot_ambient.integration.loopback_hub import DROP, LoopbackHub
 from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
 
@@ -63,10 +64,11 @@ def test_a_download_that_breaks_off_goes_on_where_it_stopped(healed, client):
     assert Path(file).read_bytes() == whole
 
 
-def test_what_was_pulled_once_acts_while_the_hub_is_down(healed, client):
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_what_was_pulled_once_acts_while_the_hub_is_down(healed, client, status):
     client(healed)
     AmbientDiffusionPolicy.from_pretrained("me/policy")
-    healed.fail(".", 503, times=1000)
+    healed.fail(".", status, times=1000)
     assert AmbientDiffusionPolicy.from_pretrained("me/policy").config.repo_id == "me/policy"
     with LoopbackHub() as gone:
         pass
@@ -76,13 +78,19 @@ def test_what_was_pulled_once_acts_while_the_hub_is_down(healed, client):
 
 @pytest.fixture
 def annotated(hub, client, source_with_windows):
+    """The Hub with me/annotated, as LeRobot's push leaves it (which the first test below does)."""
     client(hub)
-    LeRobotDataset("me/annotated", root=source_with_windows).push_to_hub()
+    files = {str(p.relative_to(source_with_windows)): p.read_bytes() for p in source_with_windows.rglob("*.*")}
+    repo = Repo()
+    repo.tags["v3.0"] = repo.commit("main", {**files, "README.md": b"---\nlicense: apache-2.0\n---\n"})
+    hub.repos["dataset", "me/annotated"] = repo
     return hub
 
 
-def test_windows_travel_with_their_data_set(annotated, client, source_with_windows):
-    client(annotated, token="hf_reader", cache="elsewhere")
+def test_windows_travel_with_their_data_set(hub, client, source_with_windows):
+    client(hub)
+    LeRobotDataset("me/annotated", root=source_with_windows).push_to_hub()
+    client(hub, token="hf_reader", cache="elsewhere")
     config = SourceConfig("me/annotated", windows=WINDOWS_PATH)
     source = open_source(config, "me/annotated")
     assert len(source) == 20

@@ -7,8 +7,8 @@ import json
 import re
 import shutil
 import signal
-import subprocess
-import sys
+import threading
+import time
 
 import httpx
 import pytest
@@ -66,19 +66,23 @@ def test_what_cannot_work_is_refused(checkpoint, tmp_path, capsys, words, messag
     assert message in capsys.readouterr().err
 
 
-def test_the_loopback_hub_serves_until_it_is_told_to_stop():
-    command = [sys.executable, "-m", "lerobot_ambient.cli.__main__", "loopback-hub", "--port=0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            line = process.stdout.readline()
-            url = re.search(r"HF_ENDPOINT=(http://127\.0\.0\.1:\d+)", line)[1]
-            token = re.search(r"HF_TOKEN=(\w+)", line)[1]
-            made = httpx.post(
-                f"{url}/api/repos/create", json={"name": "x"}, headers={"Authorization": f"Bearer {token}"}
-            )
-            assert made.json()["url"] == f"{url}/me/x"
-            assert httpx.get(f"{url}/api/models/me/x").json()["id"] == "me/x"
-            assert httpx.get(f"{url}/api/models/me/y").status_code == 404
-        finally:
-            process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 0
+def test_the_loopback_hub_serves_until_it_is_told_to_stop(monkeypatch, capsys):
+    handlers, codes, said = {}, [], ""
+    monkeypatch.setattr(signal, "signal", lambda number, handler: handlers.update({number: handler}))
+    serving = threading.Thread(target=lambda: codes.append(main(["loopback-hub", "--port=0"])), daemon=True)
+    serving.start()
+    limit = time.monotonic() + 20
+    while "\n" not in said and time.monotonic() < limit:
+        time.sleep(0.02)
+        said += capsys.readouterr().out
+    url = re.search(r"HF_ENDPOINT=(http://127\.0\.0\.1:\d+)", said)[1]
+    token = re.search(r"HF_TOKEN=(\w+)", said)[1]
+    login = {"Authorization": f"Bearer {token}"}
+    assert httpx.post(f"{url}/api/repos/create", json={"name": "x"}, headers=login).json()["url"] == f"{url}/me/x"
+    assert httpx.get(f"{url}/api/models/me/x").json()["id"] == "me/x"
+    assert httpx.get(f"{url}/api/models/me/y").status_code == 404
+    handlers[signal.SIGTERM](signal.SIGTERM, None)
+    serving.join(timeout=20)
+    assert codes == [0]
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"{url}/api/models/me/x")
