@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 PACKAGE = "lerobot_ambient"
-LAYERS = ("core", "data", "envs", "annotate", "policy", "integration", "experiments", "cli")
+LAYERS = ("virtual_arm", "core", "data", "envs", "annotate", "policy", "integration", "experiments", "cli")
 """Lowest first. A module may import its own layer and those before it."""
 
-CORE_MAY_IMPORT = {"torch", "numpy"}
+MAY_IMPORT = {"virtual_arm": {"numpy"}, "core": {"numpy", "torch"}}
+"""Layers that must stay light, and what they may import besides the standard library."""
+
 ROOT_MAY_IMPORT = {"integration"}
 SHIM = "integration/discovery/lerobot_policy_ambient_diffusion.py"
 """The module LeRobot imports at discovery; the only one whose business is to import the package's root."""
@@ -88,8 +90,8 @@ def _forbidden(layer: str | None, name: str) -> str | None:
         if LAYERS.index(target) > LAYERS.index(layer):
             return f"{target} lies above {layer}"
         return None
-    if layer == "core" and top not in CORE_MAY_IMPORT and top not in sys.stdlib_module_names:
-        return "core may import the standard library, numpy and torch only"
+    if layer in MAY_IMPORT and top not in MAY_IMPORT[layer] and top not in sys.stdlib_module_names:
+        return f"{layer} may import the standard library, {', '.join(sorted(MAY_IMPORT[layer]))} only"
     if layer != "integration" and (name == "lerobot.scripts" or name.startswith("lerobot.scripts.")):
         return "only integration may touch lerobot.scripts"
     return None
@@ -115,6 +117,9 @@ def test_importing_the_package_is_cheap():
         ("core/a.py", "def f():\n    import lerobot_ambient.cli.inspect", "cli lies above core"),
         ("core/a.py", "if True:\n    import diffusers", "core may import"),
         ("core/a.py", "import lerobot.scripts.lerobot_train", "core may import"),
+        ("virtual_arm/a.py", "import torch", "virtual_arm may import the standard library, numpy only"),
+        ("virtual_arm/a.py", "from lerobot.motors import Motor", "virtual_arm may import"),
+        ("virtual_arm/a.py", "from lerobot_ambient.core import plan", "core lies above virtual_arm"),
         ("data/a.py", "from lerobot_ambient import integration", "integration lies above data"),
         (
             "data/a.py",
@@ -151,6 +156,7 @@ def test_a_planted_violation_is_found(tmp_path, file, source, reason):
             "core/a.py",
             "import math, torch\nimport torch.nn.functional as F\nfrom . import b\nfrom .b import C",
         ),
+        ("virtual_arm/a.py", "import pty\nimport numpy as np\nfrom .servo import Servo"),
         ("core/__init__.py", "from .plan import Plan\nfrom lerobot_ambient.core import plan"),
         ("data/a.py", "from lerobot_ambient.core.plan import Plan\nimport lerobot.datasets"),
         ("policy/a.py", "from ..core import losses\nfrom ..data.sources import Source"),

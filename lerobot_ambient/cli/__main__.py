@@ -17,7 +17,7 @@ DISTRIBUTION = "lerobot_policy_ambient_diffusion"
 
 VERBS = (
     *("make_data", "inspect", "annotate", "merge", "sweep", "reproduce", "bench", "doctor"),
-    *("card", "loopback_hub", "policy_server"),
+    *("virtual_arm", "card", "loopback_hub", "policy_server"),
 )
 """The verb modules beside this one, in the order of `--help`; a verb is typed with hyphens."""
 
@@ -31,6 +31,8 @@ EXTRAS = {
     "scipy": "annotate",
     "jinja2": "annotate",
     "grpc": "async",
+    "scservo_sdk": "arm",
+    "serial": "arm",
 }
 """Optional modules, and the extra of the distribution that installs each."""
 
