@@ -5,8 +5,9 @@ from __future__ import annotations
 
 
 def register() -> None:
-    """Make LeRobot know this package's policy and environments, and its training the merge. Idempotent."""
+    """Make LeRobot know this package's policy, environments and camera, and its training the merge. Idempotent."""
     import lerobot_ambient.envs.configuration
+    import lerobot_ambient.integration.config_video_file_camera
     import lerobot_ambient.policy.configuration_ambient_diffusion  # noqa: F401
     from lerobot_ambient.integration.seam import install_when_imported
 

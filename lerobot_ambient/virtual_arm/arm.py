@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 
+import numpy as np
+
 from .bus import Answer, Bus
 from .faults import Fault, parse_fault
 from .joints import JOINTS, Calibration
@@ -18,7 +20,7 @@ COMMANDS = {
     "clear": "end every fault",
     "motion NAME [SEED]": "let a hand make a built-in motion, from its beginning",
     "power_cycle": "cut the servos' power: EEPROM as it was written unlocked, torque off",
-    "state": "print positions, torque and faults",
+    "state": "print positions, torque, faults, and how regularly goals came, as JSON",
     "quit": "end the process",
 }
 """Every command and what it does."""
@@ -121,5 +123,15 @@ class VirtualArm:
                 "angles": {name: round(angle, 2) for name, angle in self.angles().items()},
                 "torque": [servo.torque for servo in self.bus.servos],
                 "faults": [fault.kind for fault in self.bus.faults if fault.active(now)],
+                "commands": intervals(self.bus.commanded),
             }
         )
+
+
+def intervals(times: Iterable[float]) -> dict[str, float | int | None]:
+    """Return how many commands came at `times` (s, rising), and the quantiles of the intervals between them in ms."""
+    gaps = np.diff(np.fromiter(times, dtype=np.float64)) * 1000
+    if not len(gaps):
+        return {"count": len(gaps), "median_ms": None, "p95_ms": None, "longest_ms": None}
+    median, p95, longest = (round(float(q), 1) for q in np.quantile(gaps, [0.5, 0.95, 1.0]))
+    return {"count": len(gaps) + 1, "median_ms": median, "p95_ms": p95, "longest_ms": longest}

@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from .faults import Fault
 from .packets import BROADCAST, Instruction, Packet, status_packet
+from .registers import REGISTERS
 from .servo import Servo
+
+REMEMBERED = 20_000
+"""Commands whose times a bus remembers: eleven minutes at 30 Hz."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class Bus:
     def __init__(self, servos: Iterable[Servo], faults: Iterable[Fault] = ()) -> None:
         self.servos = list(servos)
         self.faults = list(faults)
+        self.commanded: deque[float] = deque(maxlen=REMEMBERED)
+        """When the last synchronous writes of goal positions came, in the clock's time."""
         self._struck: Counter[Fault] = Counter()
 
     def advance(self, now: float) -> None:
@@ -48,6 +54,8 @@ class Bus:
             return
         if packet.instruction == Instruction.SYNC_WRITE and len(parameters) >= 2:
             address, length = parameters[0], parameters[1]
+            if address == REGISTERS["Goal_Position"].address:
+                self.commanded.append(now)
             for start in range(2, len(parameters) - length, length + 1):
                 for servo in self._hearing(parameters[start], now):
                     servo.write(address, parameters[start + 1 : start + 1 + length])

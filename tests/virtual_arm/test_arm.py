@@ -203,6 +203,18 @@ def test_commands_change_a_running_arm():
         arm.command("dance", 21.0)
 
 
+def test_how_regularly_goals_come_is_told():
+    arm = arm_with()
+    assert json.loads(arm.command("state", 0.0))["commands"]["count"] == 0
+    goals = instruction_packet(254, Instruction.SYNC_WRITE, bytes([42, 2, 1, 0, 8, 2, 0, 8]))
+    other = instruction_packet(254, Instruction.SYNC_WRITE, bytes([48, 2, 1, 0, 1]))
+    for now in (1.0, 1.03, 1.06, 1.16):
+        arm.receive(goals, now)
+        arm.receive(other, now)
+    told = json.loads(arm.command("state", 2.0))["commands"]
+    assert (told["count"], told["median_ms"], told["longest_ms"]) == (4, 30.0, 100.0)
+
+
 def test_what_is_not_an_old_link_is_not_replaced(tmp_path):
     (tmp_path / "port").write_text("mine")
     with pytest.raises(ValueError, match="is no link of a virtual arm"):

@@ -14,7 +14,7 @@ def bus(start_arm):
 
     arm = start_arm("follower")
     motors = {name: Motor(i, "sts3215", MotorNormMode.RANGE_M100_100) for i, name in enumerate(NAMES, start=1)}
-    bus = FeetechMotorsBus(port=str(arm.port), motors=motors)
+    bus = FeetechMotorsBus(port=str(arm.spec.port), motors=motors)
     bus.connect()
     bus.arm = arm
     yield bus
@@ -97,7 +97,7 @@ def test_a_motor_that_is_not_there_is_named_at_connect(start_arm):
 
     arm = start_arm("follower", faults=("no_answer:motor=4",))
     motors = {name: Motor(i, "sts3215", MotorNormMode.DEGREES) for i, name in enumerate(NAMES, start=1)}
-    bus = FeetechMotorsBus(port=str(arm.port), motors=motors)
+    bus = FeetechMotorsBus(port=str(arm.spec.port), motors=motors)
     with pytest.raises(RuntimeError, match=r"(?s)Missing motor IDs:\s+- 4"):
         bus.connect()
     bus.port_handler.closePort()

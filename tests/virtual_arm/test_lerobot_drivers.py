@@ -16,14 +16,16 @@ KEYS = [f"{joint.name}.pos" for joint in JOINTS]
 def follower(arm, **options):
     from lerobot.robots.so_follower import SOFollower, SOFollowerRobotConfig
 
-    named = {"id": arm.port.name, "calibration_dir": arm.calibration_dir}
-    return SOFollower(SOFollowerRobotConfig(port=str(arm.port), **{**named, **options}))
+    named = {"id": arm.spec.port.name, "calibration_dir": arm.spec.calibration_dir}
+    return SOFollower(SOFollowerRobotConfig(port=str(arm.spec.port), **{**named, **options}))
 
 
 def leader(arm):
     from lerobot.teleoperators.so_leader import SOLeader, SOLeaderTeleopConfig
 
-    return SOLeader(SOLeaderTeleopConfig(port=str(arm.port), id=arm.port.name, calibration_dir=arm.calibration_dir))
+    return SOLeader(
+        SOLeaderTeleopConfig(port=str(arm.spec.port), id=arm.spec.port.name, calibration_dir=arm.spec.calibration_dir)
+    )
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ def test_lerobot_calibrate_finds_the_ranges(start_arm, monkeypatch):
     from lerobot.scripts.lerobot_calibrate import CalibrateConfig, calibrate
 
     arm = start_arm("uncalibrated", motion="still")
-    fresh = arm.calibration_dir / "fresh"
+    fresh = arm.spec.calibration_dir / "fresh"
     begun: list[float] = []
 
     def enter(text: str) -> str:
@@ -89,7 +91,7 @@ def test_lerobot_calibrate_finds_the_ranges(start_arm, monkeypatch):
     # The sweep takes four seconds after one second in the middle.
     monkeypatch.setattr("builtins.input", enter)
     monkeypatch.setattr("lerobot.motors.motors_bus.enter_pressed", lambda: time.monotonic() - begun[-1] > 5.5)
-    config = SOFollowerRobotConfig(port=str(arm.port), id="me", calibration_dir=fresh)
+    config = SOFollowerRobotConfig(port=str(arm.spec.port), id="me", calibration_dir=fresh)
     calibrate(CalibrateConfig(robot=config))
     found = json.loads((fresh / "me.json").read_text())
     for joint in JOINTS:
@@ -165,7 +167,7 @@ def test_an_unplugged_arm_raises_and_comes_back_under_its_name(connected):
 
     robot, arm = connected
     arm.tell("fault unplugged")
-    assert not arm.port.is_symlink()
+    assert not arm.spec.port.is_symlink()
     # termios.error: pyserial's flush asks the lost terminal directly, and LeRobot catches neither.
     with pytest.raises((OSError, termios.error)):
         robot.get_observation()

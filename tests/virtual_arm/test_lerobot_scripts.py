@@ -17,7 +17,7 @@ def pair(start_arm):
     from lerobot.teleoperators.so_leader import SOLeaderTeleopConfig
 
     def options(arm):
-        return {"port": str(arm.port), "id": arm.port.name, "calibration_dir": arm.calibration_dir}
+        return {"port": str(arm.spec.port), "id": arm.spec.port.name, "calibration_dir": arm.spec.calibration_dir}
 
     follower, leader = start_arm("follower"), start_arm("leader", motion="wave")
     return SOFollowerRobotConfig(**options(follower)), SOLeaderTeleopConfig(**options(leader)), follower
