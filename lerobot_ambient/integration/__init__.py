@@ -9,6 +9,7 @@ def register() -> None:
     import lerobot_ambient.envs.configuration
     import lerobot_ambient.integration.config_video_file_camera
     import lerobot_ambient.policy.configuration_ambient_diffusion  # noqa: F401
-    from lerobot_ambient.integration.seam import install_when_imported
+    from lerobot_ambient.integration import rollout_seam, seam
 
-    install_when_imported()
+    seam.install_when_imported()
+    rollout_seam.install_when_imported()

@@ -10,16 +10,14 @@ logged, and training a policy that has sources stops with an error (the policy r
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.machinery
-import importlib.util
 import inspect
 import logging
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.metadata import version
 from types import ModuleType
 from typing import Any
+
+from lerobot_ambient.integration.after_import import after_import
 
 logger = logging.getLogger(__name__)
 
@@ -45,15 +43,8 @@ class SeamError(RuntimeError):
 
 
 def install_when_imported() -> None:
-    """Install now where LeRobot's training script is loaded, else as soon as it is.
-
-    Loading it here would cost every `lerobot-eval` and `lerobot-rollout` its imports.
-    """
-    loaded = [module for module in (sys.modules.get(TRAIN_MODULE), _running_as_main()) if module is not None]
-    for module in loaded:
-        _install_or_log(module)
-    if TRAIN_MODULE not in sys.modules and not any(isinstance(f, _TrainModuleFinder) for f in sys.meta_path):
-        sys.meta_path.insert(0, _TrainModuleFinder())
+    """Install now where LeRobot's training script is loaded, else as soon as it is."""
+    after_import(TRAIN_MODULE, _install_or_log)
 
 
 def install(module: ModuleType) -> None:
@@ -126,13 +117,6 @@ def _install_or_log(module: ModuleType) -> None:
         logger.error("%s", error)
 
 
-def _running_as_main() -> ModuleType | None:
-    """`__main__` when it is the training script itself (`python -m`, `accelerate launch -m`)."""
-    main = sys.modules.get("__main__")
-    spec = getattr(main, "__spec__", None)
-    return main if spec is not None and spec.name == TRAIN_MODULE else None
-
-
 def _own_version() -> str:
     from importlib.metadata import PackageNotFoundError
 
@@ -140,35 +124,3 @@ def _own_version() -> str:
         return version("lerobot_policy_ambient_diffusion")
     except PackageNotFoundError:
         return "(not installed)"
-
-
-class _TrainModuleFinder(importlib.abc.MetaPathFinder):
-    """Lets the ordinary finders load the training script and installs the seam right after."""
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != TRAIN_MODULE:
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _InstallingLoader(spec.loader)
-        return spec
-
-
-class _InstallingLoader(importlib.abc.Loader):
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
-        module: ModuleType | None = self._inner.create_module(spec)
-        return module
-
-    def exec_module(self, module: ModuleType) -> None:
-        self._inner.exec_module(module)
-        _install_or_log(module)
-
-    def __getattr__(self, name: str) -> Any:
-        # get_source, get_code, ...: whatever debuggers and `inspect` ask of a loader.
-        return getattr(self._inner, name)

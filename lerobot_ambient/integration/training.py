@@ -16,10 +16,11 @@ import torch
 from huggingface_hub.errors import HFValidationError
 from lerobot.configs.train import TrainPipelineConfig
 from lerobot.transforms import ImageTransforms
-from lerobot.utils.constants import IMAGENET_STATS
+from lerobot.utils.constants import ACTION, IMAGENET_STATS, OBS_STATE
 from torch.utils.data import Dataset
 
 from lerobot_ambient.core.mixing import Cotrain
+from lerobot_ambient.data.alignment import dimension_names
 from lerobot_ambient.data.fingerprint import require_same_mixture
 from lerobot_ambient.data.merged_file import merged_file_of
 from lerobot_ambient.data.metadata import MixtureMetadata
@@ -127,6 +128,8 @@ def make_merged_datasets(cfg: Any) -> tuple[MergedTrainingDataset, MergedTrainin
         require_same_mixture(policy.mixture_fingerprint, mixture.fingerprint)
     policy.mixture_fingerprint = mixture.fingerprint
     policy.mixture_record = record_of(mixture)
+    features = mixture.meta.features
+    policy.feature_names = {key: dimension_names(features[key]) for key in (ACTION, OBS_STATE) if key in features}
     # A checkpoint that has learned the mark keeps it when it is trained on without such a source.
     lacked = [key for key, absent in (mixture.absent_cameras or {}).items() if bool(absent.any())]
     policy.marked_cameras = list(dict.fromkeys([*policy.marked_cameras, *lacked]))

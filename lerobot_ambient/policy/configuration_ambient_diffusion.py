@@ -43,6 +43,8 @@ class AmbientDiffusionConfig(DiffusionConfig):
         ema_decay: average the weights with this decay (0.999) and act and evaluate with the average; null is off.
         marked_cameras: written by training, the cameras that a source lacks; the policy then has a learned vector that
             stands for an absent camera's features.
+        feature_names: written by training, the names of the action's and of the state's dimensions; lerobot-rollout
+            refuses a robot with others.
         mixture_fingerprint: written by training, a line per data set and one for the mixing; resume refuses a change.
         mixture_record: written by training, what the model card says of each data set.
     """
@@ -61,6 +63,7 @@ class AmbientDiffusionConfig(DiffusionConfig):
     mlp_depth: int = 4
     ema_decay: float | None = None
     marked_cameras: list[str] = field(default_factory=list)
+    feature_names: dict[str, list[str]] | None = None
     mixture_fingerprint: list[str] | None = None
     mixture_record: list[DataRecord] = field(default_factory=list)
 

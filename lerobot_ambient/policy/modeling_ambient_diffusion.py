@@ -31,6 +31,7 @@ from lerobot_ambient.policy.denoisers import ResidualMlp
 from lerobot_ambient.policy.hub_card import CardOnHub
 from lerobot_ambient.policy.relative import RelativeActions
 from lerobot_ambient.policy.single_observation import repeat_single_observation
+from lerobot_ambient.policy.safe_loading import refuse_foreign_steps
 
 
 class AmbientDiffusionModel(DiffusionModel):
@@ -154,7 +155,17 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
 
         LeRobot gives its normalisers the statistics of the data set that is fine-tuned on; the constants of
         relative chunks refer to the same normalised spaces and must not stay behind.
+
+        Raises:
+            ValueError: the checkpoint's processors name a class to be called; LeRobot makes them after the policy.
         """
+        hub = {key: kwargs.get(key) for key in ("token", "cache_dir") if kwargs.get(key) is not None}
+        refuse_foreign_steps(
+            pretrained_name_or_path,
+            revision=kwargs.get("revision"),
+            local_files_only=kwargs.get("local_files_only", False),
+            **hub,
+        )
         policy: AmbientDiffusionPolicy = super().from_pretrained(pretrained_name_or_path, **kwargs)
         policy._fit_relative(kwargs.get("dataset_stats"))
         return policy

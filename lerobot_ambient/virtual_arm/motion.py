@@ -43,25 +43,26 @@ def wave(seed: int) -> Motion:
 
 
 def pick(seed: int) -> Motion:
-    """Reach, close the gripper, lift, carry, open, return, every 8 s; the seed draws each cycle's two places."""
+    """Reach, close the gripper, lift, carry, open, return, every 8 s; the seed draws each cycle's places and turns."""
 
     def at(t: float) -> NDArray[np.float64]:
         cycle, phase = divmod(t, PICK_SECONDS)
         rng = np.random.default_rng([seed, 1, int(cycle)])
         pan_from, pan_to = rng.uniform(15, 50), rng.uniform(-50, -15)
         reach = rng.uniform(-5, 10)
-        down, up = [40 + reach, -15 - reach, 40.0, 0.0], [5.0, 10.0, 40.0, 0.0]
+        turn_from, turn_to = rng.uniform(-40, 40, 2)
+        down, up = [40 + reach, -15 - reach, 40.0], [5.0, 10.0, 40.0]
         times = [0.0, 1.5, 2.2, 2.8, 3.6, 4.8, 5.5, 6.0, 6.6, 8.0]
         poses = [
             REST,
-            [pan_from, *up, 70],
-            [pan_from, *down, 70],
-            [pan_from, *down, 15],
-            [pan_from, *up, 15],
-            [pan_to, *up, 15],
-            [pan_to, *down, 15],
-            [pan_to, *down, 70],
-            [pan_to, *up, 70],
+            [pan_from, *up, turn_from, 70],
+            [pan_from, *down, turn_from, 70],
+            [pan_from, *down, turn_from, 15],
+            [pan_from, *up, turn_from, 15],
+            [pan_to, *up, turn_to, 15],
+            [pan_to, *down, turn_to, 15],
+            [pan_to, *down, turn_to, 70],
+            [pan_to, *up, turn_to, 70],
             REST,
         ]
         return _between(np.array(times), np.array(poses, dtype=np.float64), phase)

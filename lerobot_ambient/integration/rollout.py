@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The policy against the robot it is to move: joints, cameras, and whether there is time for it.
+
+LeRobot 0.6.1 refuses a roll-out when the robot lacks some cameras and also has some that the policy does not know. It
+does not compare joints: with another number of them the network fails once the arm holds torque, with other names or
+another order it moves the wrong ones.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lerobot.configs import FeatureType
+from lerobot.robots import make_robot_from_config
+from lerobot.utils.constants import ACTION, OBS_IMAGES, OBS_STATE
+
+from lerobot_ambient.data.match_names import is_numbered
+from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.latency import chunk_seconds, slow_warning
+
+logger = logging.getLogger(__name__)
+
+
+def is_ambient(cfg: Any) -> bool:
+    """Whether a roll-out's policy is of our type."""
+    return isinstance(cfg.policy, AmbientDiffusionConfig)
+
+
+def refuse_other_robot(cfg: Any) -> None:
+    """Compare the policy of a LeRobot RolloutConfig with its robot, which is made but not connected.
+
+    Raises:
+        ValueError: other joints or another order of them, or a camera that the robot lacks or has in another size.
+    """
+    robot = make_robot_from_config(cfg.robot)
+    problems = differences(cfg.policy, robot.action_features, robot.observation_features, cfg.rename_map)
+    if problems:
+        raise ValueError(
+            f"the policy {cfg.policy.pretrained_path} was trained for another robot than this {robot.name}:\n"
+            + "\n".join(problems)
+        )
+
+
+def differences(
+    policy: AmbientDiffusionConfig,
+    actions: Mapping[str, Any],
+    observations: Mapping[str, Any],
+    rename_map: Mapping[str, str],
+) -> list[str]:
+    """Say how a robot's features differ from what the policy was trained on; both sides in each line.
+
+    Args:
+        policy: of a checkpoint. One that was trained before names were kept is compared by sizes.
+        actions, observations: LeRobot's `action_features` and `observation_features` of the robot.
+        rename_map: of the roll-out, from the robot's keys to the policy's.
+    """
+    # As LeRobot's roll-out chooses what goes to the policy.
+    joints = [key for key, kind in observations.items() if kind is float and key.endswith((".pos", ".vel"))]
+    commands = [key for key in actions if key.endswith((".pos", ".vel"))]
+    assert policy.action_feature is not None and policy.robot_state_feature is not None
+    found = [
+        *_joints(policy, ACTION, policy.action_feature.shape[0], commands),
+        *_joints(policy, OBS_STATE, policy.robot_state_feature.shape[0], joints),
+    ]
+    sizes = {f"{OBS_IMAGES}.{key}": kind[:2] for key, kind in observations.items() if isinstance(kind, tuple)}
+    cameras = {rename_map.get(key, key): size for key, size in sizes.items()}
+    for key, feature in policy.input_features.items():
+        if feature.type != FeatureType.VISUAL:
+            continue
+        size = tuple(feature.shape[1:])
+        if key not in cameras:
+            found.append(
+                f"  cameras: the policy needs '{key}', the robot has {sorted(cameras) or 'none'}. Call the camera "
+                f"'{key.removeprefix(OBS_IMAGES + '.')}' in --robot.cameras, or use --rename_map."
+            )
+        elif policy.resize_shape is None and cameras[key] != size:
+            found.append(
+                f"  camera '{key}': the policy needs (height, width) {size}, the robot gives {cameras[key]}. Set "
+                "height and width in --robot.cameras."
+            )
+    return found
+
+
+def _joints(policy: AmbientDiffusionConfig, key: str, size: int, have: Sequence[str]) -> list[str]:
+    names = (policy.feature_names or {}).get(key)
+    if names is None or is_numbered(names):
+        if size == len(have):
+            return []
+        return [f"  {key}: the policy has {size} dimensions without names, the robot {len(have)}: {list(have)}."]
+    if list(names) == list(have):
+        return []
+    why = "The order differs" if sorted(names) == sorted(have) else "Use the robot that the target was recorded with"
+    return [f"  {key}: the policy has {list(names)},\n    the robot {list(have)}. {why}."]
+
+
+def warn_if_slow(policy: Any, fps: float) -> None:
+    """Time the policy on this machine, and log a warning where a chunk takes longer than a control step."""
+    message = slow_warning(min(chunk_seconds(policy, rounds=2)), policy.config, fps)
+    if message is not None:
+        logger.warning(message)

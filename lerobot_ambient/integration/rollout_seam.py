@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `lerobot-rollout` does beside its own work when the policy is ours.
+
+LeRobot builds everything a roll-out needs in `build_rollout_context`. It is replaced in the script's namespace by a
+function that first compares the policy with the robot, before the robot is connected, and afterwards times a chunk of
+actions and sees to it that an error at the end leaves no more motors under torque than it must. Other policies, and
+an unknown LeRobot, see the original only.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable
+from importlib.metadata import version
+from types import ModuleType
+from typing import Any
+
+from lerobot_ambient.integration.after_import import after_import
+
+logger = logging.getLogger(__name__)
+
+ROLLOUT_MODULE = "lerobot.scripts.lerobot_rollout"
+_NAME = "build_rollout_context"
+_FIRST = ("cfg", "shutdown_event")
+_MARK = "_lerobot_ambient_original"
+
+
+def install_when_imported() -> None:
+    """Substitute the function now where LeRobot's roll-out script is loaded, else as soon as it is."""
+    after_import(ROLLOUT_MODULE, install)
+
+
+def install(module: ModuleType) -> None:
+    """Substitute the function in LeRobot's roll-out script, or say why not. Idempotent."""
+    original = getattr(module, _NAME, None)
+    if hasattr(original, _MARK):
+        return
+    found = None if original is None else tuple(inspect.signature(original).parameters)[: len(_FIRST)]
+    if original is None or found != _FIRST:
+        logger.warning(
+            "lerobot %s: %s of %s begins with %s, not with %s. The roll-out works, but the policy's joints and cameras "
+            "are not compared with the robot's.",
+            *(version("lerobot"), _NAME, ROLLOUT_MODULE, found, _FIRST),
+        )
+        return
+    replacement = _comparing(original)
+    setattr(replacement, _MARK, original)
+    setattr(module, _NAME, replacement)
+
+
+def _comparing(original: Callable[..., Any]) -> Callable[..., Any]:
+    def build_rollout_context(cfg: Any, shutdown_event: Any, *processors: Any, **named: Any) -> Any:
+        from lerobot_ambient.integration import rollout
+        from lerobot_ambient.integration.letting_go import let_go_after_errors
+
+        if not rollout.is_ambient(cfg):
+            return original(cfg, shutdown_event, *processors, **named)
+        # Processors of the caller's own may rename what the robot gives and takes.
+        if not processors and not named:
+            rollout.refuse_other_robot(cfg)
+        context = original(cfg, shutdown_event, *processors, **named)
+        let_go_after_errors(context.hardware.robot_wrapper.inner)
+        rollout.warn_if_slow(context.policy.policy, cfg.fps)
+        return context
+
+    return build_rollout_context

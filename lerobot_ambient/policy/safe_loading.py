@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A checkpoint is data: what keeps it from running code when it is loaded.
+
+Weights are safetensors and configurations JSON, which run nothing. One door is open in LeRobot 0.6.1: a step of a
+checkpoint's processors may name any importable class, which is then called with arguments from the same file. The
+processors of our policies use registered steps only, so a checkpoint of our type that names anything else is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError
+from lerobot.utils.constants import POLICY_POSTPROCESSOR_DEFAULT_NAME, POLICY_PREPROCESSOR_DEFAULT_NAME
+
+FILES = tuple(f"{name}.json" for name in (POLICY_PREPROCESSOR_DEFAULT_NAME, POLICY_POSTPROCESSOR_DEFAULT_NAME))
+
+
+def refuse_foreign_steps(path: str | Path, *, revision: str | None = None, **download: Any) -> None:
+    """Read a checkpoint's processors before anything is made of them.
+
+    Args:
+        path: folder, or a model on the Hub.
+        revision, download: for the Hub, as huggingface_hub takes them.
+
+    Raises:
+        ValueError: a step names a class instead of a registered step.
+    """
+    for name in FILES:
+        file = Path(path) / name
+        if not Path(path).is_dir():
+            try:
+                file = Path(hf_hub_download(str(path), name, revision=revision, **download))
+            except EntryNotFoundError:
+                continue
+        if not file.is_file():
+            continue
+        for step in json.loads(file.read_text(encoding="utf-8")).get("steps", []):
+            if not step.get("registry_name"):
+                raise ValueError(
+                    f"checkpoint '{path}': {name} names the class {step.get('class')!r}, which loading would call. "
+                    "An ambient_diffusion policy has registered steps only; do not load this checkpoint unless you "
+                    "know why it differs."
+                )
