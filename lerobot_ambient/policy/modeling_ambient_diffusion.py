@@ -30,8 +30,8 @@ from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffus
 from lerobot_ambient.policy.denoisers import ResidualMlp
 from lerobot_ambient.policy.hub_card import CardOnHub
 from lerobot_ambient.policy.relative import RelativeActions
-from lerobot_ambient.policy.single_observation import repeat_single_observation
 from lerobot_ambient.policy.safe_loading import refuse_foreign_steps
+from lerobot_ambient.policy.single_observation import repeat_single_observation
 
 
 class AmbientDiffusionModel(DiffusionModel):
