@@ -238,14 +238,27 @@ def _use(config: AmbientDiffusionConfig, train: Mapping[str, Any] | None) -> str
             "Evaluate in an environment:",
             f"```bash\nlerobot-eval --policy.path={path} --env.type={env.get('type', 'ENVIRONMENT')} "
             "--eval.n_episodes=50\n```",
-            "Roll out on a robot, here an SO-100:",
-            f"```bash\nlerobot-rollout --policy.path={path} --robot.type=so100_follower --robot.port=PORT "
-            "--duration=60\n```",
+            "Roll out on a robot, here an SO-100; joints, units and cameras must be those of the target:",
+            f"```bash\nlerobot-rollout --strategy.type=base --policy.path={path} --robot.type=so100_follower "
+            f"--robot.port=PORT{_cameras(config)} --duration=60\n```",
             "Fine-tune; without `--policy.sources` its own sources are used again, `'[]'` means the target alone:",
             f"```bash\nlerobot-train --policy.path={path} --policy.repo_id=YOU/tuned "
             f"--dataset.repo_id={ids[0] if ids else 'YOU/target'} --policy.sources='[]'\n```",
         ]
     )
+
+
+def _cameras(config: AmbientDiffusionConfig) -> str:
+    """LeRobot's option for the cameras the policy was trained with; nothing without any."""
+    if not config.image_features:
+        return ""
+    fps = f"{config.mixture_record[0].fps:g}" if config.mixture_record else "FPS"
+    cameras = [
+        f"{key.removeprefix('observation.images.')}: {{type: opencv, index_or_path: INDEX, "
+        f"width: {feature.shape[2]}, height: {feature.shape[1]}, fps: {fps}}}"
+        for key, feature in config.image_features.items()
+    ]
+    return f" --robot.cameras='{{{', '.join(cameras)}}}'"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

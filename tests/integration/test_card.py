@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import yaml
+from lerobot.configs import FeatureType, PolicyFeature
 
 from lerobot_ambient.core.windows import Window
 from lerobot_ambient.data.mixture_record import DataRecord, decode_shares, encode_shares, license_of
@@ -113,6 +114,17 @@ def test_a_policy_without_a_record_says_that_it_has_none():
     assert "The checkpoint has no record of its data. Declared: `me/target`." in text
     assert metadata_errors(text) == []
     assert plan_picture(config) is None
+
+
+def test_the_roll_out_names_the_cameras_with_their_sizes():
+    config = AmbientDiffusionConfig(device="cpu", push_to_hub=False)
+    config.input_features = {
+        "observation.state": PolicyFeature(FeatureType.STATE, (6,)),
+        "observation.images.front": PolicyFeature(FeatureType.VISUAL, (3, 480, 640)),
+    }
+    config.mixture_record = [DataRecord(name="me/t", repo_id="me/t", fps=30.0, share=1.0, shares="100*1")]
+    camera = "--robot.cameras='{front: {type: opencv, index_or_path: INDEX, width: 640, height: 480, fps: 30}}'"
+    assert f"--robot.port=PORT {camera} --duration=60" in str(model_card(config))
 
 
 def test_windows_of_a_file_say_how_they_were_found(roots, tmp_path):
