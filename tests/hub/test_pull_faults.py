@@ -76,6 +76,20 @@ def test_what_was_pulled_once_acts_while_the_hub_is_down(healed, client, status)
     assert AmbientDiffusionPolicy.from_pretrained("me/policy").config.repo_id == "me/policy"
 
 
+def test_a_policy_that_was_pushed_without_its_processors_does_not_act(hub, client, pushed):
+    """What a push leaves that broke off after the policy's commit: refused, not run on raw numbers."""
+    from lerobot.policies import make_pre_post_processors
+    from lerobot.processor.pipeline import ProcessorMigrationError
+
+    files = {p: data for p, data in pushed.hub.files("me/policy").items() if "processor" not in p}
+    hub.repos["model", "me/policy"] = repo = Repo()
+    repo.commit("main", files)
+    client(hub)
+    config = AmbientDiffusionPolicy.from_pretrained("me/policy").config
+    with pytest.raises(ProcessorMigrationError, match=r"policy_preprocessor\.json"):
+        make_pre_post_processors(config, pretrained_path="me/policy")
+
+
 @pytest.fixture
 def annotated(hub, client, source_with_windows):
     """The Hub with me/annotated, as LeRobot's push leaves it (which the first test below does)."""

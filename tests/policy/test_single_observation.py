@@ -8,6 +8,7 @@ import logging
 import pytest
 import torch
 from lerobot.configs import FeatureType, PolicyFeature
+from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy
 
 from lerobot_ambient.policy import single_observation
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
@@ -59,6 +60,12 @@ def test_the_chunk_is_that_of_an_episodes_first_step(n_obs_steps):
     torch.manual_seed(3)
     stepped = torch.stack([policy.select_action(observation(), noise=noise) for _ in range(4)], dim=1)
     assert torch.equal(alone, stepped)
+
+
+def test_lerobots_policy_fails_there():
+    """What the repetition is for; when this fails, LeRobot has mended it."""
+    with pytest.raises(AssertionError):
+        DiffusionPolicy.predict_action_chunk(policy_of(2), observation())
 
 
 def test_a_history_is_left_as_it_is():
