@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from lerobot_ambient.cli.bench_envs import add_envs
+from lerobot_ambient.cli.bench_latency import add_latency
 from lerobot_ambient.cli.bench_loader import add_loader
 from lerobot_ambient.cli.bench_scale import add_scale
 
@@ -35,6 +36,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_loader(benches)
     add_scale(benches)
     add_envs(benches)
+    add_latency(benches)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -119,12 +119,13 @@ def test_a_camera_may_be_renamed(start_arm, rollout, tmp_path):
     assert arm.state()["commands"]["count"] > 0
 
 
-def test_a_policy_that_is_too_slow_is_told(start_arm, rollout, tmp_path, capfd):
-    arm = start_arm("follower")
-    rollout(arm, save_policy(tmp_path / "policy"), "--duration=0.2", "--fps=2000")
+def test_a_policy_that_is_too_slow_is_told_and_its_sampler_can_be_changed(start_arm, rollout, tmp_path, capfd):
+    arm, policy = start_arm("follower"), save_policy(tmp_path / "policy")
+    sampler = ("--policy.noise_scheduler_type=DDPM", "--policy.num_inference_steps=3")
+    rollout(arm, policy, "--duration=0.2", "--fps=2000", *sampler)
     told = capfd.readouterr().err
     assert "one chunk of 4 actions takes" in told
-    assert "a control step at 2000 Hz" in told
+    assert "(DDPM, 3 steps), a control step at 2000 Hz" in told
 
 
 LASTING = {
