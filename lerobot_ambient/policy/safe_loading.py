@@ -12,8 +12,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub import constants, hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from lerobot.utils.constants import POLICY_POSTPROCESSOR_DEFAULT_NAME, POLICY_PREPROCESSOR_DEFAULT_NAME
 
 FILES = tuple(f"{name}.json" for name in (POLICY_PREPROCESSOR_DEFAULT_NAME, POLICY_POSTPROCESSOR_DEFAULT_NAME))
@@ -28,12 +28,18 @@ def refuse_foreign_steps(path: str | Path, *, revision: str | None = None, **dow
 
     Raises:
         ValueError: a step names a class instead of a registered step.
+        LocalEntryNotFoundError: the Hub did not answer, so that nothing can be said.
     """
     for name in FILES:
         file = Path(path) / name
         if not Path(path).is_dir():
             try:
                 file = Path(hf_hub_download(str(path), name, revision=revision, **download))
+            except LocalEntryNotFoundError:
+                # Offline, LeRobot cannot load what is not in the cache either. Online it may, a moment later.
+                if constants.HF_HUB_OFFLINE or download.get("local_files_only"):
+                    continue
+                raise
             except EntryNotFoundError:
                 continue
         if not file.is_file():

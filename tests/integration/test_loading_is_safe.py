@@ -80,6 +80,21 @@ def test_a_processor_that_names_a_class_is_refused(checkpoint, tmp_path, name):
     assert not touched.exists()
 
 
+@pytest.mark.parametrize(("offline", "passes"), [(True, True), (False, False)])
+def test_a_hub_that_does_not_answer_is_no_excuse(monkeypatch, offline, passes):
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    from lerobot_ambient.policy import safe_loading
+
+    def lost(*args, **kwargs):
+        raise LocalEntryNotFoundError("the connection was lost")
+
+    monkeypatch.setattr(safe_loading, "hf_hub_download", lost)
+    monkeypatch.setattr(safe_loading.constants, "HF_HUB_OFFLINE", offline)
+    with contextlib.nullcontext() if passes else pytest.raises(LocalEntryNotFoundError):
+        safe_loading.refuse_foreign_steps("me/policy")
+
+
 def test_lerobot_alone_would_call_it(tmp_path):
     """The reason for the check: when this fails, LeRobot has closed the door."""
     from lerobot.processor import PolicyProcessorPipeline
