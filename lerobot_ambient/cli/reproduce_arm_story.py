@@ -16,7 +16,8 @@ def add_arm_story(experiments: argparse._SubParsersAction[argparse.ArgumentParse
         help="from recording to roll-out on a virtual arm, with LeRobot's commands (needs the extra 'arm')",
         description=(
             "Records a steady and a trembling hand on virtual SO-101 arms with lerobot-record, estimates windows, "
-            "trains with lerobot-train, and moves the arm with lerobot-rollout, once plainly and once recording. "
+            "trains with lerobot-train, pushes the policy to a Hub on this machine and pulls it from there, and moves "
+            "the arm with lerobot-rollout, once plainly and once recording. "
             "Prints how long each took and whether the arm was commanded at its rate. The same command goes on after "
             "a kill."
         ),

@@ -7,11 +7,12 @@
     source            lerobot-record: the same with a trembling hand
     windows           lerobot-ambient annotate: at which noise levels the source may teach
     train             lerobot-train, with a camera, deterministic sampling in few steps (DDIM)
-    rollout           lerobot-rollout, base strategy
+    hub               lerobot-ambient card --push, hf download: to a Hub on this machine and back
+    rollout           lerobot-rollout of what came back, base strategy
     rollout_recorded  lerobot-rollout, episodic strategy: what the policy does becomes a data set
 
-What stands between training and roll-out, such as a way through the Hub, is given as a function (`Publish`). The camera
-is a video file: the policy sees a picture, but not the arm in it. So the story shows that every command works and how
+What stands between training and roll-out is given as a function (`Publish`), for another Hub or none. The camera is a
+video file: the policy sees a picture, but not the arm in it. So the story shows that every command works and how
 fast, not that the policy is good.
 """
 
@@ -76,12 +77,16 @@ Publish = Callable[[Stage], tuple[Sequence[Stage], str]]
 """From the training stage to further stages, and what `--policy.path` then is."""
 
 
-def publish_nothing(train: Stage) -> tuple[Sequence[Stage], str]:
-    """The roll-outs take the checkpoint from the folder where training left it."""
-    return (), str(train.folder / CHECKPOINT)
+def publish_here(train: Stage) -> tuple[Sequence[Stage], str]:
+    """The checkpoint goes to a Hub on this machine; the roll-outs take what comes back."""
+    folder = train.folder.with_name("hub")
+    module = [sys.executable, "-m", "lerobot_ambient.experiments.through_hub"]
+    command = [*module, str(train.folder / CHECKPOINT), str(folder / "run"), "me/pick_policy"]
+    stage = Stage(folder, {"command": "push and pull", "policy": train.key}, command, product="run/config.json")
+    return [stage], str(stage.run_folder)
 
 
-def stages_of(options: ArmStoryOptions, publish: Publish = publish_nothing) -> list[Stage]:
+def stages_of(options: ArmStoryOptions, publish: Publish = publish_here) -> list[Stage]:
     """Return the story's stages in their order; nothing is run."""
     root = options.output_dir.resolve()
     target = _recording(root, options, "target", "me/pick", seed=0, jitter=0.0)
@@ -97,7 +102,7 @@ def stages_of(options: ArmStoryOptions, publish: Publish = publish_nothing) -> l
     ]
 
 
-def run_story(options: ArmStoryOptions, publish: Publish = publish_nothing, *, progress: bool = True) -> list[Stage]:
+def run_story(options: ArmStoryOptions, publish: Publish = publish_here, *, progress: bool = True) -> list[Stage]:
     """Run what is not done yet, one stage after the other, and return the stages.
 
     Raises:

@@ -12,14 +12,17 @@ from lerobot_ambient.experiments.arm_story_report import results_of, text_of
 from lerobot_ambient.experiments.beside_arms import run_beside_arms
 from lerobot_ambient.experiments.stages import Stage
 
-ORDER = ["target", "source", "windows", "train", "rollout", "rollout_recorded"]
+ORDER = ["target", "source", "windows", "train", "hub", "rollout", "rollout_recorded"]
 
 
 def test_the_stages_stand_in_their_order_and_use_lerobots_commands(tmp_path):
     stages = stages_of(ArmStoryOptions(tmp_path))
     assert [stage.folder.name for stage in stages] == ORDER
-    for stage, command in zip(stages, ["record", "record", "ambient", "train", "rollout", "rollout"], strict=True):
-        assert any(f"lerobot-{command}" in word or f"lerobot_{command}" in word for word in stage.command), command
+    for stage, command in zip(
+        stages, ["record", "record", "ambient", "train", "through_hub", "rollout", "rollout"], strict=True
+    ):
+        names = (f"lerobot-{command}", f"lerobot_{command}", f".{command}")
+        assert any(name in word for word in stage.command for name in names), command
 
 
 def test_no_key_depends_on_where_the_story_lies(tmp_path):
@@ -27,7 +30,7 @@ def test_no_key_depends_on_where_the_story_lies(tmp_path):
     assert [stage.key for stage in here] == [stage.key for stage in there]
     longer = stages_of(ArmStoryOptions(tmp_path / "here", steps=7))
     changed = [a.folder.name for a, b in zip(here, longer, strict=True) if a.key != b.key]
-    assert changed == ["train", "rollout", "rollout_recorded"]
+    assert changed == ["train", "hub", "rollout", "rollout_recorded"]
 
 
 def test_what_stands_between_training_and_rollout_can_be_given(tmp_path):
@@ -39,7 +42,7 @@ def test_what_stands_between_training_and_rollout_can_be_given(tmp_path):
         return [push], "me/policy"
 
     stages = stages_of(ArmStoryOptions(tmp_path), publish)
-    assert [stage.folder.name for stage in stages] == [*ORDER[:4], "push", *ORDER[4:]]
+    assert [stage.folder.name for stage in stages] == [*ORDER[:4], "push", *ORDER[5:]]
     assert all("--policy.path=me/policy" in stage.command for stage in stages[-2:])
     assert seen == ["train"]
 
@@ -51,6 +54,27 @@ def test_what_stands_between_training_and_rollout_can_be_given(tmp_path):
 def test_sizes_that_make_no_story_are_refused(tmp_path, changed, message):
     with pytest.raises(ValueError, match=message):
         ArmStoryOptions(tmp_path, **changed)
+
+
+def test_what_does_not_come_back_as_pushed_is_named(tmp_path, monkeypatch):
+    from lerobot_ambient.experiments import through_hub
+
+    sent, received = tmp_path / "sent", tmp_path / "received"
+    for folder, text in ((sent, "a"), (received, "b")):
+        folder.mkdir()
+        (folder / "config.json").write_text("{}")
+        (folder / "weights").write_text(text)
+    (sent / "only_here").write_text("")
+    started = []
+
+    def run(command, *, env, check):
+        assert check and env["HF_ENDPOINT"].startswith("http://127.0.0.1:")
+        started.append(command)
+
+    monkeypatch.setattr(through_hub.subprocess, "run", run)
+    with pytest.raises(ValueError, match=r"^only_here, weights of .* did not come back"):
+        through_hub.through_hub(sent, received, "me/policy")
+    assert ["--push" in started[0], "download" in started[1]] == [True, True]
 
 
 @pytest.fixture
@@ -109,6 +133,9 @@ def test_the_whole_story_in_small(tmp_path):
         assert 0 < found["found"] <= found["wanted"] + options.episodes, name
     assert "goals reached the arm every" in text_of(results)
     checkpoint = tmp_path / "train" / CHECKPOINT
+    pulled = tmp_path / "hub" / "run"
+    assert (pulled / "model.safetensors").read_bytes() == (checkpoint / "model.safetensors").read_bytes()
+    assert "me/shaky" in (pulled / "README.md").read_text()
     names = json.loads((checkpoint / "config.json").read_text())["feature_names"]
     assert names["action"][0] == "shoulder_pan.pos"
 
