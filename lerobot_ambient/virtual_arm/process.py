@@ -6,6 +6,7 @@ LeRobot's drivers wait for an answer in a loop that starves a thread of the same
 
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import os
@@ -114,6 +115,9 @@ class ArmProcess:
 
 
 def _serve(spec: ArmSpec, log: Path) -> None:
+    # The parent's objects are shared until somebody writes to them. A collection would, to all of them, and the arm
+    # would miss LeRobot's 50 ms meanwhile.
+    gc.freeze()
     now = time.monotonic()
     motion: Motion | None = MOTIONS[spec.motion](spec.seed) if spec.motion else None
     if motion is not None and spec.jitter:

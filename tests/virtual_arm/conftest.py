@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -41,3 +42,11 @@ def feetech(monkeypatch) -> None:
         handler.packet_timeout += 200
 
     monkeypatch.setattr(feetech, "patch_setPacketTimeout", patient)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here is marked `alone`; the hook sees the tests of all folders."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.alone)
