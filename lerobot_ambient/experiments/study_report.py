@@ -43,10 +43,8 @@ def write_report(outcome: Outcome, command: str, results_dir: Path | None = None
     folder.mkdir(parents=True, exist_ok=True)
     stages = [json.loads(file.read_text()) for file in _finished_stages(output)]
     # Stages that an older version finished do not say where.
-    machines = Counter(stage.get("machine") or machine() for stage in stages if stage["seconds"] > 0.0)
-    results = results_json(
-        outcome, command, sum(stage["seconds"] for stage in stages), [name for name, _ in machines.most_common()]
-    )
+    machines = [name for name, _ in Counter(stage.get("machine", machine()) for stage in stages).most_common()]
+    results = results_json(outcome, command, sum(stage["seconds"] for stage in stages), machines)
 
     arms, begin = arm_rollouts(outcome), folder / name
     figures = [*outcome.study.draw(outcome, begin)]
