@@ -30,7 +30,7 @@ from lerobot_ambient.experiments.stages import Stage, StageRunner, stock_command
 
 CHECKPOINT = Path("run") / "checkpoints" / "last" / "pretrained_model"
 WINDOWS = Path("run") / "me__shaky.parquet"
-ATTEMPTS = 3
+ATTEMPTS = 5
 
 
 @dataclass(frozen=True)

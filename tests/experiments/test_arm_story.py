@@ -117,6 +117,7 @@ def test_faults_on_purpose_are_not_tried_again(plan, tmp_path):
     assert int((tmp_path / "count").read_text()) == 1
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_the_whole_story_in_small(tmp_path):
     pytest.importorskip("scservo_sdk", reason="THE STORY OF AN ARM IS NOT TRIED: install the extra arm")
