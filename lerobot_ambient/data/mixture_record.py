@@ -7,7 +7,6 @@ The fingerprint answers whether two mixtures are the same; the record can be rea
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ import yaml
 from huggingface_hub import constants as hub_constants
 from huggingface_hub import hf_hub_download
 
+from lerobot_ambient.data.data_record import DataRecord
 from lerobot_ambient.data.hub_errors import NOT_ON_THE_HUB
 from lerobot_ambient.data.merged_file import MERGE_PATH
 from lerobot_ambient.data.open_source import OpenSource
@@ -26,41 +26,6 @@ if TYPE_CHECKING:
     from lerobot_ambient.data.mixture import Mixture
 
 _MAX_WINDOWS = 8
-
-
-@dataclass
-class DataRecord:
-    """One data set of a mixture.
-
-    Args:
-        name: what messages call it; the repo_id, numbered where it is used more than once.
-        repo_id: the data set.
-        revision: what was asked for on the Hub, or None.
-        episodes, frames, samples: selected; samples are frames that may start a chunk.
-        fps: frames a second.
-        license: what the data set's own card states, or None.
-        windows: its distinct windows, or how many there are.
-        found: how the windows were found.
-        normalization: target or own.
-        weight: as declared.
-        share: of all draws, in [0, 1].
-        shares: share at each timestep from 0 on, as runs "count*share"; see `encode_shares`.
-    """
-
-    name: str = ""
-    repo_id: str = ""
-    revision: str | None = None
-    episodes: int = 0
-    frames: int = 0
-    samples: int = 0
-    fps: float = 0.0
-    license: str | None = None
-    windows: list[str] = field(default_factory=list)
-    found: str = ""
-    normalization: str = "target"
-    weight: float = 1.0
-    share: float = 0.0
-    shares: str = ""
 
 
 def record_of(mixture: Mixture) -> list[DataRecord]:

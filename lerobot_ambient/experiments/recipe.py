@@ -42,6 +42,8 @@ class Task:
         env: options of the environment, e.g. {"blocks": 2}.
         recorded: record every final roll-out, for figures of merit that the rewards do not hold.
         frame_cache: observations hold pictures; keep them decoded beside the data sets, in the folder `frames`.
+        revision: of the environment and its demonstrations; raise it when the same arguments would give others, so
+            that finished stages are not taken for new ones.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Task:
     env: Mapping[str, Any] = NOTHING
     recorded: bool = False
     frame_cache: bool = False
+    revision: int = 0
 
     @property
     def target(self) -> str:

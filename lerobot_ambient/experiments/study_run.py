@@ -208,7 +208,7 @@ class _Run:
             stages.append(
                 Stage(
                     folder,
-                    {"version": _versions(), "make-data": [name, *words]},
+                    {"version": self._task_versions(), "make-data": [name, *words]},
                     command,
                     resume=command,
                     checkpoint=folder / "run",
@@ -218,6 +218,10 @@ class _Run:
             self._data[pair] = folder / "run"
         if stages:
             self.runner.run([[stage] for stage in stages], "data")
+
+    def _task_versions(self) -> dict[str, Any]:
+        """What the data and the roll-outs depend on beside their arguments; both numbers only grow."""
+        return _versions() | {"experiment": VERSION + self.study.task.revision}
 
     @cached_property
     def _windows(self) -> dict[tuple[str, str], Stage]:
@@ -323,7 +327,12 @@ class _Run:
         ]
         evaluate = Stage(
             folder / "eval",
-            {"version": _versions(), "command": "lerobot-eval", "policy": train.key, "settings": settings},
+            {
+                "version": self._task_versions(),
+                "command": "lerobot-eval",
+                "policy": train.key,
+                "settings": settings,
+            },
             [
                 *stock_command("lerobot-eval", "lerobot.scripts.lerobot_eval"),
                 f"--policy.path={pretrained}",

@@ -41,6 +41,8 @@ LITTLE_DISK = 5 * 2**30
 EXTRAS = {
     "maze": "the verbs make-data and reproduce maze",
     "pushing": "the task pushing",
+    "arm7": "the task arm7",
+    "arm": "LeRobot's drivers of SO-100 and SO-101, and reproduce arm-story",
     "plots": "inspect --png",
     "annotate": "annotate's classifiers and reports",
     "sweep": "the verb sweep",

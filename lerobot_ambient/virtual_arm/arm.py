@@ -130,8 +130,9 @@ class VirtualArm:
 
 def intervals(times: Iterable[float]) -> dict[str, float | int | None]:
     """Return how many commands came at `times` (s, rising), and the quantiles of the intervals between them in ms."""
-    gaps = np.diff(np.fromiter(times, dtype=np.float64)) * 1000
+    came = np.fromiter(times, dtype=np.float64)
+    gaps = np.diff(came) * 1000
     if not len(gaps):
-        return {"count": len(gaps), "median_ms": None, "p95_ms": None, "longest_ms": None}
+        return {"count": len(came), "median_ms": None, "p95_ms": None, "longest_ms": None}
     median, p95, longest = (round(float(q), 1) for q in np.quantile(gaps, [0.5, 0.95, 1.0]))
-    return {"count": len(gaps) + 1, "median_ms": median, "p95_ms": p95, "longest_ms": longest}
+    return {"count": len(came), "median_ms": median, "p95_ms": p95, "longest_ms": longest}

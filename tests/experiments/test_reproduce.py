@@ -4,6 +4,7 @@
 import importlib.util
 import itertools
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -40,6 +41,19 @@ def test_evaluation_seeds_never_meet():
     finals = [study_run.FINAL_EVAL_SEED + index * STRETCH for index in range(10)]
     starts = sorted([study_run.SWEEP_EVAL_SEED, *finals])
     assert all(later - earlier >= STRETCH for earlier, later in itertools.pairwise(starts))
+
+
+def test_data_of_an_older_revision_of_the_task_is_not_taken(tmp_path):
+    keys = []
+
+    class Noting:
+        def run(self, chains, title):
+            keys.append([stage.key for chain in chains for stage in chain])
+
+    for revision in (0, 0, 1):
+        study = replace(STUDY, task=replace(STUDY.task, revision=revision))
+        study_run._Run(study, options_for(study, tmp_path), Noting())._make_data({""})
+    assert keys[0] == keys[1] != keys[2]
 
 
 def test_missing_data_names_the_fix(tmp_path, capsys):

@@ -12,7 +12,8 @@ import yaml
 from lerobot.configs import FeatureType, PolicyFeature
 
 from lerobot_ambient.core.windows import Window
-from lerobot_ambient.data.mixture_record import DataRecord, decode_shares, encode_shares, license_of
+from lerobot_ambient.data.data_record import DataRecord
+from lerobot_ambient.data.mixture_record import decode_shares, encode_shares, license_of
 from lerobot_ambient.data.normalization import ActionNormalization
 from lerobot_ambient.data.windows_file import WINDOWS_PATH, WindowTable, write_windows
 from lerobot_ambient.integration.hub_store import metadata_errors

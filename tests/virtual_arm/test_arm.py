@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from lerobot_ambient.virtual_arm.arm import VirtualArm
+from lerobot_ambient.virtual_arm.arm import VirtualArm, intervals
 from lerobot_ambient.virtual_arm.faults import Fault, parse_fault
 from lerobot_ambient.virtual_arm.joints import JOINTS, provide_calibration, shipped_calibration
 from lerobot_ambient.virtual_arm.motion import MOTIONS, REST, Jitter, motion_of_file
@@ -230,3 +230,9 @@ def test_a_second_arm_of_the_same_name_is_refused_and_a_dead_one_replaced(tmp_pa
         with pytest.raises(ValueError, match="another virtual arm serves"):
             VirtualPort(arm_with(), link)
     assert not link.is_symlink() and not port.control.exists()
+
+
+@pytest.mark.parametrize(("times", "count", "median"), [([], 0, None), ([0.5], 1, None), ([0.0, 0.03, 0.06], 3, 30.0)])
+def test_intervals_count_commands_not_gaps(times, count, median):
+    found = intervals(times)
+    assert (found["count"], found["median_ms"]) == (count, median)
