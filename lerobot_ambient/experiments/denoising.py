@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 
 if TYPE_CHECKING:
-    from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionModel
+    from lerobot_ambient.policy.diffusion_model import AmbientDiffusionModel
 
 
 @dataclass(frozen=True, eq=False)

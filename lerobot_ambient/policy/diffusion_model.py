@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network and its inputs: LeRobot's DiffusionModel, with what ambient training adds to it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from lerobot.policies.diffusion.modeling_diffusion import DiffusionModel
+from lerobot.utils.constants import ACTION, OBS_STATE
+from torch import Tensor, nn
+
+from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.denoisers import ResidualMlp
+from lerobot_ambient.policy.relative import RelativeActions
+
+
+class AmbientDiffusionModel(DiffusionModel):
+    """LeRobot's DiffusionModel with a choice of denoiser and, optionally, relative chunks."""
+
+    unet: Any
+
+    def __init__(self, config: AmbientDiffusionConfig) -> None:
+        if config.denoiser == "unet":
+            super().__init__(config)
+        else:
+            self._init_without_unet(config)
+        self.relative = RelativeActions(config.action_feature.shape[0]) if config.relative_actions else None
+        self.absent_camera: nn.Parameter | None = None
+        if config.marked_cameras:
+            # What the denoiser sees in place of the features of a camera that a source lacks; (cameras, F).
+            encoder = self.rgb_encoder[0] if config.use_separate_rgb_encoder_per_camera else self.rgb_encoder
+            self.absent_camera = nn.Parameter(torch.zeros(len(config.image_features), encoder.feature_dim))
+
+    def _init_without_unet(self, config: AmbientDiffusionConfig) -> None:
+        """LeRobot's constructor with a one-level U-Net of minimal width in place of the full one, then swapped."""
+        down_dims, compile_model = config.down_dims, config.compile_model
+        # The narrowest width that LeRobot's group norms (n_groups, and a fixed 8) divide.
+        config.down_dims, config.compile_model = (math.lcm(8, config.n_groups),), False
+        try:
+            super().__init__(config)
+        finally:
+            config.down_dims, config.compile_model = down_dims, compile_model
+        # The placeholder's first FiLM layer knows how long LeRobot's conditioning vector is.
+        cond_dim = self.unet.mid_modules[0].cond_encoder[1].in_features - config.diffusion_step_embed_dim
+        self.unet = ResidualMlp(
+            config.horizon,
+            config.action_feature.shape[0],
+            cond_dim,
+            step_embed_dim=config.diffusion_step_embed_dim,
+            width=config.mlp_width,
+            depth=config.mlp_depth,
+        )
+        if compile_model:
+            self.unet = torch.compile(self.unet, mode=config.compile_mode)
+
+    def generate_actions(self, batch: dict[str, Tensor], noise: Tensor | None = None) -> Tensor:
+        """As DiffusionModel: (B, n_action_steps, A) normalised absolute actions."""
+        actions = super().generate_actions(batch, noise=noise)
+        return actions if self.relative is None else self.relative.decode(actions, batch[OBS_STATE][:, -1])
+
+    def conditioning(self, batch: dict[str, Tensor], absent: Tensor | None) -> Tensor:
+        """LeRobot's conditioning vector (B, n_obs_steps * D), absent cameras marked.
+
+        The image features of a camera that a sample's data set lacks are replaced by a learned vector, so that the
+        network can tell a missing camera from a dark one. When acting, every camera of the target is there.
+
+        Args:
+            batch: normalised observations.
+            absent: (B, cameras) bool, or None when nothing is absent.
+        """
+        condition = self._prepare_global_conditioning(batch)
+        if absent is None or self.absent_camera is None:
+            return condition
+        # LeRobot concatenates, per observation step: state, the features of each camera, environment state.
+        steps = batch[OBS_STATE].shape[1]
+        state_dim, (cameras, width) = batch[OBS_STATE].shape[-1], self.absent_camera.shape
+        per_step = condition.reshape(len(condition), steps, -1)
+        images = per_step[..., state_dim : state_dim + cameras * width].reshape(len(condition), steps, cameras, width)
+        marked = torch.where(absent[:, None, :, None], self.absent_camera, images)
+        parts = [per_step[..., :state_dim], marked.flatten(2), per_step[..., state_dim + cameras * width :]]
+        return torch.cat(parts, dim=-1).flatten(1)
+
+    def trajectory(self, batch: dict[str, Tensor]) -> Tensor:
+        """(B, H, A) the chunk x_0 that is noised: normalised actions, relative where the policy is."""
+        if self.relative is None:
+            return batch[ACTION]
+        return self.relative.encode(batch[ACTION], batch[OBS_STATE][:, -1])
