@@ -69,7 +69,7 @@ STUDY = Study(
     task=TASK,
     data=data,
     sweeps=(
-        Sweep(COTRAIN_ALPHA, "alpha", (0.2, 0.5, 0.8), common_arms.cotrain),
+        Sweep(COTRAIN_ALPHA, "alpha", (0.2, 0.5, 0.8, 0.9), common_arms.cotrain),
         Sweep(SIGMA_MIN, "sigma_min", (0.16, 0.3, 0.5), common_arms.ambient),
     ),
     defaults={COTRAIN_ALPHA: 0.5, SIGMA_MIN: 0.3},
