@@ -2,7 +2,8 @@
 """The pushing demonstrations as two LeRobotDatasets: a few in the target's physics, many in the source's.
 
 Both come from the same kind of demonstrator, each used to its own physics and moving in its own style, see
-`pushing_demonstrator`. An attempt that does not succeed is thrown away and drawn again.
+`pushing_demonstrator`. An episode ends when the block looks right to the demonstrator (`pushing_task.looks_right`);
+an attempt in which it never does is thrown away and drawn again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from lerobot_ambient.envs.lowdim_writer import Episode, write_low_dim_dataset
 from lerobot_ambient.envs.maze_task import mean_squared_acceleration
 from lerobot_ambient.envs.pushing import PushingEnv
 from lerobot_ambient.envs.pushing_demonstrator import STYLES, Demonstrator
-from lerobot_ambient.envs.pushing_task import ANGLE_TOLERANCE, FPS, PHYSICS, POSITION_TOLERANCE, TASK
+from lerobot_ambient.envs.pushing_task import CONTENT_ANGLE, CONTENT_POSITION, FPS, PHYSICS, TASK, looks_right
 
 Kind = Literal["target", "source"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -45,18 +46,18 @@ _STREAM = 0x70757368
 
 
 def attempt(env: PushingEnv, kind: Kind, sequence: np.random.SeedSequence) -> Episode | None:
-    """One episode of the demonstrator of a kind; None if it does not reach the goal within the limit."""
+    """One episode of the demonstrator of a kind, until it is content; None if it is not within the limit."""
     start, style = sequence.spawn(2)
-    observation, info = env.reset(seed=int(start.generate_state(1, np.uint64)[0]))
+    observation, _ = env.reset(seed=int(start.generate_state(1, np.uint64)[0]))
     demonstrator = Demonstrator(env.physics, STYLES[kind], np.random.default_rng(style))
     frames = []
-    ended = False
-    while not ended:
+    content = ended = False
+    while not (content or ended):
         action = demonstrator.act(env.pusher, env.pose).astype(np.float32)
         frames.append((observation["agent_pos"], observation["environment_state"], action))
-        observation, _, terminated, truncated, info = env.step(action)
-        ended = terminated or truncated
-    if not info["is_success"]:
+        observation, _, terminated, truncated, _ = env.step(action)
+        content, ended = looks_right(env.pose), terminated or truncated
+    if not content:
         return None
     return {key: np.stack(values) for key, values in zip(FEATURES, zip(*frames, strict=True), strict=True)}
 
@@ -138,8 +139,8 @@ def _arguments(kind: Kind, episodes: int, seed: int) -> dict[str, Any]:
         "seed": seed,
         "physics": asdict(PHYSICS[kind]),
         "style": asdict(STYLES[kind]),
-        "position_tolerance": POSITION_TOLERANCE,
-        "angle_tolerance": ANGLE_TOLERANCE,
+        "position_tolerance": CONTENT_POSITION,
+        "angle_tolerance": CONTENT_ANGLE,
     }
 
 

@@ -26,6 +26,10 @@ HALF = 5.0
 """Half of the block's side."""
 POSITION_TOLERANCE = 1.0
 ANGLE_TOLERANCE = math.radians(6.0)
+"""Bounds of success: distance in cm and angle in rad."""
+CONTENT_POSITION = 1.5
+CONTENT_ANGLE = math.radians(10.0)
+"""A demonstrator is content within these and stops. It judges by eye; roll-outs are judged more strictly."""
 EPISODE_LENGTH = 200
 TASK = "Push the block onto the marked square."
 
@@ -129,6 +133,12 @@ def is_success(pose: ArrayLike) -> bool:
     """Whether the pose is within both tolerances of the goal, bounds included."""
     distance, angle = pose_error(pose)
     return distance <= POSITION_TOLERANCE and angle <= ANGLE_TOLERANCE
+
+
+def looks_right(pose: ArrayLike) -> bool:
+    """Whether a demonstrator is content with the pose, bounds included; true of every success."""
+    distance, angle = pose_error(pose)
+    return distance <= CONTENT_POSITION and angle <= CONTENT_ANGLE
 
 
 def clearance(pusher: ArrayLike, pose: ArrayLike) -> float:

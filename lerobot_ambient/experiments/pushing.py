@@ -19,7 +19,7 @@ from lerobot_ambient.experiments.study import Figure, Sizes, Study
 if TYPE_CHECKING:
     from lerobot_ambient.experiments.study_run import Outcome
 
-TASK = Task("pushing", policy=FEW_STEPS)
+TASK = Task("pushing", policy=FEW_STEPS, revision=1)
 ACCELERATION = acceleration_measure("cm²/s⁴")
 ESTIMATED = ("classifier-dataset", "classifier-bucket", "classifier-datapoint", "classifier-datapoint-locality")
 SOFT = {"type": "soft", "sigmas": [0.0, 1.0], "clean_shares": [1.0, 0.2]}
@@ -69,7 +69,7 @@ STUDY = Study(
     task=TASK,
     data=data,
     sweeps=(
-        Sweep(COTRAIN_ALPHA, "alpha", (0.2, 0.5, 0.8, 0.9), common_arms.cotrain),
+        Sweep(COTRAIN_ALPHA, "alpha", (0.2, 0.5, 0.8), common_arms.cotrain),
         Sweep(SIGMA_MIN, "sigma_min", (0.16, 0.3, 0.5), common_arms.ambient),
     ),
     defaults={COTRAIN_ALPHA: 0.5, SIGMA_MIN: 0.3},
@@ -96,7 +96,7 @@ STUDY = Study(
         "values. Paper: arXiv 2606.12365, 50 + 2000 demonstrations, 200 trials.",
     ),
     draw=draw,
-    full=Sizes(trials=150, steps=4000, source_episodes=2000),
-    quick=Sizes(seeds=(1,), trials=50, steps=4000, source_episodes=500, sweep=False),
+    full=Sizes(trials=150, steps=6000, batch_size=64, source_episodes=2000),
+    quick=Sizes(seeds=(1,), trials=50, steps=4000, batch_size=64, source_episodes=500, sweep=False),
     quick_arms=("target_only", "cotrain", "ambient"),
 )

@@ -18,7 +18,7 @@ from lerobot_ambient.envs import pushing_data
 from lerobot_ambient.envs.pushing import PushingEnv
 from lerobot_ambient.envs.pushing_data import attempt, demonstration, demonstrations, make_pushing_data
 from lerobot_ambient.envs.pushing_demonstrator import STYLES, Demonstrator, nearest_point, predict
-from lerobot_ambient.envs.pushing_task import HALF, PHYSICS, TABLE
+from lerobot_ambient.envs.pushing_task import HALF, PHYSICS, TABLE, is_success, looks_right
 from lerobot_ambient.envs.pushing_world import ARM
 
 DATA = Path("data/chunk-000/file-000.parquet")
@@ -74,6 +74,21 @@ def test_demonstrators_succeed_in_their_own_physics(kind: Any) -> None:
     sequences = [np.random.SeedSequence(7, spawn_key=(number,)) for number in range(40)]
     episodes = [attempt(env, kind, sequence) for sequence in sequences]
     assert sum(episode is not None for episode in episodes) >= 39
+
+
+def test_a_demonstrator_stops_when_the_pose_looks_right() -> None:
+    """Not earlier; and not only when it is a success, which is judged more strictly."""
+    ends = []
+    for number in range(10):
+        env = PushingEnv(physics="target")
+        episode = attempt(env, "target", np.random.SeedSequence(7, spawn_key=(number,)))
+        assert episode is not None
+        assert looks_right(env.pose)
+        state = episode["observation.environment_state"]
+        angles = np.arctan2(state[:, 3], state[:, 2]) / 4.0
+        assert not any(looks_right([x, y, angle]) for (x, y), angle in zip(state[:, :2], angles, strict=True))
+        ends.append(is_success(env.pose))
+    assert not all(ends)
 
 
 def test_commands_of_the_simulation_repeat_there_and_fail_in_the_target() -> None:
