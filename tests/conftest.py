@@ -12,6 +12,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["MPLBACKEND"] = "Agg"
+# Before MuJoCo and dm_control are imported: they read it then, and no test may ask for a window.
+os.environ.setdefault("MUJOCO_GL", "egl")
 
 import numpy as np
 import pytest
