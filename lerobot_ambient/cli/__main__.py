@@ -24,6 +24,8 @@ VERBS = (
 EXTRAS = {
     "pydrake": "maze",
     "ompl": "maze",
+    "gym_aloha": "aloha",
+    "dm_control": "aloha",
     "pymunk": "pushing",
     "matplotlib": "plots",
     "optuna": "sweep",

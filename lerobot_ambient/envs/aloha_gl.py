@@ -51,7 +51,7 @@ def require_gl() -> None:
 
     Raises:
         ModuleNotFoundError: if gym-aloha is not installed.
-        RuntimeError: if nothing can be drawn; the message shows the cause and what to try.
+        OSError: if nothing can be drawn; the message shows the cause and what to try.
     """
     require_aloha()
     environment = {**os.environ, **drawing_environment()}
@@ -60,7 +60,7 @@ def require_gl() -> None:
         return
     last = next((line for line in reversed(done.stderr.splitlines()) if "Error" in line), "no message")
     chosen = environment.get(VARIABLE, "unset")
-    raise RuntimeError(
+    raise OSError(
         f"MuJoCo cannot draw with {VARIABLE}={chosen}: {last.strip()}. Without a display it needs EGL (the libraries "
         "of a graphics driver, or Mesa's: on Debian and Ubuntu libegl1 and libgl1-mesa-dri); MUJOCO_GL=osmesa with "
         "libosmesa6 works too"

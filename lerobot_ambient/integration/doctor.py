@@ -42,6 +42,7 @@ EXTRAS = {
     "maze": "the verbs make-data and reproduce maze",
     "pushing": "the task pushing",
     "arm7": "the task arm7",
+    "aloha": "make-data aloha, reproduce aloha and lerobot-eval --env.type=aloha",
     "arm": "LeRobot's drivers of SO-100 and SO-101, and reproduce arm-story",
     "plots": "inspect --png",
     "annotate": "annotate's classifiers and reports",

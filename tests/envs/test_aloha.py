@@ -44,7 +44,7 @@ def reach(scene: AlohaScene) -> Reach:
 def gl() -> None:
     try:
         require_gl()
-    except RuntimeError as error:
+    except OSError as error:
         pytest.skip(f"ALOHA'S PICTURES ARE NOT TRIED: {error}")
 
 
@@ -65,7 +65,7 @@ def test_an_opengl_that_cannot_be_had_is_named(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setenv("MUJOCO_GL", "egl")
     monkeypatch.setattr("lerobot_ambient.envs.aloha_gl.subprocess.run", failing)
-    with pytest.raises(RuntimeError, match=r"MUJOCO_GL=egl: ImportError: Cannot initialize\. .*libegl1"):
+    with pytest.raises(OSError, match=r"MUJOCO_GL=egl: ImportError: Cannot initialize\. .*libegl1"):
         require_gl()
 
 
