@@ -1,7 +1,7 @@
 # make env | demo | test | lint | format | clean. VENV= names another environment, PYTHON= another interpreter.
 SHELL := /bin/bash
 VENV ?= .venv
-EXTRAS ?= maze,arm7,pushing,annotate,sweep,arm,async,dev
+EXTRAS ?= maze,arm7,aloha,pushing,annotate,sweep,arm,async,dev
 OUTPUTS ?= outputs
 JOBS ?= 2
 BIN := $(VENV)/bin
