@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lerobot_ambient.cli.reproduce_aloha import add_aloha
 from lerobot_ambient.cli.reproduce_arm_story import add_arm_story
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     recordings.add_argument("--seed", type=int, default=0, help="of the jitter and the classifiers (%(default)s)")
     recordings.add_argument("--json", action="store_true", help="print the results as JSON, without progress")
     recordings.set_defaults(run=run_recordings)
+    add_aloha(experiments)
     add_arm_story(experiments)
 
 
