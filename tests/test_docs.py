@@ -227,7 +227,7 @@ def test_evaluation_commands_are_what_lerobot_eval_accepts():
             cfg = draccus.parse(EvalPipelineConfig, args=more)
         except SystemExit:
             pytest.fail(f"{name}: {shlex.join(words)} does not parse")
-        assert cfg.env.type.startswith("ambient_")
+        assert cfg.env.type.startswith("ambient_") or cfg.env.type == "aloha"
         assert cfg.eval.use_async_envs is False
 
 
