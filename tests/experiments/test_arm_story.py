@@ -10,7 +10,7 @@ import pytest
 from lerobot_ambient.experiments.arm_story import ArmStoryOptions, stages_of
 from lerobot_ambient.experiments.arm_story_report import results_of, text_of
 from lerobot_ambient.experiments.beside_arms import run_beside_arms
-from lerobot_ambient.experiments.stages import Stage
+from lerobot_ambient.experiments.stages import Stage, stock_command
 
 ORDER = ["target", "source", "windows", "train", "hub", "rollout", "rollout_recorded"]
 
@@ -117,10 +117,32 @@ def test_faults_on_purpose_are_not_tried_again(plan, tmp_path):
     assert int((tmp_path / "count").read_text()) == 1
 
 
-@pytest.mark.alone
+def with_patience(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LeRobot's commands wait for 0.25 s, not 0.05 s, for a motor: beside other tests an arm may be late."""
+    patient = folder / "patient.py"
+    patient.write_text(
+        "import runpy, sys\n"
+        "from lerobot.motors.feetech import feetech\n"
+        "shipped = feetech.patch_setPacketTimeout\n"
+        "def wait(handler, length):\n"
+        "    shipped(handler, length)\n"
+        "    handler.packet_timeout += 200\n"
+        "feetech.patch_setPacketTimeout = wait\n"
+        "sys.argv = sys.argv[1:]\n"
+        "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)\n"
+    )
+
+    def command(script: str, module: str) -> list[str]:
+        talks_to_arms = script in ("lerobot-record", "lerobot-rollout")
+        return [sys.executable, str(patient), module] if talks_to_arms else stock_command(script, module)
+
+    monkeypatch.setattr("lerobot_ambient.experiments.arm_story.stock_command", command)
+
+
 @pytest.mark.slow
-def test_the_whole_story_in_small(tmp_path):
+def test_the_whole_story_in_small(tmp_path, monkeypatch):
     pytest.importorskip("scservo_sdk", reason="THE STORY OF AN ARM IS NOT TRIED: install the extra arm")
+    with_patience(tmp_path, monkeypatch)
     from lerobot_ambient.cli.bench_latency import run as bench
     from lerobot_ambient.experiments.arm_story import CHECKPOINT, run_story
 
