@@ -224,7 +224,13 @@ def test_the_verb_serves_a_client_in_another_process(lerobot_async, checkpoint, 
             assert client.start() is True
             drive(client, robot, 2 * STEPS)
         finally:
-            process.send_signal(signal.SIGINT)
+            # A shell that starts tests in the background has interrupts ignored, and so has the server then.
+            ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+            process.send_signal(signal.SIGTERM if ignored else signal.SIGINT)
+            try:
+                process.wait(30)
+            finally:
+                process.kill()
     assert not robot.connected
 
 
