@@ -7,6 +7,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,20 +88,9 @@ def run(args: argparse.Namespace) -> int:
             "make-data maze: --hide-goal leaves the goal out of the pictures, but there are none; add --images SIZE"
         )
     pictures = None if args.images is None else Pictures(args.images, args.hide_goal)
-    began = time.perf_counter()
-    summaries = make_maze_data(
-        args.root,
-        target_episodes=args.target_episodes,
-        source_episodes=args.source_episodes,
-        seed=args.seed,
-        pictures=pictures,
-        processes=args.processes,
-        progress=not args.json,
-    )
-    return _print(
+    return _make(
         args,
-        summaries,
-        began,
+        partial(make_maze_data, pictures=pictures, processes=args.processes),
         lambda one: f"mean squared acceleration {one['mean_squared_acceleration']:.2f} cells^2/s^4",
     )
 
@@ -114,20 +104,9 @@ def run_aloha(args: argparse.Namespace) -> int:
     # Late, so that the help of every verb stays quick, and after the choice, which MuJoCo reads when it is imported.
     from lerobot_ambient.envs.aloha_data import make_aloha_data
 
-    began = time.perf_counter()
-    summaries = make_aloha_data(
-        args.root,
-        target_episodes=args.target_episodes,
-        source_episodes=args.source_episodes,
-        seed=args.seed,
-        height=args.height,
-        processes=args.processes,
-        progress=not args.json,
-    )
-    return _print(
+    return _make(
         args,
-        summaries,
-        began,
+        partial(make_aloha_data, height=args.height, processes=args.processes),
         lambda one: (
             f"{one['attempts']} attempts, mean squared acceleration {one['mean_squared_acceleration']:.0f} rad^2/s^4"
         ),
@@ -139,19 +118,9 @@ def run_arm7(args: argparse.Namespace) -> int:
     # Late, so that the help of every verb stays quick.
     from lerobot_ambient.envs.arm7_data import make_arm7_data
 
-    began = time.perf_counter()
-    summaries = make_arm7_data(
-        args.root,
-        target_episodes=args.target_episodes,
-        source_episodes=args.source_episodes,
-        seed=args.seed,
-        processes=args.processes,
-        progress=not args.json,
-    )
-    return _print(
+    return _make(
         args,
-        summaries,
-        began,
+        partial(make_arm7_data, processes=args.processes),
         lambda one: f"mean squared acceleration {one['mean_squared_acceleration']:.2f} rad^2/s^4",
     )
 
@@ -161,19 +130,9 @@ def run_pushing(args: argparse.Namespace) -> int:
     # Late, so that the help of every verb stays quick.
     from lerobot_ambient.envs.pushing_data import make_pushing_data
 
-    began = time.perf_counter()
-    summaries = make_pushing_data(
-        args.root,
-        target_episodes=args.target_episodes,
-        source_episodes=args.source_episodes,
-        seed=args.seed,
-        processes=args.processes,
-        progress=not args.json,
-    )
-    return _print(
+    return _make(
         args,
-        summaries,
-        began,
+        partial(make_pushing_data, processes=args.processes),
         lambda one: f"mean squared acceleration {one['mean_squared_acceleration']:.0f} cm^2/s^4",
     )
 
@@ -183,21 +142,9 @@ def run_sorting(args: argparse.Namespace) -> int:
     # Late, so that the help of every verb stays quick.
     from lerobot_ambient.envs.sorting_data import make_sorting_data
 
-    began = time.perf_counter()
-    summaries = make_sorting_data(
-        args.root,
-        logic=args.logic,
-        target_episodes=args.target_episodes,
-        source_episodes=args.source_episodes,
-        seed=args.seed,
-        blocks=args.blocks,
-        condition=args.condition,
-        progress=not args.json,
-    )
-    return _print(
+    return _make(
         args,
-        summaries,
-        began,
+        partial(make_sorting_data, logic=args.logic, blocks=args.blocks, condition=args.condition),
         lambda one: f"{one['logic']} logic, {100 * one['correct']:.1f} % of the blocks in the bin of their colour",
     )
 
@@ -211,13 +158,20 @@ def _add_common(parser: argparse.ArgumentParser, *, source_episodes: int) -> Non
     parser.add_argument("--json", action="store_true", help="print the summary as JSON, without progress bars")
 
 
-def _print(
+def _make(
     args: argparse.Namespace,
-    summaries: Mapping[str, dict[str, Any]],
-    began: float,
+    make: Callable[..., Mapping[str, dict[str, Any]]],
     describe: Callable[[dict[str, Any]], str],
 ) -> int:
-    """Print what was made, as JSON or a line a data set with what `describe` says of it."""
+    """Make the data with what every task takes, and print it as JSON or a line a data set with what `describe` says."""
+    began = time.perf_counter()
+    summaries = make(
+        args.root,
+        target_episodes=args.target_episodes,
+        source_episodes=args.source_episodes,
+        seed=args.seed,
+        progress=not args.json,
+    )
     seconds = time.perf_counter() - began
     if args.json:
         print(json.dumps({**summaries, "seconds": round(seconds, 2)}, indent=2))

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from lerobot_ambient.envs.aloha_demonstrations import KINDS, LIMIT, STYLES, Kind, Played, demonstration
 from lerobot_ambient.envs.aloha_scene import CAMERA, FPS, HEIGHT, NAMES, WIDTH, AlohaScene
-from lerobot_ambient.envs.demonstration_record import finished, summaries_of, write_recorded
+from lerobot_ambient.envs.demonstration_record import finished, require_at_least, summaries_of, write_recorded
 from lerobot_ambient.envs.maze_task import mean_squared_acceleration
 
 TASK = "Pick up the cube with the right arm and hand it to the left."
@@ -111,15 +111,14 @@ def make_aloha_data(
     """
     root = Path(root)
     counts: dict[Kind, int] = {"target": target_episodes, "source": source_episodes}
-    for name, value, least in (
-        ("target_episodes", target_episodes, 1),
-        ("source_episodes", source_episodes, 1),
-        ("seed", seed, 0),
-        ("height", height, 48),
-        ("processes", processes, 1),
-    ):
-        if value < least:
-            raise ValueError(f"make_aloha_data: {name} is {value}, must be at least {least}")
+    require_at_least(
+        "make_aloha_data",
+        target_episodes=(target_episodes, 1),
+        source_episodes=(source_episodes, 1),
+        seed=(seed, 0),
+        height=(height, 48),
+        processes=(processes, 1),
+    )
     if height % 2:
         raise ValueError(f"make_aloha_data: height is {height}, must be even, because the video format asks for it")
     size = height, 2 * round(height * WIDTH / HEIGHT / 2)

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from lerobot_ambient.envs.aloha_reach import Reach
 from lerobot_ambient.envs.aloha_scene import FPS, SUCCESS, AlohaScene, Floats
+from lerobot_ambient.envs.minimum_jerk import minimum_jerk
 
 Kind = Literal["target", "source"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -143,13 +144,6 @@ def phases_of(cube: Floats, meeting: Floats) -> tuple[Phase, ...]:
     )
 
 
-def minimum_jerk(steps: int) -> Floats:
-    """The share of the way (steps, 1) done after each step: from rest to rest, 1 at the last."""
-    t = np.arange(1, steps + 1)[:, None] / steps
-    share: Floats = t**3 * (10.0 - 15.0 * t + 6.0 * t**2)
-    return share
-
-
 def motion(phases: Sequence[Phase], waypoints: Floats, style: Style, rng: np.random.Generator) -> NDArray[np.float32]:
     """Joint targets, step by step.
 
@@ -166,7 +160,7 @@ def motion(phases: Sequence[Phase], waypoints: Floats, style: Style, rng: np.ran
     pieces = []
     for at, goal, phase in zip(waypoints[:-1], waypoints[1:], phases, strict=True):
         pause = rng.uniform(0.0, style.longest_pause) if rng.random() < style.pause else 0.0
-        share = minimum_jerk(max(2, round(phase.seconds * pace * FPS)))
+        share = minimum_jerk(max(2, round(phase.seconds * pace * FPS)))[:, None]
         bow = np.zeros(14)
         bow[_BOWING] = rng.uniform(-style.detour, style.detour, len(_BOWING)) * phase.free
         pieces.append(np.repeat(at[None], round(pause * FPS), axis=0))

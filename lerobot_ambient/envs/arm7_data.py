@@ -17,7 +17,7 @@ from lerobot_ambient.envs.arm7_demonstrations import (
     demonstrations,
 )
 from lerobot_ambient.envs.arm7_task import FPS, GOAL_TOLERANCE, JOINTS, MIN_SEPARATION, SPACING, TASK
-from lerobot_ambient.envs.demonstration_record import finished, summaries_of, write_recorded
+from lerobot_ambient.envs.demonstration_record import finished, require_at_least, summaries_of, write_recorded
 from lerobot_ambient.envs.lowdim_writer import Episode, write_low_dim_dataset
 from lerobot_ambient.envs.maze_task import mean_squared_acceleration
 
@@ -74,14 +74,13 @@ def make_arm7_data(
     """
     root = Path(root)
     counts: dict[Kind, int] = {"target": target_episodes, "source": source_episodes}
-    for name, value, least in (
-        ("target_episodes", target_episodes, 1),
-        ("source_episodes", source_episodes, 1),
-        ("seed", seed, 0),
-        ("processes", processes, 1),
-    ):
-        if value < least:
-            raise ValueError(f"make_arm7_data: {name} is {value}, must be at least {least}")
+    require_at_least(
+        "make_arm7_data",
+        target_episodes=(target_episodes, 1),
+        source_episodes=(source_episodes, 1),
+        seed=(seed, 0),
+        processes=(processes, 1),
+    )
     arguments = {kind: _arguments(kind, counts[kind], seed) for kind in KINDS}
     missing = [kind for kind in KINDS if finished(root / kind, arguments[kind]) is None]
     root.mkdir(parents=True, exist_ok=True)

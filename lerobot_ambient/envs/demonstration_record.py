@@ -13,6 +13,17 @@ from typing import Any
 RECORD = Path("meta") / "ambient_make_data.json"
 
 
+def require_at_least(caller: str, **bounds: tuple[int, int]) -> None:
+    """Check `name=(value, least)` for each argument of `caller`.
+
+    Raises:
+        ValueError: a value is less than its least.
+    """
+    for name, (value, least) in bounds.items():
+        if value < least:
+            raise ValueError(f"{caller}: {name} is {value}, must be at least {least}")
+
+
 def finished(folder: Path, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
     """The summary of a complete data set made with `arguments`; None if there is no folder.
 

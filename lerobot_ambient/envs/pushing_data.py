@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from tqdm import tqdm
 
-from lerobot_ambient.envs.demonstration_record import finished, summaries_of, write_recorded
+from lerobot_ambient.envs.demonstration_record import finished, require_at_least, summaries_of, write_recorded
 from lerobot_ambient.envs.lowdim_writer import Episode, write_low_dim_dataset
 from lerobot_ambient.envs.maze_task import mean_squared_acceleration
 from lerobot_ambient.envs.pushing import PushingEnv
@@ -112,14 +112,13 @@ def make_pushing_data(
     """
     root = Path(root)
     counts: dict[Kind, int] = {"target": target_episodes, "source": source_episodes}
-    for name, value, least in (
-        ("target_episodes", target_episodes, 1),
-        ("source_episodes", source_episodes, 1),
-        ("seed", seed, 0),
-        ("processes", processes, 1),
-    ):
-        if value < least:
-            raise ValueError(f"make_pushing_data: {name} is {value}, must be at least {least}")
+    require_at_least(
+        "make_pushing_data",
+        target_episodes=(target_episodes, 1),
+        source_episodes=(source_episodes, 1),
+        seed=(seed, 0),
+        processes=(processes, 1),
+    )
     arguments = {kind: _arguments(kind, counts[kind], seed) for kind in KINDS}
     missing = [kind for kind in KINDS if finished(root / kind, arguments[kind]) is None]
     root.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.envs.lowdim_writer import Episode
+from lerobot_ambient.envs.minimum_jerk import minimum_jerk
 from lerobot_ambient.envs.sorting import SortingEnv
 from lerobot_ambient.envs.sorting_task import BIN_CENTRES, BIN_HALF, Floats, Logic, bin_for, draw_layout
 
@@ -33,13 +34,6 @@ SETTLE = (4, 8)
 """Steps, least and one more than most, of the pause over a block before closing."""
 RAMP = 4
 """Steps of closing and of opening."""
-
-
-def minimum_jerk(steps: int) -> Floats:
-    """The share of the way after each of `steps` steps, shape (steps,), from above 0 to 1."""
-    tau = np.arange(1, steps + 1) / steps
-    share: Floats = tau**3 * (10.0 + tau * (6.0 * tau - 15.0))
-    return share
 
 
 def reach(rng: np.random.Generator, start: Floats, end: Floats) -> Floats:

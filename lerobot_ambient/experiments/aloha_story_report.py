@@ -12,6 +12,7 @@ from typing import Any
 from lerobot_ambient.data.replace_file import replace_file
 from lerobot_ambient.envs.demonstration_record import RECORD
 from lerobot_ambient.experiments.aloha_story import EVAL_SEED, AlohaStoryOptions
+from lerobot_ambient.experiments.estimated_windows import printed_windows
 from lerobot_ambient.experiments.machine import machine
 from lerobot_ambient.experiments.oracles_report import markdown_table
 from lerobot_ambient.experiments.results import read_eval_info
@@ -45,7 +46,7 @@ def results_of(options: AlohaStoryOptions, stages: Sequence[Stage], command: str
         "successes": rollouts.count,
         "wilson95": [round(bound, 4) for bound in rollouts.wilson95],
         "metrics": {},
-        "windows": _windows(at["windows"]),
+        "windows": printed_windows(at["windows"].log, ("source", "method", "sigma_min", "sigma_max")),
     }
     return {
         "experiment": "aloha",
@@ -119,13 +120,6 @@ def _table(results: dict[str, Any]) -> list[list[str]]:
             ]
         )
     return rows
-
-
-def _windows(stage: Stage) -> list[dict[str, Any]]:
-    """The last JSON list in the log: `annotate --json` prints it at its end."""
-    log = stage.log.read_text(encoding="utf-8")
-    found: list[dict[str, Any]] = json.loads(log[log.rindex("\n[\n") + 1 :])
-    return [{key: one[key] for key in ("source", "method", "sigma_min", "sigma_max")} for one in found]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lerobot_ambient.experiments.arm_story import ArmStoryOptions
+from lerobot_ambient.experiments.estimated_windows import printed_windows
 from lerobot_ambient.experiments.stages import Stage
 
 
@@ -35,7 +36,7 @@ def results_of(options: ArmStoryOptions, stages: Sequence[Stage]) -> dict[str, A
         "experiment": "arm-story",
         "fps": options.fps,
         "stages": {stage.folder.name: stage.seconds for stage in stages},
-        "windows": _windows(at["windows"]),
+        "windows": printed_windows(at["windows"].log, ("source", "method", "sigma_min")),
         "control": control,
     }
 
@@ -65,13 +66,6 @@ def _frames(stage: Stage, wanted: float) -> dict[str, Any]:
 
 def _share(found: int, wanted: int) -> float:
     return round(found / wanted, 3)
-
-
-def _windows(stage: Stage) -> list[dict[str, Any]]:
-    """The last JSON list in the log: `annotate --json` prints it at its end."""
-    log = stage.log.read_text(encoding="utf-8")
-    found: list[dict[str, Any]] = json.loads(log[log.rindex("\n[\n") + 1 :])
-    return [{key: one[key] for key in ("source", "method", "sigma_min")} for one in found]
 
 
 def _read(path: Path) -> dict[str, Any]:

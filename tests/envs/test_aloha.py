@@ -22,12 +22,12 @@ from lerobot_ambient.envs.aloha_demonstrations import (
     attempt,
     demonstration,
     demonstrations,
-    minimum_jerk,
     motion,
     phases_of,
 )
 from lerobot_ambient.envs.aloha_reach import Reach, rotation
 from lerobot_ambient.envs.aloha_scene import FPS, NAMES, SUCCESS, AlohaScene
+from lerobot_ambient.envs.minimum_jerk import minimum_jerk
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_what_is_out_of_reach_is_refused(reach: Reach) -> None:
 
 
 def test_minimum_jerk_goes_from_rest_to_rest() -> None:
-    share = np.concatenate([[0.0], minimum_jerk(1000)[:, 0]])
+    share = np.concatenate([[0.0], minimum_jerk(1000)])
     assert share[[0, 500, 1000]] == pytest.approx([0.0, 0.5, 1.0])
     speed = np.gradient(share, 0.001)
     assert speed[[0, -1]] == pytest.approx(0.0, abs=1e-4)

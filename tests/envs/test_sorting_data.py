@@ -13,9 +13,10 @@ from lerobot_ambient.cli import make_data
 from lerobot_ambient.envs import sorting_data
 from lerobot_ambient.envs.configuration import AmbientSortingEnvConfig
 from lerobot_ambient.envs.demonstration_record import RECORD
+from lerobot_ambient.envs.minimum_jerk import minimum_jerk
 from lerobot_ambient.envs.sorting import SortingEnv, environment_state_names
 from lerobot_ambient.envs.sorting_data import KINDS, correct_share, demonstration, features, make_sorting_data
-from lerobot_ambient.envs.sorting_demonstrations import SPEED, minimum_jerk, pick_and_place, reach
+from lerobot_ambient.envs.sorting_demonstrations import SPEED, pick_and_place, reach
 from lerobot_ambient.envs.sorting_task import DEFAULT_BLOCKS, MAX_STEP, STEPS_PER_BLOCK, TASKS
 
 DATA = Path("data/chunk-000/file-000.parquet")
