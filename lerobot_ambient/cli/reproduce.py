@@ -91,6 +91,7 @@ def _add_study(
     parser.add_argument("--output-dir", type=Path, default=Path(f"outputs/{name}"), help="default: %(default)s")
     parser.add_argument("--data-root", type=Path, help="use the data sets in this folder's target and source")
     parser.add_argument("--results-dir", type=Path, help="for the table and figures (default: OUTPUT_DIR/results)")
+    parser.add_argument("--reuse", type=Path, metavar="FILE", help="take what was made with the same settings from it")
     parser.add_argument("--arms", type=_names, metavar="A,B,...", help=f"default: all, with --quick {quick}")
     parser.add_argument("--no-sweep", action="store_true", help="train with the defaults of what is swept")
     parser.add_argument("--seeds", type=_numbers, metavar="N,M,...", help="training seeds of the final runs")
@@ -154,6 +155,7 @@ def run_study(args: argparse.Namespace) -> int:
         data_root=args.data_root,
         jobs=_jobs(args),
         mixed_precision=args.mixed_precision,
+        reuse=args.reuse,
         **sizes,
     )
     runner = StageRunner(args.output_dir.resolve(), options.jobs, progress=not args.json)

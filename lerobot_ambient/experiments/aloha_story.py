@@ -49,14 +49,14 @@ class AlohaStoryOptions:
     """
 
     output_dir: Path
-    target_episodes: int = 20
-    source_episodes: int = 60
+    target_episodes: int = 10
+    source_episodes: int = 20
     height: int = 480
     processes: int = 2
-    steps: int = 2000
+    steps: int = 1500
     batch_size: int = 16
     inference_steps: int = 8
-    eval_episodes: int = 10
+    eval_episodes: int = 4
     episode_length: int = 400
     replays: int = 3
 
@@ -194,7 +194,7 @@ def _policy(options: AlohaStoryOptions) -> tuple[str, ...]:
         *("--policy.type=ambient_diffusion", "--policy.device=cpu", "--policy.push_to_hub=false"),
         *("--policy.horizon=32", "--policy.n_action_steps=16", "--policy.drop_n_last_frames=15"),
         # The camera's shape, so that the environment's picture is shrunk as the data's are.
-        *("--policy.down_dims=[64, 128]", "--policy.resize_shape=[96, 128]", "--policy.crop_ratio=0.9"),
+        *("--policy.down_dims=[64, 128]", "--policy.resize_shape=[48, 64]", "--policy.crop_ratio=0.9"),
         *("--policy.pretrained_backbone_weights=null", "--policy.use_group_norm=true", "--policy.optimizer_lr=1e-3"),
         *("--policy.noise_scheduler_type=DDIM", f"--policy.num_inference_steps={options.inference_steps}"),
     )

@@ -19,6 +19,8 @@ from lerobot_ambient.experiments.results import read_eval_info
 from lerobot_ambient.experiments.stages import Stage
 
 _DATA = ("episodes", "frames", "attempts", "mean_squared_acceleration")
+_STEPS = ("nothing", "right gripper on the cube", "lifted", "left gripper on it too", "handed over")
+"""What the environment's rewards 0 to 4 mean; an episode's highest is how far it came."""
 _READING = (
     "The replay proves the path of the 14 dimensions: the stock environment, as LeRobot makes it, gets nothing but the "
     "seed of a reset and the recorded actions, and must end the episode with a success. An attempt of the demonstrator "
@@ -32,12 +34,14 @@ def results_of(options: AlohaStoryOptions, stages: Sequence[Stage], command: str
     """Read the finished stages.
 
     Returns:
-        `stages`, seconds by name; `data`, by kind; `replay`, episodes by kind; `training`; and `arms` as in every
-        result of this project.
+        `stages`, seconds by name; `data`, by kind; `replay`, episodes by kind; `training`; `evaluation`, with how many
+        roll-outs came how far; and `arms` as in every result of this project.
     """
     at = {stage.folder.name: stage for stage in stages}
     records = {kind: _read(at["data"].run_folder / kind / RECORD)["summary"] for kind in ("target", "source")}
-    rollouts = read_eval_info(at["eval"].run_folder / "eval_info.json")
+    evaluated = at["eval"].run_folder / "eval_info.json"
+    rollouts = read_eval_info(evaluated)
+    best = [round(reward) for task in _read(evaluated)["per_task"] for reward in task["metrics"]["max_rewards"]]
     arm = {
         "arm": "ambient",
         "mixing": "ambient",
@@ -57,7 +61,11 @@ def results_of(options: AlohaStoryOptions, stages: Sequence[Stage], command: str
         "data": {kind: {key: record[key] for key in _DATA} for kind, record in records.items()},
         "replay": _read(at["replay"].run_folder / "replay.json"),
         "training": {"steps": options.steps, "batch_size": options.batch_size},
-        "evaluation": {"first_seed": EVAL_SEED, "episode_length": options.episode_length},
+        "evaluation": {
+            "first_seed": EVAL_SEED,
+            "episode_length": options.episode_length,
+            "came_to": {step: best.count(reward) for reward, step in enumerate(_STEPS)},
+        },
         "arms": [arm],
     }
 
@@ -75,6 +83,7 @@ def text_of(results: dict[str, Any]) -> str:
     ]
     low, high = (100 * bound for bound in arm["wilson95"])
     lines.append(f"roll-outs: {arm['successes']} of {arm['trials']} succeed, 95 % interval [{low:.1f}, {high:.1f}] %")
+    lines.append(f"how far they came: {_came_to(results)}")
     return "\n".join(lines)
 
 
@@ -94,7 +103,8 @@ def write_page(results: dict[str, Any], folder: Path) -> list[Path]:
         _READING,
         f"Window of the source: {windows}. Training: {training}. `lerobot-eval --env.type=aloha`: "
         f"{arm['successes']} of {arm['trials']} roll-outs succeed, 95 % interval [{low:.1f}, {high:.1f}] %, seeds from "
-        f"{results['evaluation']['first_seed']}, at most {results['evaluation']['episode_length']} steps each.",
+        f"{results['evaluation']['first_seed']}, at most {results['evaluation']['episode_length']} steps each. "
+        f"How far they came: {_came_to(results)}.",
         "## Where the time goes",
         "\n".join(markdown_table(["stage", "seconds"], seconds)),
         "The numbers: [aloha.json](aloha.json).",
@@ -103,6 +113,10 @@ def write_page(results: dict[str, Any], folder: Path) -> list[Path]:
     replace_file(files[0], ("\n\n".join(page) + "\n").encode())
     replace_file(files[1], (json.dumps(results, indent=2, ensure_ascii=False) + "\n").encode())
     return files
+
+
+def _came_to(results: dict[str, Any]) -> str:
+    return ", ".join(f"{step} {count}" for step, count in results["evaluation"]["came_to"].items())
 
 
 def _table(results: dict[str, Any]) -> list[list[str]]:

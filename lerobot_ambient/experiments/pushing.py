@@ -72,7 +72,7 @@ STUDY = Study(
         Sweep(COTRAIN_ALPHA, "alpha", (0.2, 0.5, 0.8), common_arms.cotrain),
         Sweep(SIGMA_MIN, "sigma_min", (0.16, 0.3, 0.5), common_arms.ambient),
     ),
-    defaults={COTRAIN_ALPHA: 0.5, SIGMA_MIN: 0.3},
+    defaults={COTRAIN_ALPHA: 0.8, SIGMA_MIN: 0.16},
     arms=arms,
     measures=(ACCELERATION,),
     choose=partial(highest, measure=SUCCESS),

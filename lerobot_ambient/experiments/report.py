@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lerobot_ambient.experiments.claims import percent
-from lerobot_ambient.experiments.estimated_windows import windows_json, windows_text
+from lerobot_ambient.experiments.estimated_windows import windows_text
 from lerobot_ambient.experiments.results import Interval, Measure, Rollouts
 from lerobot_ambient.experiments.study_run import FinalRun, Outcome, SweepPoint
 
@@ -47,6 +47,7 @@ def results_json(outcome: Outcome, command: str, stage_seconds: float, machines:
         "data": {pair or "default": _data_summary(root) for pair, root in outcome.data.items()},
         "training": {"steps": sizes.steps, "batch_size": sizes.batch_size},
         "stage_seconds": round(stage_seconds, 1),
+        "reused": sum(one.reused for one in outcome.kept),
         "arms": [_arm_json(outcome, name, runs, arms[name]) for name, runs in pooled(outcome.runs).items()],
         "sweeps": [_sweep_json(outcome, point) for point in outcome.sweeps],
         "claims": [{"claim": one.promise, "measured": one.measured, "held": one.held} for one in study.claims(arms)],
@@ -68,7 +69,8 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
         "",
         f"`{results['command']}`  ",
         f"{results['date']}, {results['machine']}; {sizes.steps} steps of batch {sizes.batch_size} a run; the "
-        f"stages' times add up to {results['stage_seconds'] / 60:.0f} minutes, each with one thread.",
+        f"stages' times add up to {results['stage_seconds'] / 60:.0f} minutes, each with one thread."
+        + _reused(results["reused"], len(outcome.kept)),
         "",
         *_data_table(results["data"]),
         "",
@@ -117,8 +119,8 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
             str(run.seed),
             percent(run.rollouts.rate),
             *(_measured(one, metrics) for one in measures),
-            f"{run.train_seconds:.0f} s",
-            f"{run.eval_seconds:.0f} s",
+            f"{run.kept.train_seconds:.0f} s",
+            f"{run.kept.eval_seconds:.0f} s",
         )
     if outcome.sweeps:
         swept = [one for one in measures if any(one.of(point.rollouts) is not None for point in outcome.sweeps)]
@@ -147,6 +149,12 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
     return "\n".join(lines) + "\n"
 
 
+def _reused(reused: int, policies: int) -> str:
+    return (
+        f" {reused} of {policies} policies were rolled out by earlier calls with the same settings." if reused else ""
+    )
+
+
 def _arm_json(outcome: Outcome, name: str, runs: Sequence[FinalRun], rollouts: Rollouts) -> dict[str, Any]:
     arm = runs[0].arm
     return {
@@ -156,13 +164,13 @@ def _arm_json(outcome: Outcome, name: str, runs: Sequence[FinalRun], rollouts: R
         "data": arm.data or "default",
         "train_seeds": [run.seed for run in runs],
         **_rollouts_json(outcome, rollouts),
-        "windows": windows_json(outcome.study.task, arm, outcome.windows_root(arm)),
+        "windows": [dict(window) for window in runs[0].kept.windows],
         "per_seed": [
             {
                 "seed": run.seed,
                 **_rollouts_json(outcome, run.rollouts),
-                "train_seconds": run.train_seconds,
-                "eval_seconds": run.eval_seconds,
+                "train_seconds": run.kept.train_seconds,
+                "eval_seconds": run.kept.eval_seconds,
             }
             for run in runs
         ],
@@ -175,7 +183,7 @@ def _sweep_json(outcome: Outcome, point: SweepPoint) -> dict[str, Any]:
         "parameter": point.sweep.parameter,
         "value": point.value,
         **_rollouts_json(outcome, point.rollouts),
-        "windows": windows_json(outcome.study.task, point.arm, Path()),
+        "windows": [dict(window) for window in point.kept.windows],
         "chosen": point.chosen,
     }
 

@@ -92,12 +92,22 @@ class Stage:
     @property
     def seconds(self) -> float | None:
         """Wall time of the finished stage, of its last start only if it was resumed; None if it is not finished."""
-        done = _read_json(self.folder / "done.json")
-        return float(done["seconds"]) if done and done.get("key") == self.key else None
+        done = self._done()
+        return None if done is None else float(done["seconds"])
+
+    @property
+    def machine(self) -> str | None:
+        """Where the finished stage ran; None if it is not finished, or an older version finished it."""
+        done = self._done()
+        return None if done is None else done.get("machine")
 
     @property
     def is_done(self) -> bool:
         return self.seconds is not None
+
+    def _done(self) -> dict[str, Any] | None:
+        done = _read_json(self.folder / "done.json")
+        return done if done and done.get("key") == self.key else None
 
 
 def stock_command(script: str, module: str) -> list[str]:

@@ -129,6 +129,7 @@ class Options:
         data_root: existing data to use instead of making some; parent folder of target and source.
         jobs: stages side by side.
         mixed_precision: accelerate's, of every training.
+        reuse: a file of kept roll-outs; what it holds with the same settings is not made again.
     """
 
     output_dir: Path
@@ -137,6 +138,7 @@ class Options:
     data_root: Path | None = None
     jobs: int = 2
     mixed_precision: str = "no"
+    reuse: Path | None = None
 
     def __post_init__(self) -> None:
         if self.mixed_precision not in PRECISIONS:
@@ -154,6 +156,7 @@ def options_for(
     data_root: Path | None = None,
     jobs: int = 2,
     mixed_precision: str = "no",
+    reuse: Path | None = None,
     **sizes: object,
 ) -> Options:
     """The options of a study: its full or quick sizes, with those given instead.
@@ -177,6 +180,7 @@ def options_for(
         data_root,
         jobs,
         mixed_precision,
+        reuse,
     )
 
 

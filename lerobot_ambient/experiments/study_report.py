@@ -11,6 +11,7 @@ from typing import Any
 
 from lerobot_ambient.data.replace_file import replace_file
 from lerobot_ambient.experiments.figures import draw_comparison, draw_sweeps
+from lerobot_ambient.experiments.kept_rollouts import kept_file, write_kept
 from lerobot_ambient.experiments.machine import machine
 from lerobot_ambient.experiments.report import arm_rollouts, markdown, results_json
 from lerobot_ambient.experiments.study_run import Outcome
@@ -36,15 +37,18 @@ class Report:
 
 
 def write_report(outcome: Outcome, command: str, results_dir: Path | None = None) -> Report:
-    """Write NAME.json, NAME.md and NAME-*.png/.svg to `results_dir` (default: `results` in the output folder), and
-    the numbers once more as `results.json` in the output folder."""
+    """Write NAME.json, NAME.md, NAME-*.png/.svg and NAME-rollouts.json to `results_dir` (default: `results` in the
+    output folder), and the numbers once more as `results.json` in the output folder."""
     output, name = outcome.options.output_dir, outcome.study.name
     folder = results_dir if results_dir is not None else output / "results"
     folder.mkdir(parents=True, exist_ok=True)
     stages = [json.loads(file.read_text()) for file in _finished_stages(output)]
+    reused = [one for one in outcome.kept if one.reused]
+    seconds = sum(stage["seconds"] for stage in stages) + sum(one.train_seconds + one.eval_seconds for one in reused)
     # Stages that an older version finished do not say where.
-    machines = [name for name, _ in Counter(stage.get("machine", machine()) for stage in stages).most_common()]
-    results = results_json(outcome, command, sum(stage["seconds"] for stage in stages), machines)
+    ran_on = [stage.get("machine", machine()) for stage in stages] + [name for one in reused for name in one.machines]
+    machines = [name for name, _ in Counter(ran_on).most_common()]
+    results = results_json(outcome, command, seconds, machines)
 
     arms, begin = arm_rollouts(outcome), folder / name
     figures = [*outcome.study.draw(outcome, begin)]
@@ -65,6 +69,7 @@ def write_report(outcome: Outcome, command: str, results_dir: Path | None = None
         (output / "results.json", text),
     ):
         replace_file(path, content.encode())
+    write_kept(kept_file(folder, name), name, outcome.kept)
     table = page.partition("\n## Each training seed")[0]
     return Report(results, table, folder / f"{name}.md", folder / f"{name}.json", [file for file, _ in figures])
 

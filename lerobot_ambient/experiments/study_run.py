@@ -7,7 +7,7 @@ Layout of the output folder
     windows/<pair>/<method>/           estimated windows of the source
     sweep/<sweep>-<value>/             train, eval: on their own training seed and evaluation seeds
     final/<arm>-seed<seed>/            train, eval
-    results/, results.json             table, figures, numbers
+    results/, results.json             table, figures, numbers, kept roll-outs
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from lerobot_ambient.experiments.arm import Arm, Choices, Sweep
-from lerobot_ambient.experiments.estimated_windows import window_stage
-from lerobot_ambient.experiments.recipe import NOWHERE, Places, fine_tuning_flags, render_yaml, train_config
+from lerobot_ambient.experiments.estimated_windows import window_stage, windows_json
+from lerobot_ambient.experiments.kept_rollouts import Kept, read_kept
+from lerobot_ambient.experiments.machine import machine
+from lerobot_ambient.experiments.recipe import NOWHERE, Places, Task, fine_tuning_flags, render_yaml, train_config
 from lerobot_ambient.experiments.results import Rollouts, read_eval_info
 from lerobot_ambient.experiments.stages import Stage, StageRunner, stock_command
 from lerobot_ambient.experiments.study import STRETCH, SWEEP_TRAIN_SEED, Options, Study
@@ -44,8 +46,12 @@ class SweepPoint:
     sweep: Sweep
     arm: Arm
     value: float
-    rollouts: Rollouts
+    kept: Kept
     chosen: bool = False
+
+    @property
+    def rollouts(self) -> Rollouts:
+        return self.kept.rollouts
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,19 +61,20 @@ class FinalRun:
     Args:
         arm: how it was trained.
         seed: of its training.
-        rollouts: its evaluation.
-        train_seconds, eval_seconds: wall time.
+        kept: its evaluation.
         recordings: folder of the recorded roll-outs; None where none were recorded.
-        policy: folder of the pretrained policy.
+        policy: folder of the pretrained policy; None where only the roll-outs were kept.
     """
 
     arm: Arm
     seed: int
-    rollouts: Rollouts
-    train_seconds: float
-    eval_seconds: float
+    kept: Kept
     recordings: Path | None = None
     policy: Path | None = None
+
+    @property
+    def rollouts(self) -> Rollouts:
+        return self.kept.rollouts
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,41 +96,72 @@ class Outcome:
     sweeps: list[SweepPoint]
     runs: list[FinalRun]
 
-    def windows_root(self, arm: Arm) -> Path:
-        """Folder of the estimated windows of the arm's data."""
-        return windows_folder(self.options.output_dir, arm)
+    @property
+    def kept(self) -> list[Kept]:
+        """Every evaluation."""
+        return [*(point.kept for point in self.sweeps), *(run.kept for run in self.runs)]
 
 
 @dataclass(frozen=True, eq=False)
 class _Chain:
-    """The stages of one policy."""
+    """The stages of one policy.
 
+    Args:
+        name: in the output folder.
+        arm, seed: how it is trained.
+        train, evaluate: the stages.
+        recorded: the roll-outs are recorded.
+        task: what is learnt.
+        windows: parent folder of the estimated windows.
+        base: of the policy that is fine-tuned.
+        reused: the evaluation, if it need not be made.
+    """
+
+    name: str
     arm: Arm
     seed: int
     train: Stage
     evaluate: Stage
     recorded: bool
+    task: Task
+    windows: Path
+    base: _Chain | None = None
+    reused: Kept | None = None
 
     @property
     def stages(self) -> list[Stage]:
-        return [self.train, self.evaluate]
+        if self.reused is not None:
+            return []
+        # Of a base whose roll-outs are known only the training is made up for.
+        training = [self.base.train] if self.base is not None and self.base.reused is not None else []
+        return [*training, self.train, self.evaluate]
 
     @property
     def pretrained(self) -> Path:
         return _pretrained(self.train.run_folder)
 
-    def rollouts(self) -> Rollouts:
-        found = read_eval_info(self.evaluate.run_folder / "eval_info.json")
-        if not self.recorded:
-            return found
-        return replace(found, jerks=recorded_jerks(self.evaluate.run_folder / "recordings"))
+    @property
+    def recordings(self) -> Path | None:
+        return self.evaluate.run_folder / "recordings" if self.recorded and self.reused is None else None
 
-    def final(self) -> FinalRun:
+    def kept(self) -> Kept:
+        """The finished evaluation."""
+        if self.reused is not None:
+            return replace(self.reused, name=self.name)
+        rollouts = read_eval_info(self.evaluate.run_folder / "eval_info.json")
+        if self.recordings is not None:
+            rollouts = replace(rollouts, jerks=recorded_jerks(self.recordings))
         train, evaluate = self.train.seconds, self.evaluate.seconds
         assert train is not None
         assert evaluate is not None
-        recordings = self.evaluate.run_folder / "recordings" if self.recorded else None
-        return FinalRun(self.arm, self.seed, self.rollouts(), train, evaluate, recordings, self.pretrained)
+        # Stages that an older version finished do not say where.
+        machines = tuple(stage.machine or machine() for stage in (self.train, self.evaluate))
+        windows = windows_json(self.task, self.arm, self.windows)
+        return Kept(self.name, self.evaluate.key, rollouts, train, evaluate, machines, windows)
+
+    def final(self) -> FinalRun:
+        policy = self.pretrained if self.reused is None else None
+        return FinalRun(self.arm, self.seed, self.kept(), self.recordings, policy)
 
 
 def run_study(study: Study, options: Options, runner: StageRunner) -> Outcome:
@@ -131,7 +169,7 @@ def run_study(study: Study, options: Options, runner: StageRunner) -> Outcome:
 
     Raises:
         StageError: a command failed.
-        ValueError: `data_root` does not hold the data.
+        ValueError: `data_root` does not hold the data, or `reuse` no roll-outs of the study.
     """
     return _Run(study, replace(options, output_dir=options.output_dir.resolve()), runner).outcome()
 
@@ -141,6 +179,7 @@ class _Run:
         self.study, self.options, self.runner = study, options, runner
         self.output = options.output_dir
         self._data_keys: dict[str, str] = {}
+        self._reused = {} if options.reuse is None else read_kept(options.reuse, study.name)
 
     def outcome(self) -> Outcome:
         before = [
@@ -155,11 +194,10 @@ class _Run:
         first = [chain for arm in free for chain in self._finals(arm)]
         # The granularities of one data set share what the classifiers learnt, so they come one after the other.
         estimates: dict[tuple[str, bool], list[Stage]] = {}
-        for (data, method), stage in self._windows.items():
+        for (data, method), stage in self._needed_windows(before, needs).items():
             estimates.setdefault((data, method.startswith("classifier")), []).append(stage)
-        chains = [*estimates.values(), *(chain.stages for _, _, chain in tried), *(chain.stages for chain in first)]
-        if chains:
-            self.runner.run(chains, "sweeps and arms without" if tried else "arms")
+        swept = [chain for _, _, chain in tried]
+        self._run([*estimates.values(), *_stages_of([*swept, *first])], "sweeps and arms without" if tried else "arms")
 
         points = self._choose(tried)
         choices = {**self.study.defaults, **{point.sweep.name: point.value for point in points if point.chosen}}
@@ -168,18 +206,30 @@ class _Run:
         second = [chain for arm in arms if arm.name not in done and arm.base is None for chain in self._finals(arm)]
         # The slowest first, so that the last one does not run alone.
         second.sort(key=lambda chain: not chain.arm.one_seed)
-        if second:
-            self.runner.run([chain.stages for chain in second], "final runs")
+        self._run(_stages_of(second), "final runs")
         bases = {(chain.arm.name, chain.seed): chain for chain in [*first, *second]}
         tuned = [chain for arm in arms if arm.base is not None for chain in self._finals(arm, bases)]
-        if tuned:
-            self.runner.run([chain.stages for chain in tuned], "fine-tuning")
+        self._run(_stages_of(tuned), "fine-tuning")
 
         order = {name: index for index, name in enumerate(self.study.order)}
         runs = sorted(
             (chain.final() for chain in [*first, *second, *tuned]), key=lambda run: (order[run.arm.name], run.seed)
         )
         return Outcome(self.study, self.options, self._data, choices, points, runs)
+
+    def _run(self, chains: Sequence[Sequence[Stage]], title: str) -> None:
+        if chains:
+            self.runner.run(chains, title)
+
+    def _needed_windows(self, arms: Sequence[Arm], swept: set[str]) -> dict[tuple[str, str], Stage]:
+        """The stages of windows that a training is still to use, or may, where a sweep has still to say which."""
+        needed = {
+            (arm.data, arm.windows)
+            for arm in arms
+            if arm.windows is not None
+            and (swept & set(arm.needs) or any(chain.reused is None for chain in self._finals(arm)))
+        }
+        return {key: stage for key, stage in self._windows.items() if key in needed}
 
     def _make_data(self, pairs: set[str]) -> None:
         self._data: dict[str, Path] = {}
@@ -341,15 +391,30 @@ class _Run:
             ],
             product="run/eval_info.json",
         )
-        return _Chain(arm, seed, train, evaluate, recorded)
+        return _Chain(
+            folder.relative_to(self.output).as_posix(),
+            arm,
+            seed,
+            train,
+            evaluate,
+            recorded,
+            task,
+            windows_folder(self.output, arm),
+            base,
+            None if evaluate.is_done else self._reused.get(evaluate.key),
+        )
 
     def _choose(self, tried: Sequence[tuple[Sweep, float, _Chain]]) -> list[SweepPoint]:
-        points = [SweepPoint(sweep, chain.arm, value, chain.rollouts()) for sweep, value, chain in tried]
+        points = [SweepPoint(sweep, chain.arm, value, chain.kept()) for sweep, value, chain in tried]
         for name in dict.fromkeys(point.sweep.name for point in points):
             indices = [index for index, point in enumerate(points) if point.sweep.name == name]
             best = indices[self.study.choose([points[index].rollouts for index in indices])]
             points[best] = replace(points[best], chosen=True)
         return points
+
+
+def _stages_of(chains: Sequence[_Chain]) -> list[list[Stage]]:
+    return [stages for chain in chains if (stages := chain.stages)]
 
 
 def windows_folder(output: Path, arm: Arm) -> Path:

@@ -140,6 +140,8 @@ def test_the_rest_of_the_story_in_small(unfilmed, tmp_path):
     assert list(results["stages"]) == ORDER and arm["trials"] == 1
     assert [one["source"] for one in arm["windows"]] == ["ambient/aloha_source"]
     assert "roll-outs: 0 of 1 succeed" in text_of(results)
+    assert sum(results["evaluation"]["came_to"].values()) == 1
+    assert "how far they came: nothing 1, right gripper on the cube 0" in text_of(results)
     page, numbers = write_page(results, tmp_path / "results")
     assert json.loads(numbers.read_text()) == results
     assert "| target | 2 | 2 |" in page.read_text()

@@ -2,12 +2,15 @@
 """The page, the results JSON and the figures, from made-up roll-outs."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from lerobot_ambient.experiments.estimated_windows import windows_json
 from lerobot_ambient.experiments.figures import draw_comparison, draw_scaling, draw_shares, draw_sweeps
+from lerobot_ambient.experiments.kept_rollouts import Kept
 from lerobot_ambient.experiments.maze import ACCELERATION, STUDY, claims
 from lerobot_ambient.experiments.maze_figures import draw_trajectories
 from lerobot_ambient.experiments.report import arm_rollouts, markdown, results_json
@@ -23,6 +26,10 @@ def rollouts(successes: int, trials: int, acceleration: float) -> Rollouts:
     return Rollouts(np.arange(trials) < successes, -values, 100.0 * values)
 
 
+def kept(name: str, found: Rollouts, windows: list[dict[str, Any]], *, reused: bool = False) -> Kept:
+    return Kept(name, f"key of {name}", found, 300.0, 60.0, ("one",), windows, reused)
+
+
 @pytest.fixture
 def outcome(tmp_path):
     for kind in ("target", "source"):
@@ -30,13 +37,15 @@ def outcome(tmp_path):
         info = {"total_episodes": 50, "total_frames": 2020}
         (tmp_path / kind / "meta" / "info.json").write_text(json.dumps(info))
     arms = {arm.name: arm for arm in STUDY.arms(STUDY.defaults, STUDY.full)}
+    windows = {name: windows_json(STUDY.task, arm, tmp_path) for name, arm in arms.items() if arm.windows is None}
     runs = [
-        FinalRun(arms[name], seed, rollouts(successes, 300, acceleration), 300.0, 60.0)
+        FinalRun(arms[name], seed, kept(f"{name}-{seed}", rollouts(successes, 300, acceleration), windows[name]))
         for name, successes, acceleration in (("target_only", 150, 4.1), ("cotrain", 295, 4.0), ("ambient", 294, 1.5))
         for seed in (1, 2)
     ]
     (sweep,) = (sweep for sweep in STUDY.sweeps if sweep.parameter == "sigma_min")
-    sweeps = [SweepPoint(sweep, sweep.arm(s), s, rollouts(190, 200, 2.0), s == 0.16) for s in (0.074, 0.16, 0.3)]
+    tried = rollouts(190, 200, 2.0)
+    sweeps = [SweepPoint(sweep, sweep.arm(s), s, kept(f"sweep-{s}", tried, []), s == 0.16) for s in (0.074, 0.16, 0.3)]
     return Outcome(STUDY, options_for(STUDY, tmp_path), {"": tmp_path}, STUDY.defaults, sweeps, runs)
 
 
@@ -91,9 +100,11 @@ def test_the_page_holds_the_numbers_and_says_what_was_missed(outcome):
     assert "![A caption.](maze-comparison.png)" in page
     assert page.count("| held |") == 4
     assert "missed" not in page
-    outcome.runs[-1] = FinalRun(outcome.runs[-1].arm, 2, rollouts(30, 300, 1.5), 1.0, 1.0)
+    assert "rolled out by earlier calls" not in page
+    outcome.runs[-1] = FinalRun(outcome.runs[-1].arm, 2, kept("ambient-2", rollouts(30, 300, 1.5), [], reused=True))
     page = markdown(outcome, results_json(outcome, "c", 1.0, ["one"]), [])
     assert page.count("**missed**") == 2
+    assert "1 of 9 policies were rolled out by earlier calls with the same settings." in page
     for table in page.split("\n\n"):
         rows = [line for line in table.splitlines() if line.startswith("|")]
         assert len({line.count("|") for line in rows}) <= 1
