@@ -181,6 +181,8 @@ def _print(report: Report, *, as_json: bool) -> None:
     for figure in report.figures:
         print(f"figure:  {figure}")
     print(f"numbers: {report.numbers}")
+    if report.kept is not None:
+        print(f"kept:    {report.kept}")
 
 
 def _command(args: argparse.Namespace, sizes: tuple[str, ...]) -> str:

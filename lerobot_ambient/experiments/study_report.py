@@ -27,6 +27,7 @@ class Report:
         page: the whole page.
         numbers: the results JSON's file.
         figures: the PNG files; each has an SVG beside it.
+        kept: the file of roll-outs, where policies were rolled out.
     """
 
     results: dict[str, Any]
@@ -34,6 +35,7 @@ class Report:
     page: Path
     numbers: Path
     figures: list[Path]
+    kept: Path | None = None
 
 
 def write_report(outcome: Outcome, command: str, results_dir: Path | None = None) -> Report:
@@ -69,9 +71,10 @@ def write_report(outcome: Outcome, command: str, results_dir: Path | None = None
         (output / "results.json", text),
     ):
         replace_file(path, content.encode())
-    write_kept(kept_file(folder, name), name, outcome.kept)
+    kept = kept_file(folder, name)
+    write_kept(kept, name, outcome.kept)
     table = page.partition("\n## Each training seed")[0]
-    return Report(results, table, folder / f"{name}.md", folder / f"{name}.json", [file for file, _ in figures])
+    return Report(results, table, folder / f"{name}.md", folder / f"{name}.json", [file for file, _ in figures], kept)
 
 
 def _finished_stages(output: Path) -> list[Path]:
