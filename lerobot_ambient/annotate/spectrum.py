@@ -177,7 +177,7 @@ def spectral_window(target: ChunkSet, source: ChunkSet, options: CompareOptions 
         interval=interval,
         f_star=f_star,
         dim_star=dim_star,
-        notes=_notes(samples, dims, int((~parted & ~alike).sum()), sigma_min, interval),
+        notes=_notes(samples, dims, (dim_star, f_star), int((~parted & ~alike).sum()), sigma_min, interval),
     )
 
 
@@ -218,6 +218,7 @@ def _highest(level: Floats, where: NDArray[np.bool_]) -> float:
 def _notes(
     samples: tuple[Sample, Sample],
     dims: NDArray[np.int64],
+    decides: tuple[int | None, float | None],
     undecided: int,
     sigma_min: float,
     interval: tuple[float, float],
@@ -227,6 +228,8 @@ def _notes(
         "The interval goes from the level that buries what is shown to part to the one that buries all that is not "
         "shown to be alike, both at 95 %.",
     ]
+    if decides[1] is not None:
+        notes.append(f"Action dimension {decides[0]} decides: it parts from {decides[1]:.3f} cycles per step on.")
     notes += [
         f"'{sample.name}' has {sample.episodes} episodes: errors are those of {sample.units} stretches of them and "
         "know little of how episodes differ: bands and interval may be too narrow."

@@ -154,6 +154,7 @@ def test_one_shaking_dimension_is_not_averaged_away():
     evidence = spectral_window(target, source)
     assert evidence.dim_star == 1
     assert 0.09 < evidence.sigma_min < 0.16
+    assert f"Action dimension 1 decides: it parts from {evidence.f_star:.3f} cycles per step on." in evidence.notes
 
 
 @pytest.mark.parametrize("distance", [1.0, 10.0])
@@ -172,6 +173,7 @@ def test_modes_of_the_same_power_are_invisible_and_it_says_so():
     evidence = spectral_window(*(chunks(mode[:, None, None] * shape, 5) for mode in (one, two)))
     assert evidence.sigma_min == 0.0
     assert "modes" in evidence.notes[0]
+    assert not any("decides" in note for note in evidence.notes)
 
 
 def test_less_data_widen_the_interval():
