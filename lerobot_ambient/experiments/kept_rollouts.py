@@ -65,14 +65,14 @@ def read_kept(path: Path, experiment: str) -> dict[str, Kept]:
         kept = [_from_json(entry) for entry in entries]
     except FileNotFoundError as error:
         raise ValueError(
-            f"--reuse {path}: there is no such file. A finished `reproduce {experiment}` writes "
+            f"{path}: there is no such file. A finished `reproduce {experiment}` writes "
             f"{experiment}-rollouts.json to its results folder."
         ) from error
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"--reuse {path}: not a file of roll-outs that `reproduce` wrote ({error!r}).") from error
+        raise ValueError(f"{path}: not a file of roll-outs that `reproduce` wrote ({error!r}).") from error
     if (found, layout) != (experiment, FORMAT):
         raise ValueError(
-            f"--reuse {path}: holds roll-outs of '{found}' in format {layout}; `reproduce {experiment}` reads those of "
+            f"{path}: holds roll-outs of '{found}' in format {layout}; `reproduce {experiment}` reads those of "
             f"'{experiment}' in format {FORMAT}."
         )
     return {one.key: one for one in kept}

@@ -103,7 +103,7 @@ def test_an_experiment_goes_on_in_another_folder(tmp_path, data):
     more = options_for(STUDY, tmp_path / "more", arms=("soft", "cotrain", "cotrain:finetuned"), reuse=file, **sizes)
     second, stages = ran(more)
     # What is fine-tuned has to be trained again, but not rolled out, and nothing is swept.
-    fresh = [f"final/{arm}-seed{seed}/{stage}" for arm in ("soft",) for seed in (1, 2) for stage in ("train", "eval")]
+    fresh = [f"final/soft-seed{seed}/{stage}" for seed in (1, 2) for stage in ("train", "eval")]
     for seed in (1, 2):
         tuned = f"final/cotrain-finetuned-seed{seed}"
         fresh += [f"final/cotrain-seed{seed}/train", f"{tuned}/train", f"{tuned}/eval"]
