@@ -41,7 +41,7 @@ lint: env
 # LeRobot gives a motor 50 ms to answer: the tests with an arm run first, and one at a time.
 test: lint
 	$(BIN)/python -m pytest -n 1 -m alone
-	$(BIN)/python -m pytest -n $(JOBS) -m "not alone"
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not alone"
 
 format: env
 	$(BIN)/ruff format .

@@ -3,13 +3,39 @@
 
 from __future__ import annotations
 
+from functools import partial
+from importlib import import_module
+from types import ModuleType
+
+_TYPES = {
+    "lerobot.policies": "lerobot_ambient.policy.configuration_ambient_diffusion",
+    "lerobot.envs": "lerobot_ambient.envs.configuration",
+    "lerobot.cameras": "lerobot_ambient.integration.config_video_file_camera",
+}
+"""LeRobot's packages that register types when they are loaded, and our module that adds to theirs."""
+
 
 def register() -> None:
-    """Make LeRobot know this package's policy, environments and camera, and its training the merge. Idempotent."""
-    import lerobot_ambient.envs.configuration
-    import lerobot_ambient.integration.config_video_file_camera
-    import lerobot_ambient.policy.configuration_ambient_diffusion  # noqa: F401
-    from lerobot_ambient.integration import rollout_seam, seam
+    """Make LeRobot know this package's policy, environments and camera, and its training the merge. Idempotent.
 
+    Our types become known together with LeRobot's own of the same kind. Nothing of LeRobot is loaded here: that takes
+    seconds, which `lerobot-ambient --help` and the helpers of a long experiment have no use for.
+    """
+    from lerobot_ambient.integration import rollout_seam, seam
+    from lerobot_ambient.integration.after_import import after_import
+
+    for theirs, ours in _TYPES.items():
+        after_import(theirs, partial(_load, ours))
     seam.install_when_imported()
     rollout_seam.install_when_imported()
+
+
+def register_now() -> None:
+    """The same where LeRobot asks for its plugins: it has loaded itself by then, and looks our types up at once."""
+    register()
+    for ours in _TYPES.values():
+        import_module(ours)
+
+
+def _load(ours: str, theirs: ModuleType) -> None:
+    import_module(ours)

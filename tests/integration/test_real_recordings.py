@@ -14,7 +14,6 @@ from lerobot.policies import make_pre_post_processors
 
 from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
 
-STEPS = 200
 HANDS = {"actions": "action", "state": "observation.state", "image": "observation.images.front"}
 COMMON = [
     "--policy.type=ambient_diffusion",
@@ -25,7 +24,6 @@ COMMON = [
     "--policy.ema_decay=0.99",
     "--num_workers=0",
     "--env_eval_freq=0",
-    f"--save_freq={STEPS // 2}",
     "--log_freq=50",
 ]
 
@@ -35,13 +33,14 @@ def copy_of(root: Path, to: Path) -> Path:
     return Path(shutil.copytree(root, to))
 
 
-def train_and_resume(lerobot_train, output: Path, arguments: list[str]) -> Path:
+def train_and_resume(lerobot_train, output: Path, arguments: list[str], steps: int) -> Path:
     """Half the steps, then resume to the whole; the final checkpoint."""
-    lerobot_train([*COMMON, *arguments, f"--output_dir={output}", f"--steps={STEPS // 2}"])
+    half = steps // 2
+    lerobot_train([*COMMON, *arguments, f"--output_dir={output}", f"--steps={half}", f"--save_freq={half}"])
     config = output / "checkpoints/last/pretrained_model/train_config.json"
-    lerobot_train([f"--config_path={config}", "--resume=true", f"--steps={STEPS}"])
+    lerobot_train([f"--config_path={config}", "--resume=true", f"--steps={steps}"])
     last = output / "checkpoints/last"
-    assert json.loads((last / "training_state/training_step.json").read_text())["step"] == STEPS
+    assert json.loads((last / "training_state/training_step.json").read_text())["step"] == steps
     return last / "pretrained_model"
 
 
@@ -67,6 +66,7 @@ def test_so101_episodes_against_episodes(shared_data, tmp_path, lerobot_train):
             "--policy.relative_actions=true",
             "--batch_size=32",
         ],
+        steps=200,
     )
     frame = LeRobotDataset("so101_teleop", root=root)[10]
     action = one_chunk(path, {"observation.state": frame["observation.state"].unsqueeze(0)})
@@ -94,6 +94,8 @@ def test_bimanual_hands_with_video_and_renamed_keys(shared_data, tmp_path, lerob
             "--policy.mlp_width=64",
             "--batch_size=2",
         ],
+        # Every frame is sought and decoded: minutes for as many steps as above.
+        steps=60,
     )
     frame = LeRobotDataset("bimanual_hands", root=root, episodes=[0], video_backend="pyav")[5]
     observation = {

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The module LeRobot imports to discover the plugin: importing the package registers the policy."""
+"""The module LeRobot imports to discover the plugin."""
 
-import lerobot_ambient  # noqa: F401
+from lerobot_ambient.integration import register_now
+
+register_now()
