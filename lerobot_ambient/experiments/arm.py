@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -25,6 +25,8 @@ class Arm:
         source: what the recipe says of the source beside where it lies, e.g. {"sigma_min": 0.3}; None leaves it out.
         trained_on: the data set that is `--dataset`.
         windows: estimates the source's windows, a name in `estimated_windows.WINDOW_METHODS`.
+        share: of the target where all of the source is admitted. The source's weight follows from it and the numbers
+            of frames, when the data are there; None: the recipe says it all.
         data: which of the experiment's data sets, a key of `Study.data`.
         policy: settings of the policy that differ from the task's.
         env: options of the environment in its evaluation, e.g. {"condition": True}.
@@ -40,6 +42,7 @@ class Arm:
     source: Mapping[str, Any] | None = field(default_factory=dict)
     trained_on: Literal["target", "source"] = "target"
     windows: str | None = None
+    share: float | None = None
     data: str = ""
     policy: Mapping[str, Any] = NOTHING
     env: Mapping[str, Any] = NOTHING
@@ -54,6 +57,12 @@ class Arm:
                 f"arm '{self.name}' has windows by '{self.windows}' and source {self.source!r}; estimated windows "
                 "need a source without a sigma_min of its own."
             )
+        free = self.source is not None and "weight" not in self.source
+        if self.share is not None and not (free and 0.0 < self.share < 1.0):
+            raise ValueError(
+                f"arm '{self.name}' has share = {self.share} and source {self.source!r}; a share lies in (0, 1) and "
+                "needs a source without a weight of its own."
+            )
         if self.base is not None and (self.source is not None or self.policy):
             raise ValueError(f"arm '{self.name}' is fine-tuned from {self.base}, which is done with the target alone.")
         if not 0.0 < self.steps <= 1.0:
@@ -63,6 +72,13 @@ class Arm:
     def family(self) -> str:
         """The name without its suffix."""
         return self.name.partition(":")[0]
+
+    def weighted(self, target_frames: int, source_frames: int) -> Arm:
+        """The same arm with the weight of the source that gives the target its `share`."""
+        if self.share is None:
+            return self
+        weight = round(target_frames / source_frames * (1.0 - self.share) / self.share, 6)
+        return replace(self, source={**(self.source or {}), "weight": weight}, share=None)
 
     @property
     def folder(self) -> str:

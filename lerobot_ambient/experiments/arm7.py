@@ -33,7 +33,7 @@ def arms(choices: Choices, sizes: Sizes) -> list[Arm]:
         common_arms.source_only(),
         common_arms.cotrain(choices[COTRAIN_ALPHA]),
         common_arms.ambient(choices[SIGMA_MIN]),
-        *(common_arms.estimated(method, sizes) for method in ESTIMATED),
+        *(common_arms.estimated(method) for method in ESTIMATED),
     ]
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lerobot_ambient.experiments.arm import Arm
-from lerobot_ambient.experiments.study import Sizes
 
 AMBIENT_ALPHA = 0.5
 FINE_TUNING = 0.25
@@ -55,19 +54,18 @@ def exclusive(sigma_min: float) -> Arm:
     return Arm("exclusive", summary, {"type": "exclusive"}, {"sigma_min": sigma_min}, needs=(SIGMA_MIN,))
 
 
-def estimated(method: str, sizes: Sizes) -> Arm:
+def estimated(method: str) -> Arm:
     """Ambient co-training with estimated windows.
 
     Where a source has many windows, only a part of it is admitted at low levels. A fixed `alpha` would give that part
-    the whole share of the source and repeat it often. So the shares follow the sizes, with a weight that makes them
-    alpha where all of the source is admitted.
+    the whole share of the source and repeat it often. So the shares follow the sizes, with a weight of the source that
+    makes the target's share the same alpha where all of the source is admitted.
     """
     summary = f"Ambient co-training; the windows come from {ESTIMATES[method]}, without roll-outs."
     if method not in FINE:
         mixing = {"type": "ambient", "alpha": AMBIENT_ALPHA}
         return Arm(f"ambient:{method}", summary, mixing, windows=method)
-    weight = round(sizes.target_episodes / sizes.source_episodes * (1.0 - AMBIENT_ALPHA) / AMBIENT_ALPHA, 6)
-    return Arm(f"ambient:{method}", summary, {"type": "ambient"}, {"weight": weight}, windows=method)
+    return Arm(f"ambient:{method}", summary, {"type": "ambient"}, windows=method, share=AMBIENT_ALPHA)
 
 
 def fine_tuned(base: Arm) -> Arm:

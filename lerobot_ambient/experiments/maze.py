@@ -41,7 +41,7 @@ def arms(choices: Choices, sizes: Sizes) -> list[Arm]:
         ambient,
         common_arms.exclusive(choices[SIGMA_MIN]),
         Arm("soft", soft, {"type": "soft", "sigmas": [0.074, 0.3], "clean_shares": [1.0, 0.5]}),
-        *(common_arms.estimated(method, sizes) for method in ESTIMATED),
+        *(common_arms.estimated(method) for method in ESTIMATED),
         *(on(MORE, arm) for arm in (target_only, cotrain, ambient)),
         *map(common_arms.fine_tuned, (cotrain, ambient)),
     ]

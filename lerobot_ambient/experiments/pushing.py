@@ -38,7 +38,7 @@ def arms(choices: Choices, sizes: Sizes) -> list[Arm]:
         cotrain,
         ambient,
         Arm("soft", soft, SOFT),
-        *(common_arms.estimated(method, sizes) for method in ESTIMATED),
+        *(common_arms.estimated(method) for method in ESTIMATED),
         *map(common_arms.fine_tuned, (cotrain, ambient)),
     ]
 

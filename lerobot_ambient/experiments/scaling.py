@@ -30,16 +30,16 @@ KINDS = ("cotrain:by-size", "ambient:by-size", "ambient:share", "soft", "ambient
 REMEDIES = KINDS[2:]
 
 
-def _kinds(sizes: Sizes) -> list[Arm]:
+def _kinds() -> list[Arm]:
     window = {"sigma_min": SIGMA_MIN}
     by_size = "the data sets share a noise level by their sizes"
-    bucket = common_arms.estimated("classifier-bucket", replace(sizes, target_episodes=1, source_episodes=1))
+    bucket = common_arms.estimated("classifier-bucket")
     return [
         Arm("cotrain:by-size", f"Co-training; {by_size}.", {"type": "cotrain"}),
         Arm("ambient:by-size", f"Ambient co-training; {by_size}.", {"type": "ambient"}, window),
         replace(common_arms.ambient(SIGMA_MIN), name="ambient:share", needs=()),
         Arm("soft", "Soft ambient: the target's share falls linearly with the noise level.", pushing.SOFT),
-        replace(bucket, name="ambient:bucket", source={}),
+        replace(bucket, name="ambient:bucket", share=None),
     ]
 
 
@@ -54,7 +54,7 @@ def arms(choices: Choices, sizes: Sizes) -> list[Arm]:
         common_arms.target_only(),
         *(
             replace(kind, name=f"{kind.name}{'-' if ':' in kind.name else ':'}x{share}", data=f"x{share}")
-            for kind in _kinds(sizes)
+            for kind in _kinds()
             for share in SHARES
         ),
     ]

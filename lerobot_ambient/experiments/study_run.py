@@ -13,6 +13,7 @@ Layout of the output folder
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -298,6 +299,14 @@ class _Run:
             self._data_keys[pair] = digest.hexdigest()[:16]
         return self._data_keys[pair]
 
+    def _frames(self, pair: str) -> tuple[int, int]:
+        """Numbers of frames of the target and the source."""
+        target, source = (
+            int(json.loads((self._data[pair] / kind / "meta" / "info.json").read_text())["total_frames"])
+            for kind in ("target", "source")
+        )
+        return target, source
+
     def _trial(self, sweep: Sweep, value: float) -> _Chain:
         folder = self.output / "sweep" / f"{sweep.name}-{value:g}"
         return self._chain(
@@ -323,6 +332,8 @@ class _Run:
         self, arm: Arm, folder: Path, seed: int, first: int, trials: int, *, recorded: bool, base: _Chain | None = None
     ) -> _Chain:
         task, sizes = self.study.task, self.options.sizes
+        if arm.share is not None:
+            arm = arm.weighted(*self._frames(arm.data))
         chosen = {"seed": seed, "steps": sizes.steps, "batch_size": sizes.batch_size}
         inputs = {
             "version": _versions(),

@@ -2,6 +2,7 @@
 """Estimated windows as stages of an experiment."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import draccus
@@ -23,7 +24,6 @@ from lerobot_ambient.experiments.estimated_windows import (
     windows_text,
 )
 from lerobot_ambient.experiments.recipe import Places, Task, train_config, windows_path
-from lerobot_ambient.experiments.study import Sizes
 
 TASK = Task("maze")
 
@@ -49,18 +49,28 @@ def test_the_trained_policy_takes_the_file_that_the_stage_makes(stages, tmp_path
     assert set(ESTIMATES) == set(WINDOW_METHODS)
     places = Places(str(tmp_path / "data"), str(tmp_path / "windows"))
     for method, stage in stages.items():
-        config = train_config(TASK, estimated(method, Sizes()), places, seed=1, steps=100, batch_size=8)
+        config = train_config(TASK, estimated(method), places, seed=1, steps=100, batch_size=8)
         (source,) = draccus.decode(TrainPipelineConfig, config).policy.sources
         assert Path(source.windows) == stage.folder / stage.product
         assert source.sigma_min is None
 
 
 def test_many_windows_share_by_size_so_that_a_small_admitted_part_is_not_repeated():
-    fine, whole = estimated("classifier-datapoint", Sizes()), estimated("classifier-dataset", Sizes())
+    fine, whole = estimated("classifier-datapoint"), estimated("classifier-dataset")
     assert whole.mixing["alpha"] == 0.5
+    assert whole.weighted(300, 4000) is whole
     assert "alpha" not in fine.mixing
-    # 50 target episodes weigh as much as 5000 of the source: half and half where all are admitted.
-    assert fine.source["weight"] * 5000 == pytest.approx(50)
+    weighted = fine.weighted(300, 4000)
+    assert weighted.name == fine.name
+    # 300 frames of the target weigh as much as 4000 of the source: half and half where all are admitted.
+    assert weighted.source["weight"] * 4000 == pytest.approx(300)
+    assert replace(fine, share=0.8).weighted(300, 4000).source["weight"] * 4000 == pytest.approx(300 / 4)
+
+
+@pytest.mark.parametrize("change", [{"share": 1.0}, {"share": 0.0}, {"share": 0.5, "source": {"weight": 2.0}}])
+def test_a_share_that_cannot_be_is_refused(change):
+    with pytest.raises(ValueError, match=r"a share lies in \(0, 1\) and needs a source without a weight"):
+        replace(estimated("classifier-datapoint"), **change)
 
 
 def test_granularities_share_what_the_classifiers_learnt(stages):

@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 
 import pytest
+import yaml
 
 from lerobot_ambient.cli.__main__ import build_parser, main
 from lerobot_ambient.experiments import study_run
@@ -54,6 +55,19 @@ def test_data_of_an_older_revision_of_the_task_is_not_taken(tmp_path):
         study = replace(STUDY, task=replace(STUDY.task, revision=revision))
         study_run._Run(study, options_for(study, tmp_path), Noting())._make_data({""})
     assert keys[0] == keys[1] != keys[2]
+
+
+def test_the_weight_of_a_source_with_many_windows_comes_from_the_frames(tmp_path):
+    for kind, frames in (("target", 300), ("source", 4000)):
+        (tmp_path / kind / "meta").mkdir(parents=True)
+        (tmp_path / kind / "meta" / "info.json").write_text(json.dumps({"total_frames": frames}))
+    study = study_named("pushing")
+    options = options_for(study, tmp_path, arms=("ambient:classifier-bucket",), data_root=tmp_path)
+    run = study_run._Run(study, options, runner=None)
+    run._make_data({""})
+    (arm,) = (arm for arm in study.arms(study.defaults, options.sizes) if arm.name in options.arms)
+    configs = [yaml.safe_load(chain.train.files["train.yaml"]) for chain in run._finals(arm)]
+    assert [config["policy"]["sources"][0]["weight"] for config in configs] == [0.075, 0.075]
 
 
 def test_missing_data_names_the_fix(tmp_path, capsys):
