@@ -69,8 +69,11 @@ class ArmStoryOptions:
 
     @classmethod
     def quick(cls, output_dir: Path) -> ArmStoryOptions:
-        """Sizes for a look at whether everything runs: two to three minutes on a free core."""
-        return cls(output_dir, episodes=2, episode_seconds=3.0, steps=10, rollout_seconds=3.0, rollout_episodes=1)
+        """Sizes for a look at whether everything runs: two to three minutes on a free core.
+
+        Windows can be found from two episodes; a crowded machine may lose most of the frames of a third.
+        """
+        return cls(output_dir, episodes=3, episode_seconds=3.0, steps=10, rollout_seconds=3.0, rollout_episodes=1)
 
 
 Publish = Callable[[Stage], tuple[Sequence[Stage], str]]
