@@ -22,7 +22,7 @@ def add_arm_story(experiments: argparse._SubParsersAction[argparse.ArgumentParse
             "a kill."
         ),
     )
-    story.add_argument("--quick", action="store_true", help="two short episodes and ten training steps: minutes")
+    story.add_argument("--quick", action="store_true", help="three short episodes and ten training steps: minutes")
     story.add_argument("--output-dir", type=Path, default=Path("outputs/arm-story"), help="default: %(default)s")
     story.add_argument("--steps", type=int, help="training steps (default: 300, with --quick 10)")
     story.add_argument("--json", action="store_true", help="print the results as JSON, without progress")
