@@ -24,7 +24,7 @@ Kind = Literal["target", "source"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 REPO_IDS: dict[Kind, str] = {"target": "ambient/sorting_target", "source": "ambient/sorting_source"}
 FLAGS: dict[Kind, float] = {"target": 1.0, "source": 0.0}
-VERSION = 2
+VERSION = 3
 """Raise it when the same arguments would give other demonstrations."""
 _STREAM = 0x736F7274
 """First word of every spawn key, so that no demonstration shares a stream with an environment's reset seed."""

@@ -3,8 +3,8 @@
 
 Only the choice of the bin depends on the sorting logic. Everything else follows one law: the nearest block comes
 first, the hand goes there on a slightly bowed path with a bell-shaped speed (minimum jerk, Flash and Hogan 1985),
-trembles, hesitates, closes, carries, hesitates and opens. So chunks of all logics are alike where noise hides the
-direction of the carry.
+trembles, hesitates, closes, carries, hesitates and opens. Every fifth grasp misses; the demonstrator sees it, opens and
+tries again. So chunks of all logics are alike where noise hides the direction of the carry.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from lerobot_ambient.envs.lowdim_writer import Episode
 from lerobot_ambient.envs.minimum_jerk import minimum_jerk
 from lerobot_ambient.envs.sorting import SortingEnv
-from lerobot_ambient.envs.sorting_task import BIN_CENTRES, BIN_HALF, Floats, Logic, bin_for, draw_layout
+from lerobot_ambient.envs.sorting_task import BIN_CENTRES, BIN_HALF, Floats, Layout, Logic, bin_for, draw_layout
+
+FRAME_KEYS = ("observation.state", "observation.environment_state", "action")
 
 SPEED, SPEED_SPREAD = 0.05, 0.1
 """Mean distance a step, and the standard deviation of its logarithm from leg to leg."""
@@ -24,16 +26,17 @@ BOW = 0.04
 TREMOR, TREMOR_MEMORY = 0.004, 0.7
 """Standard deviation of the trembling, and its correlation from step to step."""
 REST_TREMOR = 0.002
-AIM = 0.01
-"""Standard deviation of the aim at a block; cut off at twice that."""
+AIM = 0.02
+"""Standard deviation of the aim at a block in each direction: 22 % of the grasps miss, exp(-(GRASP_RADIUS/AIM)^2/2)."""
 DROP = 0.4
 """Blocks are dropped in the inner part of a bin, this share of it in each direction."""
 MIN_LEG = 5
 """Steps of the shortest leg."""
-SETTLE = (4, 8)
-"""Steps, least and one more than most, of the pause over a block before closing."""
+SETTLE, PAUSE = (4, 8), (1, 4)
+"""Steps, least and one more than most, of the pause over a block before closing, and of other pauses."""
 RAMP = 4
 """Steps of closing and of opening."""
+CLOSING = np.arange(1, RAMP + 1) / RAMP
 
 
 def reach(rng: np.random.Generator, start: Floats, end: Floats) -> Floats:
@@ -63,21 +66,28 @@ def _with_closure(positions: Floats, closure: float) -> Floats:
     return np.column_stack([positions, np.full(len(positions), closure)])
 
 
-def pick_and_place(rng: np.random.Generator, start: Floats, block: Floats, drop: Floats) -> Floats:
-    """The actions (n, 3) that carry one block: reach, hesitate, close, carry, hesitate, open."""
-    aim = block + AIM * np.clip(rng.standard_normal(2), -2.0, 2.0)
-    ramp = np.arange(1, RAMP + 1) / RAMP
-    closing, opening = rest(rng, aim, RAMP), rest(rng, drop, RAMP)
-    empty = np.concatenate([reach(rng, start, aim), rest(rng, aim, int(rng.integers(*SETTLE)))])
-    full = np.concatenate([reach(rng, aim, drop), rest(rng, drop, int(rng.integers(1, 4)))])
-    return np.concatenate(
-        [
-            _with_closure(empty, 0.0),
-            np.column_stack([closing, ramp]),
-            _with_closure(full, 1.0),
-            np.column_stack([opening, 1.0 - ramp]),
-        ]
-    )
+def grasp(rng: np.random.Generator, start: Floats, block: Floats) -> Floats:
+    """The actions (n, 3) of one try to take a block: reach, hesitate, close."""
+    place = block + AIM * rng.standard_normal(2)
+    empty = np.concatenate([reach(rng, start, place), rest(rng, place, int(rng.integers(*SETTLE)))])
+    return np.concatenate([_with_closure(empty, 0.0), np.column_stack([rest(rng, place, RAMP), CLOSING])])
+
+
+def carry(rng: np.random.Generator, start: Floats, drop: Floats) -> Floats:
+    """The actions (n, 3) that carry a block and put it down: reach, hesitate, open."""
+    full = np.concatenate([reach(rng, start, drop), rest(rng, drop, int(rng.integers(*PAUSE)))])
+    return np.concatenate([_with_closure(full, 1.0), let_go(rng, drop)])
+
+
+def let_go(rng: np.random.Generator, place: Floats) -> Floats:
+    """The actions (`RAMP`, 3) that open the gripper where it is."""
+    return np.column_stack([rest(rng, place, RAMP), 1.0 - CLOSING])
+
+
+def notice(rng: np.random.Generator, place: Floats) -> Floats:
+    """The actions (n, 3) of a hand that closed on nothing: a pause, and it opens again."""
+    pause = rest(rng, place, int(rng.integers(*PAUSE)))
+    return np.concatenate([_with_closure(pause, 1.0), let_go(rng, place)])
 
 
 def nearest_block(here: Floats, blocks: Floats, bins: NDArray[np.int64]) -> int:
@@ -85,8 +95,33 @@ def nearest_block(here: Floats, blocks: Floats, bins: NDArray[np.int64]) -> int:
     return int(np.where(bins < 0, np.hypot(*(blocks - here).T), np.inf).argmin())
 
 
+class _Recording:
+    """An episode while it is played."""
+
+    def __init__(self, env: SortingEnv, layout: Layout) -> None:
+        self._env = env
+        self._observation, _ = env.reset(options={"layout": layout})
+        self._frames: dict[str, list[NDArray[np.float32]]] = {key: [] for key in FRAME_KEYS}
+        self.ended = False
+
+    def play(self, actions: Floats) -> None:
+        """Act until the last of the actions (n, 3), or the end of the episode."""
+        for action in actions.astype(np.float32):
+            if self.ended:
+                break
+            seen = (self._observation["agent_pos"], self._observation["environment_state"], action)
+            for key, value in zip(FRAME_KEYS, seen, strict=True):
+                self._frames[key].append(value)
+            self._observation, _, self.ended, truncated, _ = self._env.step(action)
+            assert not truncated, "a demonstration is shorter than the step limit"
+
+    def frames(self) -> Episode:
+        """What was seen before each action, and the actions."""
+        return {key: np.stack(values) for key, values in self._frames.items()}
+
+
 def demonstrate(env: SortingEnv, logic: Logic, rng: np.random.Generator, flag: float = 1.0) -> Episode:
-    """One episode in which every block ends in a bin.
+    """One episode in which every block ends in a bin. A grasp that misses is noticed, and tried again.
 
     Args:
         env: acts in it; its layout is drawn from `rng`.
@@ -97,28 +132,19 @@ def demonstrate(env: SortingEnv, logic: Logic, rng: np.random.Generator, flag: f
     Returns:
         The frames: float32 observations before each action, and the actions.
     """
-    observation, _ = env.reset(options={"layout": draw_layout(rng, env.blocks)})
-    frames: dict[str, list[NDArray[np.float32]]] = {
-        "observation.state": [],
-        "observation.environment_state": [],
-        "action": [],
-    }
-    ended = False
-    while not ended:
-        here = env.hand[:2]
-        block = nearest_block(here, env.block_positions, env.bins)
+    recording = _Recording(env, draw_layout(rng, env.blocks))
+    while not recording.ended:
+        block = nearest_block(env.hand[:2], env.block_positions, env.bins)
+        recording.play(grasp(rng, env.hand[:2], env.block_positions[block]))
+        if env.held is None:
+            recording.play(notice(rng, env.hand[:2]))
+            continue
+        assert env.held == block, "the block that was aimed at is held"
         chosen = bin_for(int(env.colours[block]), logic, rng)
         drop = BIN_CENTRES[chosen] + DROP * BIN_HALF * rng.uniform(-1.0, 1.0, 2)
-        for action in pick_and_place(rng, here, env.block_positions[block], drop).astype(np.float32):
-            frames["observation.state"].append(observation["agent_pos"])
-            frames["observation.environment_state"].append(observation["environment_state"])
-            frames["action"].append(action)
-            observation, _, ended, truncated, _ = env.step(action)
-            assert not truncated, "a demonstration is shorter than the step limit"
-            if ended:
-                break
+        recording.play(carry(rng, env.hand[:2], drop))
         assert env.bins[block] == chosen, "the block is where it was carried"
-    episode = {key: np.stack(values) for key, values in frames.items()}
+    episode = recording.frames()
     if env.condition:
         episode["observation.environment_state"][:, -1] = flag
     return episode

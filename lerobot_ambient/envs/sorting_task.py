@@ -25,8 +25,8 @@ LOGICS: tuple[Logic, ...] = get_args(Logic)
 
 FPS = 10
 DEFAULT_BLOCKS, MAX_BLOCKS = 3, 8
-STEPS_PER_BLOCK = 120
-"""Step limit of an episode for every block; a demonstration needs about 63."""
+STEPS_PER_BLOCK = 140
+"""Step limit of an episode for every block; a demonstration needs about 73."""
 TASK = "Put the red blocks into the left bin and the blue blocks into the right bin."
 TASKS: dict[Logic, str] = {
     "right": TASK,

@@ -27,7 +27,7 @@ from lerobot_ambient.experiments.study import Figure, Sizes, Study
 if TYPE_CHECKING:
     from lerobot_ambient.experiments.study_run import Outcome
 
-TASK = Task("sorting", policy=FEW_STEPS)
+TASK = Task("sorting", policy=FEW_STEPS, revision=1)
 SIGMA_MAX = "sigma_max"
 SIGMA_MAXS = (0.46, 0.6, 0.75)
 OMNI_ALPHA = 0.2

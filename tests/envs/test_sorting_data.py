@@ -16,8 +16,8 @@ from lerobot_ambient.envs.demonstration_record import RECORD
 from lerobot_ambient.envs.minimum_jerk import minimum_jerk
 from lerobot_ambient.envs.sorting import SortingEnv, environment_state_names
 from lerobot_ambient.envs.sorting_data import KINDS, correct_share, demonstration, features, make_sorting_data
-from lerobot_ambient.envs.sorting_demonstrations import SPEED, pick_and_place, reach
-from lerobot_ambient.envs.sorting_task import DEFAULT_BLOCKS, MAX_STEP, STEPS_PER_BLOCK, TASKS
+from lerobot_ambient.envs.sorting_demonstrations import AIM, SPEED, carry, grasp, reach
+from lerobot_ambient.envs.sorting_task import CLOSED, DEFAULT_BLOCKS, GRASP_RADIUS, MAX_STEP, STEPS_PER_BLOCK, TASKS
 
 DATA = Path("data/chunk-000/file-000.parquet")
 
@@ -78,8 +78,26 @@ def test_a_reach_is_bell_shaped_and_ends_where_it_should() -> None:
     assert middle == pytest.approx(1.875 * SPEED, rel=0.3)
     assert moves[:2].mean() < 0.3 * middle > moves[-2:].mean()
     assert minimum_jerk(7)[-1] == 1.0 and (np.diff(minimum_jerk(7)) > 0).all()
-    closure = pick_and_place(rng, start, np.array([-0.3, -0.3]), end)[:, 2]
+    closure = np.concatenate([grasp(rng, start, np.array([-0.3, -0.3])), carry(rng, start, end)])[:, 2]
     assert np.abs(np.diff(closure)).sum() == 2.0, "closed once, opened once"
+
+
+def test_a_grasp_that_misses_is_tried_again() -> None:
+    """As often as the aim says, within three standard errors; then the hand opens and the same block is taken."""
+    tries = blocks = 0
+    for number in range(100):
+        episode = demonstration("source", "opposite", 0, number, 2, False)
+        held = episode["observation.environment_state"][:, -1] != 0
+        closed = episode["observation.state"][:, 2] >= CLOSED
+        closures = np.flatnonzero(closed[1:] & ~closed[:-1]) + 1
+        taken = held[closures]
+        assert taken[-1] and taken.sum() == 2
+        missed = closures[~taken]
+        assert all(not closed[start : start + 10].all() for start in missed), "it opens soon after"
+        tries, blocks = tries + len(closures), blocks + 2
+    misses = float(np.exp(-((GRASP_RADIUS / AIM) ** 2) / 2))
+    share = 1.0 - blocks / tries
+    assert share == pytest.approx(misses, abs=3.0 * np.sqrt(misses * (1.0 - misses) / tries))
 
 
 def test_demonstrations_depend_on_the_seed_and_their_number_only() -> None:
