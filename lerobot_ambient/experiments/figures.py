@@ -79,10 +79,10 @@ def draw_sweeps(sweeps: Sequence[SweepPoint], measures: Sequence[Measure], path:
         lowest.set_xticks(values, [f"{value:g}" for value in values])
         lowest.minorticks_off()
     axes[0][0].set_ylabel("success (%)")
-    axes[0][0].set_ylim(top=101)
+    axes[0][0].set_ylim(top=104)
     for axis, measure in zip(axes[1:, 0], measures, strict=True):
         axis.set_ylabel("\n".join(textwrap.wrap(f"{measure.label} ({measure.unit})", 24)))
-        axis.set_ylim(bottom=0, top=101 if measure.unit == "%" else None)
+        axis.set_ylim(bottom=0, top=104 if measure.unit == "%" else None)
     return save(figure, path)
 
 
@@ -115,7 +115,7 @@ def draw_shares(arms: Mapping[str, Rollouts], measures: Sequence[Measure], path:
                 linestyle="none",
                 capsize=2.5,
             )
-        axis.set_xlim(-2, 102)
+        axis.set_xlim(-5, 105)
         axis.set_xlabel("\n".join(textwrap.wrap(f"{measure.label} (%)", 26)))
     axes[0][0].set_yticks(range(len(names)), [label(name) for name in names])
     axes[0][0].invert_yaxis()
