@@ -37,6 +37,7 @@ SETTLE, PAUSE = (4, 8), (1, 4)
 RAMP = 4
 """Steps of closing and of opening."""
 CLOSING = np.arange(1, RAMP + 1) / RAMP
+"""The commanded closure in each of these steps; 1 less it when opening."""
 
 
 def reach(rng: np.random.Generator, start: Floats, end: Floats) -> Floats:
@@ -73,21 +74,16 @@ def grasp(rng: np.random.Generator, start: Floats, block: Floats) -> Floats:
     return np.concatenate([_with_closure(empty, 0.0), np.column_stack([rest(rng, place, RAMP), CLOSING])])
 
 
+def let_go(rng: np.random.Generator, place: Floats) -> Floats:
+    """The actions (n, 3) of a closed gripper, full or empty, that hesitates and opens where it is."""
+    pause = rest(rng, place, int(rng.integers(*PAUSE)))
+    opening = np.column_stack([rest(rng, place, RAMP), 1.0 - CLOSING])
+    return np.concatenate([_with_closure(pause, 1.0), opening])
+
+
 def carry(rng: np.random.Generator, start: Floats, drop: Floats) -> Floats:
     """The actions (n, 3) that carry a block and put it down: reach, hesitate, open."""
-    full = np.concatenate([reach(rng, start, drop), rest(rng, drop, int(rng.integers(*PAUSE)))])
-    return np.concatenate([_with_closure(full, 1.0), let_go(rng, drop)])
-
-
-def let_go(rng: np.random.Generator, place: Floats) -> Floats:
-    """The actions (`RAMP`, 3) that open the gripper where it is."""
-    return np.column_stack([rest(rng, place, RAMP), 1.0 - CLOSING])
-
-
-def notice(rng: np.random.Generator, place: Floats) -> Floats:
-    """The actions (n, 3) of a hand that closed on nothing: a pause, and it opens again."""
-    pause = rest(rng, place, int(rng.integers(*PAUSE)))
-    return np.concatenate([_with_closure(pause, 1.0), let_go(rng, place)])
+    return np.concatenate([_with_closure(reach(rng, start, drop), 1.0), let_go(rng, drop)])
 
 
 def nearest_block(here: Floats, blocks: Floats, bins: NDArray[np.int64]) -> int:
@@ -137,7 +133,7 @@ def demonstrate(env: SortingEnv, logic: Logic, rng: np.random.Generator, flag: f
         block = nearest_block(env.hand[:2], env.block_positions, env.bins)
         recording.play(grasp(rng, env.hand[:2], env.block_positions[block]))
         if env.held is None:
-            recording.play(notice(rng, env.hand[:2]))
+            recording.play(let_go(rng, env.hand[:2]))
             continue
         assert env.held == block, "the block that was aimed at is held"
         chosen = bin_for(int(env.colours[block]), logic, rng)

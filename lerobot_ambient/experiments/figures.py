@@ -25,6 +25,8 @@ PARAMETERS = {
     "sigma_max": r"$\sigma_{\max}$ of the source",
 }
 """Swept parameters in words."""
+PERCENT_TOP = 104.0
+"""Where an axis of percents ends, so that a marker at 100 and its ring are whole."""
 
 
 @styled
@@ -79,10 +81,10 @@ def draw_sweeps(sweeps: Sequence[SweepPoint], measures: Sequence[Measure], path:
         lowest.set_xticks(values, [f"{value:g}" for value in values])
         lowest.minorticks_off()
     axes[0][0].set_ylabel("success (%)")
-    axes[0][0].set_ylim(top=104)
+    axes[0][0].set_ylim(top=PERCENT_TOP)
     for axis, measure in zip(axes[1:, 0], measures, strict=True):
         axis.set_ylabel("\n".join(textwrap.wrap(f"{measure.label} ({measure.unit})", 24)))
-        axis.set_ylim(bottom=0, top=104 if measure.unit == "%" else None)
+        axis.set_ylim(bottom=0, top=PERCENT_TOP if measure.unit == "%" else None)
     return save(figure, path)
 
 
