@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""After an error at `disconnect`, let go of every motor that still obeys.
+"""After an error at `disconnect`, let go of every motor that still obeys, and of the port and the cameras.
 
 LeRobot 0.6.1 switches torque off motor by motor and stops at the first that fails, so the motors behind it hold their
-last goal. For the length of a roll-out a robot's `disconnect` is therefore replaced by one that goes on to the others.
+last goal, and the cameras' threads run until the interpreter ends, which then aborts. For the length of a roll-out a
+robot's `disconnect` is therefore replaced by one that goes on to the others.
 """
 
 from __future__ import annotations
 
 import logging
 import termios
+from functools import partial
 from typing import Any
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,7 @@ def let_go_after_errors(robot: Any) -> None:
                 error.add_note(f"Torque is off, except perhaps on {names}: cut the power before you reach in.")
             else:
                 error.add_note("Torque is off on all motors.")
+            close(robot)
             raise
 
     robot.disconnect = disconnect
@@ -50,3 +53,14 @@ def release(bus: Any) -> list[str]:
             logger.error("torque of %s: %s", motor, error)
             unsure.append(motor)
     return unsure
+
+
+def close(robot: Any) -> None:
+    """Close the port and stop the cameras: what LeRobot's `disconnect` would have gone on to."""
+    closings = {"the port": partial(robot.bus.disconnect, disable_torque=False)}
+    closings |= {f"camera {name}": camera.disconnect for name, camera in getattr(robot, "cameras", {}).items()}
+    for name, disconnect in closings.items():
+        try:
+            disconnect()
+        except FAILURES as error:
+            logger.error("disconnecting %s: %s", name, error)
