@@ -115,6 +115,6 @@ STUDY = Study(
     ),
     draw=draw,
     full=Sizes(trials=200),
-    quick=Sizes(seeds=(1,), trials=100, steps=6000, source_episodes=1000, sweep=False),
+    quick=Sizes(seeds=(1,), trials=100, steps=3500, source_episodes=1000, sweep=False),
     quick_arms=("target_only", "cotrain", "ambient"),
 )

@@ -35,7 +35,9 @@ SWEEP_EVAL_SEED, FINAL_EVAL_SEED = 50_000, 100_000
 """First evaluation seeds. Every training seed of the final runs has its own stretch, the same for all arms."""
 EVAL_BATCH = 50
 VERSION = 2
-"""Raise it when the same inputs would give other results."""
+"""Raise it, and the next, when the same inputs would give other results."""
+TRAINING_VERSION = 3
+"""Raise it when the same inputs would give other policies, on the same data and windows."""
 DEFAULT_PAIR = "default"
 """Folder of the data whose key is the empty word."""
 
@@ -336,7 +338,7 @@ class _Run:
             arm = arm.weighted(*self._frames(arm.data))
         chosen = {"seed": seed, "steps": sizes.steps, "batch_size": sizes.batch_size}
         inputs = {
-            "version": _versions(),
+            "version": _versions() | {"experiment": TRAINING_VERSION},
             "command": "lerobot-train",
             "data": self._data_key(arm.data),
             "config": train_config(task, arm, NOWHERE, **chosen),

@@ -40,7 +40,8 @@ class AmbientDiffusionConfig(DiffusionConfig):
             state need the same dimensions in the same order.
         denoiser: "unet" (LeRobot's), or "mlp", a residual MLP for low-dimensional tasks on small machines.
         mlp_width, mlp_depth: its hidden width and number of residual blocks.
-        ema_decay: average the weights with this decay (0.999) and act and evaluate with the average; null is off.
+        ema_decay: average the weights with this decay (0.999) and act and evaluate with the average; smaller at first,
+            so that a short training is averaged over its last ninth; null is off.
         marked_cameras: written by training, the cameras that a source lacks; the policy then has a learned vector that
             stands for an absent camera's features.
         feature_names: written by training, the names of the action's and of the state's dimensions; lerobot-rollout

@@ -19,12 +19,13 @@ from lerobot.policies.pretrained import PreTrainedPolicy
 from lerobot.utils.constants import ACTION, OBS_IMAGES, OBS_STATE
 from lerobot.utils.import_utils import require_package
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from lerobot_ambient.core.draws import TimestepLaw, frame_noise
 from lerobot_ambient.core.losses import ambient_target, denoising_target, reduce_loss, renoise
 from lerobot_ambient.data.merge import GROUP_KEY
 from lerobot_ambient.data.mixture import RELATIVE_ACTION, Mixture
+from lerobot_ambient.policy.averaging import growing_average
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.diffusion_model import AmbientDiffusionModel
 from lerobot_ambient.policy.hub_card import CardOnHub
@@ -63,7 +64,7 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
         self.diffusion = AmbientDiffusionModel(config)
         self.averaged: AveragedModel | None = None
         if config.ema_decay is not None:
-            self.averaged = AveragedModel(self.diffusion, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
+            self.averaged = AveragedModel(self.diffusion, multi_avg_fn=growing_average(config.ema_decay))
             self.averaged.requires_grad_(False)
         self._fit_relative(dataset_stats)
         self.timestep_law: TimestepLaw | None = None

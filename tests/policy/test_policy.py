@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -19,6 +20,7 @@ from lerobot_ambient.core.plan import Group, make_plan
 from lerobot_ambient.core.windows import EVERYTHING, Window
 from lerobot_ambient.data.merge import GROUP_KEY
 from lerobot_ambient.data.mixture import RELATIVE_ACTION
+from lerobot_ambient.policy.averaging import decay_after
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
 from lerobot_ambient.policy.processor_ambient_diffusion import make_ambient_diffusion_pre_post_processors
@@ -260,8 +262,13 @@ class TestWithoutTraining:
 
 
 class TestAverage:
-    def test_update_follows_the_decay_and_evaluation_uses_it(self):
-        policy = ambient(ema_decay=0.75).train()
+    @pytest.mark.parametrize(
+        # The second update's decay is 2/11, or the limit where that is smaller.
+        ("limit", "kept"),
+        [(0.75, 2 / 11), (0.1, 0.1)],
+    )
+    def test_update_follows_the_decay_and_evaluation_uses_it(self, limit, kept):
+        policy = ambient(ema_decay=limit).train()
         weight = policy.diffusion.unet.final_conv[1].weight
         start = weight.detach().clone()
         policy.update()
@@ -269,7 +276,7 @@ class TestAverage:
             weight.add_(1.0)
         policy.update()
         averaged = policy.averaged.module.unet.final_conv[1].weight
-        torch.testing.assert_close(averaged, start + 0.25)
+        torch.testing.assert_close(averaged, start + 1 - kept)
         noise = torch.randn(6, H, A)
         torch.manual_seed(0)
         acted = policy.eval().predict_action_chunk(batch_of(), noise=noise)
@@ -277,6 +284,14 @@ class TestAverage:
         torch.manual_seed(0)
         assert not torch.equal(acted, policy.predict_action_chunk(batch_of(), noise=noise))
         assert policy.diffusion.unet.final_conv[1].weight is weight
+
+    def test_a_short_training_forgets_how_it_began_and_a_long_one_has_the_limit(self):
+        decays = [decay_after(n, 0.999) for n in range(1, 20_000)]
+        # The share of the initial weights; a constant 0.999 would leave 74 % and 3 %.
+        assert math.prod(decays[:300]) < 1e-9
+        assert math.prod(decays[:3500]) < 1e-9
+        assert decays == sorted(decays)
+        assert decays[8_000] < 0.999 == decays[9_000] == decays[-1]
 
     def test_the_average_is_not_optimised_and_is_saved(self, tmp_path):
         policy = ambient(ema_decay=0.5).train()
