@@ -55,7 +55,7 @@ MARKERS = {
     "exclusive": "P",
     "soft": "^",
 }
-VARIANT_MARKERS = ("v", "X", "h", "<", ">", "d", "p", "8")
+VARIANT_MARKERS = ("v", "X", "h", "<", ">", "d", "p", "8", "s", "D", "P", "^")
 
 
 def label(arm: str) -> str:
@@ -73,8 +73,10 @@ def marker(arm: str, arms: Sequence[str]) -> str:
     """The family's marker, or for a variant one of its own among the variants of `arms`."""
     if ":" not in arm:
         return MARKERS[arm]
-    variants = [name for name in arms if ":" in name and name.partition(":")[0] == arm.partition(":")[0]]
-    return VARIANT_MARKERS[variants.index(arm) % len(VARIANT_MARKERS)]
+    family = arm.partition(":")[0]
+    variants = [name for name in arms if ":" in name and name.partition(":")[0] == family]
+    free = [one for one in VARIANT_MARKERS if one != MARKERS[family]]
+    return free[variants.index(arm) % len(free)]
 
 
 STYLE: dict[str, Any] = {

@@ -128,6 +128,6 @@ STUDY = Study(
     ),
     draw=draw,
     full=Sizes(trials=150, steps=4000, batch_size=64, source_episodes=500),
-    quick=Sizes(seeds=(1,), trials=50, steps=600, batch_size=32, source_episodes=500, sweep=False),
+    quick=Sizes(seeds=(1,), trials=50, steps=400, batch_size=32, source_episodes=500, sweep=False),
     quick_arms=("ambient", f"ambient:{BLIND}"),
 )

@@ -13,7 +13,7 @@ from lerobot_ambient.experiments.arm import Arm, Sweep
 from lerobot_ambient.experiments.catalogue import NAMES, study_named
 from lerobot_ambient.experiments.configs import EXAMPLES, SEED, data_folder, example_arm, example_configs
 from lerobot_ambient.experiments.estimated_windows import squared_cosine_schedule
-from lerobot_ambient.experiments.figure_style import COLOURS, MARKERS
+from lerobot_ambient.experiments.figure_style import COLOURS, MARKERS, colour, marker
 from lerobot_ambient.experiments.figure_style import NAMES as FAMILIES
 from lerobot_ambient.experiments.recipe import COMMENTS, Places, fine_tuning_flags, render_yaml, train_config
 from lerobot_ambient.policy.mixing_config import MixingConfig
@@ -78,6 +78,7 @@ def test_an_experiment_names_what_the_package_has(name):
     for arm in study.arms(study.defaults, study.full):
         assert arm.family in COLOURS
         assert arm.data in study.data(study.full)
+    assert len({(colour(arm), marker(arm, study.order)) for arm in study.order}) == len(study.order)
     for column in study.published.values():
         assert set(column) <= set(study.order)
 
