@@ -274,7 +274,7 @@ class _Run:
 
     def _task_versions(self) -> dict[str, Any]:
         """What the data and the roll-outs depend on beside their arguments; both numbers only grow."""
-        return _versions() | {"experiment": VERSION + self.study.task.revision}
+        return _versions(VERSION + self.study.task.revision)
 
     @cached_property
     def _windows(self) -> dict[tuple[str, str], Stage]:
@@ -338,7 +338,7 @@ class _Run:
             arm = arm.weighted(*self._frames(arm.data))
         chosen = {"seed": seed, "steps": sizes.steps, "batch_size": sizes.batch_size}
         inputs = {
-            "version": _versions() | {"experiment": TRAINING_VERSION},
+            "version": _versions(TRAINING_VERSION),
             "command": "lerobot-train",
             "data": self._data_key(arm.data),
             "config": train_config(task, arm, NOWHERE, **chosen),
@@ -439,6 +439,6 @@ def _pretrained(run_folder: Path) -> Path:
     return run_folder / "checkpoints" / "last" / "pretrained_model"
 
 
-def _versions() -> dict[str, Any]:
+def _versions(experiment: int = VERSION) -> dict[str, Any]:
     names = ("lerobot_policy_ambient_diffusion", "lerobot")
-    return {"experiment": VERSION, **{name: metadata.version(name) for name in names}}
+    return {"experiment": experiment, **{name: metadata.version(name) for name in names}}
