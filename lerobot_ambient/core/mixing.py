@@ -30,6 +30,8 @@ class MixingRule(ABC):
 
     #: Whether a source must declare a window: it is what this rule acts on.
     needs_windows: bool = True
+    #: Whether a source is shown only inside its window. Without that the ambient loss has no buffer and must not act.
+    admits_by_windows: bool = True
 
     @abstractmethod
     def shares(self, groups: Sequence[Group], schedule: NoiseSchedule) -> Tensor:
@@ -41,6 +43,7 @@ class TargetOnly(MixingRule):
     """Filtering: the sources are never drawn."""
 
     needs_windows = False
+    admits_by_windows = False
 
     def shares(self, groups: Sequence[Group], schedule: NoiseSchedule) -> Tensor:
         return _by_size(groups, _is_target(groups).unsqueeze(1).expand(-1, len(schedule)))
@@ -56,6 +59,7 @@ class Cotrain(MixingRule):
 
     alpha: float | None = None
     needs_windows = False
+    admits_by_windows = False
 
     def __post_init__(self) -> None:
         _check_alpha(self.alpha, "cotrain")

@@ -55,10 +55,11 @@ class Window:
         return (sigmas < self.sigma_max) | (sigmas > self.sigma_min)
 
     def buffered(self, max_amplification: float) -> Window:
-        """The window with sigma_min raised so that the ambient target stays bounded.
+        """The window with sigma_min raised so that the coefficients of the ambient target stay bounded.
 
-        The ambient loss multiplies x_tmin by r_t^2 / (r_t^2 - r_min^2), which explodes at the edge; it stays
-        below `max_amplification` (s_max) exactly when r_t > r_min sqrt(1 + 1 / (s_max - 1)).
+        The ambient loss multiplies x_tmin / sqrt(1 - sigma_min^2) by r_t^2 / (r_t^2 - r_min^2), which explodes at the
+        edge; it stays below `max_amplification` (s_max) exactly when r_t > r_min sqrt(1 + 1 / (s_max - 1)). The
+        loss itself is not bounded by s_max alone: see docs/method.md.
 
         Raises:
             ValueError: an amplification that is not above 1.

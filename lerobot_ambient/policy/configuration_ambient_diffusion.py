@@ -32,7 +32,7 @@ class AmbientDiffusionConfig(DiffusionConfig):
             decodes them at every visit.
         mixing: how the data sets share each noise level: target_only, cotrain, ambient, soft or exclusive.
         ambient_loss: train sources above their sigma_min on the ambient target, which trusts x_tmin instead of
-            the clean chunk.
+            the clean chunk; only under mixings that admit by windows (ambient, soft, exclusive).
         ambient_loss_max_amplification: bound s_max > 1 of the ambient target; sources start at the level
             sigma_min sqrt(1 + 1 / (s_max - 1)) (VE).
         ambient_loss_fresh_noise: draw x_tmin's noise anew at each visit instead of once per frame.

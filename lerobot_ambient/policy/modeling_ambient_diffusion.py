@@ -7,6 +7,7 @@ sample is drawn from its group's P(t | g), and a source's high-noise band may us
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -31,6 +32,8 @@ from lerobot_ambient.policy.diffusion_model import AmbientDiffusionModel
 from lerobot_ambient.policy.hub_card import CardOnHub
 from lerobot_ambient.policy.safe_loading import refuse_foreign_steps
 from lerobot_ambient.policy.single_observation import repeat_single_observation
+
+logger = logging.getLogger(__name__)
 
 
 class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
@@ -129,6 +132,12 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
         # What the loss and the logs need of each group, on the policy's device but not in the checkpoint.
         self._source_names = plan.source_names()
         self._drawn_sources = [i for i, p in enumerate(plan.by_source().sum(1).tolist()) if p > 0]
+        if self.config.ambient_loss and not self.config.mixing.admits_by_windows:
+            logger.warning(
+                "policy.ambient_loss=true does nothing under policy.mixing.type=%s, which ignores windows: the "
+                "denoising loss is used. Choose ambient, soft or exclusive, or set policy.ambient_loss=false.",
+                self.config.mixing.get_choice_name(type(self.config.mixing)),
+            )
         sigma_min = [0.0 if g.is_target or g.window.is_everything else g.window.sigma_min for g in mixture.groups]
         sigma_max = [group.window.sigma_max for group in mixture.groups]
         for name, values in (
@@ -213,7 +222,7 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
         timestep = self._draw_timestep(group, x_0)
         x_t = model.noise_scheduler.add_noise(x_0, eps, timestep)
         target = denoising_target(x_0, eps, self.config.prediction_type)
-        if self.config.ambient_loss and group is not None:
+        if self.config.ambient_loss and self.config.mixing.admits_by_windows and group is not None:
             x_t, target = self._ambient_band(batch, group, timestep, x_0, eps, x_t, target)
 
         pred = model.unet(x_t, timestep, global_cond=condition)

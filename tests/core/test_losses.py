@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from lerobot_ambient.core.losses import ambient_target, denoising_target, reduce_loss, renoise
+from lerobot_ambient.core.windows import Window
 
 LEVELS = [(0.1, 0.3), (0.3, 0.6), (0.5, 0.95), (0.6, 0.75)]
 SCALE = 0.7
@@ -47,6 +48,31 @@ def truth(sigma_t, prediction_type):
 @pytest.mark.parametrize(("sigma_min", "sigma_t"), LEVELS)
 def test_the_minimiser_is_the_true_posterior_mean(sigma_min, sigma_t, prediction_type):
     assert exact_slope(sigma_min, sigma_t, prediction_type) == pytest.approx(truth(sigma_t, prediction_type), rel=1e-9)
+
+
+@pytest.mark.parametrize("prediction_type", ["sample", "epsilon"])
+@pytest.mark.parametrize(
+    ("sigma_min", "variance", "expected"), [(0.7, 1.0, 7.84), (0.7, 0.01, 388.3), (0.3, 0.49, 4.81)]
+)
+def test_the_irreducible_error_at_the_buffers_edge(sigma_min, variance, expected, prediction_type):
+    """Var(target | x_t) = s (1 + r_m^2 / v) Var(x_0 or eps | x_t): s_max bounds the coefficient and not the loss."""
+    s_max = 4.0
+    sigma_t = Window(sigma_min).buffered(s_max).sigma_min
+    smin, st = tensors(sigma_min, sigma_t)
+    one, zero = torch.ones(1, 1, 1, dtype=torch.float64), torch.zeros(1, 1, 1, dtype=torch.float64)
+    on_x_tmin = ambient_target(one, zero, smin, st, prediction_type).item()
+    alpha_min, alpha_t = math.sqrt(1 - sigma_min**2), math.sqrt(1 - sigma_t**2)
+    if prediction_type == "sample":
+        assert on_x_tmin == pytest.approx(s_max / alpha_min, rel=1e-9)
+    var_min, var_t = alpha_min**2 * variance + sigma_min**2, alpha_t**2 * variance + sigma_t**2
+    of_x_tmin = var_min - (alpha_t / alpha_min * var_min) ** 2 / var_t
+    of_x_0 = variance - (alpha_t * variance) ** 2 / var_t
+    # eps = (x_t - alpha_t x_0) / sigma_t, given x_t.
+    of_usual_target = of_x_0 if prediction_type == "sample" else (alpha_t / sigma_t) ** 2 * of_x_0
+    ratio = on_x_tmin**2 * of_x_tmin / of_usual_target
+    r_m = sigma_min / alpha_min
+    assert ratio == pytest.approx(s_max * (1 + r_m**2 / variance), rel=1e-6)
+    assert ratio == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize(("sigma_min", "sigma_t"), LEVELS)

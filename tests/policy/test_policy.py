@@ -22,6 +22,7 @@ from lerobot_ambient.data.merge import GROUP_KEY
 from lerobot_ambient.data.mixture import RELATIVE_ACTION
 from lerobot_ambient.policy.averaging import decay_after
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.mixing_config import MixingConfig
 from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
 from lerobot_ambient.policy.processor_ambient_diffusion import make_ambient_diffusion_pre_post_processors
 from lerobot_ambient.policy.schedule import noise_schedule
@@ -198,6 +199,22 @@ class TestLoss:
         torch.manual_seed(2)
         without, _ = plain.forward(batch_of())
         assert with_ambient.item() == without.item()
+
+    @pytest.mark.parametrize("mixing", ["cotrain", "target_only"])
+    def test_ambient_loss_acts_only_where_the_mixing_admits_by_windows(self, mixing, caplog):
+        """Just above sigma_min the ambient target explodes; co-training shows a source there, with no buffer."""
+        rule = MixingConfig.get_choice_class(mixing)()
+        losses = []
+        for ambient_loss in (True, False):
+            caplog.clear()
+            policy = ambient(
+                meta_kwargs={"mixing": Cotrain(), "window": Window(0.3)}, mixing=rule, ambient_loss=ambient_loss
+            ).train()
+            warned = [message for message in caplog.messages if "ambient_loss" in message]
+            assert len(warned) == ambient_loss and all(mixing in message for message in warned)
+            torch.manual_seed(4)
+            losses.append(policy.forward(batch_of(size=64), reduction="none")[0])
+        assert torch.equal(*losses)
 
     def test_logs_are_unbiased_per_source(self):
         policy = ambient(meta_kwargs={"mixing": Ambient(0.5), "window": Window(0.6)}).train()
