@@ -16,7 +16,9 @@ import torch
 from lerobot.utils.constants import ACTION, OBS_STATE
 from torch import Tensor
 
+from lerobot_ambient.core.mixing import MixingRule
 from lerobot_ambient.core.plan import Group, Plan, make_plan, require_plan_fits
+from lerobot_ambient.core.target_share import crowded_out
 from lerobot_ambient.core.windows import Window
 from lerobot_ambient.data.align import align, identity_maps, left_out_keys
 from lerobot_ambient.data.assemble import merge_columns, merged_tasks
@@ -51,6 +53,7 @@ class Mixture:
         sources: the target first.
         groups: the plan's rows, with the windows as declared.
         plan: joint law of (group, timestep).
+        mixing: the rule that filled it.
         frames: which positions of `dataset` each group holds.
         dataset: the merged data set.
         meta: its face towards LeRobot.
@@ -62,6 +65,7 @@ class Mixture:
     sources: list[OpenSource]
     groups: tuple[Group, ...]
     plan: Plan
+    mixing: MixingRule
     frames: GroupedFrames
     dataset: MergedDataset
     meta: MixtureMetadata
@@ -80,6 +84,13 @@ class Mixture:
     def normalization(self) -> ActionNormalization:
         """What the noise levels of the target, and of sources that share its statistics, are relative to."""
         return self.normalizations[0]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What its user should know before training on it; empty where there is nothing."""
+        names = [source.name for source in self.sources]
+        crowded = crowded_out(self.plan.shares_by_source(), self.plan.schedule.sigmas, names, self.mixing)
+        return [] if crowded is None else [crowded]
 
     @property
     def action_mask(self) -> Tensor | None:
@@ -196,7 +207,16 @@ def make_mixture(
     ]
     fingerprint.append(describe_recipe(recipe))
     mixture = Mixture(
-        opened, tuple(groups), plan, GroupedFrames(parts), dataset, meta, normalizations, kept, fingerprint
+        opened,
+        tuple(groups),
+        plan,
+        recipe.mixing,
+        GroupedFrames(parts),
+        dataset,
+        meta,
+        normalizations,
+        kept,
+        fingerprint,
     )
     meta.mixture = mixture
     return mixture

@@ -124,6 +124,8 @@ def make_merged_datasets(cfg: Any) -> tuple[MergedTrainingDataset, MergedTrainin
     options = read_options(cfg, transforms)
     mixture = make_mixture(train_target, policy.sources, options, recipe_of(policy))
     logger.info("%r", mixture)
+    for warning in mixture.warnings:
+        logger.warning("%s", warning)
     if cfg.resume and policy.mixture_fingerprint is not None:
         require_same_mixture(policy.mixture_fingerprint, mixture.fingerprint)
     policy.mixture_fingerprint = mixture.fingerprint

@@ -15,9 +15,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
+import torch
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from numpy.typing import NDArray
 
+from lerobot_ambient.core.target_share import crowded_out
 from lerobot_ambient.data.mixture_record import decode_shares
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.schedule import noise_schedule
@@ -163,6 +165,10 @@ def _windows(config: AmbientDiffusionConfig, *, figure: bool) -> str:
         parts.append("Share of each data set at each noise level:\n\n" + _bands(config))
         if figure:
             parts.append(f"![Share of each data set at each noise level]({FIGURE})")
+        shares, sigmas = (torch.from_numpy(table) for table in record_shares(config))
+        crowded = crowded_out(shares, sigmas, [record.name for record in config.mixture_record], config.mixing)
+        if crowded is not None:
+            parts.append(f"**Note:** {crowded}")
     parts.append(f"Mixing: `{config.mixing!r}`" + (", with the ambient loss." if config.ambient_loss else "."))
     if config.mixture_fingerprint:
         parts.append(

@@ -47,6 +47,23 @@ def test_json_gives_the_plan_in_numbers(options, capsys):
     assert shares[(0.8, 0.9)] == pytest.approx([0.25, 0.75])
 
 
+def test_a_target_that_is_crowded_out_is_told_with_the_line_to_write(options, capsys):
+    mixing = [option for option in options if not option.startswith("--policy.mixing")]
+    heavy = [option.replace('"sigma_min"', '"weight": 20.0, "sigma_min"') for option in mixing]
+    assert heavy != mixing
+    assert main(["inspect", *heavy]) == 0
+    text = capsys.readouterr().out
+    # 42 samples of the target against twenty times 100.
+    assert "\nwarning: the target 'me/target' has less than a tenth of the draws at " in text
+    assert "2.1 % at the least" in text
+    assert "`mixing: {type: ambient, alpha: 0.5}`" in text
+    assert main(["inspect", "--json", *heavy]) == 0
+    assert len(json.loads(capsys.readouterr().out)["warnings"]) == 1
+    fix = '--policy.mixing={"type": "ambient", "alpha": 0.5}'
+    assert main(["inspect", "--json", *heavy, fix]) == 0
+    assert json.loads(capsys.readouterr().out)["warnings"] == []
+
+
 def test_text_names_every_data_set_and_the_picture_is_drawn(options, capsys, tmp_path):
     picture = tmp_path / "deep" / "plan.png"
     assert main(["inspect", f"--png={picture}", *options]) == 0

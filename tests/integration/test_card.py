@@ -76,6 +76,19 @@ def test_the_numbers_are_those_of_the_plan(trained):
     # By hand: 36 samples of the target against twice 39 where the source may teach, and nothing below.
     assert "| `me/sim` | 0 % | 0 % | 0 % | 0 % | 68 % | 68 % | 68 % | 68 % | 68 % | 68 % |" in text
     assert all(line in text for line in trained.cfg.policy.mixture_fingerprint)
+    assert "**Note:**" not in text
+
+
+def test_a_target_that_is_crowded_out_is_told_at_the_start_of_the_training_and_in_the_card(roots, caplog):
+    target, sim = roots
+    source = {"repo_id": "me/sim", "root": str(sim), "sigma_min": 0.4, "weight": 20.0}
+    words = ["--dataset.repo_id=me/target", f"--dataset.root={target}", f"--policy.sources={json.dumps([source])}"]
+    cfg = load_train_config(None, [*words, *SMALL_POLICY])
+    make_merged_datasets(cfg)
+    (told,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "the target 'me/target' has less than a tenth of the draws at" in told
+    # The card knows the shares to six decimals only, and says the same.
+    assert f"**Note:** {told}" in str(model_card(cfg.policy))
 
 
 def test_the_checkpoint_alone_gives_the_same_card(trained, tmp_path):
