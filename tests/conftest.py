@@ -2,7 +2,9 @@
 """What every test runs under, and the fixtures several folders share."""
 
 import os
-from collections.abc import Callable, Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from ctypes.util import find_library
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,40 @@ def shared_data() -> Path:
             "set LEROBOT_AMBIENT_DATA to the folder that holds so101_teleop and bimanual_hands"
         )
     return folder
+
+
+@pytest.fixture(scope="session")
+def _preloaded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ...]]:
+    """The words that stand for a console script; the server behind them lives as long as the tests do."""
+    place = str(tmp_path_factory.mktemp("preloaded") / "socket")
+    start = (sys.executable, str(ROOT / "tests" / "preloaded.py"))
+    with subprocess.Popen([*start, "serve", place], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None and server.stdin is not None
+        assert server.stdout.readline() == "ready\n", "the server of preloaded commands did not start"
+        yield (sys.executable, "-IS", start[1], "run", place)
+        server.stdin.close()
+
+
+@pytest.fixture
+def preloaded_commands(_preloaded_server: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages start the stock commands and ours from a process that has LeRobot loaded: seconds saved at each start.
+
+    The one test of each command in a process of its own does without.
+    """
+    from lerobot_ambient.experiments.stages import Stage, StageRunner
+
+    if sys.platform != "linux":
+        return  # The server counts on /proc and pidfd; elsewhere the commands start as they always do.
+    prepare = StageRunner._prepare
+    scripts = {
+        str(Path(sys.executable).with_name(name)) for name in ("lerobot-train", "lerobot-eval", "lerobot-ambient")
+    }
+
+    def prepared(self: StageRunner, stage: Stage) -> list[str]:
+        words = prepare(self, stage)
+        return [part for word in words for part in ((*_preloaded_server, word) if word in scripts else (word,))]
+
+    monkeypatch.setattr(StageRunner, "_prepare", prepared)
 
 
 @pytest.fixture(scope="session")

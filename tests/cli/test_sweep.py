@@ -86,6 +86,7 @@ def test_a_forbidden_corner_is_named(tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("preloaded_commands")
 def test_a_tiny_sweep_through_the_stock_commands(tmp_path, write_dataset, capsys):
     """Two trials in two segments, then the same command again, which finds everything done."""
     write_dataset(tmp_path / "target", "me/target", [14, 12, 16], env_state=False)

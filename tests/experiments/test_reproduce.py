@@ -131,6 +131,7 @@ def test_a_tiny_maze_from_data_to_figures(tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("preloaded_commands")
 @pytest.mark.parametrize(
     ("name", "arm", "packages", "pictures"),
     [
