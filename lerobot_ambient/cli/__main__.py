@@ -16,7 +16,7 @@ from importlib import metadata
 DISTRIBUTION = "lerobot_policy_ambient_diffusion"
 
 VERBS = (
-    *("make_data", "inspect", "annotate", "merge", "sweep", "reproduce", "bench", "doctor"),
+    *("make_data", "init", "inspect", "annotate", "merge", "sweep", "reproduce", "bench", "doctor"),
     *("virtual_arm", "card", "loopback_hub", "policy_server"),
 )
 """The verb modules beside this one, in the order of `--help`; a verb is typed with hyphens."""

@@ -34,6 +34,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="store_true",
         help="instead, print the sources with the alignment that each one needs, as YAML for `policy: sources:`",
     )
+    parser.add_argument(
+        "--write",
+        type=Path,
+        metavar="FILE",
+        help="with --suggest: write the whole configuration, with the sources so aligned, as a YAML file",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="with --write: replace a file that is there")
     parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
     parser.set_defaults(run=run, takes_more=True, more=[])
 
@@ -42,6 +49,10 @@ def run(args: argparse.Namespace) -> int:
     """Inspect; `args.more` holds LeRobot's own options."""
     from lerobot_ambient.integration.training import load_train_config, mixture_of
 
+    if args.write is not None and not args.suggest:
+        raise ValueError("--write writes what --suggest proposes; add --suggest.")
+    if args.overwrite and args.write is None:
+        raise ValueError("--overwrite without --write does nothing; add --write=mine.yaml.")
     cfg = load_train_config(args.config_path, args.more)
     if args.suggest:
         return _suggest(cfg, args)
@@ -58,20 +69,28 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _suggest(cfg: Any, args: argparse.Namespace) -> int:
-    from lerobot_ambient.data.suggest import facts_of, suggest
+    from lerobot_ambient.cli.own_config import render_written, suggestions_for
     from lerobot_ambient.data.suggest_yaml import to_yaml
-    from lerobot_ambient.integration.training import target_config
+    from lerobot_ambient.integration.config_file import require_free, write_suggested
 
     if args.png is not None:
         raise ValueError("--png draws the plan, which --suggest does not make; drop one of the two.")
     if not cfg.policy.sources:
         raise ValueError('there is no source to align; name one, e.g. --policy.sources=\'[{"repo_id": "me/sim"}]\'.')
-    target = facts_of(target_config(cfg))
-    suggestions = [suggest(target, facts_of(source), source) for source in cfg.policy.sources]
+    if args.write is not None:
+        require_free(args.write, overwrite=args.overwrite)
+    suggestions = suggestions_for(cfg)
+    if args.write is not None:
+        write_suggested(
+            cfg, suggestions, args.write, "lerobot-ambient inspect --suggest --write", overwrite=args.overwrite
+        )
     if args.json:
-        print(json.dumps({"sources": [suggestion.to_dict() for suggestion in suggestions]}, indent=2))
+        written = {} if args.write is None else {"written": str(args.write)}
+        print(json.dumps({"sources": [suggestion.to_dict() for suggestion in suggestions], **written}, indent=2))
     else:
         print(to_yaml(suggestions))
+        if args.write is not None:
+            print(f"\n{render_written(args.write, cfg, suggestions)}")
     return 1 if any(suggestion.problems for suggestion in suggestions) else 0
 
 

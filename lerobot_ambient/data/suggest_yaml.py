@@ -26,12 +26,20 @@ def to_yaml(suggestions: Sequence[Suggestion], indent: int = 4) -> str:
     Args:
         indent: spaces before every line.
     """
-    pad = " " * indent
     if not any(suggestion.is_needed for suggestion in suggestions):
         lines = [line for suggestion in suggestions for line in _head(suggestion, "")]
         fits = not any(suggestion.problems for suggestion in suggestions)
         return "\n".join([*lines, *(["# Nothing is needed: every source fits as it is declared."] if fits else [])])
-    return "\n".join(line for suggestion in suggestions for line in _entry(suggestion, pad))
+    return sources_block(suggestions, indent)
+
+
+def sources_block(suggestions: Sequence[Suggestion], indent: int = 4) -> str:
+    """All sources as one YAML list, each with what it needs and why, also where none of them needs anything.
+
+    Args:
+        indent: spaces before every line.
+    """
+    return "\n".join(line for suggestion in suggestions for line in _entry(suggestion, " " * indent))
 
 
 def _head(suggestion: Suggestion, pad: str) -> list[str]:

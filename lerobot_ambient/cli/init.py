@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`lerobot-ambient init`: the first version of a training configuration, from the names of the data sets."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+_EXAMPLE = "lerobot-ambient init --target me/target=data/target --source me/sim=data/sim --write mine.yaml"
+_SMALL = (
+    *("--policy.denoiser=mlp", "--policy.prediction_type=sample", "--policy.ema_decay=0.999"),
+    *("--policy.optimizer_lr=0.001", "--batch_size=128", "--num_workers=0"),
+)
+"""docs/how-to/small-machines.md says why."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb `init`."""
+    parser = subparsers.add_parser(
+        "init",
+        help="write a training configuration for your own data sets",
+        description=(
+            "Writes a configuration of lerobot-train as a YAML file: the target, the sources, and the alignment that "
+            "each source needs, with the reasons as comments. Only the data sets' metadata is read. On a terminal and "
+            "without --target it asks. All other options are lerobot-train's own and go into the file. "
+            f"Example: {_EXAMPLE}"
+        ),
+    )
+    parser.add_argument(
+        "--target", metavar="REPO[=FOLDER]", help="the trusted data set: its name, and its folder if it is a local one"
+    )
+    parser.add_argument(
+        "--source",
+        action="append",
+        default=[],
+        metavar="REPO[=FOLDER]",
+        help="a data set that is not trusted everywhere; may be given several times",
+    )
+    parser.add_argument("--write", type=Path, metavar="FILE", help="the file (default: mine.yaml)")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    parser.add_argument(
+        "--small", action="store_true", help="a small network and no loader processes, for a machine without a GPU"
+    )
+    parser.add_argument("--json", action="store_true", help="print what was written and proposed as JSON")
+    parser.set_defaults(run=run, takes_more=True, more=[])
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the configuration; `args.more` holds LeRobot's own options."""
+    _complete(args)
+    for word in args.more:
+        if word.startswith(("--dataset.repo_id", "--dataset.root", "--policy.sources", "--policy.type")):
+            raise ValueError(f"{word.partition('=')[0]} is what init finds out; say it with --target and --source.")
+    path = args.write or Path("mine.yaml")
+    # Late, so that the help of every verb stays quick.
+    from lerobot_ambient.cli.own_config import render_written, suggestions_for
+    from lerobot_ambient.integration.config_file import require_free, write_suggested
+    from lerobot_ambient.integration.training import load_train_config
+
+    require_free(path, overwrite=args.overwrite)
+    target, *sources = (_named(text) for text in (args.target, *args.source))
+    words = [f"--dataset.{key}={value}" for key, value in target.items()]
+    cfg = load_train_config(
+        None,
+        [
+            "--policy.type=ambient_diffusion",
+            *words,
+            f"--policy.sources={json.dumps(sources)}",
+            *(_SMALL if args.small else ()),
+            *args.more,
+        ],
+    )
+    suggestions = suggestions_for(cfg)
+    write_suggested(cfg, suggestions, path, "lerobot-ambient init", overwrite=args.overwrite)
+    if args.json:
+        entries = [suggestion.to_dict() for suggestion in suggestions]
+        print(json.dumps({"written": str(path), "sources": entries}, indent=2))
+    else:
+        for suggestion in suggestions:
+            needs = f"{len(suggestion.reasons)} lines of alignment" if suggestion.is_needed else "fits as it is"
+            print(f"{suggestion.heading}: {'does not fit' if suggestion.problems else needs}")
+            print("".join(f"  note: {note}\n" for note in suggestion.notes), end="")
+        print(render_written(path, cfg, suggestions))
+    return 1 if any(suggestion.problems for suggestion in suggestions) else 0
+
+
+def _complete(args: argparse.Namespace) -> None:
+    """Ask for what was not given.
+
+    Raises:
+        ValueError: something is missing and there is nobody to ask.
+    """
+    if args.target is not None and args.source:
+        return
+    if args.target is not None or args.source or not sys.stdin.isatty():
+        missing = "--target" if args.target is None else "--source"
+        raise ValueError(
+            f"init needs a target and at least one source, {missing} is missing. For example:\n  {_EXAMPLE}"
+        )
+    print("The target is the small data set that you trust; a source is any other one.")
+    args.target = _ask_data_set("name of the target, e.g. me/target: ")
+    args.source = [_ask_data_set("name of a source, e.g. me/sim: ")]
+    while more := _ask_data_set("name of another source (empty: no more): ", optional=True):
+        args.source.append(more)
+    if args.write is None:
+        args.write = Path(_ask("file to write (empty: mine.yaml): ", optional=True) or "mine.yaml")
+
+
+def _ask_data_set(question: str, *, optional: bool = False) -> str:
+    """REPO or REPO=FOLDER; empty where that is an answer."""
+    name = _ask(question, optional=optional)
+    if not name or "=" in name:
+        return name
+    folder = _ask(f"  folder of {name} (empty: LeRobot's cache or the Hub): ", optional=True)
+    return f"{name}={folder}" if folder else name
+
+
+def _ask(question: str, *, optional: bool = False) -> str:
+    while True:
+        try:
+            answer = input(question).strip()
+        except EOFError as error:
+            raise ValueError(f"the answers ended at '{question.strip()}'; nothing was written.") from error
+        if answer or optional:
+            return answer
+
+
+def _named(text: str) -> dict[str, str]:
+    """REPO[=FOLDER] as options of a data set.
+
+    Raises:
+        ValueError: a name or folder that is empty.
+    """
+    name, given, folder = text.partition("=")
+    if not name or (given and not folder):
+        raise ValueError(f"'{text}' names no data set; write me/sim, or me/sim=data/sim for one in a local folder.")
+    return {"repo_id": name, **({"root": folder} if folder else {})}

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `init` and `inspect --suggest --write` share: the suggestions, and what to type next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lerobot_ambient.data.suggest import Suggestion
+
+
+def suggestions_for(cfg: Any) -> list[Suggestion]:
+    """What each source of a training configuration needs, from the metadata alone.
+
+    Raises:
+        ValueError: a data set that cannot be opened, or a target without actions.
+    """
+    from lerobot_ambient.data.suggest import facts_of, suggest
+    from lerobot_ambient.integration.training import target_config
+
+    target = facts_of(target_config(cfg))
+    return [suggest(target, facts_of(source), source) for source in cfg.policy.sources]
+
+
+def render_written(path: Path, cfg: Any, suggestions: Sequence[Suggestion]) -> str:
+    """What was written, what is left to settle in it, and the next command."""
+    problems = [f"  {one.name}: {problem}" for one in suggestions for problem in one.problems]
+    if problems:
+        fix = "Settle in the file what no proposal settles, then look again:"
+        again = f"  lerobot-ambient inspect --suggest --config_path={shlex.quote(str(path))}"
+        return "\n".join([f"written: {path}, which does not open yet:", *problems, fix, again])
+    read = "Read it, its comments say why each line is there and what to check; then:"
+    return f"written: {path}. {read}\n{next_commands(path, cfg)}"
+
+
+def next_commands(path: Path, cfg: Any) -> str:
+    """The commands that follow a written configuration, one a line: windows first where a source has none."""
+    file = shlex.quote(str(path))
+    annotate = f"  lerobot-ambient annotate --config_path={file} --method=classifier"
+    train = f"  lerobot-train --config_path={file} --output_dir=outputs/train/{path.stem}"
+    lacks = cfg.policy.mixing.needs_windows and any(
+        (source.windows, source.sigma_min, source.sigma_max) == (None, None, None) for source in cfg.policy.sources
+    )
+    return "\n".join([*([annotate] if lacks else []), train])

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One training configuration as a file: what was typed, and the sources as they were aligned.
+
+The file holds what differs from LeRobot's and the policy's defaults, and nothing else, so that a person can read it.
+It is written at once, and only after it was read back as `lerobot-train` reads it and gave the same configuration.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import draccus
+import yaml
+
+from lerobot_ambient.data.replace_file import replace_file
+from lerobot_ambient.data.sources import SourceConfig
+from lerobot_ambient.data.suggest import Suggestion
+from lerobot_ambient.data.suggest_yaml import sources_block
+from lerobot_ambient.integration.training import load_train_config
+
+_WIDTH = 110
+
+
+def compose(cfg: Any, sources: str, written_by: str) -> str:
+    """The text of a configuration file.
+
+    Args:
+        cfg: LeRobot's training configuration with our policy.
+        sources: the list under `policy: sources:`, each line indented; see `sources_block`.
+        written_by: the command, for the first line.
+    """
+    options = changed_options(cfg)
+    policy, dataset = options.pop("policy"), options.pop("dataset")
+    policy = {
+        "type": cfg.policy.type,
+        **{key: value for key, value in policy.items() if key not in ("type", "sources")},
+    }
+    head = [
+        f"# Written by `{written_by}`: an ordinary configuration of lerobot-train.",
+        "# Paths that do not begin with a slash start in the folder from which a command is typed.",
+    ]
+    if cfg.policy.push_to_hub and not cfg.policy.repo_id:
+        # LeRobot would refuse the training: it pushes by default, and there is no name.
+        policy["push_to_hub"] = False
+    kept = "  # the policy stays on this machine; to share it write repo_id: me/policy here instead"
+    body = _block({"dataset": dataset}) + _block({"policy": policy})
+    body = body.replace("  push_to_hub: false\n", f"  push_to_hub: false{kept}\n", 1)
+    return "\n".join(head) + f"\n{body}  sources:\n{sources}\n{_block(options)}"
+
+
+def write_suggested(
+    cfg: Any, suggestions: Sequence[Suggestion], path: Path, written_by: str, *, overwrite: bool
+) -> None:
+    """Write a configuration whose sources are those that were suggested; `cfg` has them afterwards.
+
+    Raises:
+        ValueError: a file that is there and may not be replaced.
+    """
+    cfg.policy.sources = [draccus.decode(SourceConfig, dict(suggestion.config)) for suggestion in suggestions]
+    write_config(path, compose(cfg, sources_block(suggestions), written_by), cfg, overwrite=overwrite)
+
+
+def changed_options(cfg: Any) -> dict[str, Any]:
+    """The options of a training configuration that differ from their defaults, as plain values of YAML."""
+    with _quietly():
+        default = type(cfg)(dataset=type(cfg.dataset)(repo_id=""))
+        changed = _changed(cfg, _plain(cfg), default)
+    return {"dataset": {}, "policy": {}, **changed}
+
+
+def write_config(path: Path, text: str, cfg: Any, *, overwrite: bool) -> None:
+    """Write a configuration file, if it says what `cfg` says.
+
+    Args:
+        path: of the new file; its folder is made.
+        text: its content.
+        cfg: what reading it must give.
+        overwrite: whether a file that is there may be replaced.
+
+    Raises:
+        ValueError: a file that is there, or a text that reads differently.
+    """
+    require_free(path, overwrite=overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    expected = comparable(cfg)
+    # Beside the place it goes to: nothing else decides how it is read.
+    trial = path.with_name(f".{path.name}.trial{path.suffix}")
+    try:
+        trial.write_text(text, encoding="utf-8")
+        with _quietly():
+            read = comparable(load_train_config(str(trial), []))
+    finally:
+        trial.unlink(missing_ok=True)
+    differences = _differences(expected, read)
+    if differences:
+        raise ValueError(f"{path} was not written, it would not read as it should: {'; '.join(differences)}.")
+    replace_file(path, text.encode("utf-8"))
+
+
+def require_free(path: Path, *, overwrite: bool) -> None:
+    """Raises:
+    ValueError: a file is there and may not be replaced, or its name is not that of a configuration.
+    """
+    if path.suffix not in (".yaml", ".yml"):
+        raise ValueError(f"{path}: a configuration is a YAML file; name it for example {path.with_suffix('.yaml')}.")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name a file in it, for example {path / 'mine.yaml'}.")
+    if path.exists() and not overwrite:
+        raise ValueError(f"{path} exists; add --overwrite to replace it, or name another file.")
+
+
+def comparable(cfg: Any) -> dict[str, Any]:
+    """A training configuration as plain values that can be compared; without a name it is not pushed."""
+    values = _plain(cfg)
+    if values["policy"]["repo_id"] is None:
+        values["policy"]["push_to_hub"] = False
+    return dict(values)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the warnings that reading a configuration gives: the one that is copied gave them already."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _changed(value: Any, said: Any, default: Any) -> Any:
+    """Options that differ from the default's: of a dataclass `value`, which its owner encodes as `said`."""
+    if not is_dataclass(value) or not isinstance(said, dict):
+        return said
+    like = default if type(default) is type(value) else _default_of(type(value))
+    usual = None if like is None else _plain(like)
+    # One of several kinds is read by its name, and only the owner's encoding has it.
+    changed = {"type": said["type"]} if "type" in said else {}
+    for field in fields(value):
+        if field.init and (usual is None or said[field.name] != usual[field.name]):
+            inner = None if like is None else getattr(like, field.name)
+            changed[field.name] = _changed(getattr(value, field.name), said[field.name], inner)
+    return changed
+
+
+def _default_of(kind: type[Any]) -> Any:
+    try:
+        return kind()
+    except (TypeError, ValueError):
+        # Some kinds cannot be without a value, e.g. soft mixing without knots.
+        return None
+
+
+def _plain(value: Any) -> Any:
+    """As it stands in a file: no tuples, enumerations or paths."""
+    return json.loads(json.dumps(draccus.encode(value), default=lambda v: v.value if isinstance(v, Enum) else str(v)))
+
+
+def _block(values: Any) -> str:
+    return yaml.safe_dump(values, sort_keys=False, width=_WIDTH, allow_unicode=True) if values else ""
+
+
+def _differences(expected: Any, read: Any, place: str = "") -> list[str]:
+    if isinstance(expected, dict) and isinstance(read, dict):
+        keys = sorted({*expected, *read})
+        return [line for key in keys for line in _differences(expected.get(key), read.get(key), f"{place}.{key}")]
+    return [] if expected == read else [f"{place[1:]} would be {read!r} instead of {expected!r}"]

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One configuration file throughout: `init` and `inspect --suggest --write` write it, everything else reads it."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from lerobot_ambient.cli.__main__ import main
+from lerobot_ambient.integration.config_file import comparable
+from lerobot_ambient.integration.training import load_train_config
+
+JOINTS = ["shoulder_pan", "elbow_flex", "wrist_roll"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory, write_dataset) -> Path:
+    """A folder with a target, a source like it, and one with other keys, names, units and frame rate."""
+    folder = tmp_path_factory.mktemp("own")
+    common = {"dims": 3, "env_state": False}
+    write_dataset(folder / "target", "me/arm", [20, 22], seed=1, names=JOINTS, spread=20, **common)
+    write_dataset(folder / "twin", "me/twin", [30, 30], seed=2, names=JOINTS, spread=20, **common)
+    keys = {"action": "actions", "observation.state": "qpos"}
+    names = [f"right_{name}_joint" for name in JOINTS[::-1]]
+    write_dataset(folder / "sim", "me/sim", [60, 50], seed=3, names=names, spread=0.1, fps=20, keys=keys, **common)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_help_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draccus searches the sources of every LeRobot class for help texts: most of the time it takes to parse."""
+    from draccus.wrappers import docstring
+
+    empty = docstring.AttributeDocString()
+    monkeypatch.setattr(docstring, "get_attribute_docstring", lambda *args, **kwargs: empty)
+
+
+@pytest.fixture
+def here(data, monkeypatch, tmp_path) -> Path:
+    """The working folder, with `data` in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").symlink_to(data)
+    return tmp_path
+
+
+INIT = ["init", "--target", "me/arm=data/target", "--source", "me/sim=data/sim", "--source", "me/twin=data/twin"]
+
+
+def test_init_writes_a_configuration_that_says_what_was_typed(here, capsys):
+    assert main([*INIT, "--policy.horizon=8", "--policy.n_action_steps=4", "--batch_size=16"]) == 0
+    said = capsys.readouterr().out
+    assert "me/sim (unknown robot, 20 fps) for the target me/arm (unknown robot, 10 fps): 8 lines of alignment" in said
+    assert "me/twin (unknown robot, 10 fps) for the target me/arm (unknown robot, 10 fps): fits as it is" in said
+    assert "lerobot-ambient annotate --config_path=mine.yaml --method=classifier" in said
+    assert "lerobot-train --config_path=mine.yaml --output_dir=outputs/train/mine" in said
+    text = (here / "mine.yaml").read_text()
+    assert "shoulder_pan: {take: right_shoulder_pan_joint, scale: 57.29578}  #" in text
+    values = yaml.safe_load(text)
+    # What was typed, what the source needs, and no default.
+    assert values["dataset"] == {"repo_id": "me/arm", "root": "data/target"}
+    assert values["batch_size"] == 16
+    assert set(values) == {"dataset", "policy", "batch_size"}
+    assert set(values["policy"]) == {"type", "push_to_hub", "horizon", "n_action_steps", "sources"}
+    assert values["policy"]["sources"][1] == {"repo_id": "me/twin", "root": "data/twin"}
+    cfg = load_train_config("mine.yaml", [])
+    assert (cfg.policy.horizon, cfg.policy.push_to_hub, len(cfg.policy.sources)) == (8, False, 2)
+    # It opens as it is, once the mixing asks for no windows.
+    assert main(["inspect", "--config_path=mine.yaml", "--policy.mixing.type=cotrain", "--json"]) == 0
+    assert [s["name"] for s in json.loads(capsys.readouterr().out)["sources"]] == ["me/arm", "me/sim", "me/twin"]
+
+
+def test_a_small_policy_is_smaller_and_what_is_typed_wins(here):
+    assert main([*INIT, "--small", "--batch_size=32", "--policy.repo_id=me/policy"]) == 0
+    cfg = load_train_config("mine.yaml", [])
+    assert (cfg.policy.denoiser, cfg.num_workers, cfg.batch_size) == ("mlp", 0, 32)
+    assert (cfg.policy.push_to_hub, cfg.policy.repo_id) == (True, "me/policy")
+
+
+def test_on_a_terminal_init_asks(here, monkeypatch, capsys):
+    answers = iter(["", "me/arm", "data/target", "me/sim", "data/sim", "me/twin=data/twin", "", "asked.yaml"])
+    monkeypatch.setattr("builtins.input", lambda question: next(answers))
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    assert main(["init"]) == 0
+    assert next(answers, None) is None
+    assert main([*INIT, "--write=typed.yaml"]) == 0
+    assert (here / "asked.yaml").read_text() == (here / "typed.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["init"], "init needs a target and at least one source, --target is missing. For example:"),
+        (["init", "--target=me/arm"], "--source is missing"),
+        ([*INIT, "--source=me/x="], "'me/x=' names no data set"),
+        ([*INIT, "--write=mine.json"], "a configuration is a YAML file; name it for example mine.yaml"),
+        ([*INIT, "--write=data"], "a configuration is a YAML file"),
+        ([*INIT, "--policy.sources=[]"], "--policy.sources is what init finds out"),
+        (["init", "--target=me/no=data/none", "--source=me/twin=data/twin"], "me/no"),
+        (["inspect", "--write=mine.yaml"], "--write writes what --suggest proposes; add --suggest"),
+        (["inspect", "--suggest", "--overwrite"], "--overwrite without --write does nothing"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(here, monkeypatch, capsys, words, message):
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: False))
+    assert main(words) == 2
+    assert message in capsys.readouterr().err
+    assert [path.name for path in here.iterdir()] == ["data"]
+
+
+def test_a_file_that_is_there_is_kept(here, capsys):
+    (here / "mine.yaml").write_text("a person's own\n")
+    assert main(INIT) == 2
+    assert "mine.yaml exists; add --overwrite to replace it, or name another file." in capsys.readouterr().err
+    assert (here / "mine.yaml").read_text() == "a person's own\n"
+    assert main([*INIT, "--overwrite"]) == 0
+    assert (here / "mine.yaml").read_text().startswith("# Written by `lerobot-ambient init`")
+
+
+def test_what_no_proposal_settles_stands_in_the_file(here, write_dataset, capsys, tmp_path):
+    write_dataset(tmp_path / "other", "me/other", [20], keys={"action": "force"}, names=["x", "y"], env_state=False)
+    assert main(["init", "--target=me/arm=data/target", "--source=me/other=other"]) == 1
+    said = capsys.readouterr().out
+    assert "written: mine.yaml, which does not open yet:\n  me/other: " in said
+    assert "lerobot-ambient inspect --suggest --config_path=mine.yaml" in said
+    assert "# PROBLEM: " in (tmp_path / "mine.yaml").read_text()
+    assert load_train_config("mine.yaml", []).policy.sources[0].repo_id == "me/other"
+
+
+def test_inspect_writes_all_that_the_configuration_and_the_options_say(here, capsys):
+    (here / "first.yaml").write_text(
+        "dataset: {repo_id: me/arm, root: data/target, image_transforms: {enable: true, max_num_transforms: 2}}\n"
+        "policy:\n  type: ambient_diffusion\n  repo_id: me/policy\n  horizon: 8\n  n_action_steps: 4\n"
+        "  normalization_mapping: {STATE: MEAN_STD, ACTION: MEAN_STD, VISUAL: MEAN_STD}\n"
+        "  mixing: {type: soft, sigmas: [0.0, 1.0], clean_shares: [1.0, 0.1]}\n"
+        "  sources:\n    - {repo_id: me/sim, root: data/sim, sigma_min: 0.0, weight: 2.0}\n"
+        "env: {type: ambient_maze}\nwandb: {mode: offline}\n"
+    )
+    more = ["--policy.optimizer_lr=1e-05", "--steps=7", "--policy.optimizer_betas=[0.9, 0.99]"]
+    words = ["inspect", "--suggest", "--config_path=first.yaml", "--write=deep/mine.yaml", *more]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    # Its window was declared, so training is next.
+    assert "then:\n  lerobot-train --config_path=deep/mine.yaml --output_dir=outputs/train/mine" in said
+    wanted = comparable(load_train_config("first.yaml", more))
+    written = comparable(load_train_config("deep/mine.yaml", []))
+    source = written["policy"]["sources"][0]
+    assert (source["sigma_min"], source["weight"]) == (0.0, 2.0)
+    assert source["rename"] == {"actions": "action", "qpos": "observation.state"}
+    wanted["policy"]["sources"] = written["policy"]["sources"] = []
+    assert written == wanted
+    assert sorted(path.name for path in (here / "deep").iterdir()) == ["mine.yaml"]
+    assert main([*words, "--json"]) == 2
+    capsys.readouterr()
+    assert main([*words, "--json", "--overwrite"]) == 0
+    assert json.loads(capsys.readouterr().out)["written"] == "deep/mine.yaml"
