@@ -35,12 +35,10 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
-from tqdm import tqdm
-
 from lerobot_ambient.experiments.machine import machine
+from lerobot_ambient.experiments.stage_progress import Display, clock, tail
 
 TAIL_LINES = 25
-_COUNTER = re.compile(r"(\d+)/(\d+) \[")
 
 
 class StageError(RuntimeError):
@@ -105,6 +103,11 @@ class Stage:
     def is_done(self) -> bool:
         return self.seconds is not None
 
+    @property
+    def kind(self) -> str:
+        """What stages that take about equally long have in common: the folder's name without its number."""
+        return re.sub(r"-\d+$", "", self.folder.name)
+
     def _done(self) -> dict[str, Any] | None:
         done = _read_json(self.folder / "done.json")
         return done if done and done.get("key") == self.key else None
@@ -122,7 +125,7 @@ class StageRunner:
     Args:
         root: stages are named relative to it in messages.
         jobs: chains that run side by side, each with one torch thread.
-        progress: show a bar (on a terminal) and a line per finished stage, on stderr.
+        progress: tell on stderr how far the stages are, each with the log to follow.
     """
 
     def __init__(self, root: Path, jobs: int, *, progress: bool = True) -> None:
@@ -132,7 +135,7 @@ class StageRunner:
         self._stop = threading.Event()
         self._guard = threading.Lock()
         self._children: dict[Stage, subprocess.Popen[bytes]] = {}
-        self._bar: tqdm[Any] | None = None
+        self._display: Display | None = None
         # More threads than jobs make torch many times slower; nothing here needs the network.
         self._environment = {
             "HF_HUB_OFFLINE": "1",
@@ -149,38 +152,38 @@ class StageRunner:
         Raises:
             StageError: of the first stage that failed, after those already running have finished.
         """
-        total = sum(len(chain) for chain in chains)
+        kinds = [stage.kind for chain in chains for stage in chain]
         failure: StageError | None = None
-        with (
-            _interrupt_on_terminate(),
-            tqdm(total=total, desc=title, unit="stage", disable=None if self._progress else True) as bar,
-            ThreadPoolExecutor(self._jobs) as pool,
-        ):
-            self._bar = bar
-            pending: set[Future[None]] = {pool.submit(self._run_chain, chain) for chain in chains}
-            try:
-                while pending:
-                    finished, pending = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
-                    for future in finished:
-                        error = future.exception()
-                        if isinstance(error, StageError):
-                            failure = failure or error
-                        elif error is not None and not isinstance(error, _StoppedError):
-                            raise error
-                    bar.set_postfix_str(self._running(), refresh=True)
-            except BaseException:
-                self._stop.set()
-                self._end_children()
-                raise
-            finally:
-                self._bar = None
+        self._display = Display(title, kinds, self._jobs, on=self._progress)
+        try:
+            with _interrupt_on_terminate(), ThreadPoolExecutor(self._jobs) as pool:
+                pending: set[Future[None]] = {pool.submit(self._run_chain, chain) for chain in chains}
+                try:
+                    while pending:
+                        finished, pending = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
+                        for future in finished:
+                            error = future.exception()
+                            if isinstance(error, StageError):
+                                failure = failure or error
+                            elif error is not None and not isinstance(error, _StoppedError):
+                                raise error
+                        self._display.show()
+                except BaseException:
+                    self._stop.set()
+                    self._end_children()
+                    raise
+        finally:
+            self._display.close()
+            self._display = None
         if failure is not None:
             raise failure
 
     def say(self, message: str) -> None:
-        """Print a line on stderr beside the bar, unless progress is off."""
-        if self._progress:
-            tqdm.write(message, file=sys.stderr)
+        """Print a line on stderr, unless progress is off."""
+        if self._display is not None:
+            self._display.say(message)
+        elif self._progress:
+            print(message, file=sys.stderr, flush=True)
 
     def _name(self, stage: Stage) -> str:
         return os.path.relpath(stage.folder, self._root)
@@ -189,8 +192,6 @@ class StageRunner:
         try:
             for stage in chain:
                 self._run_stage(stage)
-                if self._bar is not None:
-                    self._bar.update()
         except BaseException:
             self._stop.set()
             raise
@@ -200,10 +201,14 @@ class StageRunner:
             raise _StoppedError
         stage.folder.parent.mkdir(parents=True, exist_ok=True)
         with self._lock(stage) as lock:
+            display = self._display
+            assert display is not None
             if stage.is_done:
+                display.skip(stage.kind, stage.seconds)
                 return
             self._move_aside(stage)
             command = self._prepare(stage)
+            display.begin(self._name(stage), stage.kind, stage.log, command)
             began = time.monotonic()
             code = self._execute(stage, command, lock)
             seconds = time.monotonic() - began
@@ -211,6 +216,7 @@ class StageRunner:
                 raise _StoppedError
             missing = stage.product is not None and not (stage.folder / stage.product).exists()
             if code != 0 or missing:
+                display.end(self._name(stage), None)
                 raise StageError(_failure(self._name(stage), stage, code, seconds))
             done = {
                 "key": stage.key,
@@ -219,7 +225,7 @@ class StageRunner:
                 "machine": machine(),
             }
             _write_json(stage.folder / "done.json", done)
-            self.say(f"done  {self._name(stage)}  {_clock(seconds)}")
+            display.end(self._name(stage), seconds)
 
     @contextmanager
     def _lock(self, stage: Stage) -> Iterator[IO[str]]:
@@ -299,11 +305,6 @@ class StageRunner:
             except subprocess.TimeoutExpired:
                 child.kill()
 
-    def _running(self) -> str:
-        with self._guard:
-            stages = list(self._children)
-        return ", ".join(f"{self._name(stage)}{_share_done(stage.log)}" for stage in stages)
-
 
 @contextmanager
 def _interrupt_on_terminate() -> Iterator[None]:
@@ -329,36 +330,12 @@ def _failure(name: str, stage: Stage, code: int, seconds: float) -> str:
         how = f"failed with exit code {code}"
     else:
         how = f"ended without leaving {stage.product}"
-    lines = _tail(stage.log, 64_000).splitlines()[-TAIL_LINES:]
+    lines = tail(stage.log).splitlines()[-TAIL_LINES:]
     return (
-        f"stage {name} {how} after {_clock(seconds)}. The end of its log:\n\n"
+        f"stage {name} {how} after {clock(seconds)}. The end of its log:\n\n"
         + "\n".join(f"    {line}" for line in lines)
-        + f"\n\nThe whole log: {stage.log}\nOnce the cause is mended, the same command goes on from here."
+        + f"\n\nThe whole log: {stage.log}\nOnce the cause is fixed, the same command goes on from here."
     )
-
-
-def _tail(path: Path, size: int) -> str:
-    """The last `size` bytes of a text file, without a line cut in two."""
-    if not path.exists():
-        return ""
-    with open(path, "rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        file.seek(max(0, end - size))
-        text = file.read().decode(errors="replace")
-    return text if end <= size else text.partition("\n")[2]
-
-
-def _share_done(log: Path) -> str:
-    """The last progress bar in a log as " 42%", or nothing."""
-    counters = _COUNTER.findall(_tail(log, 4000).replace("\r", "\n"))
-    if not counters or int(counters[-1][1]) == 0:
-        return ""
-    return f" {100 * int(counters[-1][0]) // int(counters[-1][1])}%"
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
