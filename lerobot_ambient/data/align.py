@@ -13,8 +13,9 @@ from lerobot.utils.constants import ACTION, OBS_ENV_STATE, OBS_STATE
 
 from lerobot_ambient.data.action_type import guess_action_type, to_absolute, to_delta
 from lerobot_ambient.data.alignment import ABSENT, FeatureMap, dimension_names, nearest_dimensions, resolve
-from lerobot_ambient.data.cameras import SAME_ASPECT, camera_shape
-from lerobot_ambient.data.open_source import CAMERA_DTYPES, OpenSource, is_bookkeeping, is_policy_feature
+from lerobot_ambient.data.camera_specs import CAMERA_DTYPES, camera_shape, is_depth
+from lerobot_ambient.data.cameras import SAME_ASPECT
+from lerobot_ambient.data.open_source import OpenSource, is_bookkeeping, is_policy_feature
 
 logger = logging.getLogger(__name__)
 
@@ -122,6 +123,11 @@ def _camera_problems(key: str, wanted: dict[str, Any], source: OpenSource) -> li
                 f"{key}: cameras says the source lacks it (fill: {declared.fill:g}), but it has it; remove the fill"
             ]
         return []
+    if key in source.frameless:
+        return [
+            f"{key}: the source declares this camera in meta/info.json, but {source.frameless[key]}; bring its frames "
+            f"back (a new download, say), or let a grey image stand for it, cameras: {{{key}: {{fill: 0.0}}}}"
+        ]
     if offered is None:
         own = source.camera_keys
         return [
@@ -132,7 +138,12 @@ def _camera_problems(key: str, wanted: dict[str, Any], source: OpenSource) -> li
         return [f"{key}: target holds a camera ({wanted['dtype']}), source numbers ({offered['dtype']})"]
     (channels, *size), (other_channels, *other) = camera_shape(wanted), camera_shape(offered)
     if channels != other_channels:
-        return [f"{key}: target has {channels} channels, source {other_channels}"]
+        kinds = [" (depth)" if is_depth(spec) else "" for spec in (wanted, offered)]
+        return [
+            f"{key}: target has {channels} channels{kinds[0]}, source {other_channels}{kinds[1]}; rename another "
+            "camera of the source to this key, or rename this one away and let a grey image stand for it, "
+            f"cameras: {{{key}: {{fill: 0.0}}}}"
+        ]
     same = abs(size[0] * other[1] / (size[1] * other[0]) - 1.0) <= SAME_ASPECT
     if not same and (declared is None or declared.fit is None):
         return [

@@ -20,11 +20,11 @@ from torch import Tensor
 
 from lerobot_ambient.core.windows import EVERYTHING
 from lerobot_ambient.data.action_type import guess_action_type
-from lerobot_ambient.data.cameras import FrameReader, camera_shape, to_uint8
+from lerobot_ambient.data.cameras import FrameReader, to_uint8
 from lerobot_ambient.data.columns import Columns
 from lerobot_ambient.data.merged_file import SIGMA_MAX, SIGMA_MIN, TAGS, MergedFile, MergedSource, consecutive
 from lerobot_ambient.data.mixture import RELATIVE_ACTION, Mixture
-from lerobot_ambient.data.open_source import CAMERA_DTYPES, OpenSource, is_bookkeeping
+from lerobot_ambient.data.open_source import OpenSource, is_bookkeeping
 from lerobot_ambient.data.recipe import MixtureRecipe
 from lerobot_ambient.data.source_windows import PerFrame, match_frames, window_table
 
@@ -57,7 +57,6 @@ class MixtureEpisodes:
         self._task_index = self._columns.counter("task_index")
         self._source = np.repeat(np.arange(len(mixture.sources)), [len(s.episode_ids) for s in mixture.sources])
         self._windows = [_windows(source) for source in mixture.sources]
-        self._require_rgb(target)
         rates = np.array([source.fps / target.fps for source in mixture.sources])[self._source]
         recorded = (self._columns.stops - self._columns.starts).numpy()
         self.lengths: list[int] = [
@@ -140,19 +139,6 @@ class MixtureEpisodes:
             fingerprint=tuple(mixture.fingerprint),
             renamed=dict(mixture.sources[0].config.rename),
         )
-
-    def _require_rgb(self, target: OpenSource) -> None:
-        depth = [key for key in self._mixture.dataset.camera_keys if target.original[key] in target.meta.depth_keys]
-        odd = [
-            key
-            for key, spec in self.features.items()
-            if spec["dtype"] in CAMERA_DTYPES and camera_shape(spec)[0] != 3 and key not in depth
-        ]
-        if depth or odd:
-            raise ValueError(
-                f"'{target.name}': {depth + odd} hold no RGB images, and a merge on disk writes only those. Train from "
-                "the data sets themselves, which needs no merge on disk, or remove these features from the target."
-            )
 
 
 def _windows(source: OpenSource) -> PerFrame:

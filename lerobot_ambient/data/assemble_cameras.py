@@ -11,15 +11,14 @@ import torch
 from lerobot.datasets.video_utils import get_safe_default_video_backend
 
 from lerobot_ambient.data.align import common_keys
+from lerobot_ambient.data.camera_specs import camera_shape, policy_spec
 from lerobot_ambient.data.cameras import (
     AbsentReader,
-    DepthReader,
     FittedReader,
     FrameReader,
     Size,
     StoredImageReader,
     VideoReader,
-    camera_shape,
 )
 from lerobot_ambient.data.episode_table import EpisodeTable
 from lerobot_ambient.data.frame_cache import CacheJob, open_frame_cache
@@ -42,10 +41,9 @@ def camera_readers(sources: Sequence[OpenSource], options: ReadOptions) -> list[
     for key in (key for key in common_keys(sources) if key in target.camera_keys):
         channels, *target_size = camera_shape(target.features[key])
         aspect: Size = (target_size[0], target_size[1])
-        depth = target.original[key] in target.meta.depth_keys
-        cached = options.frame_cache is not None and not depth
+        cached = options.frame_cache is not None
         size = options.frame_size if cached and options.frame_size is not None else aspect
-        as_uint8 = not depth and (cached or not all(_is_stored(source, key) for source in sources))
+        as_uint8 = cached or not all(_is_stored(source, key) for source in sources)
         for source, made in zip(sources, readers, strict=True):
             declared = source.config.cameras.get(key)
             if declared is not None and declared.fill is not None:
@@ -54,6 +52,8 @@ def camera_readers(sources: Sequence[OpenSource], options: ReadOptions) -> list[
                 continue
             fit = declared.fit if declared is not None and declared.fit is not None else "stretch"
             reader = _reader(source, key, options, as_uint8)
+            # What info.json promises is compared with one frame before anything is built on it.
+            reader.first()
             made[key] = reader if reader.shape == (channels, *size) else FittedReader(reader, size, aspect, fit)
             if cached:
                 jobs.append((made, key, _job(source, key, made[key], size, aspect, fit)))
@@ -80,13 +80,12 @@ def _own_spec(source: OpenSource, key: str) -> dict[str, Any]:
     return spec
 
 
-def _reader(source: OpenSource, key: str, options: ReadOptions, as_uint8: bool) -> FrameReader:
+def _reader(source: OpenSource, key: str, options: ReadOptions, as_uint8: bool) -> StoredImageReader | VideoReader:
     own, spec = source.original[key], _own_spec(source, key)
-    name, shape = f"'{source.name}' {key}", camera_shape(spec)
-    if own in source.meta.depth_keys:
-        return DepthReader(name, shape, source.dataset, own)
+    name, shape = f"'{source.name}' {key}", camera_shape(policy_spec(spec))
+    starts, episode_ids = torch.from_numpy(source.starts), torch.from_numpy(source.episode_ids)
     if spec["dtype"] == "image":
-        return StoredImageReader(name, shape, source.dataset, own, as_uint8)
+        return StoredImageReader(name, shape, source.dataset, own, starts, episode_ids, as_uint8)
     table = EpisodeTable(source.meta)
     begins = table.column(f"videos/{own}/from_timestamp").astype(np.float64)[table.rows(source.episode_ids)]
     return VideoReader(
@@ -94,9 +93,9 @@ def _reader(source: OpenSource, key: str, options: ReadOptions, as_uint8: bool) 
         shape,
         [source.meta.root / path for path in table.video_files(source.episode_ids, own)],
         torch.from_numpy(begins),
-        torch.from_numpy(source.starts),
+        starts,
         torch.from_numpy(source.columns["timestamp"]),
-        torch.from_numpy(source.episode_ids),
+        episode_ids,
         options.tolerance_s,
         # Asked once: left to the decoder, every call would try to import what is not there.
         options.video_backend or get_safe_default_video_backend(),

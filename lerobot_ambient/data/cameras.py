@@ -3,15 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+import av
+import PIL.Image
 import torch
+from lerobot.datasets.io_utils import pil_to_chw_tensor
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
-from lerobot.datasets.video_utils import decode_video_frames
+from lerobot.datasets.video_utils import FrameTimestampError, decode_video_frames
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tvf
+
+from lerobot_ambient.data.camera_specs import LEAVE_OUT, camera_shape, other_size, picture_misfit
+from lerobot_ambient.data.video_files import timestamp_error, timestamp_fix
 
 Size = tuple[int, int]
 
@@ -25,7 +31,7 @@ class FrameReader(Protocol):
     Attributes:
         name: for messages.
         shape: (C, H, W) of a frame.
-        dtype: uint8, or float32 (RGB in [0, 1], depth in LeRobot's unit).
+        dtype: uint8, or float32 in [0, 1].
     """
 
     name: str
@@ -92,64 +98,103 @@ class VideoReader:
             return [f"{self.paths[episode]} {i}" for i, episode in enumerate(episodes)]
         return [self.paths[episode] for episode in episodes]
 
-    def _decode(self, episode: int, rows: Tensor) -> Tensor:
-        begin = float(self.offsets[episode])
+    def first(self) -> Tensor:
+        """(1, C, H, W) the first frame, by PyAV, which keeps no file open that loader workers would share."""
+        return self._decode(0, self.starts[:1], "pyav")
+
+    def _decode(self, episode: int, rows: Tensor, backend: str | None = None) -> Tensor:
+        path, begin = self.paths[episode], float(self.offsets[episode])
+        where = f"{self.name}, episode {int(self.episode_ids[episode])} ({path})"
         wanted = [begin + timestamp for timestamp in self.timestamps[rows].tolist()]
         try:
-            return decode_video_frames(self.paths[episode], wanted, self.tolerance_s, self.backend, return_uint8=True)
+            frames = decode_video_frames(path, wanted, self.tolerance_s, backend or self.backend, return_uint8=True)
+        except FrameTimestampError as error:
+            raise ValueError(f"{where}: {self._off(episode)}") from error
+        except (av.FFmpegError, IndexError) as error:
+            raise ValueError(f"{where}: the video cannot be decoded ({error}). {LEAVE_OUT}") from error
         except Exception as error:
-            error.add_note(
-                f"while decoding {self.name}, episode {int(self.episode_ids[episode])} ({self.paths[episode]}). "
-                "`lerobot-ambient doctor` with the same options checks every video; leave broken episodes out with "
-                "`episodes`, or set `skip_broken: true` on the source."
-            )
+            error.add_note(f"while decoding {where}. {LEAVE_OUT}")
             raise
+        if frames.shape[1:] != self.shape:
+            raise ValueError(f"{where}: the video {other_size(frames.shape, self.shape)}")
+        return frames
+
+    def _off(self, episode: int) -> str:
+        stop = int(self.starts[episode + 1]) if episode + 1 < len(self.starts) else len(self.timestamps)
+        wanted = float(self.offsets[episode]) + self.timestamps[int(self.starts[episode]) : stop].double().numpy()
+        error, frame = timestamp_error(Path(self.paths[episode]), wanted)
+        return (
+            f"its timestamps are up to {error:.4g} s off the video's, and tolerance_s is {self.tolerance_s:g}; "
+            f"{timestamp_fix(error, frame)}. `lerobot-ambient doctor` measures every episode."
+        )
 
 
 class StoredImageReader:
-    """RGB images stored in the parquet files, as LeRobot returns them: float32 in [0, 1], or uint8.
+    """Pictures stored in the parquet files, with the values LeRobot gives them: float32 in [0, 1], or uint8.
+
+    Grey pictures are repeated to three channels, which is what the image encoder takes.
 
     Args:
-        name, shape: as above.
+        name, shape: as above; the shape has three channels.
         dataset: LeRobot's reader of the selected episodes.
         key: the camera's key in that data set.
+        starts, episode_ids: as above.
         as_uint8: give uint8; exact for the 8-bit images LeRobot stores.
     """
 
-    def __init__(self, name: str, shape: tuple[int, int, int], dataset: LeRobotDataset, key: str, as_uint8: bool):
+    def __init__(
+        self,
+        name: str,
+        shape: tuple[int, int, int],
+        dataset: LeRobotDataset,
+        key: str,
+        starts: Tensor,
+        episode_ids: Tensor,
+        as_uint8: bool,
+    ) -> None:
         self.name, self.shape = name, shape
         self.dtype = torch.uint8 if as_uint8 else torch.float32
-        self._table = dataset.hf_dataset.select_columns([key])
+        self.starts, self.episode_ids = starts, episode_ids
+        self._channels, *size = camera_shape(dataset.meta.features[key])
+        self._size = (size[0], size[1])
+        # Without LeRobot's own transform: a tensor no longer tells grey from a palette or from sixteen bits.
+        self._table = dataset.hf_dataset.select_columns([key]).with_format(None)
         self._key = key
 
     def read(self, rows: Tensor) -> Tensor:
-        frames = torch.stack(list(self._table[rows.tolist()][self._key]))
-        return frames if self.dtype == torch.float32 else to_uint8(frames)
+        numbers = rows.tolist()
+        try:
+            pictures = self._table[numbers][self._key]
+        except Exception:  # Which of them it was is found by decoding them one by one.
+            pictures = [self._decode(row) for row in numbers]
+        frames = torch.stack([self._frame(row, picture) for row, picture in zip(numbers, pictures, strict=True)])
+        frames = frames if self.dtype == torch.float32 else to_uint8(frames)
+        return frames.expand(-1, *self.shape)
+
+    def first(self) -> Tensor:
+        """(1, C, H, W) the first picture."""
+        return self.read(self.starts[:1])
 
     def places(self, rows: Tensor) -> list[str] | None:
         return None
 
+    def _decode(self, row: int) -> PIL.Image.Image | None:
+        try:
+            picture: PIL.Image.Image | None = self._table[row][self._key]
+        except Exception as error:  # Every image format has exceptions of its own.
+            raise ValueError(f"{self._where(row)} cannot be decoded ({error}). {LEAVE_OUT}") from error
+        return picture
 
-class DepthReader:
-    """Depth maps through LeRobotDataset's own items, in its unit. Slow: it decodes every camera of the frame.
+    def _frame(self, row: int, picture: PIL.Image.Image | None) -> Tensor:
+        problem = picture_misfit(picture, self._channels, self._size)
+        if problem is not None:
+            raise ValueError(f"{self._where(row)} {problem}")
+        return pil_to_chw_tensor(picture)
 
-    Args:
-        name, shape: as above.
-        dataset: LeRobot's reader of the selected episodes, without time offsets.
-        key: the camera's key in that data set.
-    """
-
-    dtype = torch.float32
-
-    def __init__(self, name: str, shape: tuple[int, int, int], dataset: LeRobotDataset, key: str) -> None:
-        self.name, self.shape = name, shape
-        self._dataset, self._key = dataset, key
-
-    def read(self, rows: Tensor) -> Tensor:
-        return torch.stack([self._dataset[row][self._key].float().reshape(self.shape) for row in rows.tolist()])
-
-    def places(self, rows: Tensor) -> list[str] | None:
-        return None
+    def _where(self, row: int) -> str:
+        episode = int(torch.searchsorted(self.starts, row, right=True)) - 1
+        frame = row - int(self.starts[episode])
+        return f"{self.name}, episode {int(self.episode_ids[episode])}: the picture of frame {frame}"
 
 
 class AbsentReader:
@@ -215,16 +260,6 @@ def fit_images(images: Tensor, size: Size, aspect: Size, fit: str) -> Tensor:
         wide = min(width, round(height * aspect[1] / aspect[0]))
         images = tvf.center_crop(images, [high, wide])
     return images if tuple(images.shape[-2:]) == size else tvf.resize(images, list(size), antialias=True)
-
-
-def camera_shape(spec: Mapping[str, Any]) -> tuple[int, int, int]:
-    """(C, H, W) of a camera feature; LeRobot's specs are (H, W, C) or (C, H, W) and say so in `names`."""
-    shape = tuple(int(n) for n in spec["shape"])
-    names = spec.get("names") or []
-    last = names[2] if len(names) == 3 else None
-    if last in ("channel", "channels") or (last is None and shape[2] in (1, 3) and shape[0] not in (1, 3)):
-        return shape[2], shape[0], shape[1]
-    return shape[0], shape[1], shape[2]
 
 
 def to_uint8(values: Tensor) -> Tensor:

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lerobot_ambient.data.alignment import dimension_names
+from lerobot_ambient.data.camera_specs import CAMERA_DTYPES
 from lerobot_ambient.data.match_units import Range
-from lerobot_ambient.data.open_source import CAMERA_DTYPES, is_bookkeeping, open_metadata
+from lerobot_ambient.data.open_source import is_bookkeeping, open_metadata
 from lerobot_ambient.data.sources import SourceConfig, check_episodes
 
 _WANTED = ("min", "max", "mean", "std")

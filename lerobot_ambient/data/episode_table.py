@@ -57,6 +57,10 @@ class EpisodeTable:
         """The video file of each episode for one camera, relative to the root."""
         return self._files(episodes, f"videos/{key}", self.meta.video_path, video_key=key)
 
+    def has_videos(self, key: str) -> bool:
+        """Whether the table knows where the videos of a camera are."""
+        return f"videos/{key}/chunk_index" in self.meta.episodes.column_names
+
     def _files(self, episodes: Sequence[int] | NDArray[np.int64], kind: str, pattern: str, **names: str) -> list[Path]:
         rows = self.rows(episodes)
         places = np.stack([self.column(f"{kind}/{part}_index")[rows] for part in ("chunk", "file")], axis=1)

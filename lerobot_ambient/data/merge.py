@@ -57,7 +57,6 @@ class MergedDataset(Dataset[dict[str, Any]]):
         group_of_frame: per data set, its frames' group: an int when they share one, else a tag a frame.
         tasks: every task string; an item's task_index points into it.
         image_transforms: augmentation of (T, C, H, W) images, or None.
-        plain_cameras: cameras that are not augmented (depth).
     """
 
     def __init__(
@@ -68,7 +67,6 @@ class MergedDataset(Dataset[dict[str, Any]]):
         group_of_frame: Sequence[int | FrameTags],
         tasks: Sequence[str],
         image_transforms: Callable[[Tensor], Tensor] | None = None,
-        plain_cameras: Sequence[str] = (),
     ) -> None:
         self.columns = columns
         self.offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
@@ -83,7 +81,6 @@ class MergedDataset(Dataset[dict[str, Any]]):
         self.tasks = list(tasks)
         self._task_table = np.array(self.tasks, dtype=object)
         self.image_transforms = image_transforms
-        self._plain_cameras = set(plain_cameras)
 
     @property
     def keys(self) -> list[str]:
@@ -155,7 +152,7 @@ class MergedDataset(Dataset[dict[str, Any]]):
             for place, sample in zip(places, here.tolist(), strict=True):
                 slow.setdefault(place, []).append((reader, sample))
         _side_by_side([_decode(images, wanted, samples) for samples in slow.values()])
-        if self.image_transforms is not None and key not in self._plain_cameras:
+        if self.image_transforms is not None:
             images = torch.stack([self.image_transforms(image) for image in images])
         single = (wanted.shape[1] == 1 and not images.is_floating_point()) or key not in self.columns.deltas
         batch[key] = images.squeeze(1) if single else images

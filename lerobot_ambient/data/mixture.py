@@ -143,7 +143,7 @@ def make_mixture(
     opened = [open_source(target, names[0], is_target=True)]
     opened[0].maps = identity_maps(opened[0])
     for config, name in zip(sources, names[1:], strict=True):
-        source = open_source(config, name)
+        source = open_source(config, name, cameras=opened[0].camera_keys)
         _require_apart(opened[0], source)
         opened.append(align(opened[0], source, action_type))
     for key in left_out_keys(opened):
@@ -196,9 +196,8 @@ def make_mixture(
                 f" ({recipe.schedule!r}). Widen the window or remove the source."
             )
     cameras = camera_readers(opened, options)
-    depth = [key for key in cameras[0] if opened[0].original[key] in opened[0].meta.depth_keys]
     lengths = [len(source) for source in opened]
-    dataset = MergedDataset(columns, lengths, cameras, group_of_frame, tasks, options.image_transforms, depth)
+    dataset = MergedDataset(columns, lengths, cameras, group_of_frame, tasks, options.image_transforms)
     features = {key: spec for key, spec in opened[0].features.items() if key in dataset.keys}
     meta = MixtureMetadata(opened, columns, features, stats, tasks)
     fingerprint = [

@@ -19,15 +19,24 @@ from lerobot.utils.constants import ACTION, OBS_PREFIX
 from numpy.typing import NDArray
 
 from lerobot_ambient.data.alignment import FeatureMap
+from lerobot_ambient.data.camera_frames import (
+    cameras_without_frames,
+    is_left_out,
+    needed_cameras,
+    policy_features,
+    refuse_depth,
+    without,
+)
+from lerobot_ambient.data.camera_specs import CAMERA_DTYPES
 from lerobot_ambient.data.column_reader import read_columns
 from lerobot_ambient.data.episode_table import EpisodeTable
 from lerobot_ambient.data.hub_errors import NOT_ON_THE_HUB, reason_of
+from lerobot_ambient.data.picture_files import broken_pictures
 from lerobot_ambient.data.sources import SourceConfig, check_episodes
 from lerobot_ambient.data.video_files import broken_videos
 
 logger = logging.getLogger(__name__)
 
-CAMERA_DTYPES = ("image", "video")
 _BOOKKEEPING = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 
 
@@ -71,6 +80,7 @@ class OpenSource:
         episode_ids: (E,) int64 episode numbers, in the order of the rows.
         starts, stops: (E,) int64 half-open rows of each episode.
         maps: once aligned, how each numeric policy feature was made.
+        frameless: cameras that info.json declares and that have no frame, with the reason; not among the features.
     """
 
     name: str
@@ -82,6 +92,7 @@ class OpenSource:
     starts: NDArray[np.int64]
     stops: NDArray[np.int64]
     maps: dict[str, FeatureMap] = field(default_factory=dict)
+    frameless: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return int(self.stops[-1])
@@ -124,12 +135,21 @@ class OpenSource:
         return f"{self.name}: {len(self.episode_ids)} episodes, {len(self)} frames, {self.fps:g} fps"
 
 
-def open_source(config: SourceConfig, name: str, *, is_target: bool = False) -> OpenSource:
+def open_source(
+    config: SourceConfig, name: str, *, is_target: bool = False, cameras: Sequence[str] | None = None
+) -> OpenSource:
     """Open a data set, read its numbers, rename its keys.
+
+    Args:
+        config: as declared.
+        name: what messages call it.
+        is_target: where messages name options, the target's.
+        cameras: keys of the target's cameras: the frames of others need not be there. All are needed when None,
+            except those renamed to a key outside the observations, which leaves them out.
 
     Raises:
         ValueError: unknown data set or version, empty or unknown episodes, renames that do not fit its keys,
-            episodes that cannot be read.
+            episodes that cannot be read, cameras of the target without frames.
     """
     meta = open_metadata(config, name)
     check_episodes(name, config.episodes)
@@ -140,9 +160,23 @@ def open_source(config: SourceConfig, name: str, *, is_target: bool = False) -> 
         )
     _check_rename(config.rename, list(meta.features), name)
     wanted = sorted(config.episodes) if config.episodes is not None else list(range(meta.total_episodes))
-    _download_if_missing(config, meta, wanted)
+    needed = needed_cameras(meta, config.rename, cameras)
+    if is_target:
+        refuse_depth(name, meta, needed)
+    _download_if_missing(config, meta, wanted, [key for key in needed if key in meta.video_keys])
+    frameless = cameras_without_frames(meta, wanted, needed)
+    if frameless and is_target:
+        listing = "\n".join(f"  {key}: {reason}" for key, reason in frameless.items())
+        raise ValueError(
+            f"'{name}': meta/info.json declares cameras of which there is no frame:\n{listing}\n"
+            f"Bring the frames back (a new download, say), or train without: {without(list(frameless))}."
+        )
 
-    features = {config.rename.get(key, key): spec for key, spec in meta.features.items()}
+    features = {
+        config.rename.get(key, key): policy_features(name, key, spec)
+        for key, spec in meta.features.items()
+        if key not in frameless and not is_left_out(key, spec, config.rename)
+    }
     original = {config.rename.get(key, key): key for key in meta.features}
     numeric = {
         key: tuple(spec["shape"])
@@ -156,8 +190,15 @@ def open_source(config: SourceConfig, name: str, *, is_target: bool = False) -> 
         finite=[original[key] for key in numeric if is_policy_feature(key)],
     )
     readable = [episode for episode in wanted if episode not in read.broken]
-    # Looking into every video takes a third of a millisecond a file; who wants broken episodes gone has asked for it.
-    broken = read.broken | (broken_videos if config.skip_broken else _missing_videos)(meta, readable)
+    seen = [key for key in needed if key not in frameless]
+    videos, pictures = ([key for key in seen if key in keys] for keys in (meta.video_keys, meta.image_keys))
+    if config.skip_broken:
+        # Looking into every video takes a third of a millisecond a file, into every picture as much a picture; who
+        # wants broken episodes gone has asked for it.
+        broken = read.broken | broken_pictures(meta, readable, pictures, progress=True)
+        broken = broken | broken_videos(meta, [episode for episode in readable if episode not in broken], keys=videos)
+    else:
+        broken = read.broken | _missing_videos(meta, readable, videos)
     if broken:
         good = [episode for episode in wanted if episode not in broken]
         _report_broken(name, broken, good, skip=config.skip_broken, is_target=is_target)
@@ -173,6 +214,7 @@ def open_source(config: SourceConfig, name: str, *, is_target: bool = False) -> 
         episode_ids=read.episode_ids,
         starts=read.starts,
         stops=read.starts + lengths,
+        frameless={config.rename.get(key, key): reason for key, reason in frameless.items()},
     )
 
 
@@ -219,25 +261,34 @@ def open_metadata(config: SourceConfig, name: str) -> LeRobotDatasetMetadata:
     return meta
 
 
-def _download_if_missing(config: SourceConfig, meta: LeRobotDatasetMetadata, episodes: Sequence[int]) -> None:
+def _download_if_missing(
+    config: SourceConfig, meta: LeRobotDatasetMetadata, episodes: Sequence[int], videos: Sequence[str]
+) -> None:
     """Let LeRobot fetch files of a data set on the Hub; what stays missing is reported episode by episode."""
     if hub_constants.HF_HUB_OFFLINE:
         return
     table = EpisodeTable(meta)
     known = [episode for episode, row in zip(episodes, table.rows(episodes), strict=True) if row >= 0]
-    files = set(table.data_files(known)).union(*(table.video_files(known, key) for key in meta.video_keys))
+    recorded = [key for key in videos if table.has_videos(key)]
+    files = set(table.data_files(known)).union(*(table.video_files(known, key) for key in recorded))
     if all((Path(meta.root) / path).is_file() for path in files):
         return
     try:
-        LeRobotDataset(config.repo_id, root=config.root, episodes=list(episodes), revision=config.revision)
+        LeRobotDataset(
+            config.repo_id,
+            root=config.root,
+            episodes=list(episodes),
+            revision=config.revision,
+            download_videos=bool(videos),
+        )
     except NOT_ON_THE_HUB as error:
         logger.warning("'%s' lacks files and could not be completed from the Hub: %s", config.repo_id, error)
 
 
-def _missing_videos(meta: LeRobotDatasetMetadata, episodes: Sequence[int]) -> dict[int, str]:
+def _missing_videos(meta: LeRobotDatasetMetadata, episodes: Sequence[int], keys: Sequence[str]) -> dict[int, str]:
     broken: dict[int, str] = {}
     size: dict[Path, int | None] = {}
-    for key in meta.video_keys:
+    for key in keys:
         for episode, relative in zip(episodes, EpisodeTable(meta).video_files(episodes, key), strict=True):
             path = Path(meta.root) / relative
             if path not in size:

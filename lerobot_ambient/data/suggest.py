@@ -15,7 +15,8 @@ import numpy as np
 from lerobot.utils.constants import ACTION, OBS_STATE
 
 from lerobot_ambient.data.alignment import resolve
-from lerobot_ambient.data.cameras import SAME_ASPECT, camera_shape
+from lerobot_ambient.data.camera_specs import camera_shape, policy_spec
+from lerobot_ambient.data.cameras import SAME_ASPECT
 from lerobot_ambient.data.dataset_facts import DatasetFacts, facts_of
 from lerobot_ambient.data.match_keys import match_cameras, match_numbers
 from lerobot_ambient.data.match_names import Dimension, is_numbered
@@ -201,7 +202,7 @@ class _Draft:
             if key not in self.source.camera_keys:
                 self.propose(("cameras", key), {"fill": 0.0}, "the source has no such camera: black")
                 continue
-            (channels, *size), (others, *other) = (camera_shape(f.features[key]) for f in (self.target, self.source))
+            (channels, *size), (others, *other) = (_shape(f, key) for f in (self.target, self.source))
             if channels != others:
                 self.problems.append(f"{key} has {others} channels there, {channels} here: rename another camera to it")
                 continue
@@ -274,7 +275,12 @@ def _default(option: Field[Any]) -> Any:
 
 
 def _channels(facts: DatasetFacts, key: str) -> int:
-    return camera_shape(facts.features[key])[0]
+    return _shape(facts, key)[0]
+
+
+def _shape(facts: DatasetFacts, key: str) -> tuple[int, int, int]:
+    """(C, H, W) as a policy sees the camera: grey ones have three channels."""
+    return camera_shape(policy_spec(dict(facts.features[key])))
 
 
 def _relative_motion(facts: DatasetFacts) -> float | None:

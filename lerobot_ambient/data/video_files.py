@@ -7,6 +7,7 @@ counts as readable when the packet of its last frame is there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,34 +15,95 @@ from typing import Any
 import av
 import numpy as np
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
+from numpy.typing import NDArray
 from tqdm import tqdm
 
+_REORDERED = 32
+"""Frames that a codec may store before others that are shown earlier; codecs in use stay at 16 or below."""
 
-def broken_videos(meta: LeRobotDatasetMetadata, episodes: Sequence[int], *, progress: bool = False) -> dict[int, str]:
+
+def broken_videos(
+    meta: LeRobotDatasetMetadata,
+    episodes: Sequence[int],
+    *,
+    keys: Sequence[str] | None = None,
+    progress: bool = False,
+) -> dict[int, str]:
     """Episodes that lack a part of a video, with the reason.
 
     Args:
         meta: of a data set; only its `root`, `video_keys`, `video_path`, `fps` and `episodes` are used.
         episodes: which of its episodes to look at; unknown ones are passed over.
+        keys: which of its cameras; all that are stored as video when None.
         progress: show a bar, where stderr is a terminal.
 
     Returns:
         Reasons by episode, in the order of the episodes; each begins with the file's path below the root.
     """
     found: dict[int, list[str]] = {}
-    last_frames = _last_frames(meta, episodes)
+    last_frames = _last_frames(meta, episodes, keys)
     for path, lasts in tqdm(last_frames.items(), desc="open videos", unit="file", disable=None if progress else True):
         for episode, reason in _unreadable(meta.root / path, lasts, slack=0.5 / meta.fps).items():
             found.setdefault(episode, []).append(f"{path} {reason}")
     return {episode: "; ".join(found[episode]) for episode in sorted(found)}
 
 
-def count_videos(meta: LeRobotDatasetMetadata, episodes: Sequence[int]) -> int:
+def count_videos(meta: LeRobotDatasetMetadata, episodes: Sequence[int], keys: Sequence[str] | None = None) -> int:
     """How many files hold the videos of these episodes."""
-    return len(_last_frames(meta, episodes))
+    return len(_last_frames(meta, episodes, keys))
 
 
-def _last_frames(meta: LeRobotDatasetMetadata, episodes: Sequence[int]) -> dict[Path, dict[int, float]]:
+def timestamp_error(path: Path, seconds: NDArray[np.float64]) -> tuple[float, float]:
+    """How far the frames of a file are from where they are wanted, without decoding one.
+
+    Args:
+        path: of a video that can be read.
+        seconds: (T,) times in the file at which a frame is wanted.
+
+    Returns:
+        The largest distance to the nearest frame, and the seconds that a frame lasts (infinite for a single one).
+    """
+    first, last = float(seconds.min()), float(seconds.max())
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        base = float(stream.time_base or 0)
+        container.seek(max(0, round(first / base) - 1), backward=True, any_frame=False, stream=stream)
+        times: list[float] = []
+        # Frames are stored in the order of decoding, a few places from that of showing.
+        past = 0
+        for packet in container.demux(stream):
+            if packet.pts is not None:
+                times.append(packet.pts * base)
+                past = past + 1 if times[-1] > last else 0
+            if past > _REORDERED:
+                break
+    shown = np.sort(np.array(times))
+    if not len(shown):
+        return math.inf, math.inf
+    after = np.clip(np.searchsorted(shown, seconds), 1, max(len(shown) - 1, 1))
+    distance = np.minimum(abs(shown[np.minimum(after, len(shown) - 1)] - seconds), abs(shown[after - 1] - seconds))
+    return float(distance.max()), float(np.median(np.diff(shown))) if len(shown) > 1 else math.inf
+
+
+def timestamp_fix(error: float, frame: float) -> str:
+    """What to do about timestamps that are `error` seconds off the frames of a video, of `frame` seconds each."""
+    if error < frame / 2:
+        return f"`--tolerance_s={_rounded_up(error)}` takes the nearest frames"
+    return (
+        f"that is half a frame ({frame / 2:.4g} s) or more, so pictures of other moments would be taken: correct "
+        "from_timestamp of the camera in meta/episodes, or leave such episodes out with `episodes`"
+    )
+
+
+def _rounded_up(seconds: float) -> str:
+    """A little more than this, with two digits."""
+    unit = 10.0 ** (math.floor(math.log10(seconds)) - 1)
+    return f"{math.ceil(1.02 * seconds / unit) * unit:.2g}"
+
+
+def _last_frames(
+    meta: LeRobotDatasetMetadata, episodes: Sequence[int], keys: Sequence[str] | None
+) -> dict[Path, dict[int, float]]:
     """Per video file, relative to the root: when each episode in it shows its last frame, in seconds of the file."""
     table = meta.episodes
     assert table is not None
@@ -49,7 +111,7 @@ def _last_frames(meta: LeRobotDatasetMetadata, episodes: Sequence[int]) -> dict[
     rows = np.flatnonzero(np.isin(numbers, episodes)).tolist()
     seconds = (np.asarray(table["length"]) - 1) / meta.fps
     files: dict[Path, dict[int, float]] = {}
-    for key in meta.video_keys:
+    for key in meta.video_keys if keys is None else keys:
         chunk, file, start, stop = (
             np.asarray(table[f"videos/{key}/{name}"])
             for name in ("chunk_index", "file_index", "from_timestamp", "to_timestamp")

@@ -286,9 +286,8 @@ class TestRefusals:
             )
         dataset.save_episode()
         dataset.finalize()
-        mixture = make_mixture(SourceConfig("me/depth", root=str(tmp_path / "depth")), [], OPTIONS, recipe())
-        with pytest.raises(ValueError, match=r"'me/depth': \['observation.images.depth'\] hold no RGB images"):
-            MixtureEpisodes(mixture)
+        with pytest.raises(ValueError, match=r"'me/depth': \['observation.images.depth'\] hold depth"):
+            make_mixture(SourceConfig("me/depth", root=str(tmp_path / "depth")), [], OPTIONS, recipe())
 
     def test_values_that_contradict_each_other(self):
         with pytest.raises(ValueError, match=r"'me/a': its episodes \[3, 3\) are empty"):

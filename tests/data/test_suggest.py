@@ -18,8 +18,9 @@ def numbers(names, size=None):
     return {"dtype": "float32", "shape": (size or len(names),), "names": names}
 
 
-def camera(height=480, width=640, channels=3):
-    return {"dtype": "video", "shape": (height, width, channels), "names": ["height", "width", "channels"]}
+def camera(height=480, width=640, channels=3, depth=False):
+    spec = {"dtype": "video", "shape": (height, width, channels), "names": ["height", "width", "channels"]}
+    return spec | {"info": {"is_depth_map": True}} if depth else spec
 
 
 def stats(low, high, mean=None):
@@ -283,9 +284,9 @@ def test_cameras_pair_by_name_then_by_order_and_the_rest_is_black():
 
 def test_depth_and_colour_do_not_pair():
     target = arm(cameras={"observation.images.front": camera()})
-    result = suggest(target, arm("me/sim", cameras={"depth": camera(channels=1)}), ME)
+    result = suggest(target, arm("me/sim", cameras={"depth": camera(channels=1, depth=True)}), ME)
     assert result.config["cameras"] == {"observation.images.front": {"fill": 0.0}}
-    same_key = suggest(target, arm("me/sim", cameras={"observation.images.front": camera(channels=1)}), ME)
+    same_key = suggest(target, arm("me/sim", cameras={"observation.images.front": camera(channels=1, depth=True)}), ME)
     assert same_key.problems == ["observation.images.front has 1 channels there, 3 here: rename another camera to it"]
 
 
