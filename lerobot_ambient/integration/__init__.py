@@ -21,18 +21,23 @@ def register() -> None:
     Our types become known together with LeRobot's own of the same kind. Nothing of LeRobot is loaded here: that takes
     seconds, which `lerobot-ambient --help` and the helpers of a long experiment have no use for.
     """
-    from lerobot_ambient.integration import rollout_seam, seam
+    from lerobot_ambient.integration import option_errors, rollout_seam, seam
     from lerobot_ambient.integration.after_import import after_import
 
     for theirs, ours in _TYPES.items():
         after_import(theirs, partial(_load, ours))
     seam.install_when_imported()
     rollout_seam.install_when_imported()
+    option_errors.install_when_imported()
 
 
 def register_now() -> None:
     """The same where LeRobot asks for its plugins: it has loaded itself by then, and looks our types up at once."""
+    from lerobot_ambient.integration import decoder_notice, error_report
+
     register()
+    error_report.install_in_command()
+    decoder_notice.install_in_command()
     for ours in _TYPES.values():
         import_module(ours)
 

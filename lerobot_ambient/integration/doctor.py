@@ -38,6 +38,15 @@ STATUSES = ("ok", "warning", "problem", "skipped")
 LITTLE_DISK = 5 * 2**30
 """Bytes; a data set with cameras or a few checkpoints of a U-Net take this much."""
 
+_WITH_CONDA = "conda install -c conda-forge ffmpeg"
+
+INSTALL_FFMPEG = {
+    "Linux": f"apt-get install ffmpeg, or {_WITH_CONDA}",
+    "Darwin": f"brew install ffmpeg, or {_WITH_CONDA}",
+    "Windows": f"winget install Gyan.FFmpeg.Shared, or {_WITH_CONDA}",
+}
+"""What brings the libraries that torchcodec loads, by `platform.system()`."""
+
 EXTRAS = {
     "maze": "the verbs make-data and reproduce maze",
     "pushing": "the task pushing",
@@ -275,7 +284,7 @@ def explain_torchcodec(message: str) -> tuple[str, str]:
     if errors and not telling:
         return (
             "FFmpeg's shared libraries are not installed",
-            "apt install ffmpeg, or conda install -c conda-forge ffmpeg (versions 4 to 8); or stay with PyAV",
+            f"{INSTALL_FFMPEG.get(platform.system(), _WITH_CONDA)} (versions 4 to 8); or stay with PyAV",
         )
     first = telling[0].removeprefix("OSError: ") if telling else message.strip().splitlines()[0]
     return first, "install the torchcodec that goes with this torch, see its table of versions; or stay with PyAV"

@@ -11,7 +11,11 @@ from lerobot_ambient.core.mixing import Ambient, Cotrain, Exclusive, MixingRule,
 
 
 class MixingConfig(draccus.ChoiceRegistry, MixingRule):
-    """A mixing rule that a config file names by `type`."""
+    """A mixing rule that a config file names by `type`; ambient where it gives the options only."""
+
+    @classmethod
+    def default_choice_name(cls) -> str:
+        return "ambient"
 
 
 @MixingConfig.register_subclass("target_only")

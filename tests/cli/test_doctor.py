@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from lerobot_ambient.cli.__main__ import main
 from lerobot_ambient.cli.doctor import render
 from lerobot_ambient.integration import doctor, doctor_data, seam
+from lerobot_ambient.integration.decoder_notice import ShortenedNotice
 from lerobot_ambient.integration.doctor import Check
 
 RENAME = {"actions": "action", "state": "observation.state", "image": "observation.images.front"}
@@ -171,15 +172,41 @@ OSError: Could not load this library: core7.so
 @pytest.mark.parametrize(
     ("error", "reason", "fix"),
     [
-        ("libavutil.so.59: cannot open shared object file", "FFmpeg's shared libraries are not", "apt install ffmpeg"),
+        (
+            "libavutil.so.59: cannot open shared object file",
+            "FFmpeg's shared libraries are not",
+            "apt-get install ffmpeg",
+        ),
         ("core7.so: undefined symbol: _ZN3c10", "core7.so: undefined symbol: _ZN3c10", "install the torchcodec that"),
     ],
 )
-def test_torchcodec_s_page_becomes_one_line(error, reason, fix):
+def test_torchcodec_s_page_becomes_one_line(monkeypatch, error, reason, fix):
+    monkeypatch.setattr(doctor.platform, "system", lambda: "Linux")
     told = doctor.explain_torchcodec(TORCHCODEC.format(error))
     assert told[0].startswith(reason)
     assert told[1].startswith(fix)
     assert "\n" not in "".join(told)
+
+
+@pytest.mark.parametrize(("system", "fix"), [("Darwin", "brew"), ("Windows", "winget"), ("FreeBSD", "conda")])
+def test_the_remedy_is_the_platform_s(monkeypatch, system, fix):
+    monkeypatch.setattr(doctor.platform, "system", lambda: system)
+    page = TORCHCODEC.format("libavutil.so.59: cannot open shared object file")
+    assert doctor.explain_torchcodec(page)[1].startswith(f"{fix} install")
+
+
+def test_a_training_tells_torchcodec_s_page_once_in_a_line(caplog):
+    logger = logging.getLogger("tests.torchcodec")
+    notice = ShortenedNotice()
+    logger.addFilter(notice)
+    page = TORCHCODEC.format("libavutil.so.59: cannot open") + "'torchcodec' is installed but cannot be loaded"
+    for message in (page, page, "anything else"):
+        logger.warning(message)
+    logger.removeFilter(notice)
+    first, other = (record.getMessage() for record in caplog.records)
+    assert first.startswith("torchcodec does not load: FFmpeg's shared libraries are not installed. Videos are")
+    assert "\n" not in first
+    assert other == "anything else"
 
 
 def test_without_pyav_and_torchcodec_nothing_decodes(monkeypatch):
@@ -335,7 +362,7 @@ def test_what_the_mixture_warns_of_and_refuses_is_told(
     ("option", "found"),
     [
         ('--policy.sources=[{"repo_id": "me/sim", "sigma_min": 1.5}]', "sigma_min = 1.5 is outside [0, 1]"),
-        ("--policy.horizon=many", "`horizon`: Couldn't parse 'many' into an int"),
+        ("--policy.horizon=many", "policy.horizon: Couldn't parse 'many' into an int"),
     ],
 )
 def test_a_value_that_does_not_fit_is_a_problem(capsys, small_installation, option, found):

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What LeRobot's own commands say of an option of ours that does not fit: one last line, with the value and the fix."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import draccus
+import pytest
+
+from lerobot_ambient.data.alignment_config import CameraConfig, DimensionConfig
+from lerobot_ambient.data.sources import SourceConfig
+from lerobot_ambient.integration import error_report, option_errors
+from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.mixing_config import AmbientConfig
+
+OURS = ("--policy.type=ambient_diffusion", "--policy.push_to_hub=false", "--policy.device=cpu")
+TARGET = ("--dataset.repo_id=me/target", "--dataset.root=nowhere")
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., tuple[int, str]]]:
+    """Returns command(script, *options): LeRobot's main in this process, as (exit code, what it left on stderr)."""
+
+    handlers = list(logging.getLogger().handlers)
+
+    def run(script: str, *options: str) -> tuple[int, str]:
+        module = script if "." in script else f"lerobot.scripts.{script}"
+        monkeypatch.setattr(sys, "argv", [f"lerobot-{script.rpartition('_')[2]}", *options])
+        monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+        error_report.install_in_command()
+        capsys.readouterr()
+        code = 0
+        try:
+            if module == script:
+                runpy.run_module(module, run_name="__main__")
+            else:
+                importlib.import_module(module).main()
+        except SystemExit as left:
+            code = int(left.code or 0)
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+            code = 1
+        return code, capsys.readouterr().err
+
+    yield run
+    # LeRobot's commands add one that writes to the stderr of this test.
+    logging.getLogger().handlers = handlers
+
+
+def told(**policy: Any) -> str:
+    """What a command says when draccus cannot make a policy's configuration of these values."""
+    with pytest.raises(Exception) as caught:
+        draccus.decode(AmbientDiffusionConfig, {"device": "cpu", "push_to_hub": False, **policy})
+    message = option_errors.explain(caught.value, "policy.")
+    assert message is not None
+    assert "\n" not in message
+    return message
+
+
+def source(**values: Any) -> dict[str, Any]:
+    return {"sources": [{"repo_id": "me/sim", **values}]}
+
+
+def dimension(**values: Any) -> dict[str, Any]:
+    return source(dimensions={"action": {"gripper": values}})
+
+
+def camera(**values: Any) -> dict[str, Any]:
+    return source(cameras={"observation.images.top": values})
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (source(sigma_min=1.5), ("policy.sources[0]: source 'me/sim': sigma_min = 1.5", "r / sqrt(1 + r^2)")),
+        (source(sigma_max=-0.1), ("sigma_max = -0.1 is outside [0, 1]",)),
+        (source(sigma_min=float("nan")), ("sigma_min = nan is outside [0, 1]",)),
+        (source(sigma_min=1.0), ("admits nothing", "lower sigma_min")),
+        (source(sigma_min=0.3, windows="w.parquet"), ("w.parquet", "sigma_min=0.3", "keep one")),
+        (source(weight=0), ("weight must be positive", "got 0")),
+        (source(fps=-30), ("fps must be positive", "got -30")),
+        (source(episodes=[]), ("'me/sim': the list of episodes is empty", "leave it out")),
+        (source(episodes=[1, 1]), ("episodes [1] are listed more than once",)),
+        (source(normalization="mine"), ("one of target, own; got 'mine'",)),
+        (source(action_type="steps"), ("one of absolute, delta; got 'steps'",)),
+        ({"sources": [{"sigma_min": 0.3}]}, ("policy.sources[0]: a source needs a repo_id, e.g. sources:",)),
+        (source(sigma_mn=0.3), ("policy.sources[0]: there is no sigma_mn here; did you mean sigma_min?",)),
+        ({"sources": "me/sim"}, ("'me/sim' is not a list; write --policy.sources='[{\"repo_id\": \"me/sim\"}]'",)),
+        ({"sources": "[{repo_id: me/sim}]"}, ('write --policy.sources=\'[{"repo_id": "me/sim"}]\'',)),
+        (dimension(fill=float("inf")), ("policy.sources[0].dimensions.action.gripper: a dimension's fill must be",)),
+        (dimension(scale=0), ("sources[0].dimensions.action.gripper", "scale not 0; got 0")),
+        (dimension(take="a", mask=True), ("gives take and mask; keep one",)),
+        (dimension(interpolation="cubic"), ("one of linear, nearest; got 'cubic'",)),
+        (dimension(scal=2), ("there is no scal here; did you mean scale?",)),
+        (camera(fit="zoom"), ("sources[0].cameras.observation.images.top", "one of stretch, pad, crop; got 'zoom'")),
+        (camera(fill=2), ("policy.sources[0].cameras", "[0, 1]", "2")),
+        ({"mixing": {"alpha": 1.5}}, ("alpha = 1.5 must lie strictly between 0 and 1", "mixing.type=target_only")),
+        ({"mixing": {"type": "cotrain", "alpha": 0}}, ("alpha = 0.0 must lie strictly between",)),
+        ({"mixing": {"type": "soft"}}, ("soft ambient needs", "mixing: {type: soft, sigmas: [0.0, 1.0]")),
+        ({"mixing": {"type": "soft", "sigmas": [1, 0], "clean_shares": [1, 0]}}, ("sigmas must grow strictly",)),
+        ({"mixing": {"type": "sft"}}, ("policy.mixing: type 'sft' is unknown; did you mean soft?",)),
+        ({"mixing": {"alfa": 0.5}}, ("policy.mixing: there is no alfa here; did you mean alpha?",)),
+        ({"denoiser": "transformer"}, ("policy.denoiser = 'transformer'", "unet, mlp")),
+        ({"target_action_type": "steps"}, ("policy.target_action_type = 'steps'", "absolute, delta, or null")),
+        ({"mlp_width": 0}, ("policy.mlp_width", "must be positive, got 0")),
+        ({"ema_decay": 1.0}, ("policy.ema_decay must lie in (0, 1), or null for none; got 1.0",)),
+        ({"ambient_loss_max_amplification": 1}, ("must exceed 1, got 1",)),
+        ({"horizon": 16, "n_obs_steps": 2, "n_action_steps": 16}, ("n_action_steps = 16 exceeds", "= 15")),
+        ({"horizon": 15}, ("policy: ", "Got self.horizon=15", "downsampling")),
+        ({"vision_backbone": "vgg"}, ("policy: ", "ResNet", "vgg")),
+        ({"horizont": 16}, ("policy: there is no horizont here; did you mean horizon?",)),
+    ],
+)
+def test_every_refusal_of_ours_names_the_value_and_the_fix(policy, expected):
+    message = told(**policy)
+    assert [part for part in expected if part not in message] == [], message
+
+
+ANYTHING = ("str", "None | str", "str | None", "Path")
+
+
+@pytest.mark.parametrize(
+    ("cls", "wrap", "place"),
+    [
+        (SourceConfig, source, "policy.sources[0]."),
+        (DimensionConfig, dimension, "policy.sources[0].dimensions.action.gripper."),
+        (CameraConfig, camera, "policy.sources[0].cameras.observation.images.top."),
+        (AmbientConfig, lambda **values: {"mixing": values}, "policy.mixing."),
+        (AmbientDiffusionConfig, dict, "policy."),
+    ],
+)
+def test_a_value_of_another_kind_is_named_with_the_place_it_stands_at(cls, wrap, place):
+    """Every option, those to come as well: a word where a number, a list or a mapping belongs."""
+    inherited = {field.name for base in cls.__mro__[1:] for field in getattr(base, "__dataclass_fields__", {}).values()}
+    own = [field for field in fields(cls) if field.name not in inherited or cls is AmbientConfig]
+    tried = [field.name for field in own if str(field.type) not in ANYTHING]
+    assert tried
+    for name in tried:
+        assert told(**wrap(**{name: "some word"})).startswith(f"{place}{name}: "), name
+
+
+def test_the_default_mixing_takes_its_options_without_a_type():
+    config = draccus.decode(AmbientDiffusionConfig, {"device": "cpu", "push_to_hub": False, "mixing": {"alpha": 0.25}})
+    assert config.mixing == AmbientConfig(alpha=0.25)
+
+
+def test_lerobot_train_ends_with_our_line(command):
+    code, err = command("lerobot_train", *OURS, *TARGET, "--policy.sources=[{repo_id: me/sim, sigma_min: 1.5}]")
+    assert code == 1
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].startswith("error: policy.sources[0]: source 'me/sim': sigma_min = 1.5 is outside")
+
+
+def test_a_misspelt_option_is_answered_with_the_nearest(command):
+    code, err = command("lerobot_train", *OURS, *TARGET, "--policy.sorces=[]", "--alpha", "0.5")
+    assert code == 2
+    assert err.splitlines()[-1] == (
+        "lerobot-train: error: there is no option --policy.sorces, --alpha; "
+        "did you mean --policy.sources or --policy.mixing.alpha?"
+    )
+    assert "usage:" not in err
+
+
+def test_other_policies_are_answered_as_before(command):
+    code, err = command("lerobot_train", "--policy.type=diffusion", "--dataset.repo_id=x", "--policy.horzon=many")
+    assert code == 2
+    assert "usage:" in err
+    assert err.endswith("error: unrecognized arguments: --policy.horzon=many\n")
+
+
+def test_lerobot_eval_ends_with_our_line(command, tmp_path):
+    config = AmbientDiffusionConfig(device="cpu", push_to_hub=False)
+    config._save_pretrained(tmp_path)
+    code, err = command("lerobot_eval", f"--policy.path={tmp_path}", "--policy.ema_decay=2", "--env.type=ambient_maze")
+    assert (code, "Traceback" in err) == (1, False)
+    assert err.splitlines()[-1] == "error: policy.ema_decay must lie in (0, 1), or null for none; got 2.0."
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("config_path", "nope.yaml", "no such file in "),
+        ("config_path", "outputs/nope", "no such file or folder here, nor a model in the cache of the Hub."),
+        ("policy.path", "outputs/nope/pretrained_model", "no such file or folder here, nor a model in the cache of"),
+        ("policy.path", ".", "the folder has no config.json; give the one called pretrained_model."),
+    ],
+)
+def test_a_path_that_is_not_there_is_not_blamed_on_the_hub(command, tmp_path, monkeypatch, option, value, expected):
+    monkeypatch.chdir(tmp_path)
+    code, err = command("lerobot_train", f"--{option}={value}", *TARGET)
+    assert code == 1
+    assert "Traceback" not in err
+    assert f"error: --{option}={value}: {expected}" in err.splitlines()[-1]
+
+
+def test_debug_keeps_the_traceback(command, monkeypatch):
+    monkeypatch.setenv(error_report.DEBUG, "1")
+    monkeypatch.setattr(option_errors, "_place", lambda error: ((), None))
+    _, err = command("lerobot_train", "--config_path=nope.yaml")
+    assert "Traceback" in err
+
+
+def test_only_what_we_raise_for_users_loses_its_traceback(tmp_path):
+    def of(action: Callable[[], Any]) -> str | None:
+        try:
+            action()
+        except Exception as error:
+            return error_report.message_of(error)
+        raise AssertionError
+
+    assert of(lambda: SourceConfig(repo_id="me/sim", weight=0.0)) is not None
+    # Raised below one of our functions, by a function that it calls: a bug, of which the traceback tells.
+    assert of(lambda: DimensionConfig(scale="a")) is None  # type: ignore[arg-type]
+    assert of(lambda: [][0]) is None
+
+
+def test_an_error_in_a_loader_s_worker_is_told_like_any_other():
+    text = (
+        "Caught ValueError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n"
+        '  File "{}", line 5, in read\n    raise ValueError("lost")\nValueError: episode 3 is lost;\nbring it back\n'
+    )
+    ours = str(Path(error_report.__file__).parents[1] / "data" / "columns.py")
+    assert error_report.message_of(ValueError(text.format(ours))) == "episode 3 is lost;\nbring it back"
+    assert error_report.message_of(ValueError(text.format("torch/data.py"))) is None
+
+
+def test_the_robot_client_ends_with_our_line(command):
+    """Its parser is draccus' own, without LeRobot's wrapping."""
+    pytest.importorskip("grpc", reason="the extra `async` is not installed")
+    code, err = command("lerobot.async_inference.robot_client", "--robot.type=ambient_arm")
+    assert (code, "Traceback" in err) == (2, False)
+    assert "error: --robot.type=ambient_arm is unknown; " in err.splitlines()[-1]
+
+
+def test_the_program_itself_ends_with_our_line(tmp_path):
+    """A real process, as a user starts it: the hook is in place when the options are read."""
+    words = ("-m", "lerobot.scripts.lerobot_train", *OURS, *TARGET, "--policy.ema_decay=2")
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1] == "error: policy.ema_decay must lie in (0, 1), or null for none; got 2.0."
