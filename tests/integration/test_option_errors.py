@@ -235,8 +235,9 @@ def test_an_error_in_a_loader_s_worker_is_told_like_any_other():
     assert error_report.message_of(ValueError(text.format("torch/data.py"))) is None
 
 
-def test_the_robot_client_ends_with_our_line(command):
+def test_the_robot_client_ends_with_our_line(command, monkeypatch, tmp_path):
     """Its parser is draccus' own, without LeRobot's wrapping."""
+    monkeypatch.chdir(tmp_path)  # It writes a log beside it when it is imported.
     pytest.importorskip("grpc", reason="the extra `async` is not installed")
     code, err = command("lerobot.async_inference.robot_client", "--robot.type=ambient_arm")
     assert (code, "Traceback" in err) == (2, False)
