@@ -26,7 +26,10 @@ from lerobot_ambient.core.plan import Group
 
 
 class MixingRule(ABC):
-    """A rule that shares each noise level between the groups."""
+    """A rule that shares each noise level between the groups.
+
+    Its `str` is for logs and cards, what a user types and what follows from it; its `repr` is part of fingerprints.
+    """
 
     #: Whether a source must declare a window: it is what this rule acts on.
     needs_windows: bool = True
@@ -44,6 +47,9 @@ class TargetOnly(MixingRule):
 
     needs_windows = False
     admits_by_windows = False
+
+    def __str__(self) -> str:
+        return "target_only, no source is drawn"
 
     def shares(self, groups: Sequence[Group], schedule: NoiseSchedule) -> Tensor:
         return _by_size(groups, _is_target(groups).unsqueeze(1).expand(-1, len(schedule)))
@@ -64,6 +70,9 @@ class Cotrain(MixingRule):
     def __post_init__(self) -> None:
         _check_alpha(self.alpha, "cotrain")
 
+    def __str__(self) -> str:
+        return f"cotrain, {_share_words(self.alpha)}"
+
     def shares(self, groups: Sequence[Group], schedule: NoiseSchedule) -> Tensor:
         mask = torch.ones(len(groups), len(schedule), dtype=torch.bool)
         return _with_clean_share(groups, mask, _constant(self.alpha, schedule))
@@ -82,6 +91,9 @@ class Ambient(MixingRule):
 
     def __post_init__(self) -> None:
         _check_alpha(self.alpha, "ambient")
+
+    def __str__(self) -> str:
+        return f"ambient, {_share_words(self.alpha)}"
 
     def shares(self, groups: Sequence[Group], schedule: NoiseSchedule) -> Tensor:
         return _with_clean_share(groups, _admissible(groups, schedule), _constant(self.alpha, schedule))
@@ -115,6 +127,11 @@ class Soft(MixingRule):
         if any(b <= a for a, b in zip(self.sigmas, self.sigmas[1:], strict=False)):
             raise ValueError(f"soft ambient: sigmas must grow strictly, got {self.sigmas}.")
 
+    def __str__(self) -> str:
+        knots = zip(self.sigmas, self.clean_shares, strict=True)
+        shares = ", ".join(f"{100 * share:g} % at sigma {sigma:g}" for sigma, share in knots)
+        return f"soft, the target has {shares}, in between linearly"
+
     @classmethod
     def linear(cls, at_zero: float, at_one: float) -> Soft:
         """Clean share `at_zero` at sigma = 0 falling linearly to `at_one` at sigma = 1."""
@@ -136,6 +153,9 @@ class Soft(MixingRule):
 @dataclass(frozen=True)
 class Exclusive(MixingRule):
     """Exclusive bands (the paper's ablation): where a source is admissible the target is not used at all."""
+
+    def __str__(self) -> str:
+        return "exclusive, sources alone where one may teach"
 
     def shares(self, groups: Sequence[Group], schedule: NoiseSchedule) -> Tensor:
         return _with_clean_share(groups, _admissible(groups, schedule), torch.zeros(len(schedule)).double())
@@ -176,6 +196,12 @@ def _with_clean_share(groups: Sequence[Group], mask: Tensor, clean_share: Tensor
 
 def _constant(alpha: float | None, schedule: NoiseSchedule) -> Tensor | None:
     return None if alpha is None else torch.full((len(schedule),), alpha, dtype=torch.float64)
+
+
+def _share_words(alpha: float | None) -> str:
+    if alpha is None:
+        return "the data sets share a noise level by weight times size"
+    return f"the target has {100 * alpha:g} % of each noise level that it shares (alpha {alpha:g})"
 
 
 def _check_alpha(alpha: float | None, rule: str) -> None:

@@ -81,5 +81,8 @@ class NoiseSchedule:
         """(T,) the base law p(t) of DDPM training: every timestep equally likely."""
         return torch.full((len(self),), 1.0 / len(self), dtype=torch.float64)
 
+    def __str__(self) -> str:
+        return f"{len(self)} noise levels, sigma {self.sigmas[0]:.4f} to {self.sigmas[-1]:.4f}"
+
     def __repr__(self) -> str:
         return f"NoiseSchedule(T={len(self)}, sigma {self.sigmas[0]:.4f} .. {self.sigmas[-1]:.4f})"

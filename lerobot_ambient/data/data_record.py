@@ -16,6 +16,8 @@ class DataRecord:
         revision: what was asked for on the Hub, or None.
         episodes, frames, samples: selected; samples are frames that may start a chunk.
         fps: frames a second.
+        robot_type: as recorded, or None.
+        on_the_hub: whether it was read by its name, not from a folder.
         license: what the data set's own card states, or None.
         windows: its distinct windows, or how many there are.
         found: how the windows were found.
@@ -32,6 +34,8 @@ class DataRecord:
     frames: int = 0
     samples: int = 0
     fps: float = 0.0
+    robot_type: str | None = None
+    on_the_hub: bool = False
     license: str | None = None
     windows: list[str] = field(default_factory=list)
     found: str = ""

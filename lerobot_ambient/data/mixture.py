@@ -107,6 +107,15 @@ class Mixture:
         }
         return fills if any(bool(absent.any()) for absent in fills.values()) else None
 
+    def __str__(self) -> str:
+        """What a training log says: the rule, and a line a data set with what identifies it and what is drawn of it."""
+        law = self.plan.by_source().sum(1).tolist()
+        lines = [f"mixture of {len(self.sources)} data sets over {self.plan.schedule}; {self.mixing}"]
+        for index, (line, drawn) in enumerate(zip(self.fingerprint, law, strict=False)):
+            samples = sum(group.count for group in self.groups if group.source == index)
+            lines.append(f"  {line}; {samples} samples, {100 * drawn:.1f} % of the draws")
+        return "\n".join(lines)
+
     def __repr__(self) -> str:
         return "\n".join(["Mixture", *(f"  {line}" for line in self.fingerprint), repr(self.plan)])
 

@@ -44,6 +44,8 @@ def record_of(mixture: Mixture) -> list[DataRecord]:
                 frames=len(source),
                 samples=sum(group.count for group in groups),
                 fps=source.fps,
+                robot_type=source.meta.robot_type,
+                on_the_hub=source.config.root is None,
                 license=license_of(Path(source.meta.root)) or _license_on_the_hub(source),
                 windows=windows if len(windows) <= _MAX_WINDOWS else [f"{len(windows)} different windows"],
                 found="the target is trusted at every level" if index == 0 else how_found(source),

@@ -22,8 +22,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from lerobot_ambient.core.proportions import wilson_interval
 from lerobot_ambient.experiments import sweep_segment
-from lerobot_ambient.experiments.results import Interval, acceleration_measure, read_eval_info, wilson_interval
+from lerobot_ambient.experiments.results import Interval, acceleration_measure, read_eval_info
 from lerobot_ambient.experiments.stages import Stage, stock_command
 from lerobot_ambient.experiments.sweep_config import CHECKPOINTS, BaseConfig, eval_config, render, train_config
 from lerobot_ambient.experiments.sweep_space import Space

@@ -123,7 +123,7 @@ def make_merged_datasets(cfg: Any) -> tuple[MergedTrainingDataset, MergedTrainin
     transforms = ImageTransforms(cfg.dataset.image_transforms) if cfg.dataset.image_transforms.enable else None
     options = read_options(cfg, transforms)
     mixture = make_mixture(train_target, policy.sources, options, recipe_of(policy))
-    logger.info("%r", mixture)
+    logger.info("%s", mixture)
     for warning in mixture.warnings:
         logger.warning("%s", warning)
     if cfg.resume and policy.mixture_fingerprint is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -19,8 +19,11 @@ import torch
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from numpy.typing import NDArray
 
+from lerobot_ambient.core.proportions import wilson_interval
 from lerobot_ambient.core.target_share import crowded_out
+from lerobot_ambient.data.data_record import DataRecord
 from lerobot_ambient.data.mixture_record import decode_shares
+from lerobot_ambient.policy.card_alignment import alignment, table
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.schedule import noise_schedule
 
@@ -30,6 +33,9 @@ FIGURE = "ambient_plan.png"
 _BANDS = 10
 _DEFAULT_LICENSE = "apache-2.0"
 _REPO_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
+_HUB = "https://huggingface.co"
+_OLD_NAMES = {"so100": "so100_follower", "so101": "so101_follower", "koch": "koch_follower"}
+"""Robots of older recordings, as LeRobot's commands call them today."""
 _PAPER = "[arXiv 2606.12365](https://arxiv.org/abs/2606.12365)"
 
 
@@ -67,7 +73,8 @@ def model_card(
         results: of evaluations.
         figure: whether the plan's picture lies beside it, under `FIGURE`.
     """
-    name = config.repo_id or "this policy"
+    ids = _repo_ids(config, train)
+    name = config.repo_id or (f"Ambient diffusion policy for {ids[0]}" if ids else "Ambient diffusion policy")
     parts = [
         f"---\n{_metadata(config, train, results).to_yaml()}\n---",
         f"# {name}",
@@ -76,6 +83,8 @@ def model_card(
         "target, taught it at every noise level; each other data set only inside its window of noise levels.",
         "## Training data\n\n" + _data(config, train),
         "## Windows\n\n" + _windows(config, figure=figure),
+        "## Alignment\n\nHow each source was fitted to the target as it was read.\n\n"
+        + alignment(config.mixture_record, config.sources),
         "## Normalisation\n\n" + _normalisation(config),
         "## Inputs and outputs\n\n" + _features(config),
         "## Training\n\n" + _training(config, train),
@@ -130,11 +139,12 @@ def _data(config: AmbientDiffusionConfig, train: Mapping[str, Any] | None) -> st
     if not config.mixture_record:
         listed = ", ".join(f"`{repo_id}`" for repo_id in _repo_ids(config, train))
         return f"The checkpoint has no record of its data. Declared: {listed or 'nothing'}."
-    head = ("data set", "role", "licence", "episodes", "frames", "frames a second", "weight")
+    head = ("data set", "role", "robot", "licence", "episodes", "frames", "frames a second", "weight")
     rows = [
         (
-            f"`{record.name}`" + (f" at `{record.revision}`" if record.revision else ""),
+            _linked(record) + (f" at `{record.revision}`" if record.revision else ""),
             "source" if index else "target",
+            record.robot_type or "not stated",
             record.license or "not stated",
             str(record.episodes),
             str(record.frames),
@@ -148,7 +158,13 @@ def _data(config: AmbientDiffusionConfig, train: Mapping[str, Any] | None) -> st
         if config.license
         else f"`{_DEFAULT_LICENSE}` above is LeRobot's default, nobody chose it (`--policy.license`)."
     )
-    return _table(head, rows) + f"\n\n{own} The licences of the data sets may ask for more."
+    return table(head, rows) + f"\n\n{own} The licences of the data sets may ask for more."
+
+
+def _linked(record: DataRecord) -> str:
+    """A data set's name, with its page where it was read from the Hub."""
+    is_there = record.on_the_hub and _REPO_ID.fullmatch(record.repo_id)
+    return f"[`{record.name}`]({_HUB}/datasets/{record.repo_id})" if is_there else f"`{record.name}`"
 
 
 def _windows(config: AmbientDiffusionConfig, *, figure: bool) -> str:
@@ -161,7 +177,7 @@ def _windows(config: AmbientDiffusionConfig, *, figure: bool) -> str:
             (f"`{record.name}`", ", ".join(record.windows), record.found, f"{100 * record.share:.1f} %")
             for record in config.mixture_record
         ]
-        parts.append(_table(("data set", "window", "how it was found", "share of all draws"), rows))
+        parts.append(table(("data set", "window", "how it was found", "share of all draws"), rows))
         parts.append("Share of each data set at each noise level:\n\n" + _bands(config))
         if figure:
             parts.append(f"![Share of each data set at each noise level]({FIGURE})")
@@ -169,10 +185,15 @@ def _windows(config: AmbientDiffusionConfig, *, figure: bool) -> str:
         crowded = crowded_out(shares, sigmas, [record.name for record in config.mixture_record], config.mixing)
         if crowded is not None:
             parts.append(f"**Note:** {crowded}")
-    parts.append(f"Mixing: `{config.mixing!r}`" + (", with the ambient loss." if config.ambient_loss else "."))
+    loss = ""
+    if config.ambient_loss:
+        loss = f" With the ambient loss, amplified at most {config.ambient_loss_max_amplification:g} times."
+    parts.append(f"Mixing: {config.mixing}.{loss}")
     if config.mixture_fingerprint:
+        # Its last line is of the rule, which the card tells in words.
+        lines = "\n".join(f"    {line}" for line in config.mixture_fingerprint[:-1])
         parts.append(
-            "Fingerprint of the mixture:\n\n" + "\n".join(f"    {line}" for line in config.mixture_fingerprint)
+            f"What identifies the data, a line a data set; the last word is a hash of what was read:\n\n{lines}"
         )
     return "\n\n".join(parts)
 
@@ -190,7 +211,7 @@ def _bands(config: AmbientDiffusionConfig) -> str:
         (f"`{record.name}`", *(f"{100 * band[index]:.0f} %" for _, band in bands))
         for index, record in enumerate(config.mixture_record)
     ]
-    return _table(("noise level", *(name for name, _ in bands)), rows)
+    return table(("noise level", *(name for name, _ in bands)), rows)
 
 
 def _normalisation(config: AmbientDiffusionConfig) -> str:
@@ -207,14 +228,19 @@ def _features(config: AmbientDiffusionConfig) -> str:
         for way, features in (("input", config.input_features), ("output", config.output_features))
         for key, feature in (features or {}).items()
     ]
-    return _table(("", "key", "kind", "shape"), rows) + (
-        f"\n\nIt sees {config.n_obs_steps} observations, predicts {config.horizon} actions and executes "
+    names = "".join(
+        f"\n\nDimensions of `{key}`, in this order: {', '.join(f'`{name}`' for name in dimensions)}."
+        for key, dimensions in (config.feature_names or {}).items()
+    )
+    return table(("", "key", "kind", "shape"), rows) + (
+        f"{names}\n\nIt sees {config.n_obs_steps} observations, predicts {config.horizon} actions and executes "
         f"{config.n_action_steps} of them."
     )
 
 
 def _training(config: AmbientDiffusionConfig, train: Mapping[str, Any] | None) -> str:
-    rows = [("network", config.denoiser), ("noise schedule", f"`{noise_schedule(config)!r}`")]
+    rows = [("network", config.denoiser), ("noise schedule", str(noise_schedule(config)))]
+    rows += [("frames at an episode's end that start no sample", str(config.drop_n_last_frames))]
     if train is not None:
         optimizer = train.get("optimizer") or {}
         rows += [(key.replace("_", " "), str(train[key])) for key in ("steps", "batch_size", "seed") if key in train]
@@ -223,20 +249,28 @@ def _training(config: AmbientDiffusionConfig, train: Mapping[str, Any] | None) -
         (f"`{name}`", _version(name)) for name in ("lerobot", "lerobot_policy_ambient_diffusion", "torch", "diffusers")
     ]
     note = "" if train is not None else "\n\nThe training configuration was not at hand."
-    return _table(("setting", "value"), rows) + note + "\n\nVersions are those the card was written with."
+    return table(("setting", "value"), rows) + note + "\n\nVersions are those the card was written with."
 
 
 def _results(results: Sequence[Result]) -> str:
     if not results:
         return "None were given."
-    rows = [(r.task, str(r.trials), str(r.successes), f"{100 * r.successes / r.trials:.1f} %") for r in results]
-    return _table(("task", "trials", "successes", "success rate"), rows)
+    rows = []
+    for result in results:
+        low, high = wilson_interval(result.successes, result.trials)
+        rate = f"{100 * result.successes / result.trials:.1f} %"
+        rows.append(
+            (result.task, str(result.trials), str(result.successes), rate, f"{100 * low:.1f} to {100 * high:.1f} %")
+        )
+    head = ("task", "trials", "successes", "success rate", "95 % interval")
+    return table(head, rows) + "\n\nIntervals are Wilson's; they know of the trials, not of other training seeds."
 
 
 def _use(config: AmbientDiffusionConfig, train: Mapping[str, Any] | None) -> str:
     path = config.repo_id or "PATH"
     ids = _repo_ids(config, train)
     env = (train or {}).get("env") or {}
+    robot, said = _robot(config)
     return "\n\n".join(
         [
             "The checkpoint acts without any of the data sets. It needs LeRobot 0.6 and the plugin, from a checkout:",
@@ -244,14 +278,25 @@ def _use(config: AmbientDiffusionConfig, train: Mapping[str, Any] | None) -> str
             "Evaluate in an environment:",
             f"```bash\nlerobot-eval --policy.path={path} --env.type={env.get('type', 'ENVIRONMENT')} "
             "--eval.n_episodes=50\n```",
-            "Roll out on a robot, here an SO-100; joints, units and cameras must be those of the target:",
-            f"```bash\nlerobot-rollout --strategy.type=base --policy.path={path} --robot.type=so100_follower "
+            f"Roll out on a robot, {said}; joints, units and cameras must be those of the target:",
+            f"```bash\nlerobot-rollout --strategy.type=base --policy.path={path} --robot.type={robot} "
             f"--robot.port=PORT{_cameras(config)} --duration=60\n```",
             "Fine-tune; without `--policy.sources` its own sources are used again, `'[]'` means the target alone:",
             f"```bash\nlerobot-train --policy.path={path} --policy.repo_id=YOU/tuned "
             f"--dataset.repo_id={ids[0] if ids else 'YOU/target'} --policy.sources='[]'\n```",
         ]
     )
+
+
+def _robot(config: AmbientDiffusionConfig) -> tuple[str, str]:
+    """LeRobot's `--robot.type` for the robot the target was recorded with, and what to say of it."""
+    recorded = config.mixture_record[0].robot_type if config.mixture_record else None
+    if recorded is None:
+        return "ROBOT", "of which the target says nothing (for an SO-101: `so101_follower`)"
+    if recorded == "so_follower":
+        # What LeRobot's driver of both calls itself; as an option each has its own name.
+        return "so101_follower", "recorded as `so_follower`: `so101_follower`, or `so100_follower` for an SO-100"
+    return _OLD_NAMES.get(recorded, recorded), f"the target's is `{recorded}`"
 
 
 def _cameras(config: AmbientDiffusionConfig) -> str:
@@ -265,11 +310,6 @@ def _cameras(config: AmbientDiffusionConfig) -> str:
         for key, feature in config.image_features.items()
     ]
     return f" --robot.cameras='{{{', '.join(cameras)}}}'"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def _version(distribution: str) -> str:

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lerobot_ambient.core.proportions import wilson_interval
 from lerobot_ambient.experiments.estimated_windows import windows_json
 from lerobot_ambient.experiments.figures import draw_comparison, draw_scaling, draw_shares, draw_sweeps
 from lerobot_ambient.experiments.kept_rollouts import Kept
 from lerobot_ambient.experiments.maze import ACCELERATION, STUDY, claims
 from lerobot_ambient.experiments.maze_figures import draw_trajectories
 from lerobot_ambient.experiments.report import arm_rollouts, markdown, results_json
-from lerobot_ambient.experiments.results import SUCCESS, Rollouts, wilson_interval
+from lerobot_ambient.experiments.results import SUCCESS, Rollouts
 from lerobot_ambient.experiments.study import options_for
 from lerobot_ambient.experiments.study_run import FinalRun, Outcome, SweepPoint
 from lerobot_ambient.experiments.trajectories import Trajectory

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
+import draccus
 import numpy as np
 import pytest
 import yaml
@@ -15,9 +17,11 @@ from lerobot_ambient.core.windows import Window
 from lerobot_ambient.data.data_record import DataRecord
 from lerobot_ambient.data.mixture_record import decode_shares, encode_shares, license_of
 from lerobot_ambient.data.normalization import ActionNormalization
+from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.data.windows_file import WINDOWS_PATH, WindowTable, write_windows
 from lerobot_ambient.integration.hub_store import metadata_errors
 from lerobot_ambient.integration.training import load_train_config, make_merged_datasets
+from lerobot_ambient.policy.card_alignment import alignment
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.hub_card import plan_picture
 from lerobot_ambient.policy.model_card import Result, model_card, record_shares
@@ -72,10 +76,11 @@ def test_the_numbers_are_those_of_the_plan(trained):
     text = card_of(trained)
     share = float(plan.by_source().sum(1)[1])
     assert f"| `me/sim` | (0.4, 1] | declared in the configuration | {100 * share:.1f} % |" in text
-    assert "| `me/sim` | source | not stated | 2 | 43 | 10 | 2 |" in text
+    assert "| `me/sim` | source | not stated | not stated | 2 | 43 | 10 | 2 |" in text
     # By hand: 36 samples of the target against twice 39 where the source may teach, and nothing below.
     assert "| `me/sim` | 0 % | 0 % | 0 % | 0 % | 68 % | 68 % | 68 % | 68 % | 68 % | 68 % |" in text
-    assert all(line in text for line in trained.cfg.policy.mixture_fingerprint)
+    *of_data, _ = trained.cfg.policy.mixture_fingerprint
+    assert all(line in text for line in of_data)
     assert "**Note:**" not in text
 
 
@@ -85,7 +90,8 @@ def test_a_target_that_is_crowded_out_is_told_at_the_start_of_the_training_and_i
     words = ["--dataset.repo_id=me/target", f"--dataset.root={target}", f"--policy.sources={json.dumps([source])}"]
     cfg = load_train_config(None, [*words, *SMALL_POLICY])
     make_merged_datasets(cfg)
-    (told,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    ours = [record for record in caplog.records if record.name == "lerobot_ambient.integration.training"]
+    (told,) = [record.getMessage() for record in ours if record.levelname == "WARNING"]
     assert "the target 'me/target' has less than a tenth of the draws at" in told
     # The card knows the shares to six decimals only, and says the same.
     assert f"**Note:** {told}" in str(model_card(cfg.policy))
@@ -113,7 +119,8 @@ def test_results_and_the_base_reach_the_header(trained):
     assert header["base_model"] == "me/base"
     (result,) = header["model-index"][0]["results"]
     assert result["metrics"][0]["value"] == 0.92
-    assert "| ambient_maze | 50 | 46 | 92.0 % |" in text
+    # Wilson's interval of 46 in 50, as statsmodels gives it too.
+    assert "| ambient_maze | 50 | 46 | 92.0 % | 81.2 to 96.8 % |" in text
 
 
 @pytest.mark.parametrize(("trials", "successes"), [(0, 0), (5, 6), (5, -1)])
@@ -128,6 +135,117 @@ def test_a_policy_without_a_record_says_that_it_has_none():
     assert "The checkpoint has no record of its data. Declared: `me/target`." in text
     assert metadata_errors(text) == []
     assert plan_picture(config) is None
+
+
+def test_nothing_in_card_or_log_is_a_python_repr(trained):
+    for text in (card_of(trained), str(trained.dataset.mixture)):
+        assert "(alpha=" not in text
+        assert "NoiseSchedule" not in text
+        assert "Config" not in text
+        assert "ambient, the data sets share a noise level by weight times size" in text
+        assert "100 noise levels, sigma 0.0251 to 1.0000" in text
+    assert "36 samples, " in str(trained.dataset.mixture)
+
+
+@pytest.mark.parametrize(
+    ("mixing", "words"),
+    [
+        (
+            "{type: ambient, alpha: 0.25}",
+            "ambient, the target has 25 % of each noise level that it shares (alpha 0.25)",
+        ),
+        ("{type: cotrain}", "cotrain, the data sets share a noise level by weight times size"),
+        (
+            "{type: soft, sigmas: [0.0, 1.0], clean_shares: [1.0, 0.1]}",
+            "soft, the target has 100 % at sigma 0, 10 % at sigma 1, in between linearly",
+        ),
+        ("{type: exclusive}", "exclusive, sources alone where one may teach"),
+        ("{type: target_only}", "target_only, no source is drawn"),
+    ],
+)
+def test_every_mixing_is_told_in_words(mixing, words):
+    config = draccus.decode(AmbientDiffusionConfig, {"device": "cpu", "mixing": yaml.safe_load(mixing)})
+    assert f"Mixing: {words}." in str(model_card(config))
+
+
+def test_the_card_tells_how_each_source_was_aligned():
+    source = {
+        "repo_id": "me/sim",
+        "rename": {"actions": "action"},
+        "dimensions": {
+            "action": {
+                "elbow.pos": {"take": "right_elbow", "scale": 57.29578, "offset": -3.0},
+                "wrist.pos": {"mask": True},
+                "gripper.pos": {"fill": 0.5},
+            }
+        },
+        "cameras": {"observation.images.front": {"fit": "crop"}, "observation.images.wrist": {"fill": 0.0}},
+        "normalization": "own",
+        "action_type": "delta",
+    }
+    declared = [draccus.decode(SourceConfig, one) for one in (source, {"repo_id": "me/twin"})]
+    records = [
+        DataRecord(name="me/t", repo_id="me/t", fps=30.0),
+        DataRecord(name="me/merged", repo_id="me/merged", fps=30.0),
+        DataRecord(name="me/sim", repo_id="me/sim", fps=20.0),
+        DataRecord(name="me/twin", repo_id="me/twin", fps=30.0),
+    ]
+    text = alignment(records, declared)
+    for expected in (
+        "**`me/merged`** was aligned when it was merged into the target.",
+        "**`me/sim`**: `actions` is read as `action`; recorded at 20 frames a second, resampled to 30; its actions are "
+        "steps from the current state; normalised by its own statistics; camera `observation.images.front`: another "
+        "aspect ratio, crop; camera `observation.images.wrist`: absent, a grey image of brightness 0 stands for it.",
+        "| `action` | `elbow.pos` | `right_elbow` | times 57.2958 (radians to degrees), plus -3 |",
+        "| `action` | `wrist.pos` | absent | carries no loss |",
+        "| `action` | `gripper.pos` | absent | constant 0.5 |",
+        "**`me/twin`**: normalised by the target's statistics.\n\nDimensions have the target's names and units.",
+    ):
+        assert expected in text
+    # A checkpoint from before there were records, and a policy without sources.
+    assert "**`me/sim`**: `actions` is read as `action`; its actions are steps" in alignment([], declared)
+    assert alignment([], []) == "There is no source."
+
+
+@pytest.mark.parametrize(
+    ("recorded", "option"),
+    [
+        (None, "ROBOT"),
+        ("so101_follower", "so101_follower"),
+        ("so101", "so101_follower"),
+        ("so100", "so100_follower"),
+        ("so_follower", "so101_follower"),
+        ("aloha", "aloha"),
+    ],
+)
+def test_the_roll_out_names_the_robot_of_the_target(recorded, option):
+    config = AmbientDiffusionConfig(device="cpu", push_to_hub=False)
+    config.mixture_record = [DataRecord(name="me/t", repo_id="me/t", robot_type=recorded, share=1.0, shares="100*1")]
+    assert f"--robot.type={option} --robot.port=PORT" in str(model_card(config))
+    assert f"| `me/t` | target | {recorded or 'not stated'} |" in str(model_card(config))
+
+
+def test_the_card_has_a_title_joint_names_and_links(trained):
+    policy = trained.cfg.policy
+    text = card_of(trained)
+    assert "\n# me/policy\n" in text
+    assert "Dimensions of `action`, in this order: `joint_0`, `joint_1`." in text
+    policy.repo_id, before = None, policy.repo_id
+    records = [replace(record, on_the_hub=True) for record in policy.mixture_record]
+    policy.mixture_record, kept = records, policy.mixture_record
+    try:
+        text = card_of(trained)
+    finally:
+        policy.repo_id, policy.mixture_record = before, kept
+    assert "\n# Ambient diffusion policy for me/target\n" in text
+    assert "| [`me/sim`](https://huggingface.co/datasets/me/sim) | source |" in text
+    assert "huggingface.co/datasets" not in card_of(trained)
+
+
+def test_the_records_of_older_checkpoints_are_read():
+    old = {"name": "me/t", "repo_id": "me/t", "fps": 30.0, "windows": ["[0, 1]"], "share": 1.0, "shares": "100*1"}
+    config = draccus.decode(AmbientDiffusionConfig, {"device": "cpu", "mixture_record": [old]})
+    assert "| `me/t` | target | not stated | not stated | 0 | 0 | 30 | 1 |" in str(model_card(config))
 
 
 def test_the_roll_out_names_the_cameras_with_their_sizes():
