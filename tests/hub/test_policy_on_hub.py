@@ -62,7 +62,7 @@ def test_the_pushed_card_has_a_valid_header_and_names_all_data(pushed):
     assert header["datasets"] == ["me/target", "me/sim"]
     assert header["library_name"] == "lerobot"
     assert {"robotics", "lerobot", "ambient_diffusion"} <= set(header["tags"])
-    assert "| `me/sim` | source | cc-by-nc-4.0 | 2 | 43 |" in text
+    assert " | source | not stated | cc-by-nc-4.0 | 2 | 43 |" in text
     assert "lerobot-eval --policy.path=me/policy" in text
     assert pushed.hub.files("me/policy")["ambient_plan.png"].startswith(b"\x89PNG")
     assert str(pushed.home) not in text

@@ -120,7 +120,7 @@ def test_logs_name_every_source(roots, tmp_path, lerobot_train, capsys):
     for kind in ("share", "loss", "sigma"):
         for name in ("me/target", "me/sim"):
             assert f"{kind}/{name}:" in text
-    assert "window (0.4, 1]" in text
+    assert "me/sim: 2 episodes, 43 frames, (0.4, 1], " in text
 
 
 def test_a_trained_policy_acts_without_its_data(roots, tmp_path, lerobot_train, monkeypatch):
