@@ -128,10 +128,14 @@ class VirtualArm:
         )
 
 
-def intervals(times: Iterable[float]) -> dict[str, float | int | None]:
-    """Return how many commands came at `times` (s, rising), and the quantiles of the intervals between them in ms."""
-    came = np.fromiter(times, dtype=np.float64)
-    gaps = np.diff(came) * 1000
+def intervals(commanded: Iterable[tuple[int, float]]) -> dict[str, float | int | None]:
+    """Return how many commands came, and the quantiles of the intervals between them in ms.
+
+    Args:
+        commanded: the session and the time (s, rising) of each; what passes between two sessions is no interval.
+    """
+    came = np.array(list(commanded), dtype=np.float64).reshape(-1, 2)
+    gaps = np.diff(came[:, 1])[np.diff(came[:, 0]) == 0] * 1000
     if not len(gaps):
         return {"count": len(came), "median_ms": None, "p95_ms": None, "longest_ms": None}
     median, p95, longest = (round(float(q), 1) for q in np.quantile(gaps, [0.5, 0.95, 1.0]))

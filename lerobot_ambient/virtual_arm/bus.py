@@ -30,8 +30,12 @@ class Bus:
     def __init__(self, servos: Iterable[Servo], faults: Iterable[Fault] = ()) -> None:
         self.servos = list(servos)
         self.faults = list(faults)
-        self.commanded: deque[float] = deque(maxlen=REMEMBERED)
-        """When the last synchronous writes of goal positions came, in the clock's time."""
+        self.commanded: deque[tuple[int, float]] = deque(maxlen=REMEMBERED)
+        """The last synchronous writes of goal positions: in which session, and when in the clock's time.
+
+        A session begins where a driver switches the torque, as LeRobot's do when they connect and disconnect.
+        """
+        self._session = 0
         self._struck: Counter[Fault] = Counter()
 
     def advance(self, now: float) -> None:
@@ -55,7 +59,9 @@ class Bus:
         if packet.instruction == Instruction.SYNC_WRITE and len(parameters) >= 2:
             address, length = parameters[0], parameters[1]
             if address == REGISTERS["Goal_Position"].address:
-                self.commanded.append(now)
+                self.commanded.append((self._session, now))
+            elif address == REGISTERS["Torque_Enable"].address:
+                self._session += 1
             for start in range(2, len(parameters) - length, length + 1):
                 for servo in self._hearing(parameters[start], now):
                     servo.write(address, parameters[start + 1 : start + 1 + length])
@@ -77,6 +83,8 @@ class Bus:
             case Instruction.READ if len(parameters) == 2:
                 return servo.read(parameters[0], parameters[1])
             case Instruction.WRITE if len(parameters) >= 2:
+                if parameters[0] == REGISTERS["Torque_Enable"].address:
+                    self._session += 1
                 servo.write(parameters[0], parameters[1:])
                 return b""
             case Instruction.REG_WRITE if len(parameters) >= 2:

@@ -215,6 +215,30 @@ def test_how_regularly_goals_come_is_told():
     assert (told["count"], told["median_ms"], told["longest_ms"]) == (4, 30.0, 100.0)
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_a_pause_between_two_sessions_is_no_interval(together):
+    """A driver that disconnects and connects switches the torque, motor by motor or all at once."""
+    arm = arm_with()
+    goals = instruction_packet(254, Instruction.SYNC_WRITE, bytes([42, 2, 1, 0, 8, 2, 0, 8]))
+    torque = [
+        instruction_packet(254, Instruction.SYNC_WRITE, bytes([40, 1, 1, on, 2, on]))
+        if together
+        else instruction_packet(1, Instruction.WRITE, bytes([40, on]))
+        for on in (0, 1)
+    ]
+    for start in (1.0, 500.0):
+        arm.receive(torque[1], start)
+        for step in range(4):
+            arm.receive(goals, start + 0.03 * step)
+        arm.receive(torque[0], start + 0.2)
+    assert json.loads(arm.command("state", 600.0))["commands"] == {
+        "count": 8,
+        "median_ms": 30.0,
+        "p95_ms": 30.0,
+        "longest_ms": 30.0,
+    }
+
+
 def test_what_is_not_an_old_link_is_not_replaced(tmp_path):
     (tmp_path / "port").write_text("mine")
     with pytest.raises(ValueError, match="is no link of a virtual arm"):
@@ -234,5 +258,5 @@ def test_a_second_arm_of_the_same_name_is_refused_and_a_dead_one_replaced(tmp_pa
 
 @pytest.mark.parametrize(("times", "count", "median"), [([], 0, None), ([0.5], 1, None), ([0.0, 0.03, 0.06], 3, 30.0)])
 def test_intervals_count_commands_not_gaps(times, count, median):
-    found = intervals(times)
+    found = intervals((0, time) for time in times)
     assert (found["count"], found["median_ms"]) == (count, median)
