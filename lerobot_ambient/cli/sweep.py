@@ -7,6 +7,10 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lerobot_ambient.experiments.sweep_report import SweepReport
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -76,7 +80,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Work on the sweep; `args.more` holds LeRobot's own options.
 
-    Returns 0, or 1 if several trials failed one after the other.
+    Returns 0, or 1 if there is no winner or several trials failed one after the other.
     """
     # Late, so that the help of every verb stays quick.
     from lerobot_ambient.experiments.stages import StageError
@@ -100,14 +104,29 @@ def run(args: argparse.Namespace) -> int:
     except StageError as error:
         print(f"lerobot-ambient: error: {error}", file=sys.stderr)
         return 1
+    figure = _draw(report, args.output_dir / "sweep.png")
+    code = 0 if report.no_winner is None else 1
     if args.json:
         print(json.dumps(report.to_dict(), indent=2))
-        return 0
+        return code
     print(report.render())
     print(f"\nnumbers:            {args.output_dir / 'sweep.json'}")
+    if figure is not None:
+        print(f"figure:             {figure}")
     if report.best is not None:
         print(f"best configuration: {args.output_dir / 'best.yaml'}")
-    return 0
+    return code
+
+
+def _draw(report: SweepReport, path: Path) -> Path | None:
+    """The figure, where matplotlib is installed; an hour of trials does not end in an error for want of it."""
+    from lerobot_ambient.experiments.sweep_figure import draw_sweep
+
+    try:
+        return draw_sweep(report, path)
+    except ModuleNotFoundError as error:
+        print(f"no figure: {error.name} is not installed (the extra 'plots' brings it)", file=sys.stderr)
+        return None
 
 
 _OPTIONS = (

@@ -242,15 +242,15 @@ class Display:
     def _line(self, run: _Run, now: float) -> str:
         progress = progress_in(tail(run.log), run.command)
         words = "loading" if progress is None else progress.words
-        left = None if progress is None else run.remaining.seconds(now, progress.share)
+        left = None if progress is None or progress.share == 1.0 else run.remaining.seconds(now, progress.share)
         more = "" if left is None else f", {roughly(left)} left"
         return f"{self._place(run)}, {words}, {clock(now - run.began)}{more}"
 
     def _together(self, now: float) -> str:
         """The time of all stages, where there is more to it than this one."""
-        if len(self._left) < 2:
-            return ""
         left = self._all_left(now)
+        if len(self._left) < 2 or (left is None and self._seen == 1):
+            return ""
         return f"; all: {clock(now - self._began)}" + ("" if left is None else f", {roughly(left)} left")
 
     def _all_left(self, now: float) -> float | None:

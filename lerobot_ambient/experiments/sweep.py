@@ -11,6 +11,7 @@ Layout of the output folder
 from __future__ import annotations
 
 import json
+import statistics
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,9 +22,10 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import Trial, TrialState
 
+from lerobot_ambient.experiments.stage_progress import clock, roughly
 from lerobot_ambient.experiments.stages import StageError, StageRunner
-from lerobot_ambient.experiments.sweep_report import SweepReport, read_slots, replace_text
-from lerobot_ambient.experiments.sweep_study import BEAT, SweepStudy
+from lerobot_ambient.experiments.sweep_report import SweepReport, read_slots, replace_text, setting
+from lerobot_ambient.experiments.sweep_study import BEAT, DONE, SweepStudy
 from lerobot_ambient.experiments.sweep_trial import (
     PRUNERS,
     Counts,
@@ -137,6 +139,7 @@ class _Worker:
     def __init__(self, options: SweepOptions, plan: TrialPlan, study: SweepStudy, output: Path, progress: bool) -> None:
         self._options, self._plan, self._study, self._output = options, plan, study, output
         self._progress = progress
+        self._began = time.monotonic()
         self._say = self._runner().say
 
     def work(self) -> None:
@@ -161,17 +164,20 @@ class _Worker:
                 self._study.give_back(trial, str(error))
                 self._say(f"trial {trial.user_attrs['slot']} failed: {error}")
                 if failures == FAILURES:
-                    raise
+                    self._tidy()
+                    raise StageError(self._gives_up(error)) from error
             except BaseException:
                 # Open again at once, for whoever comes next; what its stages have done is not done again.
                 self._study.give_back(trial)
                 raise
             self._tidy()
+            self._tell_how_far()
         self._tidy()
 
     def confirm(self) -> tuple[dict[int, Evaluation], dict[int, str | None]]:
         """Roll-outs of the best on other seeds, by slot; and slots whose checkpoints lie elsewhere."""
-        best = self.report().ranked[: self._options.confirm]
+        report = self.report()
+        best = report.ranked[: self._options.confirm] if report.no_winner is None else []
         stages, elsewhere = {}, {}
         for one in best:
             folder = self._folder(one.slot)
@@ -209,7 +215,7 @@ class _Worker:
         evaluations: list[Evaluation] = []
         for rung in range(1, plan.rungs + 1):
             stages = plan.stages(self._folder(slot), params, rung)
-            self._runner().run([stages], f"trial {slot} of {self._study.slots}")
+            self._runner().run([stages], f"trial {slot}, {slot + 1} of {self._study.slots}")
             evaluation = read_evaluation(stages[-1], plan.step(rung), second)
             evaluations.append(evaluation)
             trial.set_user_attr("evaluations", [asdict(one) for one in evaluations])
@@ -225,7 +231,26 @@ class _Worker:
             self._say(f"trial {slot} was taken over: this worker had counted as dead")
             return
         low, high = final.wilson95
-        self._say(f"trial {slot}: {final.rate:.1%} success ({low:.1%} to {high:.1%}), {params}")
+        settings = ", ".join(f"{path} {setting(value)}" for path, value in params.items())
+        self._say(f"trial {slot}: {final.rate:.1%} success ({low:.1%} to {high:.1%}) with {settings}")
+
+    def _tell_how_far(self) -> None:
+        open_slots, slots = self._study.open_slots(), self._study.slots
+        # Of trials that were resumed only the last stretch, of pruned ones all they took: both are what lies ahead.
+        took = [t.duration.total_seconds() for t in self._study.trials if t.state in DONE and t.duration]
+        workers = max(1, sum(trial.state == TrialState.RUNNING for trial in self._study.trials) + 1)
+        spent = f", {clock(time.monotonic() - self._began)}"
+        left = f", {roughly(statistics.mean(took) * open_slots / workers)} left" if took and open_slots else ""
+        self._say(f"sweep: {slots - open_slots} of {slots} trials done{spent}{left}")
+
+    def _gives_up(self, error: StageError) -> str:
+        trials = self._study.trials
+        done = sum(trial.state in DONE for trial in trials)
+        others = "and none is done: there is no winner" if not done else f"{done} others are done"
+        return (
+            f"{FAILURES} trials failed one after the other, {others}. So this process gives up: it is not their "
+            f"parameters. The last one: {error}\nThen add --retry-failed, which tries failed trials again."
+        )
 
     def _is_hopeless(self, trial: Trial, own: Evaluation) -> bool:
         assert self._options.prune is not None

@@ -175,12 +175,33 @@ class SweepReport:
 
     @property
     def best(self) -> SlotResult | None:
-        """The best by the confirming roll-outs if there are any, else by the sweep's."""
+        """The best by the confirming roll-outs if any, else by the sweep's; None where `no_winner` says why."""
+        if self.no_winner is not None:
+            return None
         ranked = self.ranked
         again = [one for one in ranked if one.slot in self.confirmed]
         if again:
             return again[rank([self.confirmed[one.slot] for one in again], self.second)[0]]
-        return ranked[0] if ranked else None
+        return ranked[0]
+
+    @property
+    def no_winner(self) -> str | None:
+        """Why no trial can be called the best; None if one can."""
+        complete = [one for one in self.slots if one.is_complete]
+        failed = sum(one.state == "failed" for one in self.slots)
+        if not complete:
+            if failed and failed == len(self.slots):
+                return f"Every trial failed ({failed} of {failed}): there is no winner."
+            return f"No trial is complete ({failed} of {len(self.slots)} failed): there is no winner."
+        # A second metric may still order policies that never succeed, where it differs.
+        if not any(one.final.successes for one in complete) and len({one.final.second for one in complete}) == 1:
+            episodes = sum(one.final.episodes for one in complete)
+            more = "" if self.second is not None else ", or add --second=avg_sum_reward:maximize in a new --output-dir"
+            return (
+                f"None of the {episodes} rollouts of {len(complete)} trials succeeded: there is no winner, and nothing "
+                f"to distinguish them. Train longer (--steps){more}."
+            )
+        return None
 
     def selection(self) -> dict[str, Any] | None:
         """How far the best of so many noisy estimates would get if all trials were equally good."""
@@ -202,6 +223,7 @@ class SweepReport:
             "front": [one.slot for one in self.front],
             "best": best.slot if best is not None else None,
             "best_params": dict(best.params) if best is not None else None,
+            "no_winner": self.no_winner,
             "selection": self.selection(),
             "confirmed": [
                 {"slot": slot, "first_seed": self.confirm_seed, **_numbers(one)} for slot, one in self.confirmed.items()
@@ -261,9 +283,13 @@ class SweepReport:
             lines.append(f"  trial {slot}: not confirmed, its checkpoint is not here but with {worker}")
         failed = [one for one in self.slots if one.state == "failed"]
         for one in failed:
-            lines += ["", f"trial {one.slot} failed: {one.error}"]
+            # Trials mostly fail alike, so only the last one shows the end of its log.
+            error = one.error or "without a message"
+            lines += ["", f"trial {one.slot} failed: {error if one is failed[-1] else error.splitlines()[0]}"]
         if failed:
-            lines += ["", "Once the cause is mended, --retry-failed tries them again."]
+            lines += ["", "Once the cause is fixed, --retry-failed tries them again."]
+        if self.no_winner is not None:
+            lines += ["", self.no_winner]
         return "\n".join(lines)
 
 
@@ -311,8 +337,12 @@ def _cells(one: SlotResult, second: Goal | None) -> list[str]:
 
 
 def _settings(one: SlotResult, paths: Sequence[str]) -> list[str]:
-    values = [one.params.get(path, "") for path in paths]
-    return [f"{value:.4g}" if isinstance(value, float) else str(value) for value in values]
+    return [setting(one.params.get(path, "")) for path in paths]
+
+
+def setting(value: Any) -> str:
+    """A searched value for a reader."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -96,7 +96,7 @@ def test_a_tiny_sweep_through_the_stock_commands(tmp_path, write_dataset, capsys
         '--space={"mixing.type": ["ambient", "cotrain"]}',
         *("--steps=20", "--batch_size=8", "--num_workers=0", "--dataset.use_imagenet_stats=false"),
         *("--env.type=ambient_maze", "--env.episode_length=20", "--eval.n_episodes=2", "--eval.use_async_envs=false"),
-        *("--sampler=grid", "--prune=median", "--rungs=2", "--second=mean_squared_acceleration:minimize"),
+        *("--sampler=grid", "--prune=median", "--rungs=2", "--second=avg_sum_reward:maximize"),
         *("--keep=1", "--json"),
     )
     assert main(line) == 0

@@ -20,6 +20,7 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
+from lerobot_ambient.cli.__main__ import main
 from lerobot_ambient.experiments.stages import StageError
 from lerobot_ambient.experiments.sweep import SweepOptions, run_sweep
 from lerobot_ambient.experiments.sweep_config import load_base
@@ -389,6 +390,74 @@ def test_a_worker_gives_up_when_everything_fails(tmp_path, make_plan, monkeypatc
     with pytest.raises(StageError, match="sigma_min is too high"):
         sweep(SweepOptions(tmp_path / "out", trials=9), make_plan())
     assert Counter(one.state for one in read_slots(trials_of(tmp_path / "out"))) == {"failed": 3, "waiting": 6}
+
+
+@pytest.mark.parametrize("trials", [2, 4])
+def test_a_sweep_whose_trials_all_fail_names_no_winner(tmp_path, make_plan, monkeypatch, capsys, trials):
+    monkeypatch.setenv("FAIL_ABOVE", "0")
+    assert through_the_verb(tmp_path / "out", make_plan(), monkeypatch, f"--trials={trials}") == 1
+    told = capsys.readouterr()
+    if trials == 2:
+        assert told.out.splitlines()[-3] == "Every trial failed (2 of 2): there is no winner."
+    else:
+        assert "3 trials failed one after the other, and none is done: there is no winner." in told.err
+        assert "The last one: stage trials/0002/train-1 failed with exit code 1" in told.err
+    written = json.loads((tmp_path / "out" / "sweep.json").read_text())
+    assert (written["best"], written["best_params"]) == (None, None)
+    assert "there is no winner" in written["no_winner"]
+    assert not (tmp_path / "out" / "best.yaml").exists()
+    assert not (tmp_path / "out" / "sweep.png").exists()
+
+
+def test_a_sweep_without_a_success_names_no_winner(tmp_path, make_plan, monkeypatch, capsys):
+    monkeypatch.setenv("PAUSE", "0")
+    space = '{"sources.0.sigma_min": {"choices": [0.9, 0.95]}}'
+    assert through_the_verb(tmp_path / "out", make_plan(space), monkeypatch, "--sampler=grid", "--confirm=1") == 1
+    told = capsys.readouterr()
+    assert "None of the 20 rollouts of 2 trials succeeded: there is no winner" in told.out
+    assert "best configuration" not in told.out
+    assert not (tmp_path / "out" / "best.yaml").exists()
+    assert not list(tmp_path.glob("out/trials/*/confirm"))
+
+
+def test_a_sweep_tells_how_far_it_is_and_ends_with_a_figure(tmp_path, make_plan, monkeypatch, capsys):
+    from PIL import Image
+
+    monkeypatch.setenv("PAUSE", "0")
+    space = '{"sources.0.sigma_min": {"choices": [0.2, 0.3]}, "mixing.type": ["ambient", "cotrain"]}'
+    assert through_the_verb(tmp_path / "out", make_plan(space), monkeypatch, "--sampler=grid") == 0
+    told = capsys.readouterr()
+    assert told.out.splitlines()[-2:] == [
+        f"figure:             {tmp_path / 'out' / 'sweep.png'}",
+        f"best configuration: {tmp_path / 'out' / 'best.yaml'}",
+    ]
+    lines = told.err.splitlines()
+    log = tmp_path / "out" / "trials" / "0000" / "train-1" / "log.txt"
+    assert f"start stage 1 of 2 (trial 0, 1 of 3): trials/0000/train-1; follow it: tail -f {log}" in lines
+    (first,) = [line for line in lines if line.startswith("sweep: 1 of 3 trials done, ")]
+    assert first.endswith(" left")
+    assert lines[-1].startswith("sweep: 3 of 3 trials done, ")
+    with Image.open(tmp_path / "out" / "sweep.png") as picture:
+        pixels = picture.convert("RGB")
+        assert len(pixels.getcolors(1 << 24)) > 50
+        green = [colour for _, colour in pixels.getcolors(1 << 24) if colour == (0x00, 0x9E, 0x73)]
+    assert green
+
+
+def through_the_verb(folder: Path, plan: TrialPlan, monkeypatch: pytest.MonkeyPatch, *more: str) -> int:
+    """`lerobot-ambient sweep`, its trials replaced by the programs above."""
+    from lerobot_ambient.experiments import sweep_config, sweep_trial
+
+    monkeypatch.setattr(sweep_config, "load_base", lambda *_: plan.base)
+    monkeypatch.setattr(sweep_config, "check_space", lambda *_: None)
+    monkeypatch.setattr(sweep_trial.Commands, "stock", lambda: plan.commands)
+    space = json.dumps({name: _declared(one) for name, one in plan.space.distributions.items()})
+    return main(["sweep", f"--output-dir={folder}", f"--space={space}", *more])
+
+
+def _declared(distribution) -> dict[str, object]:
+    choices = getattr(distribution, "choices", None)
+    return {"choices": list(choices)} if choices else {"low": distribution.low, "high": distribution.high}
 
 
 def test_another_sweep_in_the_same_folder_is_refused(tmp_path, make_plan, monkeypatch):
