@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ _PARTS = (
     "--dataset.revision",
     "--policy.sources",
     "--policy.target_rename",
+    "--policy.target_dimension_names",
 )
 
 
@@ -64,7 +66,10 @@ def run(args: argparse.Namespace) -> int:
     cfg = load_train_config(args.config_path, args.more)
     # Frames are written at the target's size, those of a cache have the policy's.
     cfg.policy.frame_cache = None
-    episodes = MixtureEpisodes(mixture_of(cfg))
+    mixture = mixture_of(cfg)
+    for warning in mixture.matched_by_place:
+        print(f"warning: {warning}", file=sys.stderr)
+    episodes = MixtureEpisodes(mixture)
     merged = episodes.describe(recipe_of(cfg.policy))
     with tqdm(total=merged.episodes, desc="merge", unit="episode", disable=args.json) as bar:
         summary = write_merge(

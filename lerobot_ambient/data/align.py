@@ -12,9 +12,10 @@ import numpy as np
 from lerobot.utils.constants import ACTION, OBS_ENV_STATE, OBS_STATE
 
 from lerobot_ambient.data.action_type import guess_action_type, to_absolute, to_delta
-from lerobot_ambient.data.alignment import ABSENT, FeatureMap, dimension_names, nearest_dimensions, resolve
+from lerobot_ambient.data.alignment import ABSENT, FeatureMap, nearest_dimensions, resolve
 from lerobot_ambient.data.camera_specs import CAMERA_DTYPES, camera_shape, is_depth
 from lerobot_ambient.data.cameras import SAME_ASPECT
+from lerobot_ambient.data.dimension_names import dimension_names, read_names
 from lerobot_ambient.data.open_source import OpenSource, is_bookkeeping, is_policy_feature
 
 logger = logging.getLogger(__name__)
@@ -87,11 +88,16 @@ def align(target: OpenSource, source: OpenSource, target_action_type: str | None
 
 
 def identity_maps(target: OpenSource) -> dict[str, FeatureMap]:
-    """The maps of a data set onto itself."""
-    return {
+    """The maps of a data set onto itself; a remark where its names cannot be read."""
+    maps = {
         key: resolve(key, spec, spec, {})[0]
         for key, spec in target.features.items()
         if is_policy_feature(key) and spec["dtype"] not in CAMERA_DTYPES
+    }
+    # Without any names a data set fits itself.
+    return {
+        key: feature if read_names(target.features[key]).problem else replace(feature, remark=None)
+        for key, feature in maps.items()
     }
 
 

@@ -7,9 +7,9 @@ value[j] = offset[j]                                   for dimensions it lacks (
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from lerobot.utils.constants import ACTION
 from numpy.typing import NDArray
 
 from lerobot_ambient.data.alignment_config import DimensionConfig
+from lerobot_ambient.data.dimension_names import Names, read_names
 
 ABSENT = -1
 
@@ -32,6 +33,7 @@ class FeatureMap:
         masked: (D,) bool, absent dimensions that carry no loss.
         interpolation: per dimension, declared for resampling in time, or None.
         width: D_s.
+        remark: what its user has to check, where dimensions were taken by their place; else None.
     """
 
     names: tuple[str, ...]
@@ -41,6 +43,7 @@ class FeatureMap:
     masked: NDArray[np.bool_]
     interpolation: tuple[str | None, ...]
     width: int
+    remark: str | None = None
 
     @property
     def is_identity(self) -> bool:
@@ -73,19 +76,6 @@ class FeatureMap:
         return result.astype(np.float32)
 
 
-def dimension_names(spec: Mapping[str, Any]) -> list[str]:
-    """A feature's dimension names as one list; "0", "1", ... where the data set names none.
-
-    Some data sets write a list, some {"motors": [...]}; a list of another length than the feature names nothing.
-    """
-    size = math.prod(spec["shape"])
-    names = spec.get("names")
-    if isinstance(names, Mapping):
-        names = [name for group in names.values() for name in (group if isinstance(group, list) else [group])]
-    flat = [str(name) for name in names or []]
-    return flat if len(flat) == size and len(set(flat)) == size else [str(i) for i in range(size)]
-
-
 def resolve(
     key: str, target: Mapping[str, Any], source: Mapping[str, Any], declared: Mapping[str, DimensionConfig]
 ) -> tuple[FeatureMap, list[str]]:
@@ -99,15 +89,19 @@ def resolve(
     Returns:
         The map, and what keeps it from being complete: one line a problem, naming both sides and the fix.
     """
-    names, others = dimension_names(target), dimension_names(source)
+    here, there = read_names(target), read_names(source)
+    names, others = here.names, there.names
     problems = []
     unknown = [name for name in declared if name not in names]
     if unknown:
-        problems.append(f"{key}: dimensions names {unknown}, the target's are {names}")
-    # Numbers identify a dimension only between features of one size.
-    anonymous = _is_numbered(names) or _is_numbered(others)
+        problems.append(f"{key}: dimensions names {unknown}, the target's are {list(names)}")
+    # Numbers identify a dimension only between features of one size, and names that cannot be read none at all.
+    anonymous = here.are_numbers or there.are_numbers
+    is_same = _written(target) == _written(source)
+    unread = None if is_same else _unread(key, here, there, declared)
     by_name = {name: i for i, name in enumerate(others)}
-    by_default = dict(zip(names, others, strict=False)) if anonymous and len(names) == len(others) else {}
+    by_place = anonymous and unread is None and len(names) == len(others)
+    by_default = dict(zip(names, others, strict=True)) if by_place else {}
 
     take = np.full(len(names), ABSENT, dtype=np.int64)
     scale, offset = np.zeros(len(names)), np.zeros(len(names))
@@ -125,15 +119,56 @@ def resolve(
             missing.append(name if rule.take is None else f"{name} (take: {rule.take})")
             continue
         take[j], scale[j], offset[j] = by_name[wanted], rule.scale, rule.offset
-    if missing:
+    if missing and unread is not None:
+        problems.append(unread)
+    elif missing:
         example = missing[0].split(" (")[0]
         problems.append(
-            f"{key}: the source has no dimension for {missing}.\n      target: {names}\n      source: {others}\n"
+            f"{key}: the source has no dimension for {missing}.\n      target: {list(names)}\n"
+            f"      source: {list(others)}\n"
             f"      declare each, e.g. dimensions: {{{key}: {{{example}: {{take: {others[0]}}}}}}}, with {{fill: 0.0}}"
             f"{' or {mask: true}' if key == ACTION else ''} for what the source lacks"
         )
     interpolation = tuple(declared[name].interpolation if name in declared else None for name in names)
-    return FeatureMap(tuple(names), take, scale, offset, masked, interpolation, len(others)), problems
+    feature = FeatureMap(names, take, scale, offset, masked, interpolation, len(others))
+    taken = [name for name in names if name not in declared or not (declared[name].is_absent or declared[name].take)]
+    return replace(feature, remark=_remark(here, there, is_same) if by_place and taken else None), problems
+
+
+def _written(spec: Mapping[str, Any]) -> str:
+    """Shape and names, to be compared: what one recorder wrote twice has one order, whether it can be read or not."""
+    return json.dumps([spec["shape"], spec.get("names")], default=str)
+
+
+def _unread(key: str, here: Names, there: Names, declared: Mapping[str, DimensionConfig]) -> str | None:
+    """Why dimensions are not matched where a side's names cannot be read, and what to write; None where both can."""
+    if here.problem is not None:
+        example = list(there.names) if not there.are_numbers and len(there.names) == len(here.names) else "..."
+        line = json.dumps({key: example}).replace('"..."', "[...]")
+        return (
+            f"{key}: the target's names of dimensions cannot be read ({here.problem}), so the source's cannot be "
+            f"matched.\n      source: {list(there.names)}\n"
+            f"      name the target's {len(here.names)} in their order, --policy.target_dimension_names='{line}'"
+        )
+    if there.problem is None:
+        return None
+    places = ", ".join(f'{name}: {{take: "{i}"}}' for i, name in enumerate(here.names) if i < len(there.names))
+    return (
+        f"{key}: the source's names of dimensions cannot be read ({there.problem}), so they are not matched.\n"
+        f"      target: {list(here.names)}\n"
+        f"      say which of its {len(there.names)} numbers is which; if they stand in the target's order,\n"
+        f"      dimensions: {{{key}: {{{places}}}}}"
+    )
+
+
+def _remark(here: Names, there: Names, is_same: bool) -> str:
+    """How dimensions came to be taken by their place."""
+    if is_same and here.problem is not None:
+        return f"the names of its dimensions cannot be read ({here.problem}); they are called by their numbers"
+    if here.are_numbers and there.are_numbers:
+        return "dimensions are matched by position: neither the target nor the source names them"
+    side, names = ("target", there.names) if here.are_numbers else ("source", here.names)
+    return f"dimensions are matched by position: the {side} does not name them; taken as {list(names)}"
 
 
 def nearest_dimensions(feature: FeatureMap, values: NDArray[np.float32], sample: int = 100_000) -> NDArray[np.bool_]:
@@ -152,7 +187,3 @@ def nearest_dimensions(feature: FeatureMap, values: NDArray[np.float32], sample:
         else:
             result[j] = "gripper" in name.lower() or len(np.unique(values[:sample, j])) <= 2
     return result
-
-
-def _is_numbered(names: Sequence[str]) -> bool:
-    return list(names) == [str(i) for i in range(len(names))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from lerobot_ambient.data.alignment import dimension_names
 from lerobot_ambient.data.camera_specs import CAMERA_DTYPES
+from lerobot_ambient.data.dimension_names import dimension_names, with_names
 from lerobot_ambient.data.match_units import Range
 from lerobot_ambient.data.open_source import is_bookkeeping, open_metadata
 from lerobot_ambient.data.sources import SourceConfig, check_episodes
@@ -37,7 +37,7 @@ class DatasetFacts:
     """
 
     name: str
-    features: Mapping[str, Mapping[str, Any]]
+    features: Mapping[str, dict[str, Any]]
     stats: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     fps: float = 30.0
     robot_type: str | None = None
@@ -108,7 +108,8 @@ def facts_of(config: SourceConfig, name: str | None = None) -> DatasetFacts:
     facts = DatasetFacts(name, meta.features, {}, config.fps or float(meta.fps), meta.robot_type)
     stats = {key: value for key, value in (meta.stats or {}).items() if key in facts.numeric_keys}
     per_episode = _episode_stats(Path(meta.root), facts.numeric_keys, config.episodes)
-    return DatasetFacts(name, meta.features, stats | per_episode, facts.fps, facts.robot_type).renamed(config.rename)
+    found = DatasetFacts(name, meta.features, stats | per_episode, facts.fps, facts.robot_type).renamed(config.rename)
+    return replace(found, features=with_names(found.features, config.dimension_names, name))
 
 
 def _episode_stats(

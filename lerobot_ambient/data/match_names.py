@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from lerobot_ambient.data.dimension_names import is_numbered
+
 SIMILAR = 0.6
 """From this similarity on names are proposed as a pair: wrist_rot and wrist_roll are, shoulder_pan and _lift not."""
 
@@ -163,11 +165,6 @@ def match_dimensions(
                 found[name] = Match(match.take, match.why + arms, match.is_sure)
                 arms = ""
     return found
-
-
-def is_numbered(names: Sequence[str]) -> bool:
-    """Whether a data set names no dimensions, so that they are called by their numbers."""
-    return list(names) == [str(i) for i in range(len(names))]
 
 
 def _pair_sides(

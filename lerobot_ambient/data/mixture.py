@@ -90,7 +90,19 @@ class Mixture:
         """What its user should know before training on it; empty where there is nothing."""
         names = [source.name for source in self.sources]
         crowded = crowded_out(self.plan.shares_by_source(), self.plan.schedule.sigmas, names, self.mixing)
-        return [] if crowded is None else [crowded]
+        return [*self.matched_by_place, *([] if crowded is None else [crowded])]
+
+    @property
+    def matched_by_place(self) -> list[str]:
+        """What was matched by place for want of names, data sets of the target's own file aside."""
+        target = self.sources[0]
+        return [
+            f"'{source.name}': {key}: {feature.remark}."
+            for source in self.sources
+            if source is target or Path(source.meta.root) != Path(target.meta.root)
+            for key, feature in source.maps.items()
+            if feature.remark is not None and key in self.dataset.keys
+        ]
 
     @property
     def action_mask(self) -> Tensor | None:

@@ -29,6 +29,7 @@ from lerobot_ambient.data.camera_frames import (
 )
 from lerobot_ambient.data.camera_specs import CAMERA_DTYPES
 from lerobot_ambient.data.column_reader import read_columns
+from lerobot_ambient.data.dimension_names import with_names
 from lerobot_ambient.data.episode_table import EpisodeTable
 from lerobot_ambient.data.hub_errors import NOT_ON_THE_HUB, reason_of
 from lerobot_ambient.data.picture_files import broken_pictures
@@ -177,6 +178,7 @@ def open_source(
         for key, spec in meta.features.items()
         if key not in frameless and not is_left_out(key, spec, config.rename)
     }
+    features = with_names(features, config.dimension_names, name)
     original = {config.rename.get(key, key): key for key in meta.features}
     numeric = {
         key: tuple(spec["shape"])

@@ -28,6 +28,8 @@ class SourceConfig:
         windows: parquet file with a window per frame; "meta/ambient_windows.parquet" is looked up in the
             data set's own folder first. Excludes sigma_min and sigma_max.
         rename: keys of this data set to the target's keys, e.g. {actions: action}.
+        dimension_names: per target key, the names of its dimensions in their order, where its own info.json has none,
+            or others than it should; they replace those.
         dimensions: per target key, per target dimension, where its numbers come from; see DimensionConfig.
             Dimensions of the same name need no entry.
         cameras: per target camera, how it is fitted, or what stands for it; see CameraConfig.
@@ -46,6 +48,7 @@ class SourceConfig:
     sigma_max: float | None = None
     windows: str | None = None
     rename: dict[str, str] = field(default_factory=dict)
+    dimension_names: dict[str, list[str]] = field(default_factory=dict)
     dimensions: dict[str, dict[str, DimensionConfig]] = field(default_factory=dict)
     cameras: dict[str, CameraConfig] = field(default_factory=dict)
     normalization: str = "target"

@@ -18,8 +18,9 @@ from lerobot_ambient.data.alignment import resolve
 from lerobot_ambient.data.camera_specs import camera_shape, policy_spec
 from lerobot_ambient.data.cameras import SAME_ASPECT
 from lerobot_ambient.data.dataset_facts import DatasetFacts, facts_of
+from lerobot_ambient.data.dimension_names import is_numbered
 from lerobot_ambient.data.match_keys import match_cameras, match_numbers
-from lerobot_ambient.data.match_names import Dimension, is_numbered
+from lerobot_ambient.data.match_names import Dimension
 from lerobot_ambient.data.match_units import is_elsewhere
 from lerobot_ambient.data.open_source import is_policy_feature
 from lerobot_ambient.data.sources import SourceConfig

@@ -10,7 +10,8 @@ from lerobot.utils.constants import ACTION
 
 from lerobot_ambient.data.alignment_config import DimensionConfig
 from lerobot_ambient.data.dataset_facts import DatasetFacts
-from lerobot_ambient.data.match_names import Dimension, Match, is_numbered, match_dimensions
+from lerobot_ambient.data.dimension_names import is_numbered
+from lerobot_ambient.data.match_names import Dimension, Match, match_dimensions
 from lerobot_ambient.data.match_units import Conversion, Range, convert_angles, convert_gripper, rounded, text_of
 
 _AS_IT_IS = DimensionConfig()

@@ -8,6 +8,7 @@ another order it moves the wrong ones.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +17,8 @@ from lerobot.configs import FeatureType
 from lerobot.robots import make_robot_from_config
 from lerobot.utils.constants import ACTION, OBS_IMAGES, OBS_STATE
 
-from lerobot_ambient.data.match_names import is_numbered
+from lerobot_ambient.data.dimension_names import is_numbered
+from lerobot_ambient.data.match_names import match_dimensions
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.latency import chunk_seconds, slow_warning
 
@@ -84,15 +86,43 @@ def differences(
 
 
 def _joints(policy: AmbientDiffusionConfig, key: str, size: int, have: Sequence[str]) -> list[str]:
-    names = (policy.feature_names or {}).get(key)
+    names = (policy.target_dimension_names or {}).get(key) or (policy.feature_names or {}).get(key)
     if names is None or is_numbered(names):
         if size == len(have):
+            logger.warning(
+                "%s: the target's dimensions had no names that could be read, so only their number, %d, was compared "
+                "with the robot's. Check that they are %s, in this order, and say so with %s",
+                *(key, size, list(have), _declare(key, have)),
+            )
             return []
         return [f"  {key}: the policy has {size} dimensions without names, the robot {len(have)}: {list(have)}."]
+    if len(names) != size:
+        return [f"  {key}: target_dimension_names has {len(names)} names for the policy's {size} dimensions."]
     if list(names) == list(have):
         return []
-    why = "The order differs" if sorted(names) == sorted(have) else "Use the robot that the target was recorded with"
-    return [f"  {key}: the policy has {list(names)},\n    the robot {list(have)}. {why}."]
+    both = f"  {key}: the policy has {list(names)},\n    the robot {list(have)}."
+    if sorted(names) == sorted(have):
+        return [f"{both} The order differs: record or convert the target in the robot's order."]
+    pairs = match_dimensions(names, have)
+    called = [pairs[name].take for name in names if name in pairs]
+    if called != list(have):
+        return [f"{both} Use the robot that the target was recorded with."]
+    # The same joints in the same order under other names, as far as names tell.
+    return [
+        f"{both} Use the robot that the target was recorded with. If these are the same joints, in the same units and "
+        f"from the same zero, say so with\n    {_declare(key, have)}\n    in this rollout or the training."
+        + (_OLD_NAMES if any(name.startswith("main_") for name in names) else "")
+    ]
+
+
+_OLD_NAMES = (
+    " Recordings with names like main_shoulder_pan are older than LeRobot's present calibration and count from another "
+    "zero: convert the dataset first (https://huggingface.co/docs/lerobot/backwardcomp) and train on that."
+)
+
+
+def _declare(key: str, names: Sequence[str]) -> str:
+    return f"--policy.target_dimension_names='{json.dumps({key: list(names)})}'"
 
 
 def warn_if_slow(policy: Any, fps: float) -> None:

@@ -20,7 +20,7 @@ from lerobot.utils.constants import ACTION, IMAGENET_STATS, OBS_STATE
 from torch.utils.data import Dataset
 
 from lerobot_ambient.core.mixing import Cotrain
-from lerobot_ambient.data.alignment import dimension_names
+from lerobot_ambient.data.dimension_names import dimension_names
 from lerobot_ambient.data.fingerprint import require_same_mixture
 from lerobot_ambient.data.merged_file import merged_file_of
 from lerobot_ambient.data.metadata import MixtureMetadata
@@ -222,6 +222,7 @@ def target_config(cfg: Any) -> SourceConfig:
         revision=cfg.dataset.revision,
         episodes=cfg.dataset.episodes,
         rename=dict(cfg.policy.target_rename),
+        dimension_names=dict(cfg.policy.target_dimension_names),
     )
 
 

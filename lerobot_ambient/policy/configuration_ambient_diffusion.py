@@ -26,6 +26,9 @@ class AmbientDiffusionConfig(DiffusionConfig):
     Args:
         sources: suboptimal data sets and the noise levels at which they teach.
         target_rename: keys of the target data set to LeRobot's, e.g. {actions: action}.
+        target_dimension_names: by key, the names of the target's dimensions in their order, where its info.json has
+            none or others than the robot's, e.g. {action: [pan.pos, lift.pos]}. Training matches sources by them;
+            given at a rollout, they are compared with the robot's.
         target_action_type: absolute or delta (each action is a step from the state of its frame), what the target's
             actions are; guessed from the recording when null. Used to notice and convert sources of the other kind.
         frame_cache: folder in which decoded camera frames are kept, at resize_shape or else the camera's size; null
@@ -52,6 +55,7 @@ class AmbientDiffusionConfig(DiffusionConfig):
 
     sources: list[SourceConfig] = field(default_factory=list)
     target_rename: dict[str, str] = field(default_factory=dict)
+    target_dimension_names: dict[str, list[str]] = field(default_factory=dict)
     target_action_type: str | None = None
     frame_cache: str | None = None
     mixing: MixingConfig = field(default_factory=AmbientConfig)

@@ -19,7 +19,7 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot_ambient.core.mixing import Cotrain
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data.action_type import guess_action_type, to_absolute, to_delta
-from lerobot_ambient.data.alignment import dimension_names, nearest_dimensions, resolve
+from lerobot_ambient.data.alignment import nearest_dimensions, resolve
 from lerobot_ambient.data.alignment_config import CameraConfig, DimensionConfig
 from lerobot_ambient.data.columns import Columns
 from lerobot_ambient.data.mixture import make_mixture
@@ -73,10 +73,6 @@ class TestFeatureMap:
         feature, problems = resolve("action", unnamed, {"dtype": "float32", "shape": (3,), "names": None}, declared)
         assert problems == []
         assert feature.take.tolist() == [2, 0]
-
-    def test_names_in_a_dictionary_or_of_a_wrong_length(self):
-        assert dimension_names({"shape": (2,), "names": {"motors": ["x", "y"]}}) == ["x", "y"]
-        assert dimension_names({"shape": (2,), "names": ["only"]}) == ["0", "1"]
 
     def test_scale_sign_offset_fill_and_mask(self):
         declared = {

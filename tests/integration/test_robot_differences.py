@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A policy's joints and cameras against a robot's, as LeRobot's robots declare them."""
 
+import json
+
 import pytest
 from lerobot.configs import FeatureType, PolicyFeature
 
@@ -51,6 +53,40 @@ def test_another_order_is_told_as_such():
 def test_without_names_the_numbers_are_compared(names):
     assert compare(policy(names=names), joints=["a.pos", "b.pos", "c.pos"]) == []
     assert "3 dimensions without names, the robot 2" in compare(policy(names=names), joints=["a.pos", "b.pos"])[0]
+
+
+def test_without_names_a_warning_says_what_to_check_and_write(caplog):
+    assert compare(policy(names=["0", "1", "2"])) == []
+    assert "only their number, 3, was compared" in caplog.text
+    assert f"--policy.target_dimension_names='{json.dumps({'action': JOINTS})}'" in caplog.text
+
+
+def test_names_declared_for_the_rollout_are_those_compared(caplog):
+    config = policy(names=None)
+    config.target_dimension_names = {"action": JOINTS, "observation.state": JOINTS}
+    assert compare(config) == [] and caplog.text == ""
+    assert all("The order differs" in line for line in compare(config, joints=JOINTS[::-1]))
+    config.target_dimension_names = {"action": JOINTS[:2]}
+    assert "2 names for the policy's 3 dimensions" in compare(config)[0]
+
+
+def test_other_names_of_the_same_joints_come_with_the_line_that_says_so():
+    old = ["main_shoulder_pan", "main_shoulder_lift", "main_gripper"]
+    new = ["shoulder_pan.pos", "shoulder_lift.pos", "gripper.pos"]
+    action, state = compare(policy(names=old), joints=new)
+    for line, key in ((action, "action"), (state, "observation.state")):
+        assert f"--policy.target_dimension_names='{json.dumps({key: new})}'" in line
+        # Names alone do not make those recordings the robot's.
+        assert "count from another zero: convert the dataset" in line
+    config = policy(names=old)
+    config.target_dimension_names = {"action": new, "observation.state": new}
+    assert compare(config, joints=new) == []
+
+
+def test_no_line_is_offered_where_the_order_differs_too():
+    old = ["main_gripper", "main_shoulder_pan", "main_shoulder_lift"]
+    for line in compare(policy(names=old), joints=["shoulder_pan.pos", "shoulder_lift.pos", "gripper.pos"]):
+        assert "target_dimension_names" not in line and "Use the robot that the target was recorded with." in line
 
 
 def test_a_camera_must_be_there_or_be_renamed():
