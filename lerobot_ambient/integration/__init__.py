@@ -21,13 +21,14 @@ def register() -> None:
     Our types become known together with LeRobot's own of the same kind. Nothing of LeRobot is loaded here: that takes
     seconds, which `lerobot-ambient --help` and the helpers of a long experiment have no use for.
     """
-    from lerobot_ambient.integration import option_errors, rollout_seam, seam
+    from lerobot_ambient.integration import eval_seam, option_errors, rollout_seam, seam
     from lerobot_ambient.integration.after_import import after_import
 
     for theirs, ours in _TYPES.items():
         after_import(theirs, partial(_load, ours))
     seam.install_when_imported()
     rollout_seam.install_when_imported()
+    eval_seam.install_when_imported()
     option_errors.install_when_imported()
 
 

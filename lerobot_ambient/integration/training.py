@@ -29,6 +29,7 @@ from lerobot_ambient.data.mixture_record import record_of
 from lerobot_ambient.data.open_source import ReadOptions, open_metadata
 from lerobot_ambient.data.recipe import MixtureRecipe
 from lerobot_ambient.data.sources import SourceConfig
+from lerobot_ambient.integration.environment import refuse_environment_of_training
 from lerobot_ambient.integration.fine_tuning import refuse_lost_settings
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.schedule import noise_schedule
@@ -131,6 +132,7 @@ def make_merged_datasets(cfg: Any) -> tuple[MergedTrainingDataset, MergedTrainin
     policy.mixture_fingerprint = mixture.fingerprint
     policy.mixture_record = record_of(mixture)
     features = mixture.meta.features
+    refuse_environment_of_training(cfg, features)
     policy.feature_names = {key: dimension_names(features[key]) for key in (ACTION, OBS_STATE) if key in features}
     # A checkpoint that has learned the mark keeps it when it is trained on without such a source.
     lacked = [key for key, absent in (mixture.absent_cameras or {}).items() if bool(absent.any())]

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `lerobot-eval` does beside its own work when the policy is ours: it compares policy and environment first.
+
+LeRobot loads the weights into a network of the environment's sizes, so a policy of a six-joint arm in a maze ends in
+"size mismatch for ...". `make_policy` is replaced in the script's namespace; other policies, and an unknown LeRobot,
+see the original only.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from types import ModuleType
+from typing import Any
+
+from lerobot_ambient.integration.after_import import after_import
+
+logger = logging.getLogger(__name__)
+
+EVAL_MODULE = "lerobot.scripts.lerobot_eval"
+_NAME = "make_policy"
+_PARAMETERS = ("cfg", "ds_meta", "env_cfg", "rename_map")
+_MARK = "_lerobot_ambient_original"
+
+
+def install_when_imported() -> None:
+    """Substitute the function now where LeRobot's evaluation script is loaded, else as soon as it is."""
+    after_import(EVAL_MODULE, install)
+
+
+def install(module: ModuleType) -> None:
+    """Substitute the function in LeRobot's evaluation script, or say why not. Idempotent."""
+    original = getattr(module, _NAME, None)
+    if hasattr(original, _MARK):
+        return
+    found = None if original is None else tuple(inspect.signature(original).parameters)
+    if original is None or found != _PARAMETERS:
+        logger.warning(
+            "lerobot %s: %s of %s takes %s, not %s. The evaluation works, but a policy is not compared with the "
+            "environment first.",
+            *(version("lerobot"), _NAME, EVAL_MODULE, found, _PARAMETERS),
+        )
+        return
+    replacement = _comparing(original)
+    setattr(replacement, _MARK, original)
+    setattr(module, _NAME, replacement)
+
+
+def _comparing(original: Callable[..., Any]) -> Callable[..., Any]:
+    def make_policy(
+        cfg: Any, ds_meta: Any = None, env_cfg: Any = None, rename_map: Mapping[str, str] | None = None
+    ) -> Any:
+        from lerobot_ambient.integration import environment
+
+        if environment.is_ambient(cfg) and env_cfg is not None:
+            environment.refuse_other_environment(cfg, env_cfg, rename_map or {})
+        return original(cfg=cfg, ds_meta=ds_meta, env_cfg=env_cfg, rename_map=rename_map)
+
+    return make_policy
