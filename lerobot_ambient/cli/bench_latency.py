@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import sys
 from dataclasses import asdict
 
 
@@ -16,7 +18,8 @@ def add_latency(benches: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description=(
             "Lets a checkpoint and LeRobot's diffusion policy with its weights predict chunks in turn, for one robot, "
             "with several samplers. Prints milliseconds, the ratio ours / stock, whether the actions are equal bit "
-            "for bit, and the highest control rate at which a chunk takes no longer than one step."
+            "for bit, and the highest control rate at which a chunk takes no longer than one step; and says when "
+            "the machine is too busy to believe them."
         ),
     )
     latency.add_argument("--path", required=True, help="checkpoint of type ambient_diffusion, or its name on the Hub")
@@ -31,7 +34,9 @@ def run(args: argparse.Namespace) -> int:
     from lerobot_ambient.experiments.bench_latency import DEFAULT_STEPS, bench_latency
 
     samplers = DEFAULT_STEPS if args.samplers is None else [word.strip() for word in args.samplers.split(",")]
-    measured = bench_latency(args.path, samplers=samplers, rounds=args.rounds)
+    # LeRobot prints on stdout that it loads weights; what is printed here may be read by a program.
+    with contextlib.redirect_stdout(sys.stderr):
+        measured = bench_latency(args.path, samplers=samplers, rounds=args.rounds)
     if args.json:
         print(json.dumps([asdict(one) for one in measured], indent=2))
     else:
@@ -40,6 +45,15 @@ def run(args: argparse.Namespace) -> int:
             equal = "yes" if one.equal else "NO"
             print(
                 f"{one.sampler:9s} {one.ours_ms:10.1f} {one.stock_ms:10.1f} {one.ratio:7.3f}   {equal:5s} "
-                f"{1000 / one.ours_ms:12.0f} Hz"
+                f"{1000 / one.ours_ms:12.0f} Hz{' ?' if one.doubts else ''}"
             )
+        reasons: dict[str, list[str]] = {}
+        for one in measured:
+            for doubt in one.doubts:
+                reasons.setdefault(doubt, []).append(one.sampler)
+        if reasons:
+            print("\nThe machine is too busy to believe the rows marked '?':")
+            for doubt, samplers in reasons.items():
+                print(f"  {doubt} ({'all' if len(samplers) == len(measured) else ', '.join(samplers)})")
+            print("Run it again on a quiet machine, or with more --rounds.")
     return 0 if all(one.equal for one in measured) else 1

@@ -18,6 +18,7 @@ from lerobot.configs import PreTrainedConfig
 from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
 from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy
 
+from lerobot_ambient.experiments.busy import Stopwatch, cores, doubts, load_average, spread
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.latency import chunk_seconds
 from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
@@ -27,13 +28,28 @@ DEFAULT_STEPS = ("DDIM:2", "DDIM:4", "DDIM:8", "DDIM:16", "DDPM:100")
 
 @dataclass(frozen=True)
 class Latency:
-    """Medians in ms of one sampler; `ratio` is ours over stock, `equal` whether the actions are, bit for bit."""
+    """Medians in ms of one sampler, and whether the machine was quiet enough to believe them.
+
+    Args:
+        sampler: KIND:STEPS.
+        ours_ms, stock_ms, ratio: ours, stock's, and ours over stock's.
+        equal: whether the actions are, bit for bit.
+        spread: by how much of the median the fastest and the slowest chunk differ, of the worse policy.
+        core_share: of a core that the measured calls got; None on a GPU.
+        load, cores: processes that wanted a core in the minute before, None where unknown; and cores there are.
+        doubts: why the numbers are not to be believed; empty if nothing speaks against them.
+    """
 
     sampler: str
     ours_ms: float
     stock_ms: float
     ratio: float
     equal: bool
+    spread: float
+    core_share: float | None
+    load: float | None
+    cores: int
+    doubts: tuple[str, ...]
 
 
 def bench_latency(path: str | Path, *, samplers: Sequence[str] = DEFAULT_STEPS, rounds: int = 5) -> list[Latency]:
@@ -55,9 +71,16 @@ def bench_latency(path: str | Path, *, samplers: Sequence[str] = DEFAULT_STEPS, 
             f"{path} has denoiser={config.denoiser} and relative_actions={config.relative_actions}; stock diffusion "
             "has unet and absolute actions only, so there is nothing to compare with."
         )
+    if not config.image_features and config.env_state_feature is None:
+        raise ValueError(
+            f"{path} reads the state alone; stock diffusion wants a camera or observation.environment_state, so there "
+            "is nothing to compare with."
+        )
     if rounds < 1:
         raise ValueError(f"--rounds must be at least 1, got {rounds}.")
-    return [_measure(path, config, *_sampler(text), rounds) for text in samplers]
+    # Before the first chunk: later this process is among those that want a core.
+    load = load_average()
+    return [_measure(path, config, *_sampler(text), rounds, load) for text in samplers]
 
 
 def _sampler(text: str) -> tuple[str, int]:
@@ -67,15 +90,33 @@ def _sampler(text: str) -> tuple[str, int]:
     return kind, int(steps)
 
 
-def _measure(path: str | Path, config: AmbientDiffusionConfig, kind: str, steps: int, rounds: int) -> Latency:
+def _measure(
+    path: str | Path, config: AmbientDiffusionConfig, kind: str, steps: int, rounds: int, load: float | None
+) -> Latency:
     config = copy.copy(config)
     config.noise_scheduler_type, config.num_inference_steps = kind, steps
     ours = AmbientDiffusionPolicy.from_pretrained(path, config=config)
     stock = _stock(ours, config)
-    pairs = [(chunk_seconds(ours, rounds=1)[0], chunk_seconds(stock, rounds=1)[0]) for _ in range(rounds)]
-    ours_ms, stock_ms = (1000 * statistics.median(seconds) for seconds in zip(*pairs, strict=True))
+    with Stopwatch() as watch:
+        pairs = [(chunk_seconds(ours, rounds=1)[0], chunk_seconds(stock, rounds=1)[0]) for _ in range(rounds)]
+    took = list(zip(*pairs, strict=True))
+    ours_ms, stock_ms = (1000 * statistics.median(seconds) for seconds in took)
     equal = torch.equal(_chunk(ours), _chunk(stock))
-    return Latency(f"{kind}:{steps}", round(ours_ms, 1), round(stock_ms, 1), round(ours_ms / stock_ms, 3), equal)
+    share = round(watch.share, 2) if next(ours.parameters()).device.type == "cpu" else None
+    worse = round(max(map(spread, took)), 2)
+    available = cores()
+    return Latency(
+        f"{kind}:{steps}",
+        round(ours_ms, 1),
+        round(stock_ms, 1),
+        round(ours_ms / stock_ms, 3),
+        equal,
+        worse,
+        share,
+        load,
+        available,
+        tuple(doubts(load, available, share, worse)),
+    )
 
 
 def _stock(ours: AmbientDiffusionPolicy, config: AmbientDiffusionConfig) -> DiffusionPolicy:
