@@ -10,15 +10,13 @@ from typing import Any
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.utils.import_utils import get_safe_default_video_backend
 
+from lerobot_ambient.data.camera_frames import needed_cameras
 from lerobot_ambient.data.mixture import Mixture
 from lerobot_ambient.data.open_source import open_metadata
 from lerobot_ambient.data.sources import SourceConfig
-from lerobot_ambient.data.video_files import broken_videos, count_videos
 from lerobot_ambient.integration.doctor import Check, captured_logs
+from lerobot_ambient.integration.doctor_cameras import check_cameras
 from lerobot_ambient.integration.training import load_train_config, mixture_of, target_config
-
-_MANY = 40
-"""Episodes; a longer list is not written out as a fix."""
 
 
 def check_configuration(config_path: str | None, arguments: Sequence[str], *, progress: bool = False) -> list[Check]:
@@ -29,7 +27,7 @@ def check_configuration(config_path: str | None, arguments: Sequence[str], *, pr
     Args:
         config_path: YAML or JSON file, or None.
         arguments: further lerobot-train options, `--name=value`; an unknown one exits as lerobot-train does.
-        progress: show a bar while videos are opened.
+        progress: show a bar while videos and pictures are looked at.
 
     Raises:
         OSError: there is no such configuration file.
@@ -46,6 +44,7 @@ def check_configuration(config_path: str | None, arguments: Sequence[str], *, pr
     configs = declared if mixture is None else [source.config for source in mixture.sources]
     roles = ["target", *(f"source {number}" for number in range(1, len(configs)))]
     checks = _check_backend(cfg.dataset.video_backend)
+    cameras: list[str] | None = None
     for index, (role, config) in enumerate(zip(roles, configs, strict=True)):
         opened = None if mixture is None else mixture.sources[index]
         try:
@@ -56,8 +55,13 @@ def check_configuration(config_path: str | None, arguments: Sequence[str], *, pr
         chosen = config.episodes if opened is None else opened.episodes
         episodes = [e for e in range(meta.total_episodes) if chosen is None or e in set(chosen)]
         checks.append(Check(role, "ok", _describe(config, meta, episodes)))
-        if meta.video_keys:
-            checks.append(_check_videos(role, config, meta, episodes, progress))
+        # Frames of cameras that the target does not have are never read.
+        wanted = None if index == 0 else cameras
+        if index == 0:
+            cameras = [config.rename.get(key, key) for key in needed_cameras(meta, config.rename)]
+        checks.extend(
+            check_cameras(role, config, meta, episodes, wanted=wanted, tolerance_s=cfg.tolerance_s, progress=progress)
+        )
     if mixture is None and any(result[-1].found == check.found for check in checks):
         result[-1] = Check("mixture", "skipped", "not assembled for the reason above")
     return [*checks, *result]
@@ -96,27 +100,6 @@ def _describe(config: SourceConfig, meta: LeRobotDatasetMetadata, episodes: Sequ
         f"{sum(lengths[episode] for episode in episodes)} frames, {meta.fps} fps, "
         f"{'cameras ' + ', '.join(named) if named else 'no cameras'}"
     )
-
-
-def _check_videos(
-    role: str, config: SourceConfig, meta: LeRobotDatasetMetadata, episodes: Sequence[int], progress: bool
-) -> Check:
-    broken = broken_videos(meta, episodes, progress=progress)
-    name = f"{role} videos"
-    if not broken:
-        files = count_videos(meta, episodes)
-        return Check(name, "ok", f"{files} of {files} files open and reach the end of their episodes")
-    listed = [f"episode {episode}: {reason}" for episode, reason in broken.items()]
-    good = [episode for episode in episodes if episode not in broken]
-    ways = ["bring the files back"]
-    if good:
-        selection = str(good) if len(good) <= _MANY else f"[...] without {list(broken)}"
-        option = f"--dataset.episodes='{selection}'" if role == "target" else f"episodes: {selection}"
-        ways.append(f"or leave these episodes out with `{option}`")
-        if role != "target" and not config.skip_broken:
-            ways.append("or with `skip_broken: true`")
-    found = "\n".join([f"{len(broken)} of {len(episodes)} episodes cannot be read", *listed])
-    return Check(name, "problem", found, ", ".join(ways))
 
 
 def _message(error: Exception) -> str:
