@@ -23,7 +23,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="check this installation and the data sets of a training configuration",
         description=(
             "Checks the environment, LeRobot's discovery of the plugin, the seam to lerobot-train and the video "
-            "decoders; with a configuration also its data sets, down to every video file. All other options are "
+            "decoders; with a configuration also its data sets, down to every video and picture. All other options are "
             "lerobot-train's own. Exit code 1 if there is a problem; warnings do not count."
         ),
     )
