@@ -19,10 +19,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             "Opens a pseudo-terminal on which six simulated STS3215 servos answer, until interrupted. LeRobot's "
             "so100 and so101 followers and leaders work with it unchanged. With --motion or --script a hand moves "
             "the joints whose torque is off, as an operator moves a leader. Commands (fault, clear, motion, "
-            "power_cycle, state, quit) go to PORT.control, one a line."
+            "power_cycle, state, quit) go to PORT.control, one a line. --make-video makes a video that stands for a "
+            "camera, --draw a picture of a recorded episode; neither needs a port."
         ),
     )
-    parser.add_argument("--port", type=Path, required=True, help="the name of the port, e.g. outputs/arm/follower")
+    parser.add_argument("--port", type=Path, help="the name of the port, e.g. outputs/arm/follower")
     parser.add_argument("--id", help="the arm's id, as in --robot.id or --teleop.id")
     parser.add_argument(
         "--calibration-dir",
@@ -49,11 +50,47 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="no_answer, checksum, truncated, overload, slow or unplugged, with [:motor=N][:after=S][:for=S]"
         "[:every=K][:ms=M]; may be repeated",
     )
+    parser.add_argument("--make-video", type=Path, metavar="FILE", help="write a test video, e.g. table.avi, and end")
+    parser.add_argument(
+        "--draw", type=Path, nargs=2, metavar=("ROOT", "FILE"), help="draw a recording into a .gif or .png, and end"
+    )
+    parser.add_argument("--episode", type=int, default=0, help="which one --draw shows (default: %(default)s)")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve the port until `quit`, SIGINT or SIGTERM."""
+    """Make a video or a picture, or serve the port until `quit`, SIGINT or SIGTERM."""
+    if args.port is None and args.make_video is None and args.draw is None:
+        raise ValueError("nothing to do: --port NAME serves an arm, --make-video FILE and --draw ROOT FILE make files")
+    if args.make_video is not None:
+        _make_video(args.make_video)
+    if args.draw is not None:
+        root, file = args.draw
+        _draw(root, file, args.episode)
+    if args.port is not None:
+        _serve(args)
+    return 0
+
+
+def _make_video(path: Path) -> None:
+    from lerobot_ambient.experiments.arm_story_video import HEIGHT, WIDTH, write_video
+
+    was_there = path.exists()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_video(path, fps=_VIDEO_FPS)
+    camera = f"{{type: video_file, index_or_path: {path}, width: {WIDTH}, height: {HEIGHT}, fps: {_VIDEO_FPS}}}"
+    _say(f"{path}: {'was there already' if was_there else 'written'}")
+    _say(f"as a camera: --robot.cameras='{{table: {camera}}}'")
+
+
+def _draw(root: Path, path: Path, episode: int) -> None:
+    print("loading LeRobot", file=sys.stderr, flush=True)
+    from lerobot_ambient.experiments.arm_drawing import draw_arm_episode, read_arm_episode
+
+    _say(f"{draw_arm_episode(read_arm_episode(root, episode), path)}: episode {episode} of {root}")
+
+
+def _serve(args: argparse.Namespace) -> None:
     from lerobot_ambient.virtual_arm.arm import VirtualArm
     from lerobot_ambient.virtual_arm.faults import parse_fault
     from lerobot_ambient.virtual_arm.joints import factory_calibration, provide_calibration, shipped_calibration
@@ -90,8 +127,10 @@ def run(args: argparse.Namespace) -> int:
             port.serve()
     finally:
         signal.signal(signal.SIGTERM, before)
-    return 0
 
 
 def _say(line: str) -> None:
     print(line, flush=True)
+
+
+_VIDEO_FPS = 30

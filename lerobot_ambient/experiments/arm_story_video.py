@@ -15,9 +15,15 @@ SECONDS = 8
 
 
 def write_video(path: Path, *, fps: int) -> None:
-    """Write SECONDS of frames of WIDTH x HEIGHT at `fps` to `path`, unless it is there."""
+    """Write SECONDS of frames of WIDTH x HEIGHT at `fps` to `path`, unless it is there.
+
+    Raises:
+        ValueError: the name does not end like a container that can hold the frames.
+    """
     if path.exists():
         return
+    if path.suffix.lower() not in (".avi", ".mkv", ".mov"):
+        raise ValueError(f"{path}: the video is one of JPEG pictures; let its name end in .avi, .mkv or .mov.")
     partial = path.with_name(f".partial-{path.name}")
     with av.open(str(partial), "w") as file:
         stream = file.add_stream("mjpeg", rate=fps)
