@@ -95,7 +95,8 @@ def _suggest(cfg: Any, args: argparse.Namespace) -> int:
 
 
 def describe(mixture: Mixture) -> dict[str, Any]:
-    """The report as plain values: `sources` (one entry each, the target first), `bands`, `timesteps`, `warnings`."""
+    """The report as plain values: `sources` (one entry each, the target first), `bands`, `timesteps`, `notes`,
+    `warnings`."""
     plan = mixture.plan
     sigmas = plan.schedule.sigmas
     joint = plan.by_source()
@@ -139,6 +140,7 @@ def describe(mixture: Mixture) -> dict[str, Any]:
         "bands": [{"sigma": [low, high], "share": s} for low, high, s in zip(edges, edges[1:], shares, strict=False)],
         "normalization": mixture.normalization.to_dict(),
         "fingerprint": mixture.fingerprint,
+        "notes": mixture.notes,
         "warnings": mixture.warnings,
     }
 
@@ -177,6 +179,7 @@ def render(report: dict[str, Any]) -> str:
             f"{steps} timesteps, sigma {low:.4f} to {high:.4f}; 'teaches at' is what this schedule makes of a window.",
             "",
             *_table(band_head, band_rows),
+            *(f"\nnote: {note}" for note in report["notes"]),
             *(f"\nwarning: {warning}" for warning in report["warnings"]),
         ]
     )

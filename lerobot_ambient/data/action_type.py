@@ -37,11 +37,11 @@ def guess_action_type(action: NDArray[Any], state: NDArray[Any], episode: NDArra
     return None
 
 
-def to_absolute(action: NDArray[Any], state: NDArray[Any]) -> NDArray[Any]:
-    """Steps from the state of their frame to positions; (N, D) each."""
-    return action + state
+def to_absolute(action: NDArray[Any], state: NDArray[Any], gain: NDArray[np.float64] | float = 1.0) -> NDArray[Any]:
+    """Steps from the state of their frame to positions; (N, D) each. A step of 1 moves by `gain`, (D,) or a number."""
+    return action * gain + state
 
 
-def to_delta(action: NDArray[Any], state: NDArray[Any]) -> NDArray[Any]:
+def to_delta(action: NDArray[Any], state: NDArray[Any], gain: NDArray[np.float64] | float = 1.0) -> NDArray[Any]:
     """Inverse of `to_absolute`."""
-    return action - state
+    return (action - state) / gain

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from lerobot.utils.constants import ACTION, OBS_ENV_STATE, OBS_STATE
 
-from lerobot_ambient.data.action_type import guess_action_type, to_absolute, to_delta
-from lerobot_ambient.data.alignment import ABSENT, FeatureMap, nearest_dimensions, resolve
+from lerobot_ambient.data.alignment import ABSENT, FeatureMap, resolve
 from lerobot_ambient.data.camera_specs import CAMERA_DTYPES, camera_shape, is_depth
 from lerobot_ambient.data.cameras import SAME_ASPECT
+from lerobot_ambient.data.convert_actions import convert_actions
 from lerobot_ambient.data.dimension_names import dimension_names, read_names
 from lerobot_ambient.data.open_source import OpenSource, is_bookkeeping, is_policy_feature
 
@@ -84,7 +84,7 @@ def align(target: OpenSource, source: OpenSource, target_action_type: str | None
         )
     aligned = replace(source, features=features, columns=columns, maps=maps)
     _log(target, source, maps)
-    return _convert_actions(target, aligned, target_action_type)
+    return convert_actions(target, aligned, target_action_type)
 
 
 def identity_maps(target: OpenSource) -> dict[str, FeatureMap]:
@@ -181,74 +181,6 @@ def _log(target: OpenSource, source: OpenSource, maps: dict[str, FeatureMap]) ->
             logger.info("'%s': %s has no %s; declared constants or masks stand for them", source.name, key, absent)
     if source.fps != target.fps:
         logger.info("'%s': resampled in time from %g to %g fps", source.name, source.fps, target.fps)
-
-
-def _convert_actions(target: OpenSource, source: OpenSource, target_type: str | None) -> OpenSource:
-    """The source with the target's kind of actions.
-
-    Raises:
-        ValueError: the two look different and the source does not declare what its actions are.
-    """
-    target_type = target_type or _guess(target)
-    declared = source.config.action_type
-    if declared is None:
-        guessed = _guess(source)
-        if target_type is not None and guessed is not None and guessed != target_type:
-            raise ValueError(
-                f"source '{source.name}': its actions look {guessed}, the target's ('{target.name}') {target_type}. "
-                f"Declare `action_type: {guessed}` on the source and they are converted, or `action_type: "
-                f"{target_type}` to take them as they are; where it is the target that is misjudged, set "
-                f"policy.target_action_type={guessed}."
-            )
-        return _at_the_targets_rate(source, target, target_type)
-    target_type = target_type or "absolute"
-    if declared != target_type:
-        source = _converted(source, declared, target_type)
-    return _at_the_targets_rate(source, target, target_type)
-
-
-def _converted(source: OpenSource, declared: str, wanted: str) -> OpenSource:
-    """Steps made positions or the reverse, through the state of their frame. Switches are positions in both.
-
-    Raises:
-        ValueError: action and state do not have the same dimensions.
-    """
-    if not _comparable(source):
-        shapes = {key: tuple(source.features[key]["shape"]) for key in (ACTION, OBS_STATE) if key in source.features}
-        raise ValueError(
-            f"source '{source.name}': {declared} actions become {wanted} through {OBS_STATE}, which needs the "
-            f"dimensions of {ACTION}; the shapes are {shapes}. Set action_type: {wanted} to take the actions as they "
-            "are."
-        )
-    action, state, feature = source.columns[ACTION], source.columns[OBS_STATE], source.maps[ACTION]
-    # The zero of a unit concerns positions only: a step of nothing is zero in every unit.
-    made = to_absolute(action - feature.offset, state) if declared == "delta" else to_delta(action, state)
-    stays = (feature.take == ABSENT) | nearest_dimensions(feature, action)
-    logger.info("'%s': %s actions are converted to the target's %s ones", source.name, declared, wanted)
-    return replace(source, columns=source.columns | {ACTION: np.where(stays, action, made).astype(np.float32)})
-
-
-def _at_the_targets_rate(source: OpenSource, target: OpenSource, target_type: str | None) -> OpenSource:
-    """Steps of another frame rate cover another time: n times the rate, n steps for one."""
-    if target_type != "delta" or source.fps == target.fps:
-        return source
-    action, feature = source.columns[ACTION], source.maps[ACTION]
-    stays = (feature.take == ABSENT) | nearest_dimensions(feature, action)
-    scaled = np.where(stays, action, action * (source.fps / target.fps)).astype(np.float32)
-    logger.info("'%s': steps are scaled from %g to %g fps", source.name, source.fps, target.fps)
-    return replace(source, columns=source.columns | {ACTION: scaled})
-
-
-def _comparable(source: OpenSource) -> bool:
-    """Whether action and state have the same dimensions."""
-    action, state = source.columns.get(ACTION), source.columns.get(OBS_STATE)
-    return action is not None and state is not None and action.ndim == 2 and action.shape == state.shape
-
-
-def _guess(source: OpenSource) -> str | None:
-    if not _comparable(source):
-        return None
-    return guess_action_type(source.columns[ACTION], source.columns[OBS_STATE], source.columns["episode_index"])
 
 
 def common_keys(sources: Sequence[OpenSource]) -> list[str]:

@@ -93,6 +93,11 @@ class Mixture:
         return [*self.matched_by_place, *([] if crowded is None else [crowded])]
 
     @property
+    def notes(self) -> list[str]:
+        """What was done to fit the data sets to each other and is worth a look."""
+        return [f"'{source.name}': {note}" for source in self.sources for note in source.notes]
+
+    @property
     def matched_by_place(self) -> list[str]:
         """What was matched by place for want of names, data sets of the target's own file aside."""
         target = self.sources[0]

@@ -81,6 +81,7 @@ class OpenSource:
         episode_ids: (E,) int64 episode numbers, in the order of the rows.
         starts, stops: (E,) int64 half-open rows of each episode.
         maps: once aligned, how each numeric policy feature was made.
+        notes: what alignment did that its user should see.
         frameless: cameras that info.json declares and that have no frame, with the reason; not among the features.
     """
 
@@ -93,6 +94,7 @@ class OpenSource:
     starts: NDArray[np.int64]
     stops: NDArray[np.int64]
     maps: dict[str, FeatureMap] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     frameless: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:

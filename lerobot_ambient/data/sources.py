@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lerobot_ambient.core.windows import EVERYTHING, Window
+from lerobot_ambient.data.action_gain import check_gain
 from lerobot_ambient.data.alignment_config import CameraConfig, DimensionConfig
 
 NORMALIZATIONS = ("target", "own")
@@ -36,6 +37,8 @@ class SourceConfig:
         normalization: whose statistics normalise its actions and observations: target or own.
         fps: frames per second, where the data set's own info.json is wrong (or to replay it at another speed).
         action_type: absolute or delta (each action is a step from the state of its frame); guessed when None.
+        action_gain: how far a step of 1 moves the state, a number or one for each of the target's dimensions; for steps
+            in a unit of their own, such as a controller's [-1, 1]. 1 when None, refused where measured otherwise.
         skip_broken: leave out episodes that cannot be read instead of refusing the data set.
     """
 
@@ -54,6 +57,7 @@ class SourceConfig:
     normalization: str = "target"
     fps: float | None = None
     action_type: str | None = None
+    action_gain: float | dict[str, float] | None = None
     skip_broken: bool = False
 
     def __post_init__(self) -> None:
@@ -71,6 +75,11 @@ class SourceConfig:
                 raise ValueError(f"source '{self.repo_id}': {name} must be one of {choices}; got '{value}'.")
         if self.fps is not None and not 0.0 < self.fps < float("inf"):
             raise ValueError(f"source '{self.repo_id}': fps must be positive and finite, got {self.fps}.")
+        check_gain(self.action_gain, f"'{self.repo_id}': action_gain")
+        if self.action_gain is not None and self.action_type == "absolute":
+            raise ValueError(
+                f"'{self.repo_id}': action_gain is of steps, and its action_type is absolute; remove one of the two."
+            )
         if self.windows is not None and (self.sigma_min is not None or self.sigma_max is not None):
             raise ValueError(
                 f"source '{self.repo_id}' has both a windows file ({self.windows}) and sigma_min={self.sigma_min}, "

@@ -225,6 +225,7 @@ def target_config(cfg: Any) -> SourceConfig:
         episodes=cfg.dataset.episodes,
         rename=dict(cfg.policy.target_rename),
         dimension_names=dict(cfg.policy.target_dimension_names),
+        action_gain=cfg.policy.target_action_gain,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from lerobot.configs import PreTrainedConfig
 from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
 
+from lerobot_ambient.data.action_gain import check_gain
 from lerobot_ambient.data.data_record import DataRecord
 from lerobot_ambient.data.sources import ACTION_TYPES, SourceConfig
 from lerobot_ambient.policy.mixing_config import AmbientConfig, MixingConfig
@@ -31,6 +32,8 @@ class AmbientDiffusionConfig(DiffusionConfig):
             given at a rollout, they are compared with the robot's.
         target_action_type: absolute or delta (each action is a step from the state of its frame), what the target's
             actions are; guessed from the recording when null. Used to notice and convert sources of the other kind.
+        target_action_gain: how far a step of 1 moves the target's state, a number or one for each dimension, where its
+            actions are steps in a unit of their own. Used to convert sources with positions.
         frame_cache: folder in which decoded camera frames are kept, at resize_shape or else the camera's size; null
             decodes them at every visit.
         mixing: how the data sets share each noise level: target_only, cotrain, ambient, soft or exclusive.
@@ -57,6 +60,7 @@ class AmbientDiffusionConfig(DiffusionConfig):
     target_rename: dict[str, str] = field(default_factory=dict)
     target_dimension_names: dict[str, list[str]] = field(default_factory=dict)
     target_action_type: str | None = None
+    target_action_gain: float | dict[str, float] | None = None
     frame_cache: str | None = None
     mixing: MixingConfig = field(default_factory=AmbientConfig)
     ambient_loss: bool = False
@@ -80,6 +84,11 @@ class AmbientDiffusionConfig(DiffusionConfig):
             raise ValueError(
                 f"policy.target_action_type = '{self.target_action_type}' is unknown; choose one of "
                 f"{', '.join(ACTION_TYPES)}, or null to have it guessed."
+            )
+        check_gain(self.target_action_gain, "policy.target_action_gain")
+        if self.target_action_gain is not None and self.target_action_type == "absolute":
+            raise ValueError(
+                "policy.target_action_gain is of steps, and policy.target_action_type is absolute; remove one of them."
             )
         if self.mlp_width < 1 or self.mlp_depth < 1:
             raise ValueError(
