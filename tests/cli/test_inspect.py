@@ -58,10 +58,12 @@ def test_a_target_that_is_crowded_out_is_told_with_the_line_to_write(options, ca
     assert "2.1 % at the least" in text
     assert "`mixing: {type: ambient, alpha: 0.5}`" in text
     assert main(["inspect", "--json", *heavy]) == 0
-    assert len(json.loads(capsys.readouterr().out)["warnings"]) == 1
+    place, crowded = json.loads(capsys.readouterr().out)["warnings"]
+    assert "observation.environment_state: dimensions are matched by position" in place
+    assert "less than a tenth" in crowded
     fix = '--policy.mixing={"type": "ambient", "alpha": 0.5}'
     assert main(["inspect", "--json", *heavy, fix]) == 0
-    assert json.loads(capsys.readouterr().out)["warnings"] == []
+    assert json.loads(capsys.readouterr().out)["warnings"] == [place]
 
 
 def test_text_names_every_data_set_and_the_picture_is_drawn(options, capsys, tmp_path):
