@@ -2,8 +2,9 @@
 """Which dimension of one robot is most likely which of another, by what their names say.
 
 A guess for a person to confirm, never applied by itself. Arms are paired first, then dimensions of one kind (joints,
-grippers, poses, rates) inside an arm: the same name, the same name without affixes, another customary name, a similar
-name, and for arms of which no joint was recognised the order of the joints.
+grippers, poses, rates) inside an arm: the same name, the same name without affixes, another name of the same place in
+the arm, a similar name, and for joints that are left over their order. A joint is left out only where what is left over
+on the other side sits elsewhere in the arm, as a torso does not stand for a wrist.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ _AFFIXES = frozenset(
         "arm",
         "follower",
         "leader",
+        "robot",
+        "panda",
+        "revolute",
+        "k",
     }
 )
 _KINDS = {
@@ -42,14 +47,19 @@ _KINDS = {
     "pose": frozenset({"ee", "eef", "tcp"}),
 }
 _AXES = frozenset({"x", "y", "z", "roll", "pitch", "yaw", "rx", "ry", "rz", "qx", "qy", "qz", "qw", "w", "theta"})
-_CUSTOMARY = {
-    "waist": "shoulder pan",
-    "base": "shoulder pan",
-    "shoulder": "shoulder lift",
-    "elbow": "elbow flex",
-    "wrist angle": "wrist flex",
-    "wrist rotate": "wrist roll",
+_PLACES = {
+    "shoulder pan": ("waist", "base", "base yaw", "base rotation", "base pan", "shoulder yaw", "shoulder rotation"),
+    "shoulder lift": ("shoulder", "shoulder pitch", "shoulder flex"),
+    "elbow flex": ("elbow", "elbow pitch", "elbow lift", "elbow bend"),
+    "forearm roll": ("forearm", "elbow roll", "elbow yaw", "forearm rotation", "forearm rotate"),
+    "wrist flex": ("wrist angle", "wrist pitch", "wrist 1", "wrist bend", "wrist lift", "wrist tilt"),
+    "wrist yaw": ("wrist 2", "wrist pan"),
+    "wrist roll": ("wrist rotate", "wrist rotation", "wrist rot", "wrist 3", "wrist twist"),
 }
+"""Places in an arm, from the base on: ours and SO-100's names first, then those of ALOHA, UR, Unitree and others."""
+
+_CUSTOMARY = {other: place for place, others in _PLACES.items() for other in others}
+_SEGMENTS = ("torso", "head", "neck", "hip", "knee", "ankle", "leg", "base", "shoulder", "elbow", "forearm", "wrist")
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,11 @@ class Dimension:
     def part(self) -> str:
         """The words as one customary name."""
         return _CUSTOMARY.get(" ".join(self.words), " ".join(self.words))
+
+    @property
+    def segment(self) -> str | None:
+        """Where in the body a joint sits, as far as its name says: shoulder, wrist, torso."""
+        return next((segment for segment in _SEGMENTS if segment in self.part.split()), None)
 
 
 @dataclass(frozen=True)
@@ -151,20 +166,19 @@ def match_dimensions(
     found = {name: Match(name, "same name", True) for name in wanted if name in offered}
     left = [Dimension.parse(name) for name in wanted if name not in found]
     right = [Dimension.parse(name) for name in offered if name not in found]
-    known = {Dimension.parse(name).side for name in found}
     for side, other, arms in _pair_sides(left, right, target_moves, moves):
         for kind in ("joint", "gripper", "pose", "rate"):
             mine = [d for d in left if d.side == side and d.kind == kind]
             theirs = [d for d in right if d.side == other and d.kind == kind]
             named = _by_name(mine, theirs)
-            if kind == "joint" and not named and side not in known:
-                named = _by_order(mine, theirs)
+            if kind == "joint":
+                named |= _by_place(mine, theirs, named)
             if kind == "gripper":
                 named |= _grippers(_without(mine, named), _left_over(theirs, named), target_moves, moves)
             for name, match in named.items():
                 found[name] = Match(match.take, match.why + arms, match.is_sure)
                 arms = ""
-    return found
+    return found | _left_grippers(left, right, found)
 
 
 def _pair_sides(
@@ -234,6 +248,47 @@ def _by_name(targets: Sequence[Dimension], sources: Sequence[Dimension]) -> dict
         if score >= SIMILAR and target.name not in found and source in _left_over(sources, found):
             found[target.name] = Match(source.name, f"similar name ({score:.2f} of 1)", False)
     return found
+
+
+def _by_place(
+    targets: Sequence[Dimension], sources: Sequence[Dimension], named: Mapping[str, Match]
+) -> dict[str, Match]:
+    """Joints that no name settles, in their order, as far as their names do not say that they sit elsewhere."""
+    found: dict[str, Match] = {}
+    rest = _left_over(sources, named)
+    for target in _without(targets, named):
+        near = [source for source in rest if target.segment is None or source.segment in (target.segment, None)]
+        if not near:
+            continue
+        near.sort(key=lambda source: source.segment is None and target.segment is not None)
+        rest.remove(near[0])
+        number = list(targets).index(target) + 1
+        there = f" ({len(sources)} there)" if not found and len(targets) != len(sources) else ""
+        found[target.name] = Match(near[0].name, f"joint {number} of {len(targets)} by order{there}", False)
+    return found
+
+
+def _left_grippers(
+    targets: Sequence[Dimension], sources: Sequence[Dimension], found: Mapping[str, Match]
+) -> dict[str, Match]:
+    """For the one gripper that is left over: the other side's only one, or its last joint, if that is left over, too.
+
+    A gripper may be named without its arm's side, or stand among numbered joints.
+    """
+    mine, theirs = _without(targets, found), _left_over(sources, found)
+    if any(Dimension.parse(name).kind == "gripper" for name in found):
+        return {}
+    hand, other = ([d for d in side if d.kind == "gripper"] for side in (mine, theirs))
+    if len(hand) == len(other) == 1:
+        return {hand[0].name: Match(other[0].name, "the only gripper", False)}
+    for one, two, joints, left in ((hand, other, sources, theirs), (other, hand, targets, mine)):
+        last = [d for d in joints if d.kind == "joint"][-1:]
+        if len(one) == 1 and not two and last and last[0] in left and last[0].segment is None:
+            target, source = (one[0], last[0]) if one is hand else (last[0], one[0])
+            return {
+                target.name: Match(source.name, "the last joint is left over, as grippers mostly stand last", False)
+            }
+    return {}
 
 
 def _by_order(targets: Sequence[Dimension], sources: Sequence[Dimension]) -> dict[str, Match]:

@@ -228,6 +228,7 @@ class _Draft:
                 names, others = self.target.names(key), self.source.names(key)
                 if len(names) == len(others) and is_numbered(names) != is_numbered(others):
                     self.notes.append(f"{key}: one side names no dimensions; they are taken in their order")
+        self.notes += self._left_over()
         if ACTION in self.maps and not self.maps[ACTION].takes:
             self.problems.append(f"no dimension of its {ACTION} resembles one of the target's: it would teach nothing")
         if any(option[0] == "dimensions" for option in self.reasons):
@@ -237,6 +238,21 @@ class _Draft:
                         f"the {side}'s joints end at 100 or -100, as LeRobot's normalised joints do "
                         "(use_degrees=false); if they are percent of the joint's travel, no scale to degrees is exact"
                     )
+
+    def _left_over(self) -> list[str]:
+        """Every dimension that has no partner, on both sides; features with the same ones in one note."""
+        keys: dict[tuple[str, str], list[str]] = {}
+        for key, proposal in self.maps.items():
+            if key not in self.source.features:
+                continue
+            mine = [name for name in self.target.names(key) if name not in proposal.takes]
+            theirs = [name for name in self.source.names(key) if name not in proposal.takes.values()]
+            if mine or theirs:
+                keys.setdefault((", ".join(mine) or "none", ", ".join(theirs) or "none"), []).append(key)
+        return [
+            f"left over in {' and '.join(those)}: {mine} of the target; {theirs} of the source"
+            for (mine, theirs), those in keys.items()
+        ]
 
     def _ranges_elsewhere(self) -> tuple[int, int]:
         """How many of the mapped action dimensions range elsewhere, and of how many the ranges are known."""

@@ -114,3 +114,53 @@ def test_ranges_are_elsewhere_below_a_quarter_of_overlap():
     assert not is_elsewhere((0, 10), (6, 16))
     assert is_elsewhere((0, 10), (6.1, 16))
     assert is_elsewhere((0, 10), (20, 30))
+
+
+SO101 = [
+    f"{name}.pos" for name in ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
+]
+
+ARMS = {
+    "SO-100 before the calibration": "main_shoulder_pan main_shoulder_lift main_elbow_flex main_wrist_flex "
+    "main_wrist_roll main_gripper",
+    "ALOHA": "waist shoulder elbow wrist_angle wrist_rotate gripper / forearm_roll",
+    "UR": "shoulder_pan_joint shoulder_lift_joint elbow_joint wrist_1_joint wrist_3_joint gripper / wrist_2_joint",
+    "Unitree G1": "kLeftShoulderYaw kLeftShoulderPitch kLeftElbow kLeftWristPitch kLeftWristRoll kLeftGripper / "
+    "kLeftShoulderRoll kLeftWristyaw",
+    "pitches": "base_yaw shoulder_pitch elbow_pitch wrist_pitch wrist_rotation jaw",
+    "LeRobot's Piper": "joint_1.pos joint_2.pos joint_3.pos joint_4.pos joint_5.pos gripper.pos / joint_6.pos",
+    "Franka": "panda_joint1 panda_joint2 panda_joint3 panda_joint4 panda_joint5 panda_finger_joint1 / panda_joint6",
+    "xArm": "joint1 joint2 joint3 joint4 joint5 gripper / joint6",
+    "motors, the last of them the gripper": "motor_1 motor_2 motor_3 motor_4 motor_5 motor_6",
+    "a gripper without a side": "left_joint_1 left_joint_2 left_joint_3 left_joint_4 left_joint_5 gripper_width",
+}
+
+
+@pytest.mark.parametrize("arm", ARMS.values(), ids=ARMS)
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_arms_are_laid_onto_an_so101_by_their_joints(arm, shuffled):
+    """The names before the slash are the partners of SO-101's dimensions; those after it are left over."""
+    partners, _, rest = arm.partition(" / ")
+    # Numbered joints have no place but their order.
+    names = [*rest.split(), *partners.split()] if shuffled and "1" not in arm else [*partners.split(), *rest.split()]
+    found = match_dimensions(SO101, names)
+    assert [found[name].take for name in SO101] == partners.split()
+    back = match_dimensions(names, SO101)
+    assert {name: match.take for name, match in back.items()} == dict(zip(partners.split(), SO101, strict=True))
+
+
+@given(st.data())
+def test_nothing_is_left_out_while_a_plausible_joint_is_unused(data):
+    """For arms of any names: joints without a partner on both sides sit in different places of the body."""
+    words = ["shoulder_pan", "shoulder_pitch", "elbow", "wrist_1", "wrist_roll", "joint_1", "joint_4", "a", "b"]
+    words += ["torso_lift", "gripper", "finger_2", "x", "a.vel"]
+    lists = st.lists(st.sampled_from(words), unique=True, min_size=1)
+    targets, sources = data.draw(lists), data.draw(lists)
+    found = match_dimensions(targets, sources)
+    taken = [match.take for match in found.values()]
+    assert len(set(taken)) == len(taken) and set(taken) <= set(sources)
+    mine, other = (
+        {Dimension.parse(name).segment for name in names if name not in used and Dimension.parse(name).kind == "joint"}
+        for names, used in ((targets, found), (sources, taken))
+    )
+    assert not mine or not other or (None not in mine | other and not mine & other)

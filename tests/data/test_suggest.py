@@ -158,6 +158,31 @@ def test_one_unknown_joint_of_a_known_arm_is_absent_and_not_filled_up_by_order()
     assert rules(result, "observation.state") == {"wrist_roll.pos": {"fill": 0.0}}
 
 
+def test_a_wrist_under_another_name_is_taken_and_never_masked():
+    names = [*SO101[:3], "wrist_pitch", SO101[4], SO101[5]]
+    result = suggest(arm(), arm("me/sim", names), ME)
+    assert rules(result) == {"wrist_flex.pos": {"take": "wrist_pitch"}}
+    assert rules(result, "observation.state") == {"wrist_flex.pos": {"take": "wrist_pitch"}}
+    assert result.notes == []
+
+
+def test_one_common_gripper_does_not_make_the_joints_absent():
+    joints = [f"joint_{i}.pos" for i in range(1, 7)]
+    result = suggest(arm(), arm("me/piper", [*joints, "gripper.pos"]), ME)
+    assert {name: rule["take"] for name, rule in rules(result).items()} == dict(zip(SO101[:5], joints[:5], strict=True))
+    assert all("by order" in why and "check" in why for (_, key, _), why in result.reasons.items() if key == "action")
+    assert "left over in action and observation.state: none of the target; joint_6.pos of the source" in result.notes
+
+
+def test_what_is_left_over_is_listed_on_both_sides():
+    result = suggest(arm(), arm("me/sim", [*SO101[:4], "torso_lift.pos", "x"]), ME)
+    assert result.notes[0] == (
+        "left over in action and observation.state: wrist_roll.pos, gripper.pos of the target; "
+        "torso_lift.pos, x of the source"
+    )
+    assert "# note: left over in action" in to_yaml([result])
+
+
 def test_joints_are_not_taken_from_poses_or_velocities():
     result = suggest(arm(), arm("me/sim", ["x", "y", "z", "roll", "pitch", "yaw", "x.vel"]), ME)
     assert all(rule == {"mask": True} for rule in rules(result).values())

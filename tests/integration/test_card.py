@@ -91,7 +91,8 @@ def test_a_target_that_is_crowded_out_is_told_at_the_start_of_the_training_and_i
     cfg = load_train_config(None, [*words, *SMALL_POLICY])
     make_merged_datasets(cfg)
     ours = [record for record in caplog.records if record.name == "lerobot_ambient.integration.training"]
-    (told,) = [record.getMessage() for record in ours if record.levelname == "WARNING"]
+    place, told = [record.getMessage() for record in ours if record.levelname == "WARNING"]
+    assert "observation.environment_state: dimensions are matched by position" in place
     assert "the target 'me/target' has less than a tenth of the draws at" in told
     # The card knows the shares to six decimals only, and says the same.
     assert f"**Note:** {told}" in str(model_card(cfg.policy))
