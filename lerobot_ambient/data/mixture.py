@@ -25,6 +25,7 @@ from lerobot_ambient.data.assemble import merge_columns, merged_tasks
 from lerobot_ambient.data.assemble_cameras import camera_readers
 from lerobot_ambient.data.cameras import AbsentReader
 from lerobot_ambient.data.columns import Columns
+from lerobot_ambient.data.dimension_names import read_names
 from lerobot_ambient.data.fingerprint import describe_recipe, describe_source
 from lerobot_ambient.data.grouping import WindowGroups, split_windows
 from lerobot_ambient.data.merge import FrameTags, MergedDataset
@@ -259,6 +260,12 @@ def relative_action_stats(target: OpenSource, columns: Columns, kept: tuple[np.n
         raise ValueError(
             f"relative_actions subtracts {OBS_STATE} from {ACTION}, so both need the same dimensions; "
             f"'{target.name}' has {shapes}. Set policy.relative_actions=false."
+        )
+    names, others = (read_names(spec).names for spec in (action, state))
+    if names != others and sorted(names) == sorted(others):
+        raise ValueError(
+            f"relative_actions subtracts {OBS_STATE} from {ACTION} place by place, and '{target.name}' has them in "
+            f"another order, {list(others)} and {list(names)}. Set policy.relative_actions=false."
         )
     rows = torch.from_numpy(np.concatenate([np.arange(a, b) for a, b in zip(*kept, strict=True)]))
     size = int(np.prod(action["shape"]))

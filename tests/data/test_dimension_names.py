@@ -211,3 +211,13 @@ def test_inspect_reads_refuses_or_warns(inspect):
     assert code == 0 and "warning" not in about(text)
     code, text = inspect(["a", "a"], None, alone=True)
     assert code == 0 and "warning: 'me/target': action: the names of its dimensions cannot be read" in text
+
+
+def test_relative_actions_need_states_in_the_actions_order(inspect):
+    code, text = inspect({"action": ["a", "b"]}, ["a", "b"], "--policy.relative_actions=true")
+    assert code == 0
+    names = json.dumps({"action": ["a", "b"], "observation.state": ["b", "a"]})
+    code, text = inspect(
+        ["a", "b"], ["a", "b"], "--policy.relative_actions=true", f"--policy.target_dimension_names={names}"
+    )
+    assert code != 0 and "has them in another order, ['b', 'a'] and ['a', 'b']" in text
