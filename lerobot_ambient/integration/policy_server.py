@@ -3,16 +3,23 @@
 
 `lerobot.async_inference.policy_server` never looks for plugins, and refuses what its list `SUPPORTED_POLICIES` does not
 name. There is no option for either. The list is shared by reference, so the name is added to it; server, protocol and
-client stay LeRobot's.
+client stay LeRobot's. Neither compares joints: the client sends a chunk's numbers to the robot's joints by their place.
+So the server's answer to a client that names its robot's features is a refusal where the policy's joints are others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import Any
 
+from lerobot.utils.constants import OBS_STATE
+
+from lerobot_ambient.integration.rollout import state_differences
 from lerobot_ambient.integration.seam import SeamError
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+
+_MARK = "_lerobot_ambient_original"
 
 
 def support_policy() -> None:
@@ -33,6 +40,33 @@ def support_policy() -> None:
     name = AmbientDiffusionConfig(device="cpu", push_to_hub=False).type
     if name not in supported:
         supported.append(name)
+    _compare_joints(policy_server.PolicyServer)
+
+
+def _compare_joints(server: Any) -> None:
+    """Refuse a client whose robot has other joints than the policy. Idempotent."""
+    original = server.SendPolicyInstructions
+    if hasattr(original, _MARK):
+        return
+
+    def send_policy_instructions(self: Any, request: Any, context: Any) -> Any:
+        import grpc
+
+        answer = original(self, request, context)
+        config = getattr(self.policy, "config", None)
+        if isinstance(config, AmbientDiffusionConfig):
+            names = (self.lerobot_features or {}).get(OBS_STATE, {}).get("names") or []
+            problems = state_differences(config, [str(name) for name in names])
+            if problems:
+                self.policy = None
+                context.abort(
+                    grpc.StatusCode.FAILED_PRECONDITION,
+                    "\n".join(["the policy was trained for another robot than this client's:", *problems]),
+                )
+        return answer
+
+    setattr(send_policy_instructions, _MARK, original)
+    server.SendPolicyInstructions = send_policy_instructions
 
 
 def serve(words: Sequence[str]) -> None:

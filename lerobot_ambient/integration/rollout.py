@@ -85,6 +85,12 @@ def differences(
     return found
 
 
+def state_differences(policy: AmbientDiffusionConfig, joints: Sequence[str]) -> list[str]:
+    """Say how the joints that a robot observes differ from those of the policy's state; both sides in each line."""
+    assert policy.robot_state_feature is not None
+    return _joints(policy, OBS_STATE, policy.robot_state_feature.shape[0], joints)
+
+
 def _joints(policy: AmbientDiffusionConfig, key: str, size: int, have: Sequence[str]) -> list[str]:
     names = (policy.target_dimension_names or {}).get(key) or (policy.feature_names or {}).get(key)
     if names is None or is_numbered(names):

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -205,6 +207,24 @@ def test_a_robot_is_driven_over_the_wire(lerobot_async, serving, checkpoint, mon
 
 
 @pytest.mark.slow
+def test_a_robot_of_other_joints_is_refused_and_not_moved(lerobot_async, serving, checkpoint, monkeypatch, caplog):
+    lerobot_async.support()
+    folder = shutil.copytree(checkpoint, Path.cwd() / "policy")
+    config = json.loads((folder / "config.json").read_text())
+    names = [*JOINTS[1:], JOINTS[0]]
+    for option in ("feature_names", "target_dimension_names"):
+        written = {**config, "feature_names": None, option: {"action": names, "observation.state": names}}
+        (folder / "config.json").write_text(json.dumps(written))
+        robot = StubRobot()
+        client = client_of(lerobot_async, folder, serving.port, robot, monkeypatch)
+        refused = []
+        monkeypatch.setattr(client.logger, "error", lambda text, *_, to=refused: to.append(str(text)))
+        assert client.start() is False
+        client.stop()
+        assert "trained for another robot than this client's" in refused[0] and "The order differs" in refused[0]
+        assert serving.server.policy is None and robot.sent == []
+
+
 def test_the_verb_serves_a_client_in_another_process(lerobot_async, checkpoint, monkeypatch, tmp_path):
     port = free_port()
     words = ["policy-server", "--host=127.0.0.1", f"--port={port}", "--fps=50", "--obs_queue_timeout=0.2"]
