@@ -62,12 +62,10 @@ def differences(
     joints = [key for key, kind in observations.items() if kind is float and key.endswith((".pos", ".vel"))]
     commands = [key for key in actions if key.endswith((".pos", ".vel"))]
     assert policy.action_feature is not None and policy.robot_state_feature is not None
-    found = [
-        *_joints(policy, ACTION, policy.action_feature.shape[0], commands),
-        *_joints(policy, OBS_STATE, policy.robot_state_feature.shape[0], joints),
-    ]
-    sizes = {f"{OBS_IMAGES}.{key}": kind[:2] for key, kind in observations.items() if isinstance(kind, tuple)}
-    cameras = {rename_map.get(key, key): size for key, size in sizes.items()}
+    sizes = policy.action_feature.shape[0], policy.robot_state_feature.shape[0]
+    found = _joints(policy, {ACTION: (sizes[0], commands), OBS_STATE: (sizes[1], joints)})
+    pictures = {f"{OBS_IMAGES}.{key}": kind[:2] for key, kind in observations.items() if isinstance(kind, tuple)}
+    cameras = {rename_map.get(key, key): size for key, size in pictures.items()}
     for key, feature in policy.input_features.items():
         if feature.type != FeatureType.VISUAL:
             continue
@@ -88,47 +86,59 @@ def differences(
 def state_differences(policy: AmbientDiffusionConfig, joints: Sequence[str]) -> list[str]:
     """Say how the joints that a robot observes differ from those of the policy's state; both sides in each line."""
     assert policy.robot_state_feature is not None
-    return _joints(policy, OBS_STATE, policy.robot_state_feature.shape[0], joints)
+    return _joints(policy, {OBS_STATE: (policy.robot_state_feature.shape[0], joints)})
 
 
-def _joints(policy: AmbientDiffusionConfig, key: str, size: int, have: Sequence[str]) -> list[str]:
-    names = (policy.target_dimension_names or {}).get(key) or (policy.feature_names or {}).get(key)
-    if names is None or is_numbered(names):
-        if size == len(have):
-            logger.warning(
-                "%s: the target's dimensions had no names that could be read, so only their number, %d, was compared "
-                "with the robot's. Check that they are %s, in this order, and say so with %s",
-                *(key, size, list(have), _declare(key, have)),
-            )
-            return []
-        return [f"  {key}: the policy has {size} dimensions without names, the robot {len(have)}: {list(have)}."]
-    if len(names) != size:
-        return [f"  {key}: target_dimension_names has {len(names)} names for the policy's {size} dimensions."]
-    if list(names) == list(have):
-        return []
-    both = f"  {key}: the policy has {list(names)},\n    the robot {list(have)}."
-    if sorted(names) == sorted(have):
-        return [f"{both} The order differs: record or convert the target in the robot's order."]
-    pairs = match_dimensions(names, have)
-    called = [pairs[name].take for name in names if name in pairs]
-    if called != list(have):
-        return [f"{both} Use the robot that the target was recorded with."]
-    # The same joints in the same order under other names, as far as names tell.
-    return [
-        f"{both} Use the robot that the target was recorded with. If these are the same joints, in the same units and "
-        f"from the same zero, say so with\n    {_declare(key, have)}\n    in this rollout or the training."
-        + (_OLD_NAMES if any(name.startswith("main_") for name in names) else "")
-    ]
+def _joints(policy: AmbientDiffusionConfig, robot: Mapping[str, tuple[int, Sequence[str]]]) -> list[str]:
+    """One line for every feature whose joints differ, and where names alone differ, how to say so.
+
+    Args:
+        policy: of a checkpoint.
+        robot: by feature, the policy's number of dimensions and the robot's joints.
+    """
+    found: list[str] = []
+    unnamed: dict[str, list[str]] = {}
+    renamed: dict[str, list[str]] = {}
+    for key, (size, have) in robot.items():
+        names = policy.target_dimension_names.get(key) or (policy.feature_names or {}).get(key)
+        both = f"  {key}: the policy has {names},\n    the robot {list(have)}."
+        if names is None or is_numbered(names):
+            if size == len(have):
+                unnamed[key] = list(have)
+            else:
+                found.append(f"  {key}: the policy has {size} dimensions without names, the robot {list(have)}.")
+        elif len(names) != size:
+            found.append(f"  {key}: target_dimension_names has {len(names)} names for the policy's {size} dimensions.")
+        elif sorted(names) == sorted(have) and list(names) != list(have):
+            found.append(f"{both} The order differs: record or convert the target in the robot's order.")
+        elif list(names) != list(have):
+            found.append(f"{both} Use the robot that the target was recorded with.")
+            pairs = match_dimensions(names, have)
+            if len(names) == len(pairs) and [pairs[name].take for name in names] == list(have):
+                renamed[key] = list(have)
+    if unnamed:
+        logger.warning(
+            "The target's dimensions had no names that could be read, so only their number was compared with the "
+            "robot's. Check that they are %s, in this order, and say so with %s",
+            *(" and ".join(str(names) for names in {str(n): n for n in unnamed.values()}.values()), _declare(unnamed)),
+        )
+    if renamed and len(renamed) == len(found):
+        is_old = any(name.startswith("main_") for key in renamed for name in (policy.feature_names or {}).get(key, []))
+        found.append(
+            "  If these are the same joints, in the same units and from the same zero, say so in the rollout or the "
+            f"training:\n    {_declare(renamed)}" + (f"\n  {_OLD_NAMES}" if is_old else "")
+        )
+    return found
 
 
 _OLD_NAMES = (
-    " Recordings with names like main_shoulder_pan are older than LeRobot's present calibration and count from another "
+    "Recordings with names like main_shoulder_pan are older than LeRobot's present calibration and count from another "
     "zero: convert the dataset first (https://huggingface.co/docs/lerobot/backwardcomp) and train on that."
 )
 
 
-def _declare(key: str, names: Sequence[str]) -> str:
-    return f"--policy.target_dimension_names='{json.dumps({key: list(names)})}'"
+def _declare(names: Mapping[str, Sequence[str]]) -> str:
+    return f"--policy.target_dimension_names='{json.dumps(names)}'"
 
 
 def warn_if_slow(policy: Any, fps: float) -> None:

@@ -40,7 +40,7 @@ def test_what_is_no_position_or_speed_is_not_compared():
 
 @pytest.mark.parametrize("joints", [[*JOINTS[:2], "hand.pos"], JOINTS[:2], [*JOINTS, "extra.pos"]])
 def test_other_joints_are_told_with_both_sides(joints):
-    action, state = compare(policy(), joints=joints)
+    action, state, *_ = compare(policy(), joints=joints)
     for line, key in ((action, "action"), (state, "observation.state")):
         assert line.startswith(f"  {key}: the policy has {JOINTS}") and str(joints) in line
 
@@ -52,13 +52,18 @@ def test_another_order_is_told_as_such():
 @pytest.mark.parametrize("names", [None, ["0", "1", "2"]])
 def test_without_names_the_numbers_are_compared(names):
     assert compare(policy(names=names), joints=["a.pos", "b.pos", "c.pos"]) == []
-    assert "3 dimensions without names, the robot 2" in compare(policy(names=names), joints=["a.pos", "b.pos"])[0]
+    assert (
+        "3 dimensions without names, the robot ['a.pos', 'b.pos']"
+        in compare(policy(names=names), joints=["a.pos", "b.pos"])[0]
+    )
 
 
 def test_without_names_a_warning_says_what_to_check_and_write(caplog):
     assert compare(policy(names=["0", "1", "2"])) == []
-    assert "only their number, 3, was compared" in caplog.text
-    assert f"--policy.target_dimension_names='{json.dumps({'action': JOINTS})}'" in caplog.text
+    (told,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "only their number was compared" in told and f"Check that they are {JOINTS}, in this order" in told
+    names = {"action": JOINTS, "observation.state": JOINTS}
+    assert told.endswith(f"--policy.target_dimension_names='{json.dumps(names)}'")
 
 
 def test_names_declared_for_the_rollout_are_those_compared(caplog):
@@ -73,13 +78,15 @@ def test_names_declared_for_the_rollout_are_those_compared(caplog):
 def test_other_names_of_the_same_joints_come_with_the_line_that_says_so():
     old = ["main_shoulder_pan", "main_shoulder_lift", "main_gripper"]
     new = ["shoulder_pan.pos", "shoulder_lift.pos", "gripper.pos"]
-    action, state = compare(policy(names=old), joints=new)
-    for line, key in ((action, "action"), (state, "observation.state")):
-        assert f"--policy.target_dimension_names='{json.dumps({key: new})}'" in line
-        # Names alone do not make those recordings the robot's.
-        assert "count from another zero: convert the dataset" in line
+    *both, way = compare(policy(names=old), joints=new)
+    assert all("Use the robot that the target was recorded with." in line for line in both) and len(both) == 2
+    names = {"action": new, "observation.state": new}
+    assert f"--policy.target_dimension_names='{json.dumps(names)}'" in way
+    # Names alone do not make those recordings the robot's.
+    assert "count from another zero: convert the dataset" in way
+    assert "another zero" not in compare(policy(names=["waist", "shoulder", "gripper"]), joints=new)[-1]
     config = policy(names=old)
-    config.target_dimension_names = {"action": new, "observation.state": new}
+    config.target_dimension_names = names
     assert compare(config, joints=new) == []
 
 
