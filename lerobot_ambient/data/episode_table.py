@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from numpy.typing import NDArray
 
@@ -38,8 +39,22 @@ class EpisodeTable:
         return self.column("length").astype(np.int64)
 
     def column(self, name: str) -> NDArray[Any]:
-        """(E,) one column of the table."""
-        values: NDArray[Any] = self.meta.episodes.data.column(name).to_numpy()
+        """(E,) one column of the table, of numbers.
+
+        Raises:
+            ValueError: the table lacks the column, or it is not a number in every row.
+        """
+        table = self.meta.episodes.data
+        what = f"dataset '{self.meta.repo_id}' in {self.meta.root}: meta/episodes"
+        if name not in table.column_names:
+            raise ValueError(f"{what} lacks the column '{name}' (it has {table.column_names}).{_because(name)}")
+        column = table.column(name)
+        if column.null_count or not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+            raise ValueError(
+                f"{what}: the column '{name}' must be a number in every row; it is of type {column.type} with "
+                f"{column.null_count} of {len(column)} rows null.{_because(name)}"
+            )
+        values: NDArray[Any] = column.to_numpy()
         return values
 
     def rows(self, episodes: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
@@ -67,3 +82,13 @@ class EpisodeTable:
         kinds, which = np.unique(places.astype(np.int64), axis=0, return_inverse=True)
         paths = [Path(pattern.format(chunk_index=chunk, file_index=file, **names)) for chunk, file in kinds.tolist()]
         return [paths[i] for i in which.reshape(-1).tolist()]
+
+
+def _because(name: str) -> str:
+    """Who asked for a column of videos: a feature, which may not be one."""
+    parts = name.split("/")
+    if parts[0] != "videos":
+        return ""
+    return (
+        f" meta/info.json says that '{parts[1]}' is a video; write its true dtype there, or bring meta/episodes back."
+    )

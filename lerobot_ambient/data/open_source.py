@@ -14,7 +14,7 @@ import numpy as np
 from huggingface_hub import constants as hub_constants
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
-from lerobot.datasets.utils import BackwardCompatibilityError
+from lerobot.datasets.utils import BackwardCompatibilityError, CompatibilityError, ForwardCompatibilityError
 from lerobot.utils.constants import ACTION, OBS_PREFIX
 from numpy.typing import NDArray
 
@@ -28,7 +28,9 @@ from lerobot_ambient.data.camera_frames import (
     without,
 )
 from lerobot_ambient.data.camera_specs import CAMERA_DTYPES
+from lerobot_ambient.data.checked_metadata import CheckedMetadata, MissingFileError
 from lerobot_ambient.data.column_reader import read_columns
+from lerobot_ambient.data.dataset_format import outdated
 from lerobot_ambient.data.dimension_names import with_names
 from lerobot_ambient.data.episode_table import EpisodeTable
 from lerobot_ambient.data.hub_errors import NOT_ON_THE_HUB, reason_of
@@ -156,13 +158,10 @@ def open_source(
     """
     meta = open_metadata(config, name)
     check_episodes(name, config.episodes)
-    unknown = [episode for episode in config.episodes or [] if episode >= meta.total_episodes]
-    if unknown:
-        raise ValueError(
-            f"'{name}' has {meta.total_episodes} episodes (0 to {meta.total_episodes - 1}), not {unknown}."
-        )
+    for note in meta.notes:
+        logger.warning("'%s': %s", name, note)
     _check_rename(config.rename, list(meta.features), name)
-    wanted = sorted(config.episodes) if config.episodes is not None else list(range(meta.total_episodes))
+    wanted = _wanted_episodes(config, meta, name)
     needed = needed_cameras(meta, config.rename, cameras)
     if is_target:
         refuse_depth(name, meta, needed)
@@ -232,37 +231,81 @@ def is_policy_feature(key: str) -> bool:
     return key == ACTION or key.startswith(OBS_PREFIX)
 
 
-def open_metadata(config: SourceConfig, name: str) -> LeRobotDatasetMetadata:
-    """LeRobot's metadata of a data set.
+def open_metadata(config: SourceConfig, name: str) -> CheckedMetadata:
+    """LeRobot's metadata of a data set, its files checked.
 
     Raises:
-        ValueError: not found, of an older version, or empty.
+        ValueError: not found, of another format, damaged, or empty.
     """
     hint = (
         "Check the spelling, give the folder that holds its meta/ and data/ as `root`, or, for a data set on the Hub, "
         "make sure the Hub can be reached and HF_HUB_OFFLINE is not set."
     )
     root = config.root
+    # A relative root is meant from where the command runs, which a reader of the message may not know.
+    place = None if root is None else root if Path(root).is_absolute() else f"{root} (that is {Path(root).absolute()})"
     # LeRobot creates a missing root before it asks the Hub; offline that would only leave an empty folder.
-    if root is not None and hub_constants.HF_HUB_OFFLINE and not (Path(root) / "meta" / "info.json").is_file():
-        raise ValueError(f"data set '{name}' ({config.repo_id}): no LeRobot data set in root {root}. {hint}")
+    if root is not None and hub_constants.HF_HUB_OFFLINE and not (Path(root) / "meta").is_dir():
+        raise ValueError(f"data set '{name}' ({config.repo_id}): no LeRobot data set in root {place}. {hint}")
     try:
-        meta = LeRobotDatasetMetadata(config.repo_id, root=root, revision=config.revision)
-    except BackwardCompatibilityError as error:
-        where = f"--root={root} " if root else ""
-        raise ValueError(
-            f"data set '{name}' ({config.repo_id}) has the format v2.1, LeRobot reads v3.0. Convert it with\n"
-            f"    python -m lerobot.scripts.convert_dataset_v21_to_v30 --repo-id={config.repo_id} {where}"
-            "--push-to-hub=false"
-        ) from error
+        meta = CheckedMetadata(config.repo_id, root=root, revision=config.revision, fps=config.fps)
+    except MissingFileError as error:
+        raise ValueError(str(error)) from error
     except NOT_ON_THE_HUB as error:
-        where = f"root {root}" if root else "LeRobot's cache and the Hub"
+        missing = _missing_file(error)
+        if missing is not None:
+            raise ValueError(f"{missing}{reason_of(error)}") from error
+        where = f"root {place}" if root else "LeRobot's cache and the Hub"
         raise ValueError(
             f"data set '{name}' ({config.repo_id}) was not found in {where}{reason_of(error)}. {hint}"
+        ) from error
+    except (CompatibilityError, NotImplementedError) as error:
+        # The Hub's tags say so; what lies here has been checked above.
+        if isinstance(error, ForwardCompatibilityError):
+            raise ValueError(f"data set '{name}' ({config.repo_id}): {str(error).strip()}") from error
+        version = "v2.1" if isinstance(error, BackwardCompatibilityError) else None
+        raise ValueError(
+            f"data set '{name}' ({config.repo_id}) {outdated(version, config.repo_id, config.root)}"
         ) from error
     if meta.episodes is None:
         raise ValueError(f"data set '{name}' ({config.repo_id}, root {meta.root}) has no episodes yet.")
     return meta
+
+
+def _missing_file(error: BaseException) -> MissingFileError | None:
+    """The file under meta/ for which LeRobot asked the Hub."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, MissingFileError):
+        cause = cause.__cause__ or cause.__context__
+    return cause
+
+
+def _wanted_episodes(config: SourceConfig, meta: LeRobotDatasetMetadata, name: str) -> list[int]:
+    """The selected episodes, ascending; by default those of the table, and those that info.json promises beside them.
+
+    Raises:
+        ValueError: a selection of what the table does not hold.
+    """
+    held = sorted(EpisodeTable(meta).number.tolist())
+    if config.episodes is None:
+        lost = set(range(meta.total_episodes)).difference(held) if meta.total_episodes > len(held) else set()
+        return sorted(lost.union(held))
+    unknown = sorted(set(config.episodes).difference(held))
+    if unknown:
+        raise ValueError(f"'{name}' has {len(held)} episodes ({_spans(held)}), not {unknown}.")
+    return sorted(config.episodes)
+
+
+def _spans(numbers: Sequence[int]) -> str:
+    """Ascending numbers in words: `0 to 3`, `0, 2 to 5`."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    words = [str(low) if low == high else f"{low} to {high}" for low, high in spans]
+    return ", ".join(words[:20] + (["..."] if len(words) > 20 else []))
 
 
 def _download_if_missing(

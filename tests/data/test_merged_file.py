@@ -266,9 +266,9 @@ class TestRefusals:
 
     def test_a_data_set_that_was_changed_after_the_merge(self, copy):
         path = Path(copy.root) / "meta" / "info.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"total_episodes": 8}))
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"total_episodes": 10}))
         with pytest.raises(
-            ValueError, match=r"changed after it was merged: .* 9 episodes and 108 frames, .* of 8 and 108"
+            ValueError, match=r"changed after it was merged: .* 9 episodes and 108 frames, .* of 10 and 108"
         ):
             make_mixture(copy, [], OPTIONS, recipe())
 
