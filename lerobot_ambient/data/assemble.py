@@ -38,8 +38,10 @@ def merge_columns(sources: Sequence[OpenSource], options: ReadOptions, tasks: Se
     first = sources[0].meta.root
     inside = [source is sources[0] or (source.meta.root == first and SOURCE in source.columns) for source in sources]
     shifts = {
-        "index": _shifts([source.meta.total_frames for source in sources], inside),
-        "episode_index": _shifts([source.meta.total_episodes for source in sources], inside),
+        "index": _shifts([_room(source, "index", source.meta.total_frames) for source in sources], inside),
+        "episode_index": _shifts(
+            [_room(source, "episode_index", source.meta.total_episodes) for source in sources], inside
+        ),
     }
     whole: dict[str, NDArray[Any]] = {}
     counters: dict[str, NDArray[np.int64]] = {}
@@ -98,6 +100,11 @@ def _table(counters: Sequence[NDArray[np.int64]]) -> NDArray[Any]:
     """(N, C) of C columns; int32, half the memory, where the numbers fit."""
     small = all(abs(counter).max() < 2**31 for counter in counters)
     return np.stack([counter.astype(np.int32 if small else np.int64) for counter in counters], axis=1)
+
+
+def _room(source: OpenSource, counter: str, total: int) -> int:
+    """How many numbers a data set takes up: its total, or more where numbers of removed episodes are left out."""
+    return max(total, int(source.columns[counter].max()) + 1) if counter in source.columns else total
 
 
 def _shifts(totals: Sequence[int], inside: Sequence[bool]) -> list[int]:

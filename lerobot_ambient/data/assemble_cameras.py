@@ -133,4 +133,6 @@ def _job(source: OpenSource, key: str, reader: FrameReader, size: Size, aspect: 
         EpisodeFrames(int(episode), row=int(start), place=int(place), length=int(stop - start))
         for episode, start, stop, place in zip(source.episode_ids, source.starts, source.stops, places, strict=True)
     ]
-    return CacheJob(reader=reader, identity=identity, total_frames=meta.total_frames, episodes=episodes)
+    # More than the frames that are there, where episodes were removed and the others kept their places.
+    total = max(meta.total_frames, int(table.column("dataset_to_index").max()))
+    return CacheJob(reader=reader, identity=identity, total_frames=total, episodes=episodes)

@@ -16,6 +16,8 @@ import pyarrow as pa
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from numpy.typing import NDArray
 
+from lerobot_ambient.data.dataset_format import owner_of
+
 
 class EpisodeTable:
     """The episodes of a data set.
@@ -45,17 +47,24 @@ class EpisodeTable:
             ValueError: the table lacks the column, or it is not a number in every row.
         """
         table = self.meta.episodes.data
-        what = f"dataset '{self.meta.repo_id}' in {self.meta.root}: meta/episodes"
         if name not in table.column_names:
-            raise ValueError(f"{what} lacks the column '{name}' (it has {table.column_names}).{_because(name)}")
+            raise ValueError(f"{self._what} lacks the column '{name}' (it has {table.column_names}).{_because(name)}")
         column = table.column(name)
         if column.null_count or not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
             raise ValueError(
-                f"{what}: the column '{name}' must be a number in every row; it is of type {column.type} with "
+                f"{self._what}: the column '{name}' must be a number in every row; it is of type {column.type} with "
                 f"{column.null_count} of {len(column)} rows null.{_because(name)}"
             )
         values: NDArray[Any] = column.to_numpy()
         return values
+
+    def first_tasks(self, episodes: Sequence[int]) -> list[str]:
+        """(n,) the first task of each episode; empty where the table names none."""
+        table = self.meta.episodes
+        if "tasks" not in table.column_names:
+            return [""] * len(episodes)
+        tasks = table.data.column("tasks").to_pylist()
+        return [str(tasks[row][0]) if row >= 0 and tasks[row] else "" for row in self.rows(episodes).tolist()]
 
     def rows(self, episodes: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
         """(n,) the table's row of each episode, -1 for an unknown one."""
@@ -75,6 +84,10 @@ class EpisodeTable:
     def has_videos(self, key: str) -> bool:
         """Whether the table knows where the videos of a camera are."""
         return f"videos/{key}/chunk_index" in self.meta.episodes.column_names
+
+    @property
+    def _what(self) -> str:
+        return f"{owner_of(self.meta.repo_id, self.meta.root)}: meta/episodes"
 
     def _files(self, episodes: Sequence[int] | NDArray[np.int64], kind: str, pattern: str, **names: str) -> list[Path]:
         rows = self.rows(episodes)

@@ -145,10 +145,6 @@ def _check_feature(key: str, spec: Any, owner: str) -> None:
         there = f"is {_shown(shape)}" if "shape" in spec else "is missing"
         example = "[480, 640, 3]" if spec["dtype"] in CAMERAS else "[6]"
         raise ValueError(f"{where}.shape {there}; write the size of each axis of one frame, such as {example}.")
-    if spec["dtype"] in CAMERAS and len(shape) != 3:
-        raise ValueError(
-            f'{where}.shape is {_shown(shape)}; a camera has three axes, "names": ["height", "width", "channels"].'
-        )
     if not isinstance(spec.setdefault("names", None), list | tuple | dict | None):
         raise ValueError(
             f"{where}.names is {_shown(spec['names'])}; write the names of its dimensions as a list, or null."

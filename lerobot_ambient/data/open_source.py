@@ -161,7 +161,7 @@ def open_source(
     for note in meta.notes:
         logger.warning("'%s': %s", name, note)
     _check_rename(config.rename, list(meta.features), name)
-    wanted = _wanted_episodes(config, meta, name)
+    wanted = wanted_episodes(config, meta, name)
     needed = needed_cameras(meta, config.rename, cameras)
     if is_target:
         refuse_depth(name, meta, needed)
@@ -280,7 +280,7 @@ def _missing_file(error: BaseException) -> MissingFileError | None:
     return cause
 
 
-def _wanted_episodes(config: SourceConfig, meta: LeRobotDatasetMetadata, name: str) -> list[int]:
+def wanted_episodes(config: SourceConfig, meta: LeRobotDatasetMetadata, name: str) -> list[int]:
     """The selected episodes, ascending; by default those of the table, and those that info.json promises beside them.
 
     Raises:

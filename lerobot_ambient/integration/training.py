@@ -21,12 +21,13 @@ from torch.utils.data import Dataset
 
 from lerobot_ambient.core.mixing import Cotrain
 from lerobot_ambient.data.dimension_names import dimension_names
+from lerobot_ambient.data.episode_table import EpisodeTable
 from lerobot_ambient.data.fingerprint import require_same_mixture
 from lerobot_ambient.data.merged_file import merged_file_of
 from lerobot_ambient.data.metadata import MixtureMetadata
 from lerobot_ambient.data.mixture import Mixture, make_mixture
 from lerobot_ambient.data.mixture_record import record_of
-from lerobot_ambient.data.open_source import ReadOptions, open_metadata
+from lerobot_ambient.data.open_source import ReadOptions, open_metadata, wanted_episodes
 from lerobot_ambient.data.recipe import MixtureRecipe
 from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.integration.environment import refuse_environment_of_training
@@ -246,10 +247,11 @@ def _split_target(cfg: Any) -> tuple[SourceConfig, SourceConfig | None]:
     merged = merged_file_of(meta)
     if merged is not None:
         target = merged.expand(target)[0]
-    tasks = meta.episodes["tasks"]
+    held = wanted_episodes(target, meta, target.repo_id)
+    chosen = held if target.episodes is None else target.episodes
     by_task: dict[str, list[int]] = {}
-    for episode in target.episodes if target.episodes is not None else range(meta.total_episodes):
-        by_task.setdefault(tasks[episode][0] if tasks[episode] else "", []).append(episode)
+    for episode, task in zip(chosen, EpisodeTable(meta).first_tasks(chosen), strict=True):
+        by_task.setdefault(task, []).append(episode)
     train: list[int] = []
     held_out: list[int] = []
     for episodes in by_task.values():
