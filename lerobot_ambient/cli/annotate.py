@@ -111,7 +111,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="DIR",
         help="write a windows file per source into this folder instead (read them, with --rethreshold)",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace windows files that are there")
+    parser.add_argument(
+        "--write-config",
+        type=Path,
+        metavar="FILE",
+        help="put the windows into this configuration (YAML), which may be the one that is read: all else in it stays. "
+        "Another file becomes a copy of the one that is read, or holds what was typed",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace windows files, and windows in --write-config, that are there"
+    )
     parser.add_argument("--report", type=Path, metavar="DIR", help="write a page with figures into this folder")
     parser.add_argument("--json", action="store_true", help="print the findings as a JSON list")
     parser.set_defaults(run=run, takes_more=True, more=[])
@@ -121,6 +130,7 @@ def run(args: argparse.Namespace) -> int:
     """Annotate; `args.more` holds LeRobot's own options."""
     _require_used(args)
     _require_packages(args)
+    from lerobot_ambient.cli.annotate_config import render_merged, windows_of
     from lerobot_ambient.cli.annotate_render import render, yaml_to_paste
     from lerobot_ambient.cli.annotate_report import Outcome
     from lerobot_ambient.data.windows_file import write_windows
@@ -134,6 +144,11 @@ def run(args: argparse.Namespace) -> int:
     method = _classifier_method(args) if args.method == "classifier" else None
     mixture = mixture_without_windows(cfg)
     paths = _output_paths(args, mixture.sources[1:])
+    file = None
+    if args.write_config is not None:
+        from lerobot_ambient.integration.config_file import ConfigWithWindows
+
+        file = ConfigWithWindows.plan(cfg, args.config_path, args.write_config, overwrite=args.overwrite)
     from lerobot_ambient.annotate.chunks import chunks_of
 
     chunks = chunks_of(mixture)
@@ -151,6 +166,9 @@ def run(args: argparse.Namespace) -> int:
     for index, (annotation, path) in enumerate(zip(annotations, paths, strict=True), start=1):
         if path is not None:
             write_windows(annotation.finding.table(mixture, index, chunks[index]), path)
+    windows = [] if file is None else windows_of(annotations, paths, in_folders=args.write)
+    if file is not None:
+        file.write(windows)
     outcome = Outcome.of(mixture, chunks, annotations, recipe_of(cfg.policy).mixing)
     repo_ids = [source.config.repo_id for source in mixture.sources[1:]]
     page = None
@@ -165,6 +183,8 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(entries, indent=2))
     else:
         print(render(annotations, outcome.warnings(), repo_ids, soft, paths))
+        if file is not None:
+            print(f"\n{render_merged(file, windows, args.more)}")
         if page is not None:
             print(f"report: {page}")
     return 0
@@ -191,10 +211,21 @@ def _require_used(args: argparse.Namespace) -> None:
                 raise ValueError(f"--{name} reads data, --rethreshold only curves; give --method instead.")
         if args.seed:
             raise ValueError(f"--seed={args.seed}: nothing of --rethreshold is random; leave it out.")
+        if args.write_config is not None:
+            raise ValueError(
+                "--rethreshold reads windows files, which a configuration names already; --write-config "
+                "belongs to --method."
+            )
         if args.write:
             raise ValueError("--rethreshold replaces files that are there: say --overwrite instead of --write.")
-    elif args.overwrite and not args.write and args.windows_dir is None:
-        raise ValueError("--overwrite without --write or --windows-dir does nothing; add one.")
+    elif args.overwrite and not args.write and args.windows_dir is None and args.write_config is None:
+        raise ValueError("--overwrite without --write, --windows-dir or --write-config does nothing; add one.")
+    finer = args.granularity in ("bucket", "datapoint")
+    if args.write_config is not None and finer and not args.write and args.windows_dir is None:
+        raise ValueError(
+            f"--granularity={args.granularity} gives many windows, and a configuration can only name the file that "
+            "holds them: add --write or --windows-dir to --write-config."
+        )
     if args.soft_alone_above is not None and not 0.0 < args.soft_alone_above <= 1.0:
         raise ValueError(f"--soft-alone-above={args.soft_alone_above} is a distance of two laws, in (0, 1].")
     if args.soft_alone_above is not None and args.folds == 1:

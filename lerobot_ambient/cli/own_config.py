@@ -36,12 +36,20 @@ def render_written(path: Path, cfg: Any, suggestions: Sequence[Suggestion]) -> s
     return f"written: {path}. {read}\n{next_commands(path, cfg)}"
 
 
-def next_commands(path: Path, cfg: Any) -> str:
-    """The commands that follow a written configuration, one a line: windows first where a source has none."""
+def next_commands(path: Path, cfg: Any, more: Sequence[str] = ()) -> str:
+    """The commands that follow a written configuration, one a line: windows first where a source has none.
+
+    Args:
+        path: of the configuration.
+        cfg: what it says.
+        more: options that belong to it and are not in it, quoted for a shell.
+    """
     file = shlex.quote(str(path))
-    annotate = f"  lerobot-ambient annotate --config_path={file} --method=classifier"
-    train = f"  lerobot-train --config_path={file} --output_dir=outputs/train/{path.stem}"
     lacks = cfg.policy.mixing.needs_windows and any(
         (source.windows, source.sigma_min, source.sigma_max) == (None, None, None) for source in cfg.policy.sources
     )
-    return "\n".join([*([annotate] if lacks else []), train])
+    words = [f"--config_path={file}", *more]
+    annotate = ["lerobot-ambient", "annotate", *words, "--method=classifier", f"--write-config={file}"]
+    look = ["lerobot-ambient", "inspect", *words]
+    train = ["lerobot-train", *words, f"--output_dir=outputs/train/{shlex.quote(path.stem)}"]
+    return "\n".join(f"  {' '.join(command)}" for command in ([annotate] if lacks else [look]) + [train])

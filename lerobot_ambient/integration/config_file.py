@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import logging
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,15 @@ from typing import Any
 import draccus
 import yaml
 
+from lerobot_ambient.data.config_windows import OPTIONS, FoundWindow, merge_windows
 from lerobot_ambient.data.replace_file import replace_file
 from lerobot_ambient.data.sources import SourceConfig
-from lerobot_ambient.data.suggest import Suggestion
+from lerobot_ambient.data.suggest import Suggestion, plain
 from lerobot_ambient.data.suggest_yaml import sources_block
 from lerobot_ambient.integration.training import load_train_config
 
 _WIDTH = 110
+_SUFFIXES = (".yaml", ".yml")
 
 
 def compose(cfg: Any, sources: str, written_by: str) -> str:
@@ -65,6 +68,72 @@ def write_suggested(
     """
     cfg.policy.sources = [draccus.decode(SourceConfig, dict(suggestion.config)) for suggestion in suggestions]
     write_config(path, compose(cfg, sources_block(suggestions), written_by), cfg, overwrite=overwrite)
+
+
+def sources_as_declared(sources: Sequence[SourceConfig]) -> str:
+    """The list under `policy: sources:` of sources as they are, each line indented."""
+    return textwrap.indent(_block([plain(source) for source in sources]), " " * 4).rstrip("\n")
+
+
+@dataclass(frozen=True)
+class ConfigWithWindows:
+    """A configuration file that is to get the windows which `annotate` finds; planned before the work, written after.
+
+    Args:
+        path: of the file.
+        cfg: what the file is to say, but for the windows.
+        text: of the configuration that is copied, with its comments; None where the file is composed from `cfg`.
+    """
+
+    path: Path
+    cfg: Any
+    text: str | None
+
+    @classmethod
+    def plan(cls, cfg: Any, config_path: str | None, path: Path, *, overwrite: bool) -> ConfigWithWindows:
+        """Decide what is written where.
+
+        A YAML file that was read, and whose sources are those that are annotated, is copied or changed in place;
+        options that were typed beside it are not put into it.
+
+        Raises:
+            ValueError: a file is there and is another one, or its sources have windows already, and neither may be
+                replaced.
+        """
+        text = None
+        if config_path is not None and Path(config_path).is_file() and Path(config_path).suffix in _SUFFIXES:
+            with _quietly():
+                read = load_train_config(config_path, [])
+            if _without_windows(read.policy.sources) == _without_windows(cfg.policy.sources):
+                cfg, text = read, Path(config_path).read_text(encoding="utf-8")
+        if text is None or not path.exists() or not path.samefile(str(config_path)):
+            require_free(path, overwrite=overwrite)
+        elif not overwrite:
+            declared = [s for s in cfg.policy.sources if (s.sigma_min, s.sigma_max, s.windows) != (None, None, None)]
+            if declared:
+                names = ", ".join(f"'{source.repo_id}'" for source in declared)
+                raise ValueError(f"{path} has a window for {names}; add --overwrite to replace it.")
+        return cls(path, cfg, text)
+
+    def write(self, windows: Sequence[FoundWindow]) -> None:
+        """Write the file with the windows of the sources, in their order.
+
+        Raises:
+            ValueError: a text that cannot take them.
+        """
+        text = self.text
+        if text is None:
+            text = compose(self.cfg, sources_as_declared(self.cfg.policy.sources), "lerobot-ambient annotate")
+        none = dict.fromkeys(OPTIONS)
+        self.cfg.policy.sources = [
+            replace(source, **{**none, **window.options}) if window.options else source
+            for source, window in zip(self.cfg.policy.sources, windows, strict=True)
+        ]
+        write_config(self.path, merge_windows(text, windows), self.cfg, overwrite=True)
+
+
+def _without_windows(sources: Sequence[SourceConfig]) -> list[SourceConfig]:
+    return [replace(source, sigma_min=None, sigma_max=None, windows=None) for source in sources]
 
 
 def changed_options(cfg: Any) -> dict[str, Any]:
@@ -108,7 +177,7 @@ def require_free(path: Path, *, overwrite: bool) -> None:
     """Raises:
     ValueError: a file is there and may not be replaced, or its name is not that of a configuration.
     """
-    if path.suffix not in (".yaml", ".yml"):
+    if path.suffix not in _SUFFIXES:
         raise ValueError(f"{path}: a configuration is a YAML file; name it for example {path.with_suffix('.yaml')}.")
     if path.is_dir():
         raise ValueError(f"{path} is a folder; name a file in it, for example {path / 'mine.yaml'}.")

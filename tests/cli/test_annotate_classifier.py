@@ -229,7 +229,7 @@ def test_processes_that_were_launched_together_share_the_work(roots, tmp_path):
             "'me/shaky': column 'operator' is not there; buckets need one number or one string per frame",
         ),
         (["--soft-alone-above=2"], {}, r"--soft-alone-above=2.0 is a distance of two laws, in \(0, 1\]"),
-        (["--overwrite"], {}, "--overwrite without --write or --windows-dir does nothing"),
+        (["--overwrite"], {}, "--overwrite without --write, --windows-dir or --write-config does nothing"),
         (["--soft-alone-above=0.5", "--folds=1"], {}, "--soft-alone-above needs a distance, which --folds=1"),
         (["--device=gpu"], {}, "device 'gpu' cannot be used here: .* Use cpu"),
         (["--write"], {"sources": ("me/sim", "me/sim")}, "'me/sim#0' and 'me/sim#1' would share the windows file"),

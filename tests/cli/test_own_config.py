@@ -20,8 +20,8 @@ def data(tmp_path_factory, write_dataset) -> Path:
     """A folder with a target, a source like it, and one with other keys, names, units and frame rate."""
     folder = tmp_path_factory.mktemp("own")
     common = {"dims": 3, "env_state": False}
-    write_dataset(folder / "target", "me/arm", [20, 22], seed=1, names=JOINTS, spread=20, **common)
-    write_dataset(folder / "twin", "me/twin", [30, 30], seed=2, names=JOINTS, spread=20, **common)
+    write_dataset(folder / "target", "me/arm", [32, 34], seed=1, names=JOINTS, spread=20, **common)
+    write_dataset(folder / "twin", "me/twin", [32, 36], seed=2, names=JOINTS, spread=20, **common)
     keys = {"action": "actions", "observation.state": "qpos"}
     names = [f"right_{name}_joint" for name in JOINTS[::-1]]
     write_dataset(folder / "sim", "me/sim", [60, 50], seed=3, names=names, spread=0.1, fps=20, keys=keys, **common)
@@ -53,7 +53,7 @@ def test_init_writes_a_configuration_that_says_what_was_typed(here, capsys):
     said = capsys.readouterr().out
     assert "me/sim (unknown robot, 20 fps) for the target me/arm (unknown robot, 10 fps): 8 lines of alignment" in said
     assert "me/twin (unknown robot, 10 fps) for the target me/arm (unknown robot, 10 fps): fits as it is" in said
-    assert "lerobot-ambient annotate --config_path=mine.yaml --method=classifier" in said
+    assert "lerobot-ambient annotate --config_path=mine.yaml --method=classifier --write-config=mine.yaml" in said
     assert "lerobot-train --config_path=mine.yaml --output_dir=outputs/train/mine" in said
     text = (here / "mine.yaml").read_text()
     assert "shoulder_pan: {take: right_shoulder_pan_joint, scale: 57.29578}  #" in text
@@ -142,7 +142,8 @@ def test_inspect_writes_all_that_the_configuration_and_the_options_say(here, cap
     assert main(words) == 0
     said = capsys.readouterr().out
     # Its window was declared, so training is next.
-    assert "then:\n  lerobot-train --config_path=deep/mine.yaml --output_dir=outputs/train/mine" in said
+    assert "annotate" not in said
+    assert "  lerobot-train --config_path=deep/mine.yaml --output_dir=outputs/train/mine\n" in said
     wanted = comparable(load_train_config("first.yaml", more))
     written = comparable(load_train_config("deep/mine.yaml", []))
     source = written["policy"]["sources"][0]
@@ -155,3 +156,94 @@ def test_inspect_writes_all_that_the_configuration_and_the_options_say(here, cap
     capsys.readouterr()
     assert main([*words, "--json", "--overwrite"]) == 0
     assert json.loads(capsys.readouterr().out)["written"] == "deep/mine.yaml"
+
+
+SMALL = ["--policy.denoiser=mlp", "--policy.mlp_width=16", "--policy.mlp_depth=1", "--policy.horizon=8"]
+SMALL += [
+    "--policy.n_action_steps=4",
+    "--policy.drop_n_last_frames=0",
+    "--num_workers=0",
+    "--batch_size=8",
+    "--steps=1",
+]
+
+
+@pytest.fixture(scope="module")
+def written(data) -> str:
+    """The text that `init` writes for both sources, and a person's comment."""
+    from _pytest.monkeypatch import MonkeyPatch
+
+    with MonkeyPatch.context() as patch:
+        patch.chdir(data)
+        words = [word.replace("data/", "") for word in INIT]
+        assert main([*words, "--write=init.yaml", *SMALL]) == 0
+    text = (data / "init.yaml").read_text().replace("root: ", "root: data/")
+    return text.replace("me/twin\n", "me/twin  # Tuesday's\n")
+
+
+def test_annotate_merges_its_windows_and_stock_training_starts(here, written, capsys, monkeypatch):
+    (here / "mine.yaml").write_text(written)
+    before = comparable(load_train_config("mine.yaml", []))
+    spectral = ["annotate", "--method=spectral", "--config_path=mine.yaml", "--write-config=mine.yaml"]
+    assert main(spectral) == 0
+    said = capsys.readouterr().out
+    assert "written: mine.yaml\n  me/sim: sigma_min: " in said
+    train = "lerobot-train --config_path=mine.yaml --output_dir=outputs/train/mine"
+    assert f"\n  lerobot-ambient inspect --config_path=mine.yaml\n  {train}\n" in said
+    after = comparable(load_train_config("mine.yaml", []))
+    levels = [source["sigma_min"] for source in after["policy"]["sources"]]
+    assert all(0.0 <= level < 1.0 for level in levels)
+    for source in after["policy"]["sources"]:
+        source["sigma_min"] = source["sigma_max"] = None
+    assert after == before
+    # Every line of before is still there, but for the proposal that the window takes the place of.
+    lines = (here / "mine.yaml").read_text().splitlines()
+    assert [line for line in written.splitlines() if line not in lines and "# sigma_min: 0.3" not in line] == []
+    assert "# annotate --method=spectral, between" in (here / "mine.yaml").read_text()
+    # The command that was printed, as stock LeRobot runs it.
+    from lerobot.scripts import lerobot_train
+
+    monkeypatch.setattr("sys.argv", train.split())
+    lerobot_train.main()
+    assert (here / "outputs/train/mine/checkpoints/last/pretrained_model/config.json").is_file()
+
+    kept = (here / "mine.yaml").read_text()
+    assert main(spectral) == 2
+    assert "mine.yaml has a window for 'me/sim', 'me/twin'; add --overwrite to replace it" in capsys.readouterr().err
+    assert (here / "mine.yaml").read_text() == kept
+    assert main([*spectral, "--overwrite", "--json"]) == 0
+    assert (here / "mine.yaml").read_text() == kept
+
+
+def test_windows_go_into_a_copy_or_into_what_was_typed(here, written, capsys):
+    (here / "mine.yaml").write_text(written)
+    words = ["annotate", "--method=spectral", "--config_path=mine.yaml"]
+    assert main([*words, "--write-config=copy.yaml", "--log_freq=3"]) == 0
+    said = capsys.readouterr().out
+    assert "not in the file, so type it again: --log_freq=3" in said
+    assert "lerobot-train --config_path=copy.yaml --log_freq=3 --output_dir=" in said
+    assert "# Tuesday's" in (here / "copy.yaml").read_text()
+    assert (here / "mine.yaml").read_text() == written
+    assert main([*words, "--write-config=copy.yaml"]) == 2
+    assert "copy.yaml exists; add --overwrite" in capsys.readouterr().err
+    # Without a file, and where the sources were typed, all of it is written.
+    twin = '--policy.sources=[{"repo_id": "me/twin", "root": "data/twin"}]'
+    assert main([*words, "--write-config=typed.yaml", "--log_freq=3", twin]) == 0
+    cfg = load_train_config("typed.yaml", [])
+    assert (cfg.log_freq, [source.repo_id for source in cfg.policy.sources]) == (3, ["me/twin"])
+    assert cfg.policy.sources[0].sigma_min is not None
+    assert "type it again" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--method=classifier", "--granularity=bucket", "--bucket=episode"], "add --write or --windows-dir to"),
+        (["--rethreshold"], "--write-config belongs to --method"),
+    ],
+)
+def test_windows_that_a_configuration_cannot_take(here, written, capsys, words, message):
+    (here / "mine.yaml").write_text(written)
+    assert main(["annotate", "--config_path=mine.yaml", "--write-config=mine.yaml", *words]) == 2
+    assert message in capsys.readouterr().err
+    assert (here / "mine.yaml").read_text() == written

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`annotate --write-config`: the findings as windows of a configuration, and what to type next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lerobot_ambient.annotate.annotation import Annotation
+    from lerobot_ambient.data.config_windows import FoundWindow
+    from lerobot_ambient.integration.config_file import ConfigWithWindows
+
+
+def windows_of(
+    annotations: Sequence[Annotation], paths: Sequence[Path | None], *, in_folders: bool
+) -> list[FoundWindow]:
+    """What a configuration says of each source; nothing of one that may teach nowhere.
+
+    Args:
+        annotations: of each source.
+        paths: the windows file of each source; needed where its windows differ between samples.
+        in_folders: whether these files lie in the data sets' own folders.
+    """
+    from lerobot_ambient.data.config_windows import FoundWindow
+    from lerobot_ambient.data.windows_file import WINDOWS_PATH
+
+    found = []
+    for annotation, path in zip(annotations, paths, strict=True):
+        finding = annotation.finding
+        if finding.granularity != "dataset":
+            assert path is not None
+            where = str(WINDOWS_PATH) if in_folders else str(path)
+            found.append(FoundWindow({"windows": where}, f"{finding.method}, one a {finding.granularity}"))
+            continue
+        entry = finding.to_dict()
+        low, high = entry["interval"]
+        options = {name: float(f"{entry[name]:.4g}") for name in ("sigma_min", "sigma_max")}
+        if options["sigma_max"] == 0.0:
+            del options["sigma_max"]
+        nowhere = options == {"sigma_min": 1.0}
+        found.append(FoundWindow({} if nowhere else options, f"{finding.method}, between {low:.3f} and {high:.3f}"))
+    return found
+
+
+def render_merged(file: ConfigWithWindows, windows: Sequence[FoundWindow], more: Sequence[str]) -> str:
+    """What stands in the file now, and the next commands.
+
+    Args:
+        file: that was written.
+        windows: of its sources.
+        more: options that were typed beside the configuration.
+    """
+    from lerobot_ambient.cli.own_config import next_commands
+
+    lines = [f"written: {file.path}"]
+    for source, window in zip(file.cfg.policy.sources, windows, strict=True):
+        said = ", ".join(f"{name}: {value}" for name, value in window.options.items())
+        lines.append(f"  {source.repo_id}: {said or 'left as it was; nothing shows that it may teach: remove it'}")
+    # Those that were composed into the file need not be typed again.
+    beside = [] if file.text is None else [shlex.quote(word) for word in more]
+    if beside:
+        lines.append(f"  not in the file, so type it again: {' '.join(beside)}")
+    return "\n".join([*lines, "next:", next_commands(file.path, file.cfg, beside)])

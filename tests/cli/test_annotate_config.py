@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What findings become in a configuration."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from lerobot_ambient.annotate.finding import Finding
+from lerobot_ambient.cli.annotate_config import windows_of
+
+
+def options(sigma_min: float, sigma_max: float, path: Path | None = None, granularity="dataset", **kwargs) -> dict:
+    levels = np.full(3, sigma_min), np.full(3, sigma_max)
+    finding = Finding("me/sim", "classifier", granularity, *levels, interval=(0.1, 0.4))
+    (found,) = windows_of([SimpleNamespace(finding=finding)], [path], in_folders=kwargs.get("in_folders", False))
+    return dict(found.options)
+
+
+@pytest.mark.parametrize(
+    ("sigma_min", "sigma_max", "expected"),
+    [
+        (0.123456, 0.0, {"sigma_min": 0.1235}),
+        (0.5, 0.25, {"sigma_min": 0.5, "sigma_max": 0.25}),
+        (1.0, 0.25, {"sigma_min": 1.0, "sigma_max": 0.25}),
+        # It may teach nowhere, which a configuration refuses to say.
+        (1.0, 0.0, {}),
+    ],
+)
+def test_one_window(sigma_min, sigma_max, expected):
+    assert options(sigma_min, sigma_max) == expected
+
+
+def test_many_windows_are_a_file():
+    path = Path("windows/me__sim.parquet")
+    assert options(0.2, 0.0, path, "bucket") == {"windows": "windows/me__sim.parquet"}
+    in_folder = options(0.2, 0.0, Path("x/meta/ambient_windows.parquet"), "datapoint", in_folders=True)
+    assert in_folder == {"windows": "meta/ambient_windows.parquet"}
