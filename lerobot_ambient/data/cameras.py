@@ -17,6 +17,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as tvf
 
 from lerobot_ambient.data.camera_specs import LEAVE_OUT, camera_shape, other_size, picture_misfit
+from lerobot_ambient.data.stored_pictures import StoredPictures
 from lerobot_ambient.data.video_files import timestamp_error, timestamp_fix
 
 Size = tuple[int, int]
@@ -136,7 +137,7 @@ class StoredImageReader:
 
     Args:
         name, shape: as above; the shape has three channels.
-        dataset: LeRobot's reader of the selected episodes.
+        dataset: with the pictures of the selected episodes, in the order of the rows.
         key: the camera's key in that data set.
         starts, episode_ids: as above.
         as_uint8: give uint8; exact for the 8-bit images LeRobot stores.
@@ -146,7 +147,7 @@ class StoredImageReader:
         self,
         name: str,
         shape: tuple[int, int, int],
-        dataset: LeRobotDataset,
+        dataset: LeRobotDataset | StoredPictures,
         key: str,
         starts: Tensor,
         episode_ids: Tensor,

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from numpy.typing import NDArray
 
 from lerobot_ambient.data.episode_table import EpisodeTable
+from lerobot_ambient.data.parquet_rows import episode_order, read_rows
 
 Array = NDArray[Any]
 
@@ -33,12 +33,16 @@ class ReadColumns:
         episode_ids: (E,) int64 episode numbers in that order.
         starts: (E,) int64 first row of each.
         broken: episodes that cannot be used, with the reason.
+        places: (N,) where each row lies among the rows of these episodes in the files; None where as here.
+        notes: what was sorted or looks odd, a line each.
     """
 
     columns: dict[str, Array]
     episode_ids: NDArray[np.int64]
     starts: NDArray[np.int64]
     broken: dict[int, str] = field(default_factory=dict)
+    places: NDArray[np.int64] | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 def read_columns(
@@ -53,7 +57,7 @@ def read_columns(
         meta: of the data set.
         episodes: which of its episodes.
         shapes: feature shape of each column to read; scalars have shape (1,) and give (N,).
-        finite: columns in which nan or infinity breaks an episode.
+        finite: columns that a policy may read: nan, infinity or null breaks an episode.
 
     Returns:
         Columns as float32, int64, bool; episodes with anything wrong are in `broken` and not in the columns.
@@ -64,68 +68,154 @@ def read_columns(
     wanted, number, length = np.sort(rows[rows >= 0]), table.number, table.length
     files = np.stack([table.column(f"data/{part}_index") for part in ("chunk", "file")], axis=1).astype(np.int64)
 
-    parts: list[dict[str, Array]] = []
-    ids: list[int] = []
-    lengths: list[int] = []
+    parts: list[_Part] = []
+    notes: list[str] = []
     for chunk, file in np.unique(files[wanted], axis=0).tolist():
         here = wanted[(files[wanted] == (chunk, file)).all(1)]
         expected = {int(number[row]): int(length[row]) for row in here}
-        path = Path(meta.root) / meta.data_path.format(chunk_index=chunk, file_index=file)
+        relative = meta.data_path.format(chunk_index=chunk, file_index=file)
         try:
-            columns = _read_file(path, shapes)
+            read = read_rows(Path(meta.root) / relative, shapes, finite)
         except FileNotFoundError:
-            broken |= dict.fromkeys(expected, f"{path.relative_to(meta.root)} is missing")
+            broken |= dict.fromkeys(expected, f"{relative} is missing")
             continue
-        except (pa.ArrowException, OSError, ValueError) as error:
+        except (pa.ArrowException, OSError) as error:
             reason = str(error).splitlines()[0]
-            broken |= dict.fromkeys(expected, f"{path.relative_to(meta.root)} is truncated or damaged ({reason})")
+            broken |= dict.fromkeys(expected, f"{relative} is truncated or damaged ({reason})")
             continue
-        bad = _broken_episodes(columns, expected, finite)
+        except ValueError as error:
+            broken |= dict.fromkeys(expected, f"{relative} cannot be used: {error}")
+            continue
+        bad = _broken_episodes(read.columns, expected, finite, relative)
+        bad |= {episode: reason for episode, reason in read.broken.items() if episode in expected}
+        part, said = _part_of(relative, read.columns, [episode for episode in expected if episode not in bad], bad)
         broken |= bad
-        keep = np.array([episode for episode in expected if episode not in bad], dtype=np.int64)
-        inside = np.isin(columns[_EPISODE], keep)
-        parts.append(columns if inside.all() else {key: value[inside] for key, value in columns.items()})
-        kept = parts[-1][_EPISODE]
-        firsts = np.flatnonzero(np.concatenate([[True], kept[1:] != kept[:-1]])) if len(kept) else np.empty(0, np.int64)
-        ids.extend(kept[firsts].tolist())
-        lengths.extend(expected[episode] for episode in kept[firsts].tolist())
-    columns = {key: _join([part[key] for part in parts]) for key in parts[0]} if ids else {}
+        notes += said
+        parts.append(part)
+    parts = _with_one_set_of_columns(parts, finite, broken)
+    lengths = [count for part in parts for count in part.lengths]
+    columns = {key: _join([part.columns[key] for part in parts]) for key in parts[0].columns} if lengths else {}
     starts = np.cumsum([0, *lengths[:-1]], dtype=np.int64) if lengths else np.empty(0, np.int64)
-    return ReadColumns(columns, np.array(ids, dtype=np.int64), starts, broken)
+    ids = [episode for part in parts for episode in part.episodes]
+    return ReadColumns(columns, np.array(ids, dtype=np.int64), starts, broken, _places(parts), notes)
 
 
-def to_numpy(column: pa.ChunkedArray, shape: Sequence[int]) -> Array:
-    """An arrow column as (N, *shape), or (N,) for scalars; floats as float32, integers as int64, as LeRobot has them.
+@dataclass
+class _Part:
+    """The usable episodes of one file, frames in their order; `order` (n,) is where each row lay among them."""
 
-    Raises:
-        ValueError: nulls, or rows of another length than the shape.
+    path: str
+    columns: dict[str, Array]
+    episodes: list[int]
+    lengths: list[int]
+    order: NDArray[np.int64] | None
+
+
+def _part_of(
+    path: str, columns: Mapping[str, Array], usable: Sequence[int], bad: dict[int, str]
+) -> tuple[_Part, list[str]]:
+    """The rows of the usable episodes, sorted where they need to be, and what to say of it.
+
+    Episodes whose order cannot be known are added to `bad`.
     """
-    array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-    if isinstance(array, pa.ExtensionArray):
-        array = array.storage
-    nested = False
-    while pa.types.is_list(array.type) or pa.types.is_large_list(array.type) or pa.types.is_fixed_size_list(array.type):
-        nested = True
-        array = array.flatten()
-    if array.null_count:
-        raise ValueError(f"{array.null_count} values are null")
-    values: Array = array.to_numpy(zero_copy_only=False)
-    if np.issubdtype(values.dtype, np.floating):
-        values = values.astype(np.float32, copy=False)
-    elif np.issubdtype(values.dtype, np.integer):
-        values = values.astype(np.int64, copy=False)
-    return values.reshape(len(column), *shape) if nested else values
+    while True:
+        inside = np.isin(columns[_EPISODE], np.array(usable, dtype=np.int64))
+        kept = dict(columns) if inside.all() else {key: value[inside] for key, value in columns.items()}
+        episode = kept[_EPISODE]
+        order = None if "frame_index" not in kept else episode_order(episode, kept["frame_index"])
+        if order is not None:
+            kept = {key: value[order] for key, value in kept.items()}
+        unclear = _unclear_orders(kept, moved=_moved(episode, order))
+        if not unclear:
+            break
+        bad |= unclear
+        usable = [number for number in usable if number not in unclear]
+    numbers = kept[_EPISODE]
+    firsts = np.flatnonzero(np.append(True, numbers[1:] != numbers[:-1])) if len(numbers) else np.empty(0, np.int64)
+    lengths = np.diff(np.append(firsts, len(numbers))).tolist()
+    notes = []
+    if order is not None:
+        named = ", ".join(map(str, sorted(_moved(episode, order))[:10]))
+        notes.append(f"{path}: the rows of episodes {named} lie out of order; they are sorted by frame_index.")
+    gaps = _gaps(kept)
+    if gaps:
+        listed = ", ".join(f"{number} (from {low} to {high})" for number, (low, high) in list(gaps.items())[:10])
+        notes.append(f"{path}: frame_index jumps in episodes {listed}; their frames are taken as following each other.")
+    return _Part(path, kept, numbers[firsts].tolist(), lengths, order), notes
 
 
-def _read_file(path: Path, shapes: Mapping[str, Sequence[int]]) -> dict[str, Array]:
-    with pq.ParquetFile(path, memory_map=True) as file:
-        names = [name for name in shapes if name in file.schema_arrow.names]
-        table = file.read(columns=names)
-    return {name: to_numpy(table.column(name), shapes[name]) for name in names}
+def _moved(episode: NDArray[np.int64], order: NDArray[np.int64] | None) -> set[int]:
+    """Episodes whose frames do not lie one after the other."""
+    if order is None:
+        return set()
+    return set(episode[order][1:][(np.diff(order) != 1) & (np.diff(episode[order]) == 0)].tolist())
+
+
+def _unclear_orders(columns: Mapping[str, Array], moved: set[int]) -> dict[int, str]:
+    """Episodes, sorted by now, of which a frame is there twice, or whose timestamps contradict the sorting."""
+    if "frame_index" not in columns:
+        return {}
+    episode, frame, time = columns[_EPISODE], columns["frame_index"], columns.get("timestamp")
+    same = episode[1:] == episode[:-1]
+    twice = same & (frame[1:] == frame[:-1])
+    unclear = {int(episode[i]): f"frame_index {int(frame[i])} is there twice" for i in np.flatnonzero(twice)[::-1]}
+    if moved and time is not None:
+        back = same & (time[1:] < time[:-1]) & np.isin(episode[1:], list(moved))
+        both = "its rows are out of order, and frame_index and timestamp order them differently"
+        unclear |= dict.fromkeys(episode[1:][back].tolist(), both)
+    return unclear
+
+
+def _gaps(columns: Mapping[str, Array]) -> dict[int, tuple[int, int]]:
+    """Episodes in which frame_index does not advance evenly, with the first jump."""
+    if "frame_index" not in columns or not len(columns[_EPISODE]):
+        return {}
+    episode, frame = columns[_EPISODE], columns["frame_index"]
+    same = episode[1:] == episode[:-1]
+    jumps = np.flatnonzero(same & (np.diff(frame) != 1))
+    found: dict[int, tuple[int, int]] = {}
+    for number in dict.fromkeys(episode[jumps].tolist()):
+        frames = frame[episode == number]
+        steps = np.diff(frames)
+        # An even stride is a recording at a lower rate.
+        if (steps != steps[0]).any():
+            first = int(np.flatnonzero(steps != np.min(steps))[0])
+            found[number] = (int(frames[first]), int(frames[first + 1]))
+    return found
+
+
+def _with_one_set_of_columns(parts: Sequence[_Part], needed: Sequence[str], broken: dict[int, str]) -> list[_Part]:
+    """Parts that all have the same columns: a needed one that only some files have breaks the episodes of the others.
+
+    What no file has is no column; what is not needed is left out where a file lacks it.
+    """
+    filled = [part for part in parts if part.episodes]
+    anywhere = {key for part in filled for key in part.columns}
+    usable = []
+    for part in filled:
+        lacking = [key for key in needed if key in anywhere and key not in part.columns]
+        if lacking:
+            reason = f"{part.path} lacks the column '{lacking[0]}', which other files have"
+            broken |= dict.fromkeys(part.episodes, reason)
+        else:
+            usable.append(part)
+    everywhere = set.intersection(*(set(part.columns) for part in usable)) if usable else set()
+    for part in usable:
+        part.columns = {key: value for key, value in part.columns.items() if key in everywhere}
+    return usable
+
+
+def _places(parts: Sequence[_Part]) -> NDArray[np.int64] | None:
+    """(N,) where each row lies among the rows of these episodes in the files; None where nothing was moved."""
+    if all(part.order is None for part in parts):
+        return None
+    sizes = [len(part.columns[_EPISODE]) for part in parts]
+    orders = [np.arange(size) if part.order is None else part.order for part, size in zip(parts, sizes, strict=True)]
+    return np.concatenate([order + start for order, start in zip(orders, np.cumsum([0, *sizes]), strict=False)])
 
 
 def _broken_episodes(
-    columns: Mapping[str, Array], expected: Mapping[int, int], finite: Sequence[str]
+    columns: Mapping[str, Array], expected: Mapping[int, int], finite: Sequence[str], path: str
 ) -> dict[int, str]:
     """Episodes of one file that are incomplete or hold numbers that are none."""
     broken: dict[int, str] = {}
@@ -133,7 +223,7 @@ def _broken_episodes(
     found = dict(zip(*(part.tolist() for part in np.unique(episode, return_counts=True)), strict=True))
     for number, length in expected.items():
         if found.get(number, 0) != length:
-            broken[number] = f"{found.get(number, 0)} of its {length} frames are in its parquet file"
+            broken[number] = f"{found.get(number, 0)} of its {length} frames are in {path}"
     for key in finite:
         if key not in columns or columns[key].dtype != np.float32 or np.isfinite(columns[key]).all():
             continue

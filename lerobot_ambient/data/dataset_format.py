@@ -62,8 +62,7 @@ def outdated(version: str | None, repo_id: str, root: Path | str | None) -> str:
     """
     where = f"--root={root} " if root else ""
     command = f"    python -m lerobot.scripts.convert_dataset_v21_to_v30 --repo-id={repo_id} {where}--push-to-hub=false"
-    found = f"the format {version}" if version else "a format older than v2.1"
-    head = f"has {found}, LeRobot reads {CODEBASE_VERSION}."
+    head = f"has the format {version or 'of before v2.1'}, LeRobot reads {CODEBASE_VERSION}."
     old = None if version is None else parse(version)
     if old is not None and (old.major, old.minor) == (2, 1):
         return f"{head} Convert it with\n{command}"

@@ -36,6 +36,7 @@ from lerobot_ambient.data.episode_table import EpisodeTable
 from lerobot_ambient.data.hub_errors import NOT_ON_THE_HUB, reason_of
 from lerobot_ambient.data.picture_files import broken_pictures
 from lerobot_ambient.data.sources import SourceConfig, check_episodes
+from lerobot_ambient.data.stored_pictures import StoredPictures, stored_pictures
 from lerobot_ambient.data.video_files import broken_videos
 
 logger = logging.getLogger(__name__)
@@ -85,6 +86,7 @@ class OpenSource:
         maps: once aligned, how each numeric policy feature was made.
         notes: what alignment did that its user should see.
         frameless: cameras that info.json declares and that have no frame, with the reason; not among the features.
+        places: (N,) where each row lies among the rows of the selected episodes in the files; None where as here.
     """
 
     name: str
@@ -98,6 +100,7 @@ class OpenSource:
     maps: dict[str, FeatureMap] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     frameless: dict[str, str] = field(default_factory=dict)
+    places: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return int(self.stops[-1])
@@ -127,14 +130,9 @@ class OpenSource:
         return [key for key, spec in self.features.items() if spec["dtype"] in CAMERA_DTYPES]
 
     @cached_property
-    def dataset(self) -> LeRobotDataset:
-        """LeRobot's reader of the selected episodes, without time offsets; for images stored in parquet and depth."""
-        return LeRobotDataset(
-            self.config.repo_id,
-            root=self.meta.root,
-            episodes=self.episodes,
-            revision=self.config.revision,
-        )
+    def dataset(self) -> StoredPictures:
+        """The images stored in parquet, in the order of the rows."""
+        return stored_pictures(self.meta, self.episodes, self.places)
 
     def __repr__(self) -> str:
         return f"{self.name}: {len(self.episode_ids)} episodes, {len(self)} frames, {self.fps:g} fps"
@@ -186,12 +184,9 @@ def open_source(
         for key, spec in features.items()
         if spec["dtype"] not in (*CAMERA_DTYPES, "string", "language")
     }
-    read = read_columns(
-        meta,
-        wanted,
-        {original[key]: shape for key, shape in numeric.items()},
-        finite=[original[key] for key in numeric if is_policy_feature(key)],
-    )
+    shapes = {original[key]: shape for key, shape in numeric.items()}
+    finite = [original[key] for key in numeric if is_policy_feature(key)]
+    read = read_columns(meta, wanted, shapes, finite)
     readable = [episode for episode in wanted if episode not in read.broken]
     seen = [key for key in needed if key not in frameless]
     videos, pictures = ([key for key in seen if key in keys] for keys in (meta.video_keys, meta.image_keys))
@@ -206,18 +201,23 @@ def open_source(
         good = [episode for episode in wanted if episode not in broken]
         _report_broken(name, broken, good, skip=config.skip_broken, is_target=is_target)
         if len(good) < len(read.episode_ids):
-            read = read_columns(meta, good, {original[key]: shape for key, shape in numeric.items()})
+            read = read_columns(meta, good, shapes, finite)
+    for note in read.notes:
+        logger.warning("'%s': %s", name, note)
+    columns = {key: read.columns[original[key]] for key in numeric if original[key] in read.columns}
+    features = _with_columns(name, features, columns, is_target=is_target)
     lengths = np.diff(np.append(read.starts, len(read.columns["episode_index"])))
     return OpenSource(
         name=name,
         config=config,
         meta=meta,
         features=features,
-        columns={key: read.columns[original[key]] for key in numeric if original[key] in read.columns},
+        columns=columns,
         episode_ids=read.episode_ids,
         starts=read.starts,
         stops=read.starts + lengths,
         frameless={config.rename.get(key, key): reason for key, reason in frameless.items()},
+        places=read.places,
     )
 
 
@@ -362,15 +362,34 @@ def _report_broken(name: str, broken: Mapping[int, str], good: Sequence[int], *,
     if not good:
         raise ValueError(
             f"'{name}': none of the selected episodes can be read:\n{listing}\n"
-            "Mend the data set (a new download, say), or check that its root is the right folder."
+            "Fix the dataset (a new download, say), or check that its root is the right folder."
         )
     option = "--dataset.episodes=" if is_target else "episodes: "
     selection = str(list(good)) if len(good) <= 50 else f"[{', '.join(map(str, good[:50]))}, ...]"
     skipping = "" if is_target else ", or with `skip_broken: true`"
     raise ValueError(
         f"'{name}': {len(broken)} of its episodes cannot be read:\n{listing}\n"
-        f"Mend the data set (a new download, say), or leave them out with `{option}{selection}`{skipping}."
+        f"Fix the dataset (a new download, say), or leave them out with `{option}{selection}`{skipping}."
     )
+
+
+def _with_columns(
+    name: str, features: dict[str, dict[str, Any]], columns: Mapping[str, NDArray[Any]], *, is_target: bool
+) -> dict[str, dict[str, Any]]:
+    """The features without numbers that a policy may read and that no parquet file holds.
+
+    Raises:
+        ValueError: they are the target's.
+    """
+    numbers = [key for key, spec in features.items() if spec["dtype"] not in (*CAMERA_DTYPES, "string", "language")]
+    absent = [key for key in numbers if is_policy_feature(key) and key not in columns]
+    if not absent:
+        return features
+    said = f"meta/info.json promises {absent}, but no parquet file under data/ has such a column"
+    if is_target:
+        raise ValueError(f"'{name}': {said}. Convert the dataset again, or take the entries out of `features` there.")
+    logger.warning("'%s': %s; it is treated as a dataset without.", name, said)
+    return {key: spec for key, spec in features.items() if key not in absent}
 
 
 def _check_rename(rename: Mapping[str, str], keys: Sequence[str], name: str) -> None:

@@ -29,7 +29,6 @@ from lerobot.datasets.io_utils import load_info, load_stats
 from lerobot.utils.utils import SuppressProgressBars
 from numpy.typing import NDArray
 
-from lerobot_ambient.data.column_reader import to_numpy
 from lerobot_ambient.data.merged_file import (
     SOURCE,
     TAGS,
@@ -37,6 +36,7 @@ from lerobot_ambient.data.merged_file import (
     load_merged_file,
     write_merged_file,
 )
+from lerobot_ambient.data.parquet_rows import to_numpy
 from lerobot_ambient.data.statistics import exact_stats
 
 PART_EPISODES = 50
