@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 def windows_of(
     annotations: Sequence[Annotation], paths: Sequence[Path | None], *, in_folders: bool
 ) -> list[FoundWindow]:
-    """What a configuration says of each source; nothing of one that may teach nowhere.
+    """What a configuration says of each source; nothing where the finding is no window to train with.
+
+    A source that may teach nowhere is refused in a configuration. One whose chunks show no difference at all is not
+    thereby to be trusted everywhere: chunks do not show what a motion is an answer to, so that stays a person's choice.
 
     Args:
         annotations: of each source.
         paths: the windows file of each source; needed where its windows differ between samples.
         in_folders: whether these files lie in the data sets' own folders.
     """
+    from lerobot_ambient.core.windows import Window
     from lerobot_ambient.data.config_windows import FoundWindow
     from lerobot_ambient.data.windows_file import WINDOWS_PATH
 
@@ -37,11 +41,15 @@ def windows_of(
             continue
         entry = finding.to_dict()
         low, high = entry["interval"]
-        options = {name: float(f"{entry[name]:.4g}") for name in ("sigma_min", "sigma_max")}
-        if options["sigma_max"] == 0.0:
-            del options["sigma_max"]
-        nowhere = options == {"sigma_min": 1.0}
-        found.append(FoundWindow({} if nowhere else options, f"{finding.method}, between {low:.3f} and {high:.3f}"))
+        sigma_min, sigma_max = (float(f"{entry[name]:.4g}") for name in ("sigma_min", "sigma_max"))
+        window = Window(sigma_min, sigma_max)
+        if window.is_everything:
+            found.append(FoundWindow({}, "left as it was: chunks alone show no difference, which recommends no window"))
+        elif window.is_nothing:
+            found.append(FoundWindow({}, "left as it was: nothing shows that it may teach anywhere; remove it"))
+        else:
+            options = {"sigma_min": sigma_min} | ({"sigma_max": sigma_max} if sigma_max > 0 else {})
+            found.append(FoundWindow(options, f"{finding.method}, {low:.3f} to {high:.3f}"))
     return found
 
 
@@ -53,14 +61,20 @@ def render_merged(file: ConfigWithWindows, windows: Sequence[FoundWindow], more:
         windows: of its sources.
         more: options that were typed beside the configuration.
     """
-    from lerobot_ambient.cli.own_config import next_commands
+    from lerobot_ambient.cli.own_config import next_commands, without_window
 
     lines = [f"written: {file.path}"]
     for source, window in zip(file.cfg.policy.sources, windows, strict=True):
         said = ", ".join(f"{name}: {value}" for name, value in window.options.items())
-        lines.append(f"  {source.repo_id}: {said or 'left as it was; nothing shows that it may teach: remove it'}")
+        lines.append(f"  {source.repo_id}: {said or window.why}")
     # Those that were composed into the file need not be typed again.
     beside = [] if file.text is None else [shlex.quote(word) for word in more]
     if beside:
         lines.append(f"  not in the file, so type it again: {' '.join(beside)}")
-    return "\n".join([*lines, "next:", next_commands(file.path, file.cfg, beside)])
+    lacking = without_window(file.cfg)
+    if lacking:
+        lines.append(
+            f"before a training, write a window for {', '.join(lacking)} by hand, for example sigma_min: 0.3, or look "
+            "for one by rollouts with `lerobot-ambient sweep` (docs/how-to/choose-a-window.md)"
+        )
+    return "\n".join([*lines, "next:", next_commands(file.path, file.cfg, beside, annotated=True)])

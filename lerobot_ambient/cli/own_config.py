@@ -25,6 +25,14 @@ def suggestions_for(cfg: Any) -> list[Suggestion]:
     return [suggest(target, facts_of(source), source) for source in cfg.policy.sources]
 
 
+def without_window(cfg: Any) -> list[str]:
+    """The names of sources that need a window and have none."""
+    if not cfg.policy.mixing.needs_windows:
+        return []
+    lacks = (None, None, None)
+    return [s.repo_id for s in cfg.policy.sources if (s.windows, s.sigma_min, s.sigma_max) == lacks]
+
+
 def render_written(path: Path, cfg: Any, suggestions: Sequence[Suggestion]) -> str:
     """What was written, what is left to settle in it, and the next command."""
     problems = [f"  {one.name}: {problem}" for one in suggestions for problem in one.problems]
@@ -36,18 +44,17 @@ def render_written(path: Path, cfg: Any, suggestions: Sequence[Suggestion]) -> s
     return f"written: {path}. {read}\n{next_commands(path, cfg)}"
 
 
-def next_commands(path: Path, cfg: Any, more: Sequence[str] = ()) -> str:
+def next_commands(path: Path, cfg: Any, more: Sequence[str] = (), *, annotated: bool = False) -> str:
     """The commands that follow a written configuration, one a line: windows first where a source has none.
 
     Args:
         path: of the configuration.
         cfg: what it says.
         more: options that belong to it and are not in it, quoted for a shell.
+        annotated: whether windows were looked for already.
     """
     file = shlex.quote(str(path))
-    lacks = cfg.policy.mixing.needs_windows and any(
-        (source.windows, source.sigma_min, source.sigma_max) == (None, None, None) for source in cfg.policy.sources
-    )
+    lacks = bool(without_window(cfg)) and not annotated
     words = [f"--config_path={file}", *more]
     annotate = ["lerobot-ambient", "annotate", *words, "--method=classifier", f"--write-config={file}"]
     look = ["lerobot-ambient", "inspect", *words]

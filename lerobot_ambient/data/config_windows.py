@@ -29,7 +29,7 @@ class FoundWindow:
 
     Args:
         options: some of `OPTIONS`; none leaves the source as it is.
-        why: method and interval, for a comment beside them.
+        why: method and range, for a comment beside them; without options, why there are none.
     """
 
     options: Mapping[str, float | str]

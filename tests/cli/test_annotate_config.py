@@ -24,8 +24,12 @@ def options(sigma_min: float, sigma_max: float, path: Path | None = None, granul
         (0.123456, 0.0, {"sigma_min": 0.1235}),
         (0.5, 0.25, {"sigma_min": 0.5, "sigma_max": 0.25}),
         (1.0, 0.25, {"sigma_min": 1.0, "sigma_max": 0.25}),
-        # It may teach nowhere, which a configuration refuses to say.
+        # It may teach nowhere, which a configuration refuses to say; or nothing was seen that parts it.
         (1.0, 0.0, {}),
+        (0.0, 0.0, {}),
+        (0.00001, 0.0, {"sigma_min": 1e-05}),
+        (0.3, 0.4, {}),
+        (0.3, 0.3, {"sigma_min": 0.3, "sigma_max": 0.3}),
     ],
 )
 def test_one_window(sigma_min, sigma_max, expected):
