@@ -25,7 +25,7 @@ def windows_of(
     Args:
         annotations: of each source.
         paths: the windows file of each source; needed where its windows differ between samples.
-        in_folders: whether these files lie in the data sets' own folders.
+        in_folders: whether these files lie in the datasets' own folders.
     """
     from lerobot_ambient.core.windows import Window
     from lerobot_ambient.data.config_windows import FoundWindow

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`lerobot-ambient init`: the first version of a training configuration, from the names of the data sets."""
+"""`lerobot-ambient init`: the first version of a training configuration, from the names of the datasets."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the verb `init`."""
     parser = subparsers.add_parser(
         "init",
-        help="write a training configuration for your own data sets",
+        help="write a training configuration for your own datasets",
         description=(
             "Writes a configuration of lerobot-train as a YAML file: the target, the sources, and the alignment that "
-            "each source needs, with the reasons as comments. Only the data sets' metadata is read. On a terminal and "
+            "each source needs, with the reasons as comments. Only the datasets' metadata is read. On a terminal and "
             "without --target it asks. All other options are lerobot-train's own and go into the file. "
             f"Example: {_EXAMPLE}"
         ),
     )
     parser.add_argument(
-        "--target", metavar="REPO[=FOLDER]", help="the trusted data set: its name, and its folder if it is a local one"
+        "--target", metavar="REPO[=FOLDER]", help="the trusted dataset: its name, and its folder if it is a local one"
     )
     parser.add_argument(
         "--source",
         action="append",
         default=[],
         metavar="REPO[=FOLDER]",
-        help="a data set that is not trusted everywhere; may be given several times",
+        help="a dataset that is not trusted everywhere; may be given several times",
     )
     parser.add_argument("--write", type=Path, metavar="FILE", help="the file (default: mine.yaml)")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
@@ -99,7 +99,7 @@ def _complete(args: argparse.Namespace) -> None:
         raise ValueError(
             f"init needs a target and at least one source, {missing} is missing. For example:\n  {_EXAMPLE}"
         )
-    print("The target is the small data set that you trust; a source is any other one.")
+    print("The target is the small dataset that you trust; a source is any other one.")
     args.target = _ask_data_set("name of the target, e.g. me/target: ")
     args.source = [_ask_data_set("name of a source, e.g. me/sim: ")]
     while more := _ask_data_set("name of another source (empty: no more): ", optional=True):
@@ -128,12 +128,12 @@ def _ask(question: str, *, optional: bool = False) -> str:
 
 
 def _named(text: str) -> dict[str, str]:
-    """REPO[=FOLDER] as options of a data set.
+    """REPO[=FOLDER] as options of a dataset.
 
     Raises:
         ValueError: a name or folder that is empty.
     """
     name, given, folder = text.partition("=")
     if not name or (given and not folder):
-        raise ValueError(f"'{text}' names no data set; write me/sim, or me/sim=data/sim for one in a local folder.")
+        raise ValueError(f"'{text}' names no dataset; write me/sim, or me/sim=data/sim for one in a local folder.")
     return {"repo_id": name, **({"root": folder} if folder else {})}

@@ -16,7 +16,7 @@ def suggestions_for(cfg: Any) -> list[Suggestion]:
     """What each source of a training configuration needs, from the metadata alone.
 
     Raises:
-        ValueError: a data set that cannot be opened, or a target without actions.
+        ValueError: a dataset that cannot be opened, or a target without actions.
     """
     from lerobot_ambient.data.suggest import facts_of, suggest
     from lerobot_ambient.integration.training import target_config

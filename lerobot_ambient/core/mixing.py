@@ -200,7 +200,7 @@ def _constant(alpha: float | None, schedule: NoiseSchedule) -> Tensor | None:
 
 def _share_words(alpha: float | None) -> str:
     if alpha is None:
-        return "the data sets share a noise level by weight times size"
+        return "the datasets share a noise level by weight times size"
     return f"the target has {100 * alpha:g} % of each noise level that it shares (alpha {alpha:g})"
 
 

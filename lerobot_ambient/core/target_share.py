@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a large source leaves the target next to nothing.
 
-Without `alpha` the data sets share a noise level by weight times size, so a source fifty times the target's size
+Without `alpha` the datasets share a noise level by weight times size, so a source fifty times the target's size
 takes 98 % of every level at which it may teach. That is a choice nobody made; whoever makes a plan is told of it.
 Symbols as in `core.plan`: share(source | t) is the fraction of the draws at timestep t, source 0 the target.
 """
@@ -39,7 +39,7 @@ def crowded_out(shares: Tensor, sigmas: Tensor, names: Sequence[str], mixing: Mi
     Args:
         shares: (S, T) share(source | t), the target first.
         sigmas: (T,) noise levels.
-        names: of the data sets.
+        names: of the datasets.
         mixing: the rule that made the shares.
 
     Returns:
@@ -59,7 +59,7 @@ def crowded_out(shares: Tensor, sigmas: Tensor, names: Sequence[str], mixing: Mi
     return (
         f"the target '{names[0]}' has less than a tenth of the draws at {int(crowded.sum())} of {len(sigmas)} noise "
         f"levels (sigma {float(levels.min()):.2f} to {float(levels.max()):.2f}), {100 * least:.1f} % at the least: "
-        f"without alpha the data sets share a level by size, and {', '.join(others)} "
+        f"without alpha the datasets share a level by size, and {', '.join(others)} "
         f"{'is' if len(others) == 1 else 'are'} large. To give the target half of each level that it shares, write "
         f'--policy.mixing=\'{{"type": "{kind}", "alpha": 0.5}}\', in a file `mixing: {{type: {kind}, alpha: 0.5}}`.'
     )

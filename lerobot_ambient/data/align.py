@@ -21,6 +21,7 @@ from lerobot_ambient.data.open_source import OpenSource, is_bookkeeping, is_poli
 logger = logging.getLogger(__name__)
 
 _NEEDED = (ACTION, OBS_STATE, OBS_ENV_STATE)
+_SHOWN = 6
 """Numeric features that a diffusion policy reads. Others are merged where every data set has them."""
 
 
@@ -170,15 +171,23 @@ def _missing_hint(key: str) -> str:
     return f"{rename}, or declare every dimension absent, dimensions: {{{key}: {{<name>: {{fill: 0.0}}}}}}"
 
 
+def _listed(names: Sequence[str]) -> str:
+    """Names in one line; of many the first ones and how many there are."""
+    shown = ", ".join(names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown}, ... ({len(names)} dimensions)"
+
+
 def _log(target: OpenSource, source: OpenSource, maps: dict[str, FeatureMap]) -> None:
     for key, feature in maps.items():
         if feature.left_out and key in source.columns:
             names = dimension_names(source.features[key])
             out = [names[i] for i in feature.left_out]
-            logger.info("'%s': %s leaves out the dimensions %s", source.name, key, out)
+            logger.info("'%s': %s leaves out %s", source.name, key, _listed(out))
         absent = [name for name, take in zip(feature.names, feature.take, strict=True) if take == ABSENT]
         if absent:
-            logger.info("'%s': %s has no %s; declared constants or masks stand for them", source.name, key, absent)
+            logger.info(
+                "'%s': %s has no %s; declared constants or masks stand for them", source.name, key, _listed(absent)
+            )
     if source.fps != target.fps:
         logger.info("'%s': resampled in time from %g to %g fps", source.name, source.fps, target.fps)
 

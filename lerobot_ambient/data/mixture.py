@@ -128,7 +128,7 @@ class Mixture:
     def __str__(self) -> str:
         """What a training log says: the rule, and a line a data set with what identifies it and what is drawn of it."""
         law = self.plan.by_source().sum(1).tolist()
-        lines = [f"mixture of {len(self.sources)} data sets over {self.plan.schedule}; {self.mixing}"]
+        lines = [f"mixture of {len(self.sources)} datasets over {self.plan.schedule}; {self.mixing}"]
         for index, (line, drawn) in enumerate(zip(self.fingerprint, law, strict=False)):
             samples = sum(group.count for group in self.groups if group.source == index)
             lines.append(f"  {line}; {samples} samples, {100 * drawn:.1f} % of the draws")

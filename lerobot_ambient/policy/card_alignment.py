@@ -24,7 +24,7 @@ def alignment(records: Sequence[DataRecord], declared: Sequence[SourceConfig]) -
     """A paragraph for each source.
 
     Args:
-        records: of all data sets, the target first; none in an old checkpoint.
+        records: of all datasets, the target first; none in an old checkpoint.
         declared: the sources of the configuration. Those of a merged target stand before them among the records.
     """
     first = max(len(records) - len(declared), 0)
@@ -39,13 +39,16 @@ def alignment(records: Sequence[DataRecord], declared: Sequence[SourceConfig]) -
             *(f"`{key}` is read as `{new}`" for key, new in source.rename.items()),
             *([rate] if rate else []),
             *([f"its actions are {_ACTIONS[source.action_type]}"] if source.action_type is not None else []),
+            *(
+                [f"a step of 1 moves the state by {_gain(source.action_gain)}"]
+                if source.action_gain is not None
+                else []
+            ),
             f"normalised by {whose} statistics",
             *(f"camera `{key}`: {camera}" for key, camera in _cameras(source)),
         ]
         rows = [
-            (f"`{key}`", f"`{name}`", *_rule(name, rule))
-            for key, rules in source.dimensions.items()
-            for name, rule in rules.items()
+            (keys, f"`{name}`", *_rule(name, rule)) for keys, rules in _features(source) for name, rule in rules.items()
         ]
         head = ("feature", "the target's dimension", "comes from", "converted by")
         listed = table(head, rows) if rows else "Dimensions have the target's names and units."
@@ -63,6 +66,21 @@ def _rate(record: DataRecord, target: DataRecord) -> str:
     if record.fps == target.fps:
         return ""
     return f"recorded at {record.fps:g} frames a second, resampled to {target.fps:g}"
+
+
+def _features(source: SourceConfig) -> list[tuple[str, dict[str, DimensionConfig]]]:
+    """The features with their rules; actions and states that share theirs are one."""
+    rules: list[dict[str, DimensionConfig]] = []
+    for one in source.dimensions.values():
+        rules += [] if one in rules else [one]
+    shared = [[key for key, one in source.dimensions.items() if one == each] for each in rules]
+    return [(", ".join(f"`{key}`" for key in keys), each) for keys, each in zip(shared, rules, strict=True)]
+
+
+def _gain(gain: float | dict[str, float]) -> str:
+    if isinstance(gain, dict):
+        return ", ".join(f"{value:g} (`{name}`)" for name, value in gain.items())
+    return f"{gain:g}"
 
 
 def _cameras(source: SourceConfig) -> list[tuple[str, str]]:

@@ -93,7 +93,7 @@ def test_on_a_terminal_init_asks(here, monkeypatch, capsys):
     [
         (["init"], "init needs a target and at least one source, --target is missing. For example:"),
         (["init", "--target=me/arm"], "--source is missing"),
-        ([*INIT, "--source=me/x="], "'me/x=' names no data set"),
+        ([*INIT, "--source=me/x="], "'me/x=' names no dataset"),
         ([*INIT, "--write=mine.json"], "a configuration is a YAML file; name it for example mine.yaml"),
         ([*INIT, "--write=data"], "a configuration is a YAML file"),
         ([*INIT, "--policy.sources=[]"], "--policy.sources is what init finds out"),

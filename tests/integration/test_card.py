@@ -143,7 +143,7 @@ def test_nothing_in_card_or_log_is_a_python_repr(trained):
         assert "(alpha=" not in text
         assert "NoiseSchedule" not in text
         assert "Config" not in text
-        assert "ambient, the data sets share a noise level by weight times size" in text
+        assert "ambient, the datasets share a noise level by weight times size" in text
         assert "100 noise levels, sigma 0.0251 to 1.0000" in text
     assert "36 samples, " in str(trained.dataset.mixture)
 
@@ -155,7 +155,7 @@ def test_nothing_in_card_or_log_is_a_python_repr(trained):
             "{type: ambient, alpha: 0.25}",
             "ambient, the target has 25 % of each noise level that it shares (alpha 0.25)",
         ),
-        ("{type: cotrain}", "cotrain, the data sets share a noise level by weight times size"),
+        ("{type: cotrain}", "cotrain, the datasets share a noise level by weight times size"),
         (
             "{type: soft, sigmas: [0.0, 1.0], clean_shares: [1.0, 0.1]}",
             "soft, the target has 100 % at sigma 0, 10 % at sigma 1, in between linearly",
@@ -178,8 +178,11 @@ def test_the_card_tells_how_each_source_was_aligned():
                 "elbow.pos": {"take": "right_elbow", "scale": 57.29578, "offset": -3.0},
                 "wrist.pos": {"mask": True},
                 "gripper.pos": {"fill": 0.5},
-            }
+            },
+            "observation.state": {"elbow.pos": {"take": "q1"}},
+            "observation.environment_state": {"elbow.pos": {"take": "q1"}},
         },
+        "action_gain": 0.05,
         "cameras": {"observation.images.front": {"fit": "crop"}, "observation.images.wrist": {"fill": 0.0}},
         "normalization": "own",
         "action_type": "delta",
@@ -195,11 +198,13 @@ def test_the_card_tells_how_each_source_was_aligned():
     for expected in (
         "**`me/merged`** was aligned when it was merged into the target.",
         "**`me/sim`**: `actions` is read as `action`; recorded at 20 frames a second, resampled to 30; its actions are "
-        "steps from the current state; normalised by its own statistics; camera `observation.images.front`: another "
+        "steps from the current state; a step of 1 moves the state by 0.05; normalised by its own "
+        "statistics; camera `observation.images.front`: another "
         "aspect ratio, crop; camera `observation.images.wrist`: absent, a grey image of brightness 0 stands for it.",
         "| `action` | `elbow.pos` | `right_elbow` | times 57.2958 (radians to degrees), plus -3 |",
         "| `action` | `wrist.pos` | absent | carries no loss |",
         "| `action` | `gripper.pos` | absent | constant 0.5 |",
+        "| `observation.state`, `observation.environment_state` | `elbow.pos` | `q1` | nothing |",
         "**`me/twin`**: normalised by the target's statistics.\n\nDimensions have the target's names and units.",
     ):
         assert expected in text
