@@ -122,7 +122,18 @@ def _task_strings(source: OpenSource) -> list[str]:
 
 
 def _task_map(source: OpenSource, tasks: Sequence[str]) -> NDArray[np.int64]:
-    """(number of tasks of the source,) its task_index to the merged one."""
+    """(number of tasks of the source,) its task_index to the merged one.
+
+    Raises:
+        ValueError: frames of a task that it does not know.
+    """
+    known = [0] if source.meta.tasks is None else source.meta.tasks["task_index"].tolist()
+    unknown = sorted(set(np.unique(source.columns["task_index"]).tolist()).difference(known))
+    if unknown:
+        raise ValueError(
+            f"'{source.name}': frames are of the tasks {unknown[:10]}, but meta/tasks.parquet holds the numbers "
+            f"{sorted(known)[:10]}. Copy that file again from where the dataset came from."
+        )
     table = source.meta.tasks
     place = {task: i for i, task in enumerate(tasks)}
     if table is None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,8 @@ from lerobot_ambient.data.dimension_names import dimension_names, with_names
 from lerobot_ambient.data.match_units import Range
 from lerobot_ambient.data.open_source import is_bookkeeping, open_metadata
 from lerobot_ambient.data.sources import SourceConfig, check_episodes
+
+logger = logging.getLogger(__name__)
 
 _WANTED = ("min", "max", "mean", "std")
 _NO_NUMBERS = (*CAMERA_DTYPES, "string", "language")
@@ -107,7 +110,12 @@ def facts_of(config: SourceConfig, name: str | None = None) -> DatasetFacts:
         raise ValueError(f"'{name}': rename names {unknown}, but the data set's keys are {sorted(meta.features)}.")
     facts = DatasetFacts(name, meta.features, {}, config.fps or float(meta.fps), meta.robot_type)
     stats = {key: value for key, value in (meta.stats or {}).items() if key in facts.numeric_keys}
-    per_episode = _episode_stats(Path(meta.root), facts.numeric_keys, config.episodes)
+    try:
+        per_episode = _episode_stats(Path(meta.root), facts.numeric_keys, config.episodes)
+    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+        # Ranges of the whole dataset are less exact, and proposals are read by a person.
+        logger.warning("'%s': the statistics of its episodes cannot be read (%s); stats.json is used.", name, error)
+        per_episode = {}
     found = DatasetFacts(name, meta.features, stats | per_episode, facts.fps, facts.robot_type).renamed(config.rename)
     return replace(found, features=with_names(found.features, config.dimension_names, name))
 

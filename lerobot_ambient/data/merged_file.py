@@ -23,6 +23,7 @@ from lerobot.utils.constants import ACTION
 
 from lerobot_ambient.core.windows import Window
 from lerobot_ambient.data.alignment_config import CameraConfig, DimensionConfig
+from lerobot_ambient.data.info_file import read_json
 from lerobot_ambient.data.normalization import ActionNormalization
 from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.data.windows_file import WindowTable
@@ -42,6 +43,8 @@ ABSENT = "ambient.absent"
 """Prefix under which a source hides the images that stand for a camera it lacks."""
 
 PER_FRAME = "per frame"
+
+_AGAIN = "copy it again from where the dataset came from, or merge again."
 
 Stats = Mapping[str, Mapping[str, Any]]
 
@@ -226,18 +229,32 @@ def load_merged_file(root: Path) -> MergedFile | None:
     """Read `meta/ambient_merge.json` under `root`; None without one.
 
     Raises:
-        ValueError: a newer schema.
+        ValueError: a newer schema, or a file that is cut or was changed.
     """
     path = Path(root) / MERGE_PATH
     if not path.is_file():
         return None
-    values = json.loads(path.read_text(encoding="utf-8"))
+    values = read_json(path, str(path))
+    if not isinstance(values, dict) or not isinstance(values.get("schema_version"), int):
+        raise ValueError(f"{path} is not what `lerobot-ambient merge` writes: {_AGAIN}")
     if values["schema_version"] > SCHEMA_VERSION:
         raise ValueError(
             f"{path} has schema version {values['schema_version']}, this lerobot_ambient reads up to {SCHEMA_VERSION}; "
             "upgrade lerobot_policy_ambient_diffusion."
         )
-    return MergedFile.from_dict(values)
+    try:
+        merged = MergedFile.from_dict(values)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is not what `lerobot-ambient merge` writes ({error!r}): {_AGAIN}") from error
+    strange = [key for key, some in merged.stats.items() if not all(_is_finite(value) for value in some.values())]
+    if strange:
+        raise ValueError(f"{path}: the statistics of {strange} are not finite numbers: {_AGAIN}")
+    return merged
+
+
+def _is_finite(value: Any) -> bool:
+    array = np.asarray(value)
+    return array.dtype.kind in "fiub" and bool(np.isfinite(array).all())
 
 
 def write_merged_file(merged: MergedFile, root: Path) -> None:
@@ -256,7 +273,10 @@ def merged_file_of(meta: LeRobotDatasetMetadata) -> MergedFile | None:
         ValueError: a newer schema, a data set that was changed after the merge, or one that kept the columns and
             lost the file, so that its sources would be taken for the target.
     """
-    merged = load_merged_file(meta.root)
+    try:
+        merged = load_merged_file(meta.root)
+    except ValueError as error:
+        raise ValueError(f"dataset '{meta.repo_id}': {error}") from error
     if merged is None:
         tagged = [key for key in TAGS if key in meta.features]
         if SOURCE in tagged:

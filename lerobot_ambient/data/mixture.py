@@ -23,6 +23,7 @@ from lerobot_ambient.core.windows import Window
 from lerobot_ambient.data.align import align, identity_maps, left_out_keys
 from lerobot_ambient.data.assemble import merge_columns, merged_tasks
 from lerobot_ambient.data.assemble_cameras import camera_readers
+from lerobot_ambient.data.camera_statistics import camera_stats
 from lerobot_ambient.data.cameras import AbsentReader
 from lerobot_ambient.data.columns import Columns
 from lerobot_ambient.data.dimension_names import read_names
@@ -40,6 +41,7 @@ from lerobot_ambient.data.shared_pages import share
 from lerobot_ambient.data.source_windows import windows_of
 from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.data.statistics import merged_stats, target_stats
+from lerobot_ambient.data.target_keys import require_policy_keys
 
 logger = logging.getLogger(__name__)
 
@@ -168,6 +170,7 @@ def make_mixture(
         names = [*merged.names[: 1 + len(tagged)], *names[1:]]
         action_type = merged.action_type
     opened = [open_source(target, names[0], is_target=True)]
+    require_policy_keys(names[0], opened[0].features, target.rename)
     opened[0].maps = identity_maps(opened[0])
     for config, name in zip(sources, names[1:], strict=True):
         source = open_source(config, name, cameras=opened[0].camera_keys)
@@ -223,6 +226,10 @@ def make_mixture(
                 f" ({recipe.schedule!r}). Widen the window or remove the source."
             )
     cameras = camera_readers(opened, options)
+    images, notes = camera_stats(opened[0].name, cameras[0], stats, len(opened[0]))
+    stats |= images
+    for note in notes:
+        logger.warning("normalisation of the mixture: %s", note)
     lengths = [len(source) for source in opened]
     dataset = MergedDataset(columns, lengths, cameras, group_of_frame, tasks, options.image_transforms)
     features = {key: spec for key, spec in opened[0].features.items() if key in dataset.keys}

@@ -51,7 +51,10 @@ def window_table(source: OpenSource) -> WindowTable:
     assert source.config.windows is not None
     if source.config.windows == MERGE_PATH:
         return tagged_windows(source.meta, source.columns)
-    return read_windows(windows_path(source), curves=False)
+    try:
+        return read_windows(windows_path(source), curves=False)
+    except ValueError as error:
+        raise ValueError(f"source '{source.name}': {error}") from error
 
 
 def windows_path(source: OpenSource) -> Path:

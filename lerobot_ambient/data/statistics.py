@@ -96,6 +96,8 @@ def _misfit(stats: Mapping[str, Any], exact: Mapping[str, Any], *, whole: bool) 
             return f"it has no {name}"
         if np.asarray(stats[name]).reshape(-1).shape != exact[name].shape:
             return f"its {name} has {np.asarray(stats[name]).size} dimensions, the data {exact[name].size}"
+        if not np.isfinite(np.asarray(stats[name], dtype=np.float64)).all():
+            return f"its {name} is not finite"
     given = {name: np.asarray(stats[name], dtype=np.float64).reshape(-1) for name in ("min", "max", "mean", "std")}
     slack = 1e-3 * (exact["max"] - exact["min"]) + 1e-5 * np.maximum(abs(exact["max"]), abs(exact["min"])) + 1e-7
     gaps = {"min": given["min"] - exact["min"], "max": exact["max"] - given["max"]}

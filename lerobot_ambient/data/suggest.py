@@ -25,6 +25,7 @@ from lerobot_ambient.data.match_units import is_elsewhere
 from lerobot_ambient.data.open_source import is_policy_feature
 from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.data.suggest_dimensions import FeatureProposal, adopt, propose_dimensions
+from lerobot_ambient.data.target_keys import require_policy_keys
 
 __all__ = ["DatasetFacts", "Option", "Suggestion", "facts_of", "suggest"]
 
@@ -84,13 +85,9 @@ def suggest(target: DatasetFacts, source: DatasetFacts, declared: SourceConfig) 
         declared: the source as configured; what it says is kept.
 
     Raises:
-        ValueError: a target without the feature `action`.
+        ValueError: a target without the feature `action`, or without observations.
     """
-    if ACTION not in target.features:
-        raise ValueError(
-            f"the target '{target.name}' has no feature '{ACTION}' (it has {target.numeric_keys}); say which it is, "
-            f'e.g. --policy.target_rename=\'{{"actions": "{ACTION}"}}\', before sources are aligned with it.'
-        )
+    require_policy_keys(target.name, target.features)
     draft = _Draft(target, source, declared)
     draft.rename()
     draft.convert_actions()

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -164,9 +166,18 @@ def read_windows(path: Path, *, curves: bool = True) -> WindowTable:
         ValueError: not a windows file, of a newer schema, or of several data sets.
         FileNotFoundError: no such file.
     """
+    with _named(path):
+        return _read_windows(path, curves=curves)
+
+
+def _read_windows(path: Path, *, curves: bool) -> WindowTable:
     values = windows_metadata(path)
     names = [name for name in pq.read_schema(path).names if curves or name != "p"]
     arrow = pq.read_table(path, columns=names)
+    lacking = [name for name in _SCHEMA.names if name not in names and name != "p"]
+    nulls = [name for name in names if name not in ("revision", "p") and arrow[name].null_count]
+    if lacking or nulls:
+        raise ValueError(f"{path} is no whole windows file: it lacks the columns {lacking}, and {nulls} hold nulls.")
     owners = sorted(arrow["repo_id"].unique().to_pylist())
     if len(owners) > 1:
         raise ValueError(f"{path} holds windows of several data sets: {owners}; one file per data set.")
@@ -193,7 +204,8 @@ def windows_metadata(path: Path) -> dict[str, Any]:
         ValueError: not a windows file, or of a newer schema.
         FileNotFoundError: no such file.
     """
-    metadata = (pq.read_schema(path).metadata or {}).get(_KEY)
+    with _named(path):
+        metadata = (pq.read_schema(path).metadata or {}).get(_KEY)
     if metadata is None:
         raise ValueError(f"{path} is no windows file: its parquet metadata lacks '{_KEY.decode()}'.")
     values: dict[str, Any] = json.loads(metadata)
@@ -203,6 +215,20 @@ def windows_metadata(path: Path) -> dict[str, Any]:
             "upgrade lerobot_policy_ambient_diffusion."
         )
     return values
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """What goes wrong inside says which file it was, and what to do."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"{path} is no whole windows file ({reason}). Copy it again from where it came from, or annotate again."
+        ) from error
 
 
 def _matrix(curves: pa.ChunkedArray) -> NDArray[np.float32] | None:

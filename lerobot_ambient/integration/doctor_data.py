@@ -11,6 +11,7 @@ from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.utils.import_utils import get_safe_default_video_backend
 
 from lerobot_ambient.data.camera_frames import needed_cameras
+from lerobot_ambient.data.episode_table import EpisodeTable
 from lerobot_ambient.data.mixture import Mixture
 from lerobot_ambient.data.open_source import open_metadata
 from lerobot_ambient.data.sources import SourceConfig
@@ -53,15 +54,20 @@ def check_configuration(config_path: str | None, arguments: Sequence[str], *, pr
             checks.append(Check(role, "problem", _message(error), _traceback_fix(error)))
             continue
         chosen = config.episodes if opened is None else opened.episodes
-        episodes = [e for e in range(meta.total_episodes) if chosen is None or e in set(chosen)]
+        episodes = [e for e in sorted(EpisodeTable(meta).number.tolist()) if chosen is None or e in set(chosen)]
         checks.append(Check(role, "ok", _describe(config, meta, episodes)))
         # Frames of cameras that the target does not have are never read.
         wanted = None if index == 0 else cameras
         if index == 0:
             cameras = [config.rename.get(key, key) for key in needed_cameras(meta, config.rename)]
-        checks.extend(
-            check_cameras(role, config, meta, episodes, wanted=wanted, tolerance_s=cfg.tolerance_s, progress=progress)
-        )
+        try:
+            checks.extend(
+                check_cameras(
+                    role, config, meta, episodes, wanted=wanted, tolerance_s=cfg.tolerance_s, progress=progress
+                )
+            )
+        except Exception as error:  # A dataset may be damaged in ways that no check expects.
+            checks.append(Check(f"{role} cameras", "problem", _message(error), _traceback_fix(error)))
     if mixture is None and any(result[-1].found == check.found for check in checks):
         result[-1] = Check("mixture", "skipped", "not assembled for the reason above")
     return [*checks, *result]
@@ -92,7 +98,8 @@ def _check_mixture(cfg: Any) -> tuple[Mixture | None, list[Check]]:
 
 
 def _describe(config: SourceConfig, meta: LeRobotDatasetMetadata, episodes: Sequence[int]) -> str:
-    lengths = dict(zip(meta.episodes["episode_index"], meta.episodes["length"], strict=True))
+    table = EpisodeTable(meta)
+    lengths = dict(zip(table.number.tolist(), table.length.tolist(), strict=True))
     cameras = [(key, meta.features[key]) for key in meta.camera_keys]
     named = [f"{key} ({spec['dtype']}, {'x'.join(map(str, spec['shape']))})" for key, spec in cameras]
     return (
