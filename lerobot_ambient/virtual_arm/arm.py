@@ -26,6 +26,10 @@ COMMANDS = {
 """Every command and what it does."""
 
 
+PAUSE = 5.0
+"""Seconds without a goal, in one session, that are a pause and not an interval."""
+
+
 class VirtualArm:
     """Six servos that start at rest, with `calibration` in their EEPROM.
 
@@ -129,14 +133,18 @@ class VirtualArm:
 
 
 def intervals(commanded: Iterable[tuple[int, float]]) -> dict[str, float | int | None]:
-    """Return how many commands came, and the quantiles of the intervals between them in ms.
+    """Return how many commands came, the quantiles of the intervals between them in ms, and how many pauses there were.
 
     Args:
-        commanded: the session and the time (s, rising) of each; what passes between two sessions is no interval.
+        commanded: the session and the time (s, rising) of each. What passes between two sessions is no interval, nor
+            is a silence of more than `PAUSE` seconds in one: between two episodes LeRobot's rollout waits for a person
+            who sets the scene.
     """
     came = np.array(list(commanded), dtype=np.float64).reshape(-1, 2)
-    gaps = np.diff(came[:, 1])[np.diff(came[:, 0]) == 0] * 1000
-    if not len(gaps):
-        return {"count": len(came), "median_ms": None, "p95_ms": None, "longest_ms": None}
-    median, p95, longest = (round(float(q), 1) for q in np.quantile(gaps, [0.5, 0.95, 1.0]))
-    return {"count": len(came), "median_ms": median, "p95_ms": p95, "longest_ms": longest}
+    inside = np.diff(came[:, 1])[np.diff(came[:, 0]) == 0]
+    gaps = inside[inside <= PAUSE] * 1000
+    told: dict[str, float | int | None] = dict.fromkeys(("median_ms", "p95_ms", "longest_ms"))
+    if len(gaps):
+        quantiles = np.quantile(gaps, [0.5, 0.95, 1.0])
+        told = {name: round(float(q), 1) for name, q in zip(told, quantiles, strict=True)}
+    return {"count": len(came), **told, "pauses": len(inside) - len(gaps)}

@@ -236,7 +236,15 @@ def test_a_pause_between_two_sessions_is_no_interval(together):
         "median_ms": 30.0,
         "p95_ms": 30.0,
         "longest_ms": 30.0,
+        "pauses": 0,
     }
+
+
+def test_a_pause_between_two_episodes_is_counted_but_is_no_interval():
+    """LeRobot's episodic rollout sends nothing for reset_time_s, and leaves the torque on."""
+    times = [0.0, 0.03, 5.03, 65.03, 65.06]
+    found = intervals((1, time) for time in times)
+    assert found == {"count": 5, "median_ms": 30.0, "p95_ms": 4503.0, "longest_ms": 5000.0, "pauses": 1}
 
 
 def test_what_is_not_an_old_link_is_not_replaced(tmp_path):
