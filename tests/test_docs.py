@@ -235,6 +235,52 @@ def test_evaluation_commands_are_what_lerobot_eval_accepts():
         assert cfg.eval.use_async_envs is False
 
 
+@pytest.mark.parametrize("script", ["record", "rollout", "teleoperate", "replay"])
+def test_commands_of_arms_are_what_lerobot_accepts(script, monkeypatch):
+    """Robots, cameras and teleoperators come with plugins and options of their own, all parsed as LeRobot does."""
+    import draccus
+
+    from lerobot_ambient.integration import config_video_file_camera  # noqa: F401
+
+    module = importlib.import_module(f"lerobot.scripts.lerobot_{script}")
+    configs = [value for name, value in vars(module).items() if re.fullmatch(rf"{script}Config", name, re.IGNORECASE)]
+    (config,) = configs
+    if script == "rollout":
+        # It loads the checkpoint, which is not there.
+        monkeypatch.setattr(config, "__post_init__", lambda self: None)
+    found = commands_of(f"lerobot-{script}")
+    assert found
+    for name, words in found:
+        more = ["--policy.type=ambient_diffusion" if w.startswith("--policy.path=") else w for w in words[1:]]
+        try:
+            draccus.parse(config, args=more)
+        except (SystemExit, Exception) as error:
+            pytest.fail(f"{name}: {shlex.join(words)}: {error}")
+
+
+def test_the_page_of_the_arm_makes_what_it_uses():
+    """Every file and folder that a command of the page reads is written by an earlier one."""
+    made = {"outputs/arm/calibration"}
+    reads = ("port", "root", "index_or_path", "windows", "path", "calibration_dir", "draw")
+    for words in commands(ROOT / "docs/how-to/from-checkpoint-to-arm.md"):
+        verb = words[1] if words[0] == "lerobot-ambient" else words[0]
+        text = " ".join(words[1:])
+        makes = {
+            "virtual-arm": r"--port (\S+)|--make-video (\S+)",
+            "lerobot-record": r"--dataset\.root=(\S+)",
+            "annotate": r"--windows-dir=(\S+)",
+            "lerobot-train": r"--output_dir=(\S+)",
+            "lerobot-rollout": r"--dataset\.root=(\S+)",
+        }.get(verb, r"(?!)")
+        new = {path for match in re.findall(makes, text) for path in ([match] if isinstance(match, str) else match)} - {
+            ""
+        }
+        named = re.findall(rf"(?:{'|'.join(reads)})[\"'=: ]+(outputs/[^\s,\"'}}]+|\w+\.avi)", text)
+        missing = [path for path in named if path not in new and not {path, *map(str, Path(path).parents)} & made]
+        assert missing == [], f"{shlex.join(words)[:200]} reads {missing}, which nothing above it makes"
+        made |= new
+
+
 @pytest.mark.parametrize("page", OURS, ids=ids)
 def test_options_named_in_the_text_exist(page):
     """Options with a dot in code spans, e.g. `--policy.mlp_width`: the path leads through LeRobot's dataclasses."""

@@ -9,6 +9,7 @@ notebook that calls the same functions gets the exceptions, and LEROBOT_AMBIENT_
 from __future__ import annotations
 
 import dis
+import json
 import os
 import re
 import sys
@@ -44,7 +45,7 @@ def message_of(error: BaseException) -> str | None:
         told = _from_worker(cause)
         if told is not None:
             return told
-    return _not_found(error)
+    return _not_found(error) or _in_the_way(error)
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
@@ -112,6 +113,32 @@ def _not_found(error: BaseException) -> str | None:
             if value is not None and not Path(value).is_file() and _passed_through(cause, place, reader):
                 return not_there(option, value, reason_of(cause))
     return None
+
+
+def _in_the_way(error: BaseException) -> str | None:
+    """A recording refuses its folder where an earlier attempt left one, for instance because a motor was silent."""
+    for cause in chain(error):
+        if isinstance(cause, FileExistsError) and _passed_through(cause, "lerobot.datasets.dataset_metadata", "create"):
+            return taken(Path(str(cause.filename)))
+    return None
+
+
+def taken(root: Path) -> str:
+    """Say what is in a folder that a recording was to make, and how to go on."""
+    try:
+        episodes = int(json.loads((root / "meta" / "info.json").read_text(encoding="utf-8"))["total_episodes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{root} exists and is no dataset of LeRobot's; give another --dataset.root."
+    if episodes == 0:
+        return (
+            f"{root} exists, but holds no episode: an attempt left it that ended before its first one, for instance "
+            f"because a motor did not answer. Remove it (rm -r {root}) and start the same command again."
+        )
+    count = "1 episode" if episodes == 1 else f"{episodes} episodes"
+    return (
+        f"{root} holds {count}. --resume=true adds --dataset.num_episodes more; "
+        "for a new dataset give another --dataset.root and --dataset.repo_id."
+    )
 
 
 def not_there(option: str, value: str, reason: str = "") -> str:

@@ -235,6 +235,33 @@ def test_an_error_in_a_loader_s_worker_is_told_like_any_other():
     assert error_report.message_of(ValueError(text.format("torch/data.py"))) is None
 
 
+@pytest.mark.parametrize(
+    ("left", "expected"),
+    [
+        ('{"total_episodes": 0}', "exists, but holds no episode: an attempt left it that ended before its first one"),
+        ('{"total_episodes": 3}', "holds 3 episodes. --resume=true adds --dataset.num_episodes more"),
+        ("{", "exists and is no dataset of LeRobot's; give another --dataset.root"),
+        (None, "exists and is no dataset of LeRobot's; give another --dataset.root"),
+    ],
+)
+def test_a_recording_into_a_folder_that_exists_is_told_how_to_go_on(tmp_path, left, expected):
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+    (tmp_path / "pick" / "meta").mkdir(parents=True)
+    if left is not None:
+        (tmp_path / "pick" / "meta" / "info.json").write_text(left)
+    with pytest.raises(FileExistsError) as caught:
+        LeRobotDataset.create(repo_id="me/pick", fps=30, features={}, root=tmp_path / "pick")
+    message = error_report.message_of(caught.value)
+    assert message is not None and message.startswith(f"{tmp_path / 'pick'} ") and expected in message
+
+
+def test_another_folder_that_exists_is_no_recording_s(tmp_path):
+    with pytest.raises(FileExistsError) as caught:
+        tmp_path.mkdir()
+    assert error_report.message_of(caught.value) is None
+
+
 def test_the_robot_client_ends_with_our_line(command, monkeypatch, tmp_path):
     """Its parser is draccus' own, without LeRobot's wrapping."""
     monkeypatch.chdir(tmp_path)  # It writes a log beside it when it is imported.
