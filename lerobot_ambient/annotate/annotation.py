@@ -28,6 +28,7 @@ from lerobot_ambient.annotate.crop_classifier import CropEvidence, crop_evidence
 from lerobot_ambient.annotate.cross_fit import WorkFolder
 from lerobot_ambient.annotate.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.finding import Finding
+from lerobot_ambient.annotate.gaussian_scores import gaussian_level
 from lerobot_ambient.annotate.locality import PLACES, LocalityEvidence, LocalityOptions, locality_window
 from lerobot_ambient.annotate.mode_mix import ModeMix, mode_mixes
 from lerobot_ambient.annotate.processes import Processes
@@ -80,6 +81,10 @@ class Annotation:
             ]
         return entry
 
+    def taking(self, end: str) -> Annotation:
+        """The annotation with this end of what is known of sigma_min as its windows (`Finding.taking`)."""
+        return replace(self, finding=self.finding.taking(end))
+
     def with_locality(
         self, evidence: LocalityEvidence | CropEvidence, second: LocalityEvidence | None = None
     ) -> Annotation:
@@ -100,8 +105,9 @@ class Annotation:
                 f"Locality: second moments show crops to be alike only up to {shown:.3f}, and that is sigma_max; from "
                 f"there on {beyond}."
             )
+        found = evidence.sigma_max if second is None else min(evidence.sigma_max, second.sigma_max)
         sigma_max = np.full(len(self.finding.sigma_min), shown)
-        finding = replace(self.finding, sigma_max=sigma_max).with_notes(*notes)
+        finding = replace(self.finding, sigma_max=sigma_max, sigma_max_estimate=found).with_notes(*notes)
         return replace(self, finding=finding, locality=evidence)
 
 
@@ -115,14 +121,18 @@ def annotate_by_spectrum(chunks: Sequence[Chunks], *, seed: int = 0) -> list[Ann
     annotations = []
     for source in chunks[1:]:
         evidence = spectral_window(chunks[0], source, CompareOptions(seed=seed))
+        gaussian = gaussian_level(evidence, seed=seed)
         finding = Finding(
             source=source.name,
             method="spectral",
             granularity="dataset",
             sigma_min=np.full(len(source), evidence.sigma_min),
             sigma_max=np.zeros(len(source)),
-            interval=evidence.interval,
+            interval=evidence.bury_range,
             notes=tuple(evidence.notes),
+            # Burying each frequency does not hide what many leak together.
+            sigma_min_safe=np.full(len(source), max(evidence.bury_range[1], gaussian)),
+            gaussian=gaussian,
         )
         annotations.append(Annotation(finding, spectral=evidence))
     return annotations

@@ -15,14 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.bucket_windows import BucketWindows
-from lerobot_ambient.annotate.curves import CROSSINGS, TAU, CrossingRule, require_tau, sigma_min_interval, sigma_min_of
+from lerobot_ambient.annotate.curves import (
+    CROSSINGS,
+    TAU,
+    CrossingRule,
+    curve_reach,
+    require_tau,
+    sigma_min_interval,
+    sigma_min_of,
+)
 from lerobot_ambient.annotate.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.finding import Finding
 from lerobot_ambient.annotate.scores import Floats
 
-_FEW_EPISODES = 10
 _SOFT_SLOPE = 0.5
-_TIMID_SLOPE, _OVERLAP = 1.25, 0.1
+_UNDERCONFIDENT_SLOPE, _OVERLAP = 1.25, 0.1
 _LOOKED_AT = 100_000
 """Data points that the noise of their curves is told from."""
 
@@ -51,9 +58,9 @@ class Threshold:
     def rule(self) -> CrossingRule:
         return CROSSINGS[self.crossing]
 
-    def __call__(self, sigmas: Floats, curves: NDArray[np.floating]) -> Floats:
-        """(N,) sigma_min of curves (N, L)."""
-        return sigma_min_of(sigmas, curves, self.tau, self.rule)
+    def __call__(self, sigmas: Floats, curves: NDArray[np.floating], reach: Floats | None = None) -> Floats:
+        """(N,) sigma_min of curves (N, L), lowered by `reach` (L,) if that is given."""
+        return sigma_min_of(sigmas, curves, self.tau, self.rule, reach=reach)
 
 
 def data_set_finding(evidence: ClassifierEvidence, chunks: int, threshold: Threshold, *, seed: int = 0) -> Finding:
@@ -100,6 +107,14 @@ def _finding(
     curve_of: NDArray[np.int64] | None,
 ) -> Finding:
     interval = sigma_min_interval(evidence.curve, threshold.tau, threshold.rule, seed=seed)
+    reach = curve_reach(evidence.curve, seed=seed)
+    safe: Floats
+    if granularity == "dataset":
+        safe = np.full(len(sigma_min), interval[1])
+    else:
+        # These very samples are trained on: what is not known is how good c is, and that is the dataset's.
+        assert curve_of is not None
+        safe = np.maximum(threshold(evidence.curve.sigmas, curves, reach)[curve_of], sigma_min)
     return Finding(
         source=evidence.scores.source_name,
         method="classifier",
@@ -109,6 +124,9 @@ def _finding(
         interval=interval,
         notes=_notes(evidence, interval),
         tau=threshold.tau,
+        crossing=threshold.crossing,
+        reach=tuple(reach.tolist()),
+        sigma_min_safe=safe,
         sigmas=tuple(float(sigma) for sigma in evidence.curve.sigmas),
         curves=curves.astype(np.float32, copy=False),
         curve_of=curve_of,
@@ -118,9 +136,6 @@ def _finding(
 def _notes(evidence: ClassifierEvidence, interval: tuple[float, float]) -> tuple[str, ...]:
     curve, scores = evidence.curve, evidence.scores
     notes = []
-    for name, episodes in ((scores.target_name, curve.target.episodes), (scores.source_name, curve.source.episodes)):
-        if episodes < _FEW_EPISODES:
-            notes.append(f"'{name}' has only {episodes} episodes: the interval is wide, and a hint at most.")
     if not scores.cross_fitted:
         notes.append("Not cross-fitted: chunks were scored by a model that was trained on them. Use folds=2 or more.")
     told = evidence.calibration.evidence > 0.5
@@ -132,9 +147,9 @@ def _notes(evidence: ClassifierEvidence, interval: tuple[float, float]) -> tuple
         )
     lowest = float(evidence.calibration.slope[0])
     # Of laws that hardly overlap any logit is large enough, and the slope says nothing.
-    if told[0] and curve.p[0] > _OVERLAP and lowest > _TIMID_SLOPE:
+    if told[0] and curve.p[0] > _OVERLAP and lowest > _UNDERCONFIDENT_SLOPE:
         notes.append(
-            f"The classifiers are timid where there is least noise (calibration slope {lowest:.2f} at "
+            f"The classifiers are underconfident where there is least noise (calibration slope {lowest:.2f} at "
             f"{evidence.scores.sigmas[0]:.3f}, 1 is right): they were trained too briefly, and sigma_min is rather too "
             "low. Give more --steps."
         )

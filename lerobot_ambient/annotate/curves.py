@@ -140,9 +140,16 @@ CROSSINGS: dict[str, CrossingRule] = {
 
 
 def sigma_min_of(
-    sigmas: Floats, curves: NDArray[np.floating], tau: float = TAU, rule: CrossingRule = isotonic_crossing
+    sigmas: Floats,
+    curves: NDArray[np.floating],
+    tau: float = TAU,
+    rule: CrossingRule = isotonic_crossing,
+    *,
+    reach: Floats | None = None,
 ) -> Floats:
     """(N,) sigma_min of curves (N, L) at levels (L,), which may be mapped from disk: blocks are read one by one.
+
+    With `reach` (L,) (`curve_reach`) curves are lowered by it first, which gives the safe end of sigma_min.
 
     Raises:
         ValueError: tau outside (0, 0.5), curves that do not fit the levels.
@@ -152,7 +159,8 @@ def sigma_min_of(
         raise ValueError(f"curves of shape {curves.shape} do not fit {len(sigmas)} noise levels.")
     found = np.empty(len(curves))
     for start in range(0, len(curves), _BLOCK):
-        found[start : start + _BLOCK] = rule(sigmas, curves[start : start + _BLOCK], 0.5 - tau)
+        block = curves[start : start + _BLOCK]
+        found[start : start + _BLOCK] = rule(sigmas, block if reach is None else block - reach, 0.5 - tau)
     return found
 
 
@@ -171,16 +179,34 @@ def sigma_min_interval(
     """
     if curve.freedom < 1:
         return 0.0, 1.0
+    levels = sigma_min_of(curve.sigmas, _reweighted(curve, seed), tau, rule)
+    low, high = np.quantile(levels, [(1.0 - confidence) / 2, (1.0 + confidence) / 2])
+    (estimate,) = sigma_min_of(curve.sigmas, curve.p[None], tau, rule)
+    return float(min(low, estimate)), float(max(high, estimate))
+
+
+def curve_reach(curve: Curve, *, confidence: float = 0.95, seed: int = 0) -> Floats:
+    """(L,) by how much p may be lower: down to where only (1 - confidence) / 2 of the reweighted curves lie below.
+
+    Of monotone curves the level that a share of them has crossed is where that quantile of the curves crosses. So
+    sigma_min of the lowered curve is the upper end of `sigma_min_interval` but for the interpolation between two
+    levels, at every tau. With a single episode nothing is known, and no level is left.
+    """
+    if curve.freedom < 1:
+        return np.ones(len(curve.sigmas))
+    low = np.quantile(isotonic(_reweighted(curve, seed)), (1.0 - confidence) / 2, axis=0)
+    reach: Floats = np.maximum(curve.p - low, 0.0)
+    return reach
+
+
+def _reweighted(curve: Curve, seed: int) -> Floats:
+    """(RESAMPLES, L) curves whose episodes are weighted at random."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, _STREAM]))
     deviation = np.zeros((RESAMPLES, len(curve.sigmas)))
     for part in (curve.target, curve.source):
         weights = rng.standard_normal((RESAMPLES, part.episodes))
         deviation += np.sqrt(part.episodes / (part.episodes - 1)) * weights @ part.influence
-    curves = curve.as_seen + widening(curve.freedom) * deviation
-    levels = sigma_min_of(curve.sigmas, curves, tau, rule)
-    low, high = np.quantile(levels, [(1.0 - confidence) / 2, (1.0 + confidence) / 2])
-    (estimate,) = sigma_min_of(curve.sigmas, curve.p[None], tau, rule)
-    return float(min(low, estimate)), float(max(high, estimate))
+    return curve.as_seen + widening(curve.freedom) * deviation
 
 
 def _interpolated(sigmas: Floats, curves: NDArray[np.floating], threshold: float, index: NDArray[np.int64]) -> Floats:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.chunks import Chunks
+from lerobot_ambient.annotate.trust import CHUNKS_ALONE, TAKES, admits_everything, admits_nothing
 from lerobot_ambient.data.mixture import Mixture
 from lerobot_ambient.data.windows_file import WindowTable
 
@@ -24,10 +25,18 @@ class Finding:
         source: name of the data set.
         method: "spectral", "classifier".
         granularity: "dataset", "bucket" or "datapoint".
-        sigma_min, sigma_max: (N,) VP levels, one per sample of the source (`Chunks`); equal ones per data set.
-        interval: of the data set's sigma_min, at the confidence the notes name.
+        sigma_min, sigma_max: (N,) VP levels that are written, one per sample of the source (`Chunks`); equal ones per
+            dataset.
+        interval: where the dataset's sigma_min may lie. By classifier a 95 % interval; by spectra no interval but the
+            `bury_range` of `SpectralEvidence`.
         notes: caveats, in words.
+        sigma_min_safe: (N,) upper ends of what sigma_min may be; None where only the estimate is known.
+        sigma_min_estimate: (N,) what `sigma_min` was before the safe end was taken; None where it is the estimate.
+        sigma_max_estimate: levels up to which nothing is found, at least sigma_max, which is what is shown.
+        gaussian: of spectra, sigma_min of a perfect classifier that sees them (`gaussian_level`), else None.
         tau: margin of a classifier, else None.
+        crossing: rule that windows were read from curves by, else None.
+        reach: (L,) by how much the dataset's curve may be lower (`curve_reach`); empty without curves.
         sigmas: (L,) levels of the classifier's curves, else empty.
         curves: (B, L) float32 curves that windows were read from: one of the data set, or one per bucket or sample.
         curve_of: (N,) the curve of each sample; None where there is one for all.
@@ -41,6 +50,12 @@ class Finding:
     interval: tuple[float, float]
     notes: tuple[str, ...] = ()
     tau: float | None = None
+    crossing: str | None = None
+    reach: tuple[float, ...] = ()
+    sigma_min_safe: Floats | None = None
+    sigma_min_estimate: Floats | None = None
+    sigma_max_estimate: float | None = None
+    gaussian: float | None = None
     sigmas: tuple[float, ...] = ()
     curves: NDArray[np.float32] | None = None
     curve_of: NDArray[np.int64] | None = None
@@ -49,20 +64,81 @@ class Finding:
         """The finding with further caveats."""
         return replace(self, notes=(*self.notes, *notes))
 
+    def taking(self, end: str) -> Finding:
+        """The finding with this end of what is known of sigma_min as its windows, one of `TAKES`.
+
+        sigma_max stays: it is what is shown, its safe end.
+        """
+        assert end in TAKES, end
+        estimate = self.sigma_min if self.sigma_min_estimate is None else self.sigma_min_estimate
+        if end == "estimate":
+            return replace(self, sigma_min=estimate, sigma_min_estimate=None)
+        assert self.sigma_min_safe is not None, "a method says how far its estimates may be wrong"
+        return replace(self, sigma_min=self.sigma_min_safe, sigma_min_estimate=estimate)
+
+    @property
+    def takes(self) -> str:
+        """Which end of sigma_min the windows are, one of `TAKES`."""
+        return "estimate" if self.sigma_min_estimate is None else "safe"
+
+    @property
+    def estimate(self) -> float:
+        """The estimated sigma_min, whichever end the windows are; the median of many."""
+        return float(np.median(self.sigma_min if self.sigma_min_estimate is None else self.sigma_min_estimate))
+
+    @property
+    def is_full_trust(self) -> bool:
+        """Whether every sample's window admits every level."""
+        return admits_everything(self.sigma_min, self.sigma_max)
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether no sample's window admits any level."""
+        return admits_nothing(self.sigma_min, self.sigma_max)
+
+    def evidence(self) -> dict[str, Any]:
+        """What a windows file says of how its windows were found, beside the method; JSON values."""
+        low, high = self.interval
+        return {
+            "compared": CHUNKS_ALONE,
+            "takes": self.takes,
+            "sigma_min_estimate": self.estimate,
+            "sigma_max_estimate": self._sigma_max_estimate,
+            "interval": [float(low), float(high)] if self.method == "classifier" else None,
+            "bury_range": [float(low), float(high)] if self.method == "spectral" else None,
+            "gaussian": self.gaussian,
+            "crossing": self.crossing,
+            "reach": [float(lower) for lower in self.reach],
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """One entry of `annotate --json`; of many windows the median, and their 5 and 95 % quantiles."""
         low, high = self.interval
-        return {
+        entry = {
             "source": self.source,
             "granularity": self.granularity,
             "method": self.method,
+            "compared": CHUNKS_ALONE,
+            "takes": self.takes,
             "sigma_min": float(np.median(self.sigma_min)),
+            "sigma_min_estimate": self.estimate,
             "sigma_max": float(np.median(self.sigma_max)),
+            "sigma_max_estimate": self._sigma_max_estimate,
+            "full_trust": self.is_full_trust,
+            "recommended": not (self.is_full_trust or self.is_nothing),
+            # Of spectra these are no interval: the name is kept for those who read it.
             "interval": [float(low), float(high)],
             "quantiles": [float(level) for level in np.quantile(self.sigma_min, [0.05, 0.95])],
             "tau": self.tau,
             "notes": list(self.notes),
         }
+        if self.method == "spectral":
+            entry |= {"bury_range": entry["interval"], "gaussian": self.gaussian}
+        return entry
+
+    @property
+    def _sigma_max_estimate(self) -> float:
+        return float(np.median(self.sigma_max)) if self.sigma_max_estimate is None else self.sigma_max_estimate
 
     def table(self, mixture: Mixture, index: int, chunks: Chunks) -> WindowTable:
         """Windows of every frame of the source.
@@ -103,4 +179,5 @@ class Finding:
             sigmas=self.sigmas,
             p=self.curves,
             curve_of=curve_of,
+            evidence=self.evidence(),
         )

@@ -16,10 +16,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from lerobot_ambient.annotate.curves import TAU, sigma_min_of
 from lerobot_ambient.annotate.spectrum import SpectralEvidence
 
 Floats = NDArray[np.float64]
 _DRAWS = 8192
+_LEVELS: Floats = np.linspace(0.01, 1.0, 100, dtype=np.float64)
 
 
 def gaussian_scores(evidence: SpectralEvidence, sigmas: Floats, *, seed: int = 0) -> Floats:
@@ -39,6 +41,17 @@ def gaussian_scores(evidence: SpectralEvidence, sigmas: Floats, *, seed: int = 0
         of_source, of_target = gain + squares @ (noised_q * odds), gain + squares @ (noised_p * odds)
         scores[i] = 0.5 * (_logistic(of_source).mean() + 1.0 - _logistic(of_target).mean())
     return scores
+
+
+def gaussian_level(evidence: SpectralEvidence, tau: float = TAU, *, seed: int = 0) -> float:
+    """sigma_min of a perfect classifier that sees nothing but the powers that parted; 0 where none did.
+
+    An approximation: coefficients are taken as Gaussian and independent, and the powers that were estimated as true.
+    What a real source has besides (modes, phase, dimensions that move together) puts the level higher.
+    """
+    if not evidence.parted.any():
+        return 0.0
+    return float(sigma_min_of(_LEVELS, gaussian_scores(evidence, _LEVELS, seed=seed)[None], tau)[0])
 
 
 def _logistic(x: Floats) -> Floats:

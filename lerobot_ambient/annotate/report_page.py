@@ -14,6 +14,7 @@ import numpy as np
 
 from lerobot_ambient.annotate.report_source import ROUGH, SourceReport, verdict, warnings
 from lerobot_ambient.annotate.report_style import Picture
+from lerobot_ambient.annotate.trust import CHUNKS_ALONE
 from lerobot_ambient.core.plan import Plan
 
 PACKAGES = ("lerobot_policy_ambient_diffusion", "lerobot", "torch", "numpy", "scipy", "scikit-learn", "matplotlib")
@@ -73,6 +74,7 @@ def render(page: Page) -> str:
     reports = [section.report for section in page.sections]
     pairs = list(zip(reports, page.rows[1:], strict=True))
     return environment.from_string(template).render(
+        chunks_alone=CHUNKS_ALONE,
         target=page.rows[0],
         rows=page.rows,
         summary=[summary_row(report, row) for report, row in pairs],
@@ -100,9 +102,13 @@ def summary_row(report: SourceReport, row: PlanRow) -> dict[str, Any]:
     return {
         "source": finding.source,
         "method": finding.method,
-        "granularity": {"dataset": "data set", "datapoint": "data point"}.get(finding.granularity, finding.granularity),
+        "granularity": {"datapoint": "data point"}.get(finding.granularity, finding.granularity),
         "sigma_min": f"{report.sigma_min:.3f}",
+        "estimate": f"{finding.estimate:.3f}",
         "interval": f"{low:.3f} to {high:.3f}",
+        "interval_is": "95 % interval" if finding.method == "classifier" else "what noise must bury",
+        "gaussian": None if finding.gaussian is None else f"{finding.gaussian:.3f}",
+        "recommended": not (finding.is_full_trust or finding.is_nothing),
         "open": high - low > ROUGH,
         "spread": f"80 % of samples: {spread[0]:.3f} to {spread[1]:.3f}" if report.varies else "",
         "sigma_max": f"{report.sigma_max:.3f}" if finding.sigma_max.max() > 0.0 else "none",

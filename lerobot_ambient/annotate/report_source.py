@@ -13,6 +13,7 @@ from lerobot_ambient.annotate.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.finding import Finding, Floats
 from lerobot_ambient.annotate.locality import LocalityEvidence
 from lerobot_ambient.annotate.spectrum import SpectralEvidence
+from lerobot_ambient.annotate.trust import full_trust_reasons
 
 if TYPE_CHECKING:
     from lerobot_ambient.annotate.annotation import Annotation
@@ -24,6 +25,8 @@ SURE, ROUGH = 0.1, 0.25
 """Widths of an interval of sigma_min up to which it counts as settled, or as known roughly."""
 SPECTRAL_MARGIN = 0.025
 """By how much a classifier's level must lie below what spectra show to be called too low; the lowest usual level."""
+FEW_EPISODES = 10
+"""Episodes of a dataset below which errors are themselves hardly known."""
 BIASED = 0.05
 """Excess of a mode mix from which windows are said to bias what is learnt."""
 
@@ -117,28 +120,29 @@ class SourceReport:
 
 def verdict(report: SourceReport) -> str:
     """Which window to use, and how sure it is, in plain words."""
-    sigma_min, (low, high) = report.sigma_min, report.finding.interval
+    finding, sigma_min, (low, high) = report.finding, report.sigma_min, report.finding.interval
+    if finding.is_full_trust:
+        said = " ".join(full_trust_reasons(finding.tau))
+        if _only_spectra_part(report):
+            assert report.spectral is not None
+            said += (
+                f" The spectra part up to {report.spectral.sigma_min:.3f}, which the classifier missed: use it only "
+                "above that level."
+            )
+        return f"{said} A sweep by rollouts decides its window."
     if report.varies:
-        a, b = np.quantile(report.finding.sigma_min, [0.1, 0.9])
+        a, b = np.quantile(finding.sigma_min, [0.1, 0.9])
         use = (
             f"Use it with the windows file, which has a window for each sample: half of them teach from "
             f"{sigma_min:.3f} or less on, and 80 % of the windows begin between {a:.3f} and {b:.3f}."
         )
-    elif sigma_min == 0.0 and _only_spectra_part(report):
-        assert report.spectral is not None
-        return (
-            f"The classifier found no difference from the target, but the spectra part up to "
-            f"{report.spectral.sigma_min:.3f}: use it only above that level, and check it with a sweep."
+    elif finding.is_nothing and finding.estimate < 1.0:
+        use = f"No noise level is known to be safe with so few data; the estimate is {finding.estimate:.3f}."
+    elif sigma_min < 1.0 and finding.estimate < sigma_min:
+        use = (
+            f"Use it at noise levels above {sigma_min:.3f}, the safe end of what is known. The estimate, from which on "
+            f"no difference of its actions was found, is {finding.estimate:.3f}."
         )
-    elif sigma_min == 0.0 and high > ROUGH:
-        return (
-            f"No difference from the target was found, but the data are too few to exclude one up to {high:.3f}. To "
-            "use it at every noise level is a bet: check it with a sweep."
-        )
-    elif sigma_min == 0.0:
-        use = "Use it at every noise level: no difference from the target was found."
-    elif report.sigma_max > sigma_min:
-        use = "Use it at every noise level: where whole chunks can be told apart, their local motion is alike."
     elif sigma_min < 1.0:
         use = f"Use it at noise levels above {sigma_min:.3f}: below, its actions can be told from the target's."
     elif report.sigma_max > 0.0:
@@ -147,7 +151,7 @@ def verdict(report: SourceReport) -> str:
         use = "It was told from the target at every noise level: leave it out, or check whether it is aligned rightly."
     if not report.varies and 0.0 < report.sigma_max <= sigma_min:
         use += f" Below {report.sigma_max:.3f} it may teach local motion."
-    return f"{use} {_sureness(low, high, varies=report.varies)}"
+    return f"{use} {_sureness(low, high, varies=report.varies, method=finding.method)}"
 
 
 def warnings(report: SourceReport, share: float) -> list[str]:
@@ -157,28 +161,32 @@ def warnings(report: SourceReport, share: float) -> list[str]:
         report: of the source.
         share: of all draws under the plan, in [0, 1].
     """
-    found = []
     finding, evidence, spectral = report.finding, report.classifier, report.spectral
     low, high = finding.interval
+    found = [
+        f"'{name}' has only {episodes} episodes: how episodes differ is hardly known, and a level is a hint at most."
+        for name, episodes in _episodes(report)
+        if episodes < FEW_EPISODES
+    ]
     if high - low > ROUGH:
         found.append(
-            f"The data set's sigma_min may lie anywhere from {low:.3f} to {high:.3f}. More episodes narrow it; a sweep "
-            "by roll-outs decides it."
+            f"The dataset's sigma_min may lie anywhere from {low:.3f} to {high:.3f}. More episodes narrow it; a sweep "
+            "by rollouts decides it."
         )
     if share == 0.0:
         found.append("With these windows nothing is ever drawn from it.")
     if finding.method == "classifier" and evidence is not None:
         lowest = float(evidence.scores.sigmas[0])
-        if not report.varies and 0.0 < report.sigma_min <= lowest:
-            found.append(f"sigma_min is not above the lowest level looked at, {lowest:.3f}; it may be lower.")
+        if not report.varies and 0.0 < finding.estimate <= lowest:
+            found.append(f"The estimate is not above the lowest level looked at, {lowest:.3f}; it may be lower.")
         if _only_spectra_part(report):
             assert spectral is not None
             found.append(
-                f"Spectra part up to {spectral.sigma_min:.3f}, but the classifier's level is {report.sigma_min:.3f}. "
+                f"Spectra part up to {spectral.sigma_min:.3f}, but the classifier's level is {finding.estimate:.3f}. "
                 "A classifier that can tell the few episodes it is trained on by their paths has no need to learn such "
                 "a difference: believe the spectra."
             )
-        elif spectral is not None and spectral.interval[0] > high + SURE:
+        elif spectral is not None and spectral.bury_range[0] > high + SURE:
             found.append(
                 f"Spectra part up to {spectral.sigma_min:.3f}, where the classifier sees no difference any more: it "
                 "may have been trained too briefly."
@@ -192,13 +200,23 @@ def warnings(report: SourceReport, share: float) -> list[str]:
     return found
 
 
+def _episodes(report: SourceReport) -> list[tuple[str, int]]:
+    """Name and number of episodes of the target and the source, as far as evidence tells."""
+    if report.classifier is not None:
+        curve, scores = report.classifier.curve, report.classifier.scores
+        return [(scores.target_name, curve.target.episodes), (scores.source_name, curve.source.episodes)]
+    if report.spectral is not None:
+        return [(each.name, each.episodes) for each in (report.spectral.target, report.spectral.source)]
+    return []
+
+
 def _only_spectra_part(report: SourceReport) -> bool:
     """Whether spectra show a difference within the interval of a classifier that reports a lower level."""
     spectral = report.spectral
     if report.finding.method != "classifier" or spectral is None:
         return False
     _, high = report.finding.interval
-    return report.sigma_min < spectral.interval[0] - SPECTRAL_MARGIN and spectral.interval[0] <= high
+    return report.finding.estimate < spectral.bury_range[0] - SPECTRAL_MARGIN and spectral.bury_range[0] <= high
 
 
 def _in_use(mix: ModeMix, finding: Finding) -> bool:
@@ -207,10 +225,12 @@ def _in_use(mix: ModeMix, finding: Finding) -> bool:
     return bool(np.isfinite(mix.excess)) and named.get(mix.granularity, "bucket") == finding.granularity
 
 
-def _sureness(low: float, high: float, *, varies: bool) -> str:
+def _sureness(low: float, high: float, *, varies: bool, method: str) -> str:
     width = high - low
-    what = "The data set's level" if varies else "This"
     between = f"at {low:.3f}" if width == 0.0 else f"between {low:.3f} and {high:.3f}"
+    if method == "spectral":
+        return f"By spectra, what noise must bury lies {between}; this is no confidence interval."
+    what = "The dataset's level" if varies else "This"
     if width <= SURE:
         return f"{what} is well settled, {between}."
     if width <= ROUGH:

@@ -85,8 +85,9 @@ class SpectralEvidence:
         log_ratio: (H, A) log of the source's power over the target's.
         parted, alike: (H, A) bool; what is neither is undecided.
         sigma_min: the level; 0 where nothing parts.
-        interval: from the level that buries what is shown to part (lower ends of the bands) to the one that buries all
-            that is not shown to be alike (upper ends); wide where there is too little data.
+        bury_range: from the level that buries what is shown to part (lower ends of the bands) to the one that buries
+            all that is not shown to be alike (upper ends); wide where there is too little data. No confidence interval
+            of any level: burying is a rule of thumb, which a classifier that adds up what many frequencies leak beats.
         f_star: lowest parted frequency of the dimension that decides, None where nothing parts.
         dim_star: that dimension, an entry of `dims`.
         notes: caveats, in words.
@@ -100,13 +101,13 @@ class SpectralEvidence:
     parted: NDArray[np.bool_]
     alike: NDArray[np.bool_]
     sigma_min: float
-    interval: tuple[float, float]
+    bury_range: tuple[float, float]
     f_star: float | None
     dim_star: int | None
     notes: tuple[str, ...]
 
     def __repr__(self) -> str:
-        low, high = self.interval
+        low, high = self.bury_range
         where = "nothing parts" if self.f_star is None else f"f* = {self.f_star:.3f} in dimension {self.dim_star}"
         return f"{self.source.name}: sigma_min {self.sigma_min:.3f} ({low:.3f} .. {high:.3f}), {where}"
 
@@ -157,7 +158,7 @@ def spectral_window(target: ChunkSet, source: ChunkSet, options: CompareOptions 
     from_f_star = np.logical_or.accumulate(parted, axis=0)
     level = sigma_bury(np.maximum(p.psd, q.psd))
     sigma_min = _highest(level, from_f_star)
-    interval = (
+    bury_range = (
         _highest(sigma_bury(np.maximum(p.low, q.low)), from_f_star),
         _highest(sigma_bury(np.maximum(p.high, q.high)), np.logical_or.accumulate(~alike, axis=0)),
     )
@@ -174,10 +175,10 @@ def spectral_window(target: ChunkSet, source: ChunkSet, options: CompareOptions 
         parted=parted,
         alike=alike,
         sigma_min=sigma_min,
-        interval=interval,
+        bury_range=bury_range,
         f_star=f_star,
         dim_star=dim_star,
-        notes=_notes(samples, dims, (dim_star, f_star), int((~parted & ~alike).sum()), sigma_min, interval),
+        notes=_notes(samples, dims, (dim_star, f_star), int((~parted & ~alike).sum()), sigma_min, bury_range),
     )
 
 
@@ -221,18 +222,18 @@ def _notes(
     decides: tuple[int | None, float | None],
     undecided: int,
     sigma_min: float,
-    interval: tuple[float, float],
+    bury_range: tuple[float, float],
 ) -> tuple[str, ...]:
     notes = [
         "Spectra hold second moments only: modes, phase and which dimensions move together are invisible.",
-        "The interval goes from the level that buries what is shown to part to the one that buries all that is not "
-        "shown to be alike, both at 95 %.",
+        "The range goes from the level that buries what is shown to part to the one that buries all that is not shown "
+        "to be alike. It is no confidence interval: what separates the datasets may show above both.",
     ]
     if decides[1] is not None:
         notes.append(f"Action dimension {decides[0]} decides: it parts from {decides[1]:.3f} cycles per step on.")
     notes += [
         f"'{sample.name}' has {sample.episodes} episodes: errors are those of {sample.units} stretches of them and "
-        "know little of how episodes differ: bands and interval may be too narrow."
+        "know little of how episodes differ: bands and range may be too narrow."
         for sample in samples
         if not sample.whole_episodes
     ]
@@ -243,6 +244,6 @@ def _notes(
     if undecided:
         notes.append(
             f"{undecided} of {horizon * len(dims)} pairs of frequency and dimension are neither shown to part nor "
-            f"shown to be alike: if all of them part, sigma_min is {interval[1]:.3f}, not {sigma_min:.3f}."
+            f"shown to be alike: if all of them part, sigma_min is {bury_range[1]:.3f}, not {sigma_min:.3f}."
         )
     return tuple(notes)

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from lerobot_ambient.annotate.chunks import Chunks
     from lerobot_ambient.annotate.classifier_findings import Threshold
     from lerobot_ambient.annotate.soft_shares import SoftShares
+    from lerobot_ambient.data.config_windows import FoundWindow
     from lerobot_ambient.data.mixture import Mixture
     from lerobot_ambient.data.open_source import OpenSource
 
 METHODS = ("spectral", "classifier")
+TAKES = ("safe", "estimate")
 GRANULARITIES = ("dataset", "bucket", "datapoint")
 CROSSINGS = ("isotonic", "first", "last")
 _OF_CLASSIFIER = (
@@ -43,7 +45,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="estimate at which noise levels each source may teach",
         description=(
             "Compares the normalised action chunks of each source with the target's and finds the noise level above "
-            "which they can no longer be told apart. Prints the window with its interval and what to write into the "
+            "which they can no longer be distinguished. What the actions answer to is not compared: no source is shown "
+            "to be right. Prints the window, the safe end of what is known of it, and what to write into the "
             "configuration; with --write also puts a windows file into each source's folder. Windows that the "
             "configuration declares are ignored. All other options are lerobot-train's own; with --config_path LeRobot "
             "reads their values as JSON. The classifier method goes on where it was killed, and shares its work "
@@ -101,6 +104,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="where a curve counts as having crossed: of its closest monotone curve (isotonic), the first time, or "
         "for good",
     )
+    parser.add_argument(
+        "--take",
+        choices=TAKES,
+        default="safe",
+        help="which sigma_min to print and write: the safe (upper) end of what is known of it, or the estimate "
+        "(default: %(default)s); the other is named beside it",
+    )
+    parser.add_argument(
+        "--accept-full-trust",
+        action="store_true",
+        help="also print and write windows that admit every noise level: that chunks are alike does not show that a "
+        "source is right",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of all that is random (default: %(default)s)")
     parser.add_argument(
         "--write", action="store_true", help="write meta/ambient_windows.parquet into each source's folder"
@@ -130,8 +146,9 @@ def run(args: argparse.Namespace) -> int:
     """Annotate; `args.more` holds LeRobot's own options."""
     _require_used(args)
     _require_packages(args)
+    from lerobot_ambient.annotate.trust import require_trust
     from lerobot_ambient.cli.annotate_config import render_merged, windows_of
-    from lerobot_ambient.cli.annotate_render import render, yaml_to_paste
+    from lerobot_ambient.cli.annotate_render import render, source_windows, yaml_to_paste
     from lerobot_ambient.cli.annotate_report import Outcome
     from lerobot_ambient.data.windows_file import write_windows
     from lerobot_ambient.integration.training import load_train_config, mixture_without_windows, recipe_of
@@ -162,18 +179,24 @@ def run(args: argparse.Namespace) -> int:
         annotations = annotate_by_classifier(mixture, chunks, method, processes, progress=not args.json)
         if not processes.is_main:
             return 0
+    annotations = [annotation.taking(args.take) for annotation in annotations]
     soft = _soft(args, chunks, annotations)
+    trusted = [one.finding.source for one in annotations if one.finding.is_full_trust] if any(paths) else []
+    if trusted and not args.accept_full_trust:
+        paths, file = [None] * len(paths), None
     for index, (annotation, path) in enumerate(zip(annotations, paths, strict=True), start=1):
         if path is not None:
             write_windows(annotation.finding.table(mixture, index, chunks[index]), path)
-    windows = [] if file is None else windows_of(annotations, paths, in_folders=args.write)
+    merged: list[FoundWindow] = []
     if file is not None:
-        file.write(windows)
+        merged = windows_of(annotations, paths, in_folders=args.write, accept=args.accept_full_trust)
+        file.write(merged)
     outcome = Outcome.of(mixture, chunks, annotations, recipe_of(cfg.policy).mixing)
     repo_ids = [source.config.repo_id for source in mixture.sources[1:]]
+    windows = source_windows(annotations, repo_ids, paths, accept=args.accept_full_trust)
     page = None
     if args.report is not None:
-        page = outcome.write(args.report, yaml_to_paste(annotations, repo_ids, None, paths), _typed(args), soft)
+        page = outcome.write(args.report, yaml_to_paste(windows, None), _typed(args), soft)
     if args.json:
         extra = {} if soft is None else {"soft": soft.to_dict()}
         entries = [
@@ -182,11 +205,13 @@ def run(args: argparse.Namespace) -> int:
         ]
         print(json.dumps(entries, indent=2))
     else:
-        print(render(annotations, outcome.warnings(), repo_ids, soft, paths))
+        print(render(annotations, outcome.warnings(), windows, soft, paths))
         if file is not None:
-            print(f"\n{render_merged(file, windows, args.more)}")
+            print(f"\n{render_merged(file, merged, args.more)}")
         if page is not None:
             print(f"report: {page}")
+    # What was found is shown first: it took its time, and says why.
+    require_trust(trusted, accepted=args.accept_full_trust)
     return 0
 
 
@@ -338,6 +363,7 @@ def _windows_path(args: argparse.Namespace, source: OpenSource) -> Path:
 
 def _rethreshold(args: argparse.Namespace, mixture: Mixture) -> int:
     from lerobot_ambient.annotate.rethreshold import rethreshold
+    from lerobot_ambient.annotate.trust import admits_everything, require_trust
     from lerobot_ambient.cli.annotate_render import render_rethreshold, rethreshold_entry
     from lerobot_ambient.data.windows_file import read_windows, write_windows
 
@@ -350,15 +376,21 @@ def _rethreshold(args: argparse.Namespace, mixture: Mixture) -> int:
                 f"'{source.name}' has no windows file {path}; make one with --method=classifier and --write or "
                 "--windows-dir."
             )
-        tables.append(rethreshold(read_windows(path), threshold))
+        tables.append(rethreshold(read_windows(path), threshold, takes=args.take))
     names = [source.name for source in mixture.sources[1:]]
-    for table, path in zip(tables, paths, strict=True):
-        if args.overwrite:
-            write_windows(table, path)
+    trusted = [
+        name
+        for name, table in zip(names, tables, strict=True)
+        if args.overwrite and admits_everything(table.sigma_min, table.sigma_max)
+    ]
+    written = paths if args.overwrite and (args.accept_full_trust or not trusted) else []
+    for path, table in zip(written, tables, strict=False):
+        write_windows(table, path)
     if args.json:
         print(json.dumps([rethreshold_entry(*pair) for pair in zip(names, tables, strict=True)], indent=2))
     else:
-        print(render_rethreshold(names, tables, paths if args.overwrite else []))
+        print(render_rethreshold(names, tables, written))
+    require_trust(trusted, accepted=args.accept_full_trust)
     return 0
 
 
@@ -370,5 +402,7 @@ def _typed(args: argparse.Namespace) -> str:
         if value is not None and name not in ("work_dir", "device"):
             words.append(f"--{name if name == 'config_path' else name.replace('_', '-')}={value}")
     words += ["--locality"] if args.locality else []
+    words += [f"--take={args.take}"] if args.take != "safe" else []
+    words += ["--accept-full-trust"] if args.accept_full_trust else []
     words += [f"--seed={args.seed}"] if args.seed else []
     return " ".join([*words, *map(shlex.quote, args.more)])

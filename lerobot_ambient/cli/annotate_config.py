@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lerobot_ambient.annotate.annotation import Annotation
+    from lerobot_ambient.annotate.finding import Finding
     from lerobot_ambient.data.config_windows import FoundWindow
     from lerobot_ambient.integration.config_file import ConfigWithWindows
 
 
 def windows_of(
-    annotations: Sequence[Annotation], paths: Sequence[Path | None], *, in_folders: bool
+    annotations: Sequence[Annotation], paths: Sequence[Path | None], *, in_folders: bool, accept: bool = False
 ) -> list[FoundWindow]:
     """What a configuration says of each source; nothing where the finding is no window to train with.
 
@@ -26,6 +27,7 @@ def windows_of(
         annotations: of each source.
         paths: the windows file of each source; needed where its windows differ between samples.
         in_folders: whether these files lie in the datasets' own folders.
+        accept: whether the user accepts windows that admit every level.
     """
     from lerobot_ambient.core.windows import Window
     from lerobot_ambient.data.config_windows import FoundWindow
@@ -37,20 +39,32 @@ def windows_of(
         if finding.granularity != "dataset":
             assert path is not None
             where = str(WINDOWS_PATH) if in_folders else str(path)
-            found.append(FoundWindow({"windows": where}, f"{finding.method}, one a {finding.granularity}"))
+            found.append(
+                FoundWindow(
+                    {"windows": where}, f"{finding.method}, one per {finding.granularity}; chunks alone were compared"
+                )
+            )
             continue
         entry = finding.to_dict()
-        low, high = entry["interval"]
         sigma_min, sigma_max = (float(f"{entry[name]:.4g}") for name in ("sigma_min", "sigma_max"))
         window = Window(sigma_min, sigma_max)
-        if window.is_everything:
+        if window.is_everything and not accept:
             found.append(FoundWindow({}, "left as it was: chunks alone show no difference, which recommends no window"))
         elif window.is_nothing:
             found.append(FoundWindow({}, "left as it was: nothing shows that it may teach anywhere; remove it"))
         else:
             options = {"sigma_min": sigma_min} | ({"sigma_max": sigma_max} if sigma_max > 0 else {})
-            found.append(FoundWindow(options, f"{finding.method}, {low:.3f} to {high:.3f}"))
+            found.append(FoundWindow(options, _how(finding)))
     return found
+
+
+def _how(finding: Finding) -> str:
+    """By what a window was found, for the comment beside it."""
+    if finding.is_full_trust:
+        return f"{finding.method}, full trust, accepted: chunks alone do not show that the source is right"
+    if finding.takes == "estimate":
+        return f"{finding.method}, the estimate; chunks alone were compared"
+    return f"{finding.method}, the safe end; the estimate is {finding.estimate:.3f}; chunks alone were compared"
 
 
 def render_merged(file: ConfigWithWindows, windows: Sequence[FoundWindow], more: Sequence[str]) -> str:

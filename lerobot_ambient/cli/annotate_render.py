@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lerobot_ambient.annotate.trust import (
+    CHUNKS_ALONE,
+    SourceWindow,
+    admits_everything,
+    admits_nothing,
+    full_trust_reasons,
+)
+
 if TYPE_CHECKING:
     from lerobot_ambient.annotate.annotation import Annotation
+    from lerobot_ambient.annotate.finding import Finding
     from lerobot_ambient.annotate.soft_shares import SoftShares
     from lerobot_ambient.data.windows_file import WindowTable
 
@@ -19,7 +28,7 @@ if TYPE_CHECKING:
 def render(
     annotations: Sequence[Annotation],
     warnings: Sequence[Sequence[str]],
-    repo_ids: Sequence[str],
+    windows: Sequence[SourceWindow],
     soft: SoftShares | None,
     written: Sequence[Path | None],
 ) -> str:
@@ -28,62 +37,111 @@ def render(
     Args:
         annotations: of each source.
         warnings: what could be wrong, of each source.
-        repo_ids: of each source.
+        windows: what to write into the configuration, of each source (`source_windows`).
         soft: the mixing that the evidence suggests, if it was asked for.
         written: the windows file of each source, None where none was written.
     """
-    lines = []
+    lines = [CHUNKS_ALONE, ""]
     for annotation, warned in zip(annotations, warnings, strict=True):
-        finding = annotation.finding
-        entry = finding.to_dict()
-        low, high = entry["interval"]
-        local = f"; sigma_max {entry['sigma_max']:.3f}" if entry["sigma_max"] > 0 else ""
-        if finding.granularity == "dataset":
-            lines.append(
-                f"{finding.source}: sigma_min {entry['sigma_min']:.3f}, between {low:.3f} and {high:.3f}{local}"
-            )
-        else:
-            few, most = entry["quantiles"]
-            lines.append(
-                f"{finding.source}: sigma_min per {finding.granularity}, {few:.3f} to {most:.3f} for nine samples in "
-                f"ten, {entry['sigma_min']:.3f} in the median{local}; of the data set as a whole between {low:.3f} and "
-                f"{high:.3f}"
-            )
+        lines.extend(_headline(annotation.finding))
         lines.extend(f"  warning: {text}" for text in warned)
-        lines.extend(f"  {note}" for note in finding.notes)
+        lines.extend(f"  {note}" for note in annotation.finding.notes)
         lines.extend(f"  modes: {line}" for mix in annotation.mode_mixes for line in mix.lines())
     lines.append("")
-    lines.append(yaml_to_paste(annotations, repo_ids, soft, written))
+    lines.append(yaml_to_paste(windows, soft))
     if any(path is not None for path in written):
         lines.append("")
         lines.extend(f"windows file: {path}" for path in written if path is not None)
     return "\n".join(lines)
 
 
-def yaml_to_paste(
-    annotations: Sequence[Annotation],
-    repo_ids: Sequence[str],
-    soft: SoftShares | None,
-    written: Sequence[Path | None],
-) -> str:
+def _headline(finding: Finding) -> list[str]:
+    """What was found of a source, and what the numbers are."""
+    entry = finding.to_dict()
+    low, high = entry["interval"]
+    local = f"; sigma_max {entry['sigma_max']:.3f}" if entry["sigma_max"] > 0 else ""
+    known = f"{low:.3f} to {high:.3f}"
+    if finding.method == "spectral":
+        known = f"what noise must bury: {known}; a Gaussian classifier: {finding.gaussian or 0.0:.3f}"
+    else:
+        known = f"95 % interval {known}"
+    known = f"estimate {finding.estimate:.3f}; {known}"
+    if finding.is_full_trust:
+        return [
+            f"{finding.source}: no window to recommend ({known}{local})",
+            *_indented(full_trust_reasons(finding.tau)),
+        ]
+    if finding.is_nothing:
+        return [f"{finding.source}: no level is known to be safe ({known})", "  More episodes, or a sweep, decide."]
+    if finding.granularity == "dataset":
+        end = ", the safe end" if finding.takes == "safe" else ""
+        return [f"{finding.source}: sigma_min {entry['sigma_min']:.3f}{end} ({known}){local}"]
+    few, most = entry["quantiles"]
+    return [
+        f"{finding.source}: sigma_min per {finding.granularity}, {few:.3f} to {most:.3f} for nine samples in ten, "
+        f"median {entry['sigma_min']:.3f}{', the safe ends' if finding.takes == 'safe' else ''}{local}",
+        f"  median {known} for the dataset as a whole",
+    ]
+
+
+def source_windows(
+    annotations: Sequence[Annotation], repo_ids: Sequence[str], written: Sequence[Path | None], *, accept: bool = False
+) -> list[SourceWindow]:
+    """What a configuration may say of each source.
+
+    A window that differs between samples is in a windows file, so it takes one that was written.
+
+    Args:
+        annotations: of each source.
+        repo_ids: of each source.
+        written: the windows file of each source, None where none was written.
+        accept: whether the user accepts full trust.
+    """
+    return [
+        _source_window(annotation.finding, repo_id, path, accept)
+        for annotation, repo_id, path in zip(annotations, repo_ids, written, strict=True)
+    ]
+
+
+def _source_window(finding: Finding, repo_id: str, path: Path | None, accept: bool) -> SourceWindow:
+    why: tuple[str, ...] = ()
+    if finding.is_full_trust:
+        why = tuple(full_trust_reasons(finding.tau))
+        if not accept:
+            choose = "Choose sigma_min and sigma_max yourself, by a sweep, or annotate with --accept-full-trust."
+            return SourceWindow(repo_id, {}, False, (*why, choose))
+        why = (*why, "Full trust was accepted all the same.")
+    elif finding.is_nothing:
+        found = f"No level is known to be safe (estimate {finding.estimate:.4g})."
+        return SourceWindow(repo_id, {}, False, (found, "Leave the source out, or choose a sigma_min by a sweep."))
+    options: dict[str, Any] = {}
+    if finding.granularity != "dataset":
+        options["windows"] = "meta/ambient_windows.parquet" if path is None else str(path)
+        why += () if path is not None else ("Add --write to make this windows file.",)
+    else:
+        options["sigma_min"] = float(f"{finding.sigma_min[0]:.4g}")
+        if finding.sigma_max[0] > 0:
+            options["sigma_max"] = float(f"{finding.sigma_max[0]:.4g}")
+        if finding.takes == "safe":
+            why += (f"By the {finding.method} method, the safe end; the estimate is {finding.estimate:.4g}.",)
+        else:
+            why += (f"By the {finding.method} method, the estimate; --take=safe is the safe end.",)
+    return SourceWindow(repo_id, options, not finding.is_full_trust, why)
+
+
+def yaml_to_paste(windows: Sequence[SourceWindow], soft: SoftShares | None) -> str:
     """What to write into a policy's configuration.
 
-    A window that differs between samples is in a windows file, so it takes one that was written. Arguments are those of
-    `render`.
+    Args:
+        windows: of each source.
+        soft: the mixing that the evidence suggests, if it was asked for.
     """
-    lines = ["sources:"]
-    for annotation, repo_id, path in zip(annotations, repo_ids, written, strict=True):
-        finding = annotation.finding
-        lines.append(f"  - repo_id: {repo_id}")
-        if finding.granularity != "dataset":
-            # A string of JSON is one of YAML, whatever is in it.
-            where = "meta/ambient_windows.parquet  # add --write to make it" if path is None else json.dumps(str(path))
-            lines.append(f"    windows: {where}")
-            continue
-        entry = finding.to_dict()
-        lines.append(f"    sigma_min: {entry['sigma_min']:.4g}  # {finding.method}")
-        if entry["sigma_max"] > 0:
-            lines.append(f"    sigma_max: {entry['sigma_max']:.4g}  # locality")
+    lines = [f"# {CHUNKS_ALONE}", "sources:"]
+    for window in windows:
+        # A string of JSON is one of YAML, whatever is in it.
+        lines.append(f"  - repo_id: {window.repo_id}")
+        lines.extend(f"    # {reason}" for reason in window.why)
+        lines.extend(f"    {name}: {json.dumps(value)}" for name, value in window.options.items())
     if soft is not None:
         lines.append("# or, instead of windows:")
         lines.append(f"# {soft.yaml()}")
@@ -92,12 +150,18 @@ def yaml_to_paste(
 
 def rethreshold_entry(name: str, table: WindowTable) -> dict[str, Any]:
     """One entry of `annotate --rethreshold --json`, of the source `name`."""
+    everything = admits_everything(table.sigma_min, table.sigma_max)
     return {
         "source": name,
         "granularity": table.granularity,
         "method": table.method,
+        "compared": CHUNKS_ALONE,
+        "takes": table.evidence.get("takes", "estimate"),
         "sigma_min": float(np.median(table.sigma_min)),
+        "sigma_min_estimate": table.evidence.get("sigma_min_estimate"),
         "sigma_max": float(np.median(table.sigma_max)),
+        "full_trust": everything,
+        "recommended": not (everything or admits_nothing(table.sigma_min, table.sigma_max)),
         "quantiles": [float(level) for level in np.quantile(table.sigma_min, [0.05, 0.95])],
         "tau": table.tau,
     }
@@ -105,11 +169,21 @@ def rethreshold_entry(name: str, table: WindowTable) -> dict[str, Any]:
 
 def render_rethreshold(names: Sequence[str], tables: Sequence[WindowTable], written: Sequence[Path]) -> str:
     """The new windows of the sources `names` as text."""
-    lines = []
+    lines = [CHUNKS_ALONE, ""]
     for name, table in zip(names, tables, strict=True):
         entry = rethreshold_entry(name, table)
         few, most = entry["quantiles"]
+        if entry["full_trust"]:
+            lines.append(f"{name}: no window to recommend at tau {table.tau:g}")
+            lines.extend(_indented(full_trust_reasons(table.tau)))
+            continue
         spread = f" ({few:.3f} to {most:.3f} for nine frames in ten)" if few < most else ""
-        lines.append(f"{name}: sigma_min {entry['sigma_min']:.3f}{spread} at tau {table.tau:g}")
+        estimate = entry["sigma_min_estimate"]
+        beside = f", the safe end; the estimate is {estimate:.3f}" if entry["takes"] == "safe" else ""
+        lines.append(f"{name}: sigma_min {entry['sigma_min']:.3f}{spread} at tau {table.tau:g}{beside}")
     lines.extend(f"windows file: {path}" for path in written)
     return "\n".join(lines)
+
+
+def _indented(sentences: Sequence[str]) -> list[str]:
+    return [f"  {sentence}" for sentence in sentences]

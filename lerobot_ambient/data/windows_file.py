@@ -4,14 +4,14 @@
 Columns: repo_id, revision (string), episode_index, frame_index (int64), sigma_min, sigma_max (float32), and
 the whole curve `p` (list of float32, one value per level of the metadata's `sigmas`; null for windows set by
 hand), so that a threshold can change without training again. Metadata, one JSON object under the key
-"lerobot_ambient": schema_version, method, tau, sigmas, normalization, package version.
+"lerobot_ambient": schema_version, method, tau, sigmas, normalization, evidence, package version.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -58,6 +58,7 @@ class WindowTable:
         sigmas: levels of the curve `p`, empty without curves.
         p: (B, len(sigmas)) float32 curves, or None.
         curve_of: (N,) int64, the row of `p` that is each frame's; None where frame i has row i, as in files.
+        evidence: what the method says of its windows, JSON values by name; nothing for windows set by hand.
 
     Raises:
         ValueError: columns of different lengths, levels outside [0, 1], a frame named twice.
@@ -76,6 +77,7 @@ class WindowTable:
     sigmas: tuple[float, ...] = field(default_factory=tuple)
     p: NDArray[np.float32] | None = None
     curve_of: NDArray[np.int64] | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = ("episode_index", "frame_index", "sigma_min", "sigma_max")
@@ -118,6 +120,7 @@ def write_windows(table: WindowTable, path: Path) -> None:
         "tau": table.tau,
         "sigmas": list(table.sigmas),
         "normalization": table.normalization.to_dict(),
+        "evidence": dict(table.evidence),
         "package_version": _package_version(),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -194,11 +197,12 @@ def _read_windows(path: Path, *, curves: bool) -> WindowTable:
         tau=values["tau"],
         sigmas=tuple(values["sigmas"]),
         p=_matrix(arrow["p"]) if curves else None,
+        evidence=values.get("evidence", {}),
     )
 
 
 def windows_metadata(path: Path) -> dict[str, Any]:
-    """What a windows file says of itself: schema_version, method, granularity, tau, sigmas, normalization.
+    """What a windows file says of itself: schema_version, method, granularity, tau, sigmas, normalization, evidence.
 
     Raises:
         ValueError: not a windows file, or of a newer schema.

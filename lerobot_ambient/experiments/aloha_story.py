@@ -23,6 +23,7 @@ from pathlib import Path
 
 from lerobot_ambient.envs.aloha_gl import drawing_environment, require_gl
 from lerobot_ambient.envs.demonstration_record import RECORD
+from lerobot_ambient.experiments.estimated_windows import AS_ESTIMATED
 from lerobot_ambient.experiments.stages import Stage, StageRunner, stock_command
 
 CHECKPOINT = Path("run") / "checkpoints" / "last" / "pretrained_model"
@@ -142,7 +143,7 @@ def _windows(root: Path, options: AlohaStoryOptions, data: Stage) -> Stage:
     folder = root / "windows"
     command = [
         *stock_command("lerobot-ambient", "lerobot_ambient.cli"),
-        *("annotate", "--method=spectral", f"--windows-dir={folder / 'run'}", "--json"),
+        *("annotate", "--method=spectral", f"--windows-dir={folder / 'run'}", "--json", *AS_ESTIMATED),
         *_policy(options),
         *(f"--dataset.repo_id={TARGET}", f"--dataset.root={data.run_folder / 'target'}"),
         f"--policy.sources={json.dumps([{'repo_id': SOURCE, 'root': str(data.run_folder / 'source')}])}",

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from lerobot_ambient.experiments.arm_story_video import HEIGHT, WIDTH, write_video
+from lerobot_ambient.experiments.estimated_windows import AS_ESTIMATED
 from lerobot_ambient.experiments.stages import Stage, StageRunner, stock_command
 
 CHECKPOINT = Path("run") / "checkpoints" / "last" / "pretrained_model"
@@ -151,7 +152,7 @@ def _windows(root: Path, options: ArmStoryOptions, target: Stage, source: Stage)
     inputs = {"command": "annotate --method=spectral", "target": target.key, "source": source.key}
     command = [
         *stock_command("lerobot-ambient", "lerobot_ambient.cli"),
-        *("annotate", "--method=spectral", f"--windows-dir={folder / 'run'}", "--json"),
+        *("annotate", "--method=spectral", f"--windows-dir={folder / 'run'}", "--json", *AS_ESTIMATED),
         *_policy(options),
         *("--dataset.repo_id=me/pick", f"--dataset.root={target.run_folder}"),
         f"--policy.sources={json.dumps([{'repo_id': 'me/shaky', 'root': str(source.run_folder)}])}",

@@ -26,6 +26,10 @@ WINDOW_METHODS: dict[str, tuple[str, ...]] = {
 }
 """Ways to estimate the source's windows: the options of `lerobot-ambient annotate`."""
 
+AS_ESTIMATED = ("--take=estimate", "--accept-full-trust")
+"""Experiments measure what the estimates are worth, the ones that trust everything too. In no stage's key: windows are
+those that were made before annotate knew these options."""
+
 
 def window_stage(task: Task, method: str, folder: Path, data_root: Path, inputs: Mapping[str, Any]) -> Stage:
     """A stage that leaves a windows file of the source.
@@ -45,6 +49,7 @@ def window_stage(task: Task, method: str, folder: Path, data_root: Path, inputs:
     command = [
         *stock_command("lerobot-ambient", "lerobot_ambient.cli"),
         *["annotate", f"--config_path={here / 'train.yaml'}", *words, f"--windows-dir={here / 'run'}", "--json"],
+        *AS_ESTIMATED,
     ]
     if "--method=classifier" in words:
         command.append(f"--work-dir={folder / 'work'}")

@@ -51,21 +51,40 @@ def test_right_classifiers_are_not_spoken_of():
     assert said(evidence()) == ""
 
 
-def test_classifiers_that_were_trained_too_briefly_are_called_timid():
-    assert "timid where there is least noise (calibration slope 1.6" in said(evidence(gain=0.6))
+def test_classifiers_that_were_trained_too_briefly_are_called_underconfident():
+    assert "underconfident where there is least noise (calibration slope 1.6" in said(evidence(gain=0.6))
     assert "Give more --steps" in said(evidence(gain=0.6))
 
 
-def test_laws_that_hardly_overlap_say_nothing_of_timidity():
-    assert "timid" not in said(evidence(gain=0.6, distances=np.array([9.0, 1.0, 0.5, 0.1])))
+def test_laws_that_hardly_overlap_say_nothing_of_confidence():
+    assert "underconfident" not in said(evidence(gain=0.6, distances=np.array([9.0, 1.0, 0.5, 0.1])))
 
 
 def test_classifiers_that_memorise_are_called_over_confident():
     assert "over-confident on episodes they did not see (calibration slope 0.3" in said(evidence(gain=3.0))
 
 
-def test_few_episodes_are_named():
-    assert "'me/target' has only 4 episodes" in said(evidence(episodes=4))
+def test_the_safe_end_lies_above_every_estimate():
+    found, threshold = evidence(), Threshold()
+    windows = bucket_windows(found.every_source, SIGMAS, by_episode(found.every_source.episode))
+    whole = data_set_finding(found, 1200, threshold)
+    for finding in (whole, data_point_finding(found, threshold), bucket_finding(found, threshold, windows)):
+        safe = finding.taking("safe")
+        assert (safe.takes, finding.takes) == ("safe", "estimate")
+        assert (safe.sigma_min >= finding.sigma_min).all()
+        assert safe.sigma_min.mean() > finding.sigma_min.mean()
+        assert safe.estimate == finding.estimate == np.median(finding.sigma_min)
+        assert np.array_equal(safe.taking("estimate").sigma_min, finding.sigma_min)
+    assert whole.taking("safe").sigma_min[0] == whole.interval[1]
+
+
+def test_with_two_episodes_a_side_no_level_is_safe_where_the_estimate_trusts_everything():
+    finding = data_set_finding(evidence(episodes=2, distances=DISTANCES / 3), 60, Threshold())
+    assert finding.is_full_trust
+    safe = finding.taking("safe")
+    assert safe.sigma_min[0] > 0.5
+    assert not safe.is_full_trust
+    assert not safe.to_dict()["full_trust"]
 
 
 def test_every_granularity_reads_its_own_curves_with_one_threshold():

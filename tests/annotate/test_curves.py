@@ -11,6 +11,7 @@ from lerobot_ambient.annotate.calibration import Calibration, calibrate
 from lerobot_ambient.annotate.curves import (
     CROSSINGS,
     Curve,
+    curve_reach,
     data_set_curve,
     first_crossing,
     isotonic,
@@ -157,6 +158,16 @@ def test_the_interval_holds_the_estimate_and_shrinks_with_the_scatter():
     assert 0 < widths[1] < 0.3 * widths[0]
 
 
+@pytest.mark.parametrize("tau", [0.02, 0.05, 0.2])
+def test_the_lowered_curve_crosses_at_the_upper_end_of_the_interval(tau):
+    """But for the interpolation between two levels, and at every threshold: that is what files keep it for."""
+    for seed in range(10):
+        curve = curve_of(np.linspace(0.1, 0.5, len(SIGMAS)), 0.1, seed=seed)
+        _, high = sigma_min_interval(curve, tau)
+        (safe,) = sigma_min_of(SIGMAS, curve.p[None], tau, reach=curve_reach(curve))
+        assert abs(safe - high) < np.diff(SIGMAS).max()
+
+
 def test_the_interval_is_pure_in_its_seed():
     curve = curve_of([0.2, 0.3, 0.4, 0.48, 0.5], 0.05)
     found = sigma_min_interval(curve, seed=3)
@@ -183,6 +194,7 @@ def test_a_single_episode_says_nothing():
     p = np.array([0.2, 0.3, 0.4, 0.48, 0.5])
     parts = [episode_mean(p[None] + np.zeros((3, 5)), np.zeros(3, dtype=int)) for _ in range(2)]
     assert sigma_min_interval(Curve(SIGMAS, p, p, *parts)) == (0.0, 1.0)
+    assert sigma_min_of(SIGMAS, p[None], reach=curve_reach(Curve(SIGMAS, p, p, *parts))) == 1.0
 
 
 def test_a_softened_calibration_moves_the_curve_towards_one_half():

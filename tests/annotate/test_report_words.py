@@ -45,17 +45,29 @@ def bare(sigma_min=0.3, sigma_max=0.0, episodes=12, interval=(0.25, 0.34), **mor
     return SourceReport.of(Annotation(Finding(source=SOURCE, sigma_min=low, sigma_max=high, **given)), chunks)
 
 
+def safe(sigma_min, estimate):
+    """A report whose window is the safe end of what is known."""
+    report = bare(estimate, method="classifier")
+    known = dataclasses.replace(report.finding, sigma_min_safe=np.full_like(report.finding.sigma_min, sigma_min))
+    return dataclasses.replace(report, finding=known.taking("safe"))
+
+
 @pytest.mark.parametrize(
     ("report", "words"),
     [
         (bare(), "Use it at noise levels above 0.300: below, its actions can be told from the target's."),
-        (bare(), "This is well settled, between 0.250 and 0.340."),
-        (bare(interval=(0.2, 0.4)), "This is known roughly, between 0.200 and 0.400."),
-        (bare(interval=(0.0, 0.9)), "This is hardly known, between 0.000 and 0.900: check it with a sweep."),
+        (bare(), "what noise must bury lies between 0.250 and 0.340; this is no confidence interval."),
+        (bare(interval=(0.2, 0.4), method="classifier"), "This is known roughly, between 0.200 and 0.400."),
+        (
+            bare(interval=(0.0, 0.9), method="classifier"),
+            "This is hardly known, between 0.000 and 0.900: check it with a sweep.",
+        ),
         (bare(sigma_max=0.1), "Below 0.100 it may teach local motion."),
-        (bare(sigma_max=0.6), "Use it at every noise level: where whole chunks can be told apart"),
-        (bare(sigma_min=0.0, interval=(0.0, 0.02)), "Use it at every noise level: no difference from the target"),
-        (bare(sigma_min=0.0, interval=(0.0, 0.6)), "too few to exclude one up to 0.600. To use it at every noise"),
+        (bare(sigma_max=0.6), "show no difference; this does not show that the source is right."),
+        (bare(sigma_min=0.0, interval=(0.0, 0.02)), "A sweep by rollouts decides its window."),
+        (bare(sigma_min=0.0, tau=0.05), "At tau 0.05 up to 18% of its chunks may be of a kind"),
+        (safe(0.3, 0.1), "above 0.300, the safe end of what is known. The estimate"),
+        (safe(1.0, 0.1), "No noise level is known to be safe with so few data; the estimate is 0.100."),
         (bare(sigma_min=1.0, interval=(1.0, 1.0)), "leave it out, or check whether it is aligned rightly."),
         (bare(sigma_min=1.0, sigma_max=0.1), "It was told from the target at every noise level. Below 0.100"),
         (bare(sigma_min=np.linspace(0.1, 0.9, 156)), "half of them teach from 0.500 or less on, and 80 % of the"),
@@ -117,13 +129,20 @@ def test_spectra_overrule_a_classifier_that_finds_nothing_within_a_wide_interval
         for name, s, episode in (("smooth", 0.01, chunks.episode), ("shaky", 0.2, chunks.episode))
     ]
     spectral = spectral_window(*sources)
-    assert spectral.interval[0] > 0.1
+    assert spectral.bury_range[0] > 0.1
+    few = dataclasses.replace(
+        bare(), spectral=dataclasses.replace(spectral, source=dataclasses.replace(spectral.source, episodes=3))
+    )
+    assert "'shaky' has only 3 episodes" in warnings(few, 0.4)[0]
     missed = dataclasses.replace(bare(0.0, interval=(0.0, 0.9), method="classifier"), spectral=spectral)
-    assert f"the spectra part up to {spectral.sigma_min:.3f}: use it only above that level" in verdict(missed)
+    assert (
+        f"The spectra part up to {spectral.sigma_min:.3f}, which the classifier missed: use it only above"
+        in verdict(missed)
+    )
     seen = dataclasses.replace(bare(0.4, interval=(0.2, 0.9), method="classifier"), spectral=spectral)
     assert "spectra" not in verdict(seen)
     itself = dataclasses.replace(bare(0.0, interval=(0.0, 0.9)), spectral=spectral)
-    assert "is a bet" in verdict(itself)
+    assert "spectra part" not in verdict(itself)
 
 
 def test_reliability_of_labels_drawn_from_the_predictions_lies_on_the_diagonal():

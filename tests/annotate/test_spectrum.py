@@ -125,7 +125,7 @@ def test_planted_jitter_is_buried_at_its_own_level(jitter):
     evidence = spectral_window(wandering(100, 0), wandering(400, 1, jitter=jitter))
     low, high = (sigma_bury(np.array(times * jitter**2)) for times in (1, 2))
     assert 0.93 * low < evidence.sigma_min < 1.07 * high
-    assert evidence.interval[0] <= evidence.sigma_min <= evidence.interval[1]
+    assert evidence.bury_range[0] <= evidence.sigma_min <= evidence.bury_range[1]
     assert evidence.f_star is not None and evidence.f_star > 0
 
 
@@ -135,7 +135,7 @@ def test_jitter_on_a_steep_spectrum_gives_the_analytic_level():
     evidence = spectral_window(coloured(steep, 100, 20, 0), coloured(steep + 0.1**2, 400, 20, 1))
     assert evidence.f_star == 4 / (2 * HORIZON)
     assert evidence.sigma_min == pytest.approx(0.1 / np.sqrt(1 + 0.1**2), rel=0.05)
-    low, high = evidence.interval
+    low, high = evidence.bury_range
     assert 0.95 * evidence.sigma_min < low <= evidence.sigma_min <= high < 1.1 * evidence.sigma_min
 
 
@@ -176,11 +176,11 @@ def test_modes_of_the_same_power_are_invisible_and_it_says_so():
     assert not any("decides" in note for note in evidence.notes)
 
 
-def test_less_data_widen_the_interval():
+def test_less_data_widen_the_range():
     spans = []
     for episodes in (12, 1000):
         evidence = spectral_window(wandering(episodes, 0), wandering(episodes, 1, jitter=0.1))
-        spans.append(evidence.interval[1] - evidence.interval[0])
+        spans.append(evidence.bury_range[1] - evidence.bury_range[0])
     assert spans[0] > 2 * spans[1]
 
 
@@ -199,7 +199,9 @@ def test_nothing_depends_on_the_global_generators():
     np.random.seed(1)
     torch.manual_seed(1)
     again = spectral_window(wandering(20, 0), wandering(20, 1, jitter=0.1))
-    assert (first.sigma_min, first.interval, first.source.fit) == (again.sigma_min, again.interval, again.source.fit)
+    for name in ("sigma_min", "bury_range"):
+        assert getattr(first, name) == getattr(again, name)
+    assert first.source.fit == again.source.fit
 
 
 def test_large_data_sets_are_drawn_from():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
+from lerobot_ambient.annotate.trust import CHUNKS_ALONE, FULL_TRUST
 from lerobot_ambient.cli.__main__ import main
 from lerobot_ambient.data.windows_file import WINDOWS_PATH, read_windows
 
@@ -56,8 +57,51 @@ def test_json_has_one_entry_a_source(annotate):
         "method": "spectral",
         "sigma_max": 0.0,
     }
-    assert sim["sigma_min"] < 0.1 < 0.5 < shaky["sigma_min"]
-    assert shaky["interval"][0] <= shaky["sigma_min"] <= shaky["interval"][1]
+    assert sim["sigma_min_estimate"] < 0.1 < 0.5 < shaky["sigma_min_estimate"]
+    for entry in (sim, shaky):
+        low, high = entry["bury_range"]
+        assert low <= entry["sigma_min_estimate"] <= high
+        # A perfect classifier adds up what noise leaves of many frequencies.
+        assert entry["sigma_min"] == max(high, entry["gaussian"])
+        assert entry["takes"] == "safe"
+        assert entry["compared"] == CHUNKS_ALONE
+    assert sim["gaussian"] < 0.1 < 0.9 < shaky["gaussian"]
+    assert shaky["recommended"]
+
+
+def test_the_estimate_is_written_where_it_is_asked_for(annotate):
+    (safe,), (estimate,) = (json.loads(annotate("--json", f"--take={end}")[1].out) for end in ("safe", "estimate"))
+    assert estimate["sigma_min"] == estimate["sigma_min_estimate"] == safe["sigma_min_estimate"] < safe["sigma_min"]
+
+
+def test_that_chunks_do_not_differ_is_no_recommendation(annotate):
+    """A source that decides wrongly with the right motions would look like this one."""
+    alike = {"sources": ("me/sim",)}
+    code, printed = annotate("--take=estimate", "--write", **alike)
+    path = annotate.copies["me/sim"] / WINDOWS_PATH
+    assert code == 2
+    assert not path.exists()
+    assert "'me/sim' would admit every noise level" in printed.err
+    assert "--accept-full-trust" in printed.err
+    assert printed.out.startswith(CHUNKS_ALONE)
+    assert FULL_TRUST in printed.out
+    assert "sigma_min: 0" not in printed.out
+    assert yaml.safe_load(printed.out[printed.out.index("sources:") :]) == {"sources": [{"repo_id": "me/sim"}]}
+    (entry,) = json.loads(annotate("--take=estimate", "--json", **alike)[1].out)
+    assert (entry["recommended"], entry["full_trust"], entry["sigma_min"]) == (False, True, 0.0)
+
+
+def test_full_trust_can_be_accepted_and_the_file_keeps_what_was_compared(annotate):
+    code, printed = annotate("--take=estimate", "--accept-full-trust", "--write", sources=("me/sim",))
+    assert code == 0
+    assert yaml.safe_load(printed.out[printed.out.index("sources:") :].split("windows file")[0])["sources"] == [
+        {"repo_id": "me/sim", "sigma_min": 0.0}
+    ]
+    table = read_windows(annotate.copies["me/sim"] / WINDOWS_PATH)
+    assert not table.sigma_min.any()
+    assert table.evidence["compared"] == CHUNKS_ALONE
+    assert table.evidence["takes"] == "estimate"
+    assert len(table.evidence["bury_range"]) == 2
 
 
 def test_the_printed_sources_parse(annotate):
@@ -81,7 +125,9 @@ def test_the_windows_file_is_one_that_training_takes(annotate):
     table = read_windows(path)
     # Every frame, also those too near an episode's end to start a sample, and the episode that is too short.
     assert len(table) == 40 * 11 + 5
-    assert len(np.unique(table.sigma_min)) == 1
+    (level,) = np.unique(table.sigma_min)
+    assert level == pytest.approx(max(table.evidence["bury_range"][1], table.evidence["gaussian"]))
+    assert level > table.evidence["sigma_min_estimate"] > 0.5
     inspect = [
         *("inspect", "--json", "--policy.type=ambient_diffusion", "--policy.device=cpu", "--policy.horizon=16"),
         *("--policy.n_action_steps=8", "--policy.relative_actions=true"),

@@ -151,7 +151,7 @@ def test_soft_mixing_is_printed_as_it_can_be_pasted(annotate):
 
 def test_one_data_set_given_twice_has_two_windows_files(annotate, tmp_path):
     there = {"sources": ("me/sim", "me/sim")}
-    code, printed = annotate(f"--windows-dir={tmp_path}", "--json", **there)
+    code, printed = annotate(f"--windows-dir={tmp_path}", "--json", "--accept-full-trust", **there)
     assert code == 0
     assert {path.name for path in tmp_path.glob("*.parquet")} == {"me__sim#0.parquet", "me__sim#1.parquet"}
     again = annotate(f"--windows-dir={tmp_path}", "--json", method="--rethreshold", quick=(), **there)[1].out

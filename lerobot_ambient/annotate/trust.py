@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a window may be written for, and what nothing here can show.
+
+Every method compares the distribution of action chunks with the target's. What a motion answers to (the observation,
+the task) takes no part: a source that sorts every block into the wrong bin, with the motions of the target, is alike
+at every level. So a level below which chunks differ is a finding, and that they differ nowhere is none: it is no
+recommendation to train on the source at every level, which `sigma_min: 0` means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+CHUNKS_ALONE = (
+    "Action chunks alone were compared, not what they answer to (observations, tasks): a source that moves like the "
+    "target but decides wrongly looks the same."
+)
+"""Stands on everything that `annotate` prints and writes."""
+FULL_TRUST = "Chunks alone show no difference; this does not show that the source is right."
+"""In place of a window that admits everything."""
+TAKES = ("safe", "estimate")
+"""Which end of what is known of sigma_min is written: the upper end, or the estimate itself."""
+
+
+def admits_everything(sigma_min: NDArray[np.floating], sigma_max: NDArray[np.floating]) -> bool:
+    """Whether windows (N,) admit every level for every sample."""
+    return bool(((sigma_min == 0.0) | (sigma_max > sigma_min)).all())
+
+
+def admits_nothing(sigma_min: NDArray[np.floating], sigma_max: NDArray[np.floating]) -> bool:
+    """Whether windows (N,) admit no level for any sample."""
+    return bool(((sigma_min == 1.0) & (sigma_max == 0.0)).all())
+
+
+def tolerated(tau: float) -> float:
+    """The part of a source that may lie where the target never is, and still it counts as alike without any noise.
+
+    With a part f of that kind and the rest alike, p(0) = (1 - f) / (2 - f), which exceeds 1/2 - tau up to
+    f = 2 tau / (1/2 + tau).
+    """
+    return 2.0 * tau / (0.5 + tau)
+
+
+def full_trust_reasons(tau: float | None) -> list[str]:
+    """What to say instead of recommending a window that admits everything.
+
+    Args:
+        tau: margin of a classifier, else None.
+    """
+    reasons = [FULL_TRUST]
+    if tau is not None:
+        reasons.append(
+            f"At tau {tau:g} up to {tolerated(tau):.0%} of its chunks may be of a kind that the target never shows."
+        )
+    return reasons
+
+
+@dataclass(frozen=True)
+class SourceWindow:
+    """What a configuration may say of one source after an annotation.
+
+    Args:
+        repo_id: of the source.
+        options: of the source in the policy's configuration: `sigma_min`, `sigma_max` or `windows`. Empty where there
+            is nothing to write: then the user has to choose.
+        is_recommended: whether the evidence speaks for these options; False without options, and for full trust that
+            the user accepted.
+        why: what to know about the options, or the choice that is to be made; in words.
+    """
+
+    repo_id: str
+    options: dict[str, Any]
+    is_recommended: bool
+    why: tuple[str, ...]
+
+
+def require_trust(names: Sequence[str], *, accepted: bool) -> None:
+    """Refuse to write windows that admit everything for the sources `names`, unless that was asked for.
+
+    Raises:
+        ValueError: there are some, and they were not accepted.
+    """
+    if names and not accepted:
+        listed = ", ".join(f"'{name}'" for name in names)
+        raise ValueError(
+            f"no windows file was written: that of {listed} would admit every noise level. {FULL_TRUST} Leave such a "
+            "source out of --policy.sources, choose its window by a sweep (lerobot-ambient sweep), or add "
+            "--accept-full-trust to train on it at every level."
+        )
