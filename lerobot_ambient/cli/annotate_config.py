@@ -39,11 +39,7 @@ def windows_of(
         if finding.granularity != "dataset":
             assert path is not None
             where = str(WINDOWS_PATH) if in_folders else str(path)
-            found.append(
-                FoundWindow(
-                    {"windows": where}, f"{finding.method}, one per {finding.granularity}; chunks alone were compared"
-                )
-            )
+            found.append(FoundWindow({"windows": where}, f"one per {finding.granularity}; {_how(finding)}"))
             continue
         entry = finding.to_dict()
         sigma_min, sigma_max = (float(f"{entry[name]:.4g}") for name in ("sigma_min", "sigma_max"))
