@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import datasets
 import numpy as np
@@ -148,7 +149,8 @@ def read_episodes(root: Path, repo_id: str, *, promised: int) -> datasets.Datase
     unique, counts = np.unique(numbers, return_counts=True)
     if (counts > 1).any():
         raise ValueError(f"{what} lists the episodes {unique[counts > 1][:10].tolist()} twice. {copy_again(root)}")
-    return datasets.Dataset(_with_places(table, lengths))
+    # Named, so that it is not hashed: nothing is cached under its name.
+    return datasets.Dataset(_with_places(table, lengths), fingerprint=uuid4().hex)
 
 
 def read_stats(root: Path, repo_id: str) -> tuple[Stats | None, list[str]]:

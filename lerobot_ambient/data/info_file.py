@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from string import Formatter
@@ -59,8 +58,10 @@ def read_info(root: Path, repo_id: str, fps: float | None = None) -> tuple[Datas
     _check_features(values, owner)
     _check_fps(values, owner, root, fps)
     _check_path(values, "data_path", DEFAULT_DATA_PATH, owner)
-    if any(spec["dtype"] == "video" for spec in values["features"].values()):
-        _check_path(values, "video_path", DEFAULT_VIDEO_PATH, owner)
+    _check_place(values["data_path"], owner, root)
+    videos = [key for key, spec in values["features"].items() if spec["dtype"] == "video"]
+    if videos:
+        _check_path(values, "video_path", DEFAULT_VIDEO_PATH, f"{owner}: features {videos} are videos")
     elif not isinstance(values.get("video_path"), str):
         values["video_path"] = None
     for name in TOTALS:
@@ -185,22 +186,32 @@ def recorded_fps(root: Path) -> float | None:
 def _check_path(values: dict[str, Any], name: str, default: str, owner: str) -> None:
     """A missing pattern is LeRobot's own, as LeRobot has it; one that cannot be filled in is refused."""
     pattern = values.setdefault(name, default)
-    fields = _fields(pattern)
-    allowed = _fields(default)
-    if fields is None or not fields <= (allowed or set()):
+    if not _is_pattern(pattern, default):
         raise ValueError(
             f'{owner}: {INFO}: {name} is {_shown(pattern)}, but the format v3.0 names files by "{name}": "{default}".'
         )
 
 
-def _fields(pattern: Any) -> set[str] | None:
-    """Names in the braces of a pattern; None for what is no pattern."""
+def _check_place(pattern: str, owner: str, root: Path) -> None:
+    """Refuse a pattern of files that are not there, where those of LeRobot's own pattern are."""
+    first = {"chunk_index": 0, "file_index": 0}
+    if not (root / pattern.format(**first)).is_file() and (root / DEFAULT_DATA_PATH.format(**first)).is_file():
+        raise ValueError(
+            f"{owner}: {INFO}: data_path is {_shown(pattern)}, and there are no such files; those that are there are "
+            f'named by "data_path": "{DEFAULT_DATA_PATH}".'
+        )
+
+
+def _is_pattern(pattern: Any, default: str) -> bool:
+    """Whether a text can be filled in with what LeRobot fills into its own pattern."""
     if not isinstance(pattern, str) or not pattern:
-        return None
+        return False
+    fields = {name for _, name, _, _ in Formatter().parse(default) if name is not None}
     try:
-        return {re.split(r"[.\[]", field)[0] for _, field, _, _ in Formatter().parse(pattern) if field is not None}
-    except ValueError:
-        return None
+        pattern.format(**{name: "key" if name == "video_key" else 0 for name in fields})
+    except (ValueError, KeyError, IndexError, AttributeError, TypeError):
+        return False
+    return True
 
 
 def _is_count(value: Any) -> bool:
