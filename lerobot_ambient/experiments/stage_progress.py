@@ -249,7 +249,8 @@ class Display:
     def _together(self, now: float) -> str:
         """The time of all stages, where there is more to it than this one."""
         left = self._all_left(now)
-        if len(self._left) < 2 or (left is None and self._seen == 1):
+        is_first = any(run.began - self._began < 1.0 for run in self._running.values())
+        if len(self._left) < 2 or (left is None and is_first):
             return ""
         return f"; all: {clock(now - self._began)}" + ("" if left is None else f", {roughly(left)} left")
 
