@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from lerobot.utils.constants import ACTION, OBS_ENV_STATE, OBS_STATE
+from lerobot.utils.constants import ACTION
 
 from lerobot_ambient.data.alignment import ABSENT, FeatureMap, resolve
 from lerobot_ambient.data.camera_specs import CAMERA_DTYPES, camera_shape, is_depth
@@ -17,12 +17,11 @@ from lerobot_ambient.data.cameras import SAME_ASPECT
 from lerobot_ambient.data.convert_actions import convert_actions
 from lerobot_ambient.data.dimension_names import dimension_names, read_names
 from lerobot_ambient.data.open_source import OpenSource, is_bookkeeping, is_policy_feature
+from lerobot_ambient.data.policy_numbers import NO_NUMBERS, READ_BY_POLICY, axes_problem
 
 logger = logging.getLogger(__name__)
 
-_NEEDED = (ACTION, OBS_STATE, OBS_ENV_STATE)
 _SHOWN = 6
-"""Numeric features that a diffusion policy reads. Others are merged where every data set has them."""
 
 
 def align(target: OpenSource, source: OpenSource, target_action_type: str | None = None) -> OpenSource:
@@ -56,11 +55,13 @@ def align(target: OpenSource, source: OpenSource, target_action_type: str | None
             problems.extend(_camera_problems(key, wanted, source))
             features[key] = wanted
             continue
+        if wanted["dtype"] in NO_NUMBERS:
+            continue
         offered = source.features.get(key)
         if offered is None:
             offered = _all_absent(key, source)
-        needed = key in _NEEDED or key in source.config.dimensions
-        if not needed and (offered is None or resolve(key, wanted, offered, {})[1]):
+        needed = key in READ_BY_POLICY or key in source.config.dimensions
+        if not needed and (offered is None or _differ(key, target, source) or resolve(key, wanted, offered, {})[1]):
             # Diffusion policies do not read it; what not every data set has is left out of the mixture.
             features.pop(key, None)
             continue
@@ -72,10 +73,13 @@ def align(target: OpenSource, source: OpenSource, target_action_type: str | None
         if offered["dtype"] in CAMERA_DTYPES:
             problems.append(f"{key}: target holds numbers ({wanted['dtype']}), source a camera ({offered['dtype']})")
             continue
+        if (problem := axes_problem(key, offered)) is not None:
+            problems.append(problem)
+            continue
         maps[key], found = resolve(key, wanted, offered, source.config.dimensions.get(key, {}))
         problems.extend(found)
         if not found:
-            columns[key] = _apply(maps[key], source, key, wanted)
+            columns[key] = _apply(maps[key], source, key, target)
             features[key] = wanted
     if problems:
         listing = "\n".join(f"  {line}" for line in problems)
@@ -93,7 +97,7 @@ def identity_maps(target: OpenSource) -> dict[str, FeatureMap]:
     maps = {
         key: resolve(key, spec, spec, {})[0]
         for key, spec in target.features.items()
-        if is_policy_feature(key) and spec["dtype"] not in CAMERA_DTYPES
+        if is_policy_feature(key) and spec["dtype"] not in NO_NUMBERS
     }
     # Without any names a data set fits itself.
     return {
@@ -102,15 +106,16 @@ def identity_maps(target: OpenSource) -> dict[str, FeatureMap]:
     }
 
 
-def _apply(feature: FeatureMap, source: OpenSource, key: str, wanted: dict[str, Any]) -> Any:
+def _differ(key: str, target: OpenSource, source: OpenSource) -> bool:
+    """Whether numbers that the policy does not read are of two types; those it reads are float32 everywhere."""
+    return key not in source.columns or source.columns[key].dtype != target.columns[key].dtype
+
+
+def _apply(feature: FeatureMap, source: OpenSource, key: str, target: OpenSource) -> Any:
+    shape = (len(source), *target.columns[key].shape[1:])
     if key not in source.columns:
-        return np.tile(feature.offset.astype(np.float32), (len(source), 1))
-    values = source.columns[key]
-    if feature.is_identity:
-        return values
-    shape = tuple(wanted["shape"])
-    result = feature.apply(values.reshape(len(values), -1))
-    return result.reshape(len(values), *shape) if values.ndim > 1 or len(result[0]) > 1 else result.reshape(-1)
+        return np.tile(feature.offset.astype(np.float32), (len(source), 1)).reshape(shape)
+    return feature.apply(source.columns[key].reshape(len(source), -1)).reshape(shape)
 
 
 def _all_absent(key: str, source: OpenSource) -> dict[str, Any] | None:

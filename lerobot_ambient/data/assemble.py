@@ -68,8 +68,9 @@ def merge_columns(sources: Sequence[OpenSource], options: ReadOptions, tasks: Se
     nearest = {}
     if (rates != 1.0).any():
         for key in deltas:
-            if key in merged and merged[key].ndim == 2:
-                nearest[key] = torch.from_numpy(np.stack([_nearest(source, key) for source in sources]))
+            if key in merged:
+                tables = np.stack([_nearest(source, key) for source in sources])
+                nearest[key] = torch.from_numpy(tables.reshape(len(sources), *merged[key].shape[1:]))
     counter_table = merged.pop(_COUNTERS)
     return Columns(
         merged,

@@ -19,12 +19,12 @@ from lerobot_ambient.data.camera_specs import CAMERA_DTYPES
 from lerobot_ambient.data.dimension_names import dimension_names, with_names
 from lerobot_ambient.data.match_units import Range
 from lerobot_ambient.data.open_source import is_bookkeeping, open_metadata
+from lerobot_ambient.data.policy_numbers import NO_NUMBERS
 from lerobot_ambient.data.sources import SourceConfig, check_episodes
 
 logger = logging.getLogger(__name__)
 
 _WANTED = ("min", "max", "mean", "std")
-_NO_NUMBERS = (*CAMERA_DTYPES, "string", "language")
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class DatasetFacts:
     @property
     def numeric_keys(self) -> list[str]:
         return [
-            key for key, spec in self.features.items() if spec["dtype"] not in _NO_NUMBERS and not is_bookkeeping(key)
+            key for key, spec in self.features.items() if spec["dtype"] not in NO_NUMBERS and not is_bookkeeping(key)
         ]
 
     @property

@@ -83,6 +83,17 @@ class Mixture:
         """(n,) int64 frames of a data set that may start a sample, counted within it."""
         return np.concatenate([np.arange(start, stop) for start, stop in zip(*self.kept[index], strict=True)])
 
+    def place_of(self, index: int) -> str | None:
+        """What a batch's `index` is called: data set, episode, frame; None for a frame outside the mixture."""
+        columns = self.dataset.columns
+        rows = np.flatnonzero(columns.counter("index").numpy() == index)
+        if not len(rows):
+            return None
+        number = int(np.searchsorted(self.dataset.offsets, rows[0], side="right")) - 1
+        source, row = self.sources[number], int(rows[0] - self.dataset.offsets[number])
+        episode, frame = (int(source.columns[key][row]) for key in ("episode_index", "frame_index"))
+        return f"'{source.name}' episode {episode}, frame {frame}"
+
     @property
     def normalization(self) -> ActionNormalization:
         """What the noise levels of the target, and of sources that share its statistics, are relative to."""

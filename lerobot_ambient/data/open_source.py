@@ -35,6 +35,7 @@ from lerobot_ambient.data.dimension_names import with_names
 from lerobot_ambient.data.episode_table import EpisodeTable
 from lerobot_ambient.data.hub_errors import NOT_ON_THE_HUB, reason_of
 from lerobot_ambient.data.picture_files import broken_pictures
+from lerobot_ambient.data.policy_numbers import NO_NUMBERS, as_policy_numbers, require_vectors
 from lerobot_ambient.data.sources import SourceConfig, check_episodes
 from lerobot_ambient.data.stored_pictures import StoredPictures, stored_pictures
 from lerobot_ambient.data.video_files import broken_videos
@@ -179,11 +180,9 @@ def open_source(
     }
     features = with_names(features, config.dimension_names, name)
     original = {config.rename.get(key, key): key for key in meta.features}
-    numeric = {
-        key: tuple(spec["shape"])
-        for key, spec in features.items()
-        if spec["dtype"] not in (*CAMERA_DTYPES, "string", "language")
-    }
+    if is_target:
+        require_vectors(name, features)
+    numeric = {key: tuple(spec["shape"]) for key, spec in features.items() if spec["dtype"] not in NO_NUMBERS}
     shapes = {original[key]: shape for key, shape in numeric.items()}
     finite = [original[key] for key in numeric if is_policy_feature(key)]
     read = read_columns(meta, wanted, shapes, finite)
@@ -207,6 +206,7 @@ def open_source(
     columns = {key: read.columns[original[key]] for key in numeric if original[key] in read.columns}
     features = _with_columns(name, features, columns, is_target=is_target)
     lengths = np.diff(np.append(read.starts, len(read.columns["episode_index"])))
+    features, columns = as_policy_numbers(features, columns)
     return OpenSource(
         name=name,
         config=config,
@@ -381,7 +381,7 @@ def _with_columns(
     Raises:
         ValueError: they are the target's.
     """
-    numbers = [key for key, spec in features.items() if spec["dtype"] not in (*CAMERA_DTYPES, "string", "language")]
+    numbers = [key for key, spec in features.items() if spec["dtype"] not in NO_NUMBERS]
     absent = [key for key in numbers if is_policy_feature(key) and key not in columns]
     if not absent:
         return features

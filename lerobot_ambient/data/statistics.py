@@ -53,7 +53,7 @@ def target_stats(sources: Sequence[OpenSource]) -> tuple[dict[str, dict[str, Any
     for key, values in target.columns.items():
         if not is_policy_feature(key):
             continue
-        exact = exact_stats(values)
+        exact = _shaped(exact_stats(values), values)
         if (misfit := _misfit(stats.get(key, {}), exact, whole=whole)) is not None:
             notes.append(f"{key}: stats.json does not fit the data of '{target.name}' ({misfit}); computed anew.")
             stats[key] = dict(exact)
@@ -64,6 +64,12 @@ def target_stats(sources: Sequence[OpenSource]) -> tuple[dict[str, dict[str, Any
                 f"{key}: dimensions {dims.tolist()} are constant in the target and move in a source; range 1 is used."
             )
     return stats, notes
+
+
+def _shaped(stats: dict[str, NDArray[np.float64]], values: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+    """Statistics in the shape of one frame of (N, ...) values, as LeRobot has them; (1,) where a frame is a number."""
+    shape = values.shape[1:] or (1,)
+    return {name: value if name == "count" else value.reshape(shape) for name, value in stats.items()}
 
 
 def merged_stats(
@@ -94,11 +100,12 @@ def _misfit(stats: Mapping[str, Any], exact: Mapping[str, Any], *, whole: bool) 
     for name in ("min", "max", "mean", "std"):
         if name not in stats:
             return f"it has no {name}"
-        if np.asarray(stats[name]).reshape(-1).shape != exact[name].shape:
+        if np.asarray(stats[name]).size != exact[name].size:
             return f"its {name} has {np.asarray(stats[name]).size} dimensions, the data {exact[name].size}"
         if not np.isfinite(np.asarray(stats[name], dtype=np.float64)).all():
             return f"its {name} is not finite"
     given = {name: np.asarray(stats[name], dtype=np.float64).reshape(-1) for name in ("min", "max", "mean", "std")}
+    exact = {name: values.reshape(-1) for name, values in exact.items()}
     slack = 1e-3 * (exact["max"] - exact["min"]) + 1e-5 * np.maximum(abs(exact["max"]), abs(exact["min"])) + 1e-7
     gaps = {"min": given["min"] - exact["min"], "max": exact["max"] - given["max"]}
     if whole:

@@ -8,6 +8,7 @@ sample is drawn from its group's P(t | g), and a source's high-noise band may us
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -30,6 +31,7 @@ from lerobot_ambient.policy.averaging import growing_average
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.diffusion_model import AmbientDiffusionModel
 from lerobot_ambient.policy.hub_card import CardOnHub
+from lerobot_ambient.policy.not_finite import NotFiniteError, not_finite
 from lerobot_ambient.policy.safe_loading import refuse_foreign_steps
 from lerobot_ambient.policy.single_observation import repeat_single_observation
 
@@ -74,6 +76,7 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
         for name in ("action_mask", "camera_absent"):
             self.register_buffer(name, None, persistent=False)
         self._diverged_ranks = False
+        self._mixture: Mixture | None = None
         if dataset_meta is not None:
             self._follow(getattr(dataset_meta, "mixture", None))
         self.reset()
@@ -120,6 +123,7 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
 
     def _follow(self, mixture: Mixture | None) -> None:
         """Take the plan of the mixture that is trained on."""
+        self._mixture = mixture
         if mixture is None:
             if self.config.sources or self.config.target_rename or self.config.mixture_fingerprint:
                 raise ValueError(
@@ -204,6 +208,9 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
 
         Returns:
             The loss, and in training the share, mean loss and mean sigma of every source in the batch.
+
+        Raises:
+            NotFiniteError: a loss is NaN or infinite; names the samples and what may be the cause.
         """
         model = self._model()
         batch = self._stack_cameras(batch)
@@ -226,13 +233,18 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
             x_t, target = self._ambient_band(batch, group, timestep, x_0, eps, x_t, target)
 
         pred = model.unet(x_t, timestep, global_cond=condition)
+        # mse_loss would broadcast one sample's target over another's prediction.
+        assert pred.shape == target.shape, f"prediction {tuple(pred.shape)}, target {tuple(target.shape)}"
         element = F.mse_loss(pred, target, reduction="none")
         is_pad = batch[f"{ACTION}_is_pad"] if self.config.do_mask_loss_for_padding else None
         loss = reduce_loss(element, is_pad, reduction, counts)
-        if group is None:
-            return loss, None
-        per_sample = loss if reduction == "none" else reduce_loss(element.detach(), is_pad, "none", counts)
-        return loss, self._log(group, timestep, per_sample.detach())
+        per_sample = (loss if reduction == "none" else reduce_loss(element, is_pad, "none", counts)).detach()
+        logs = None if group is None else self._log(group, timestep, per_sample)
+        # The logs are on the CPU already, so that looking at them costs no transfer; LeRobot reads a held-out loss too.
+        finite = bool(torch.isfinite(loss).all()) if logs is None else all(map(math.isfinite, logs.values()))
+        if not finite:
+            raise self._not_finite(batch, per_sample)
+        return loss, logs
 
     def _stack_cameras(self, batch: dict[str, Any]) -> dict[str, Any]:
         batch = dict(batch)
@@ -312,6 +324,12 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
             **{f"loss/{names[i]}": loss[i] for i in drawn},
             **{f"sigma/{names[i]}": sigma[i] for i in drawn},
         }
+
+    def _not_finite(self, batch: dict[str, Any], per_sample: Tensor) -> NotFiniteError:
+        # A held-out batch is of another mixture.
+        place_of = self._mixture.place_of if self.training and self._mixture is not None else None
+        steps, names = (int(self.averaged.n_averaged) if self.averaged else None), self.config.feature_names
+        return not_finite(batch, per_sample, self._model(), place_of=place_of, names=names or {}, steps=steps)
 
     def _diverge_ranks(self) -> None:
         """Give every process its own noise: LeRobot seeds (and resumes) all ranks alike."""
