@@ -32,6 +32,7 @@ from lerobot_ambient.data.recipe import MixtureRecipe
 from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.integration.environment import refuse_environment_of_training
 from lerobot_ambient.integration.fine_tuning import refuse_lost_settings
+from lerobot_ambient.integration.run_roots import located
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.schedule import noise_schedule
 
@@ -124,7 +125,8 @@ def make_merged_datasets(cfg: Any) -> tuple[MergedTrainingDataset, MergedTrainin
     train_target, eval_target = _split_target(cfg)
     transforms = ImageTransforms(cfg.dataset.image_transforms) if cfg.dataset.image_transforms.enable else None
     options = read_options(cfg, transforms)
-    mixture = make_mixture(train_target, policy.sources, options, recipe_of(policy))
+    # The policy's own list stays as it was declared: it goes into the checkpoint.
+    mixture = make_mixture(train_target, located(cfg, policy.sources), options, recipe_of(policy))
     logger.info("%s", mixture)
     for warning in mixture.warnings:
         logger.warning("%s", warning)
@@ -240,7 +242,7 @@ def _first_cause(error: BaseException) -> str:
 
 def _split_target(cfg: Any) -> tuple[SourceConfig, SourceConfig | None]:
     """The target's training and held-out episodes by LeRobot's rule: the last ceil(n * eval_split) of each task."""
-    target = target_config(cfg)
+    (target,) = located(cfg, [target_config(cfg)])
     if cfg.dataset.eval_split == 0.0:
         return target, None
     meta = open_metadata(target, target.repo_id)

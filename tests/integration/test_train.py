@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -86,6 +87,27 @@ def test_a_killed_run_resumes_to_the_same_frames(roots, tmp_path, lerobot_train,
     assert [indices for indices, _ in watch.steps] == [indices for indices, _ in whole[8:]]
     weights = load_file(tmp_path / "cut/checkpoints/000014/pretrained_model/model.safetensors")
     assert int(weights["averaged.n_averaged"]) == 14
+
+
+def test_a_run_with_relative_roots_is_resumed_from_another_folder(roots, tmp_path, monkeypatch, lerobot_train, watch):
+    project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
+    (project / "data").mkdir(parents=True)
+    elsewhere.mkdir()
+    for root in roots:
+        (project / "data" / root.name).symlink_to(root)
+    monkeypatch.chdir(project)
+    relative = (Path("data/target"), Path("data/sim"))
+    lerobot_train(arguments(relative, "outputs/run", "--save_checkpoint=true", "--steps=4", "--dataset.eval_split=0.4"))
+    stored = (project / "outputs/run/checkpoints/last/pretrained_model/config.json").read_text()
+    assert json.loads(stored)["sources"][0]["root"] == "data/sim"
+    monkeypatch.chdir(elsewhere)
+    lerobot_train([*resume(project / "outputs/run"), "--steps=6"])
+    assert len(watch.steps) == 6
+    (project / "data/sim").unlink()
+    with pytest.raises(
+        ValueError, match=r"its root data/sim is neither in .*elsewhere, .* nor in .*project, where the"
+    ):
+        lerobot_train([*resume(project / "outputs/run"), "--steps=8"])
 
 
 def test_a_changed_mixture_is_not_resumed(roots, tmp_path, lerobot_train):
