@@ -36,6 +36,7 @@ Gain = float | dict[str, float] | None
 
 _SAMPLE = 50_000
 _LONGEST_LAG = 0.5
+_MOST_LAGS = 25
 _TELLING = 0.7
 _JUMP = 20.0
 _EXACT = 0.98
@@ -90,7 +91,10 @@ def measure_gain(step: NDArray[Any], state: NDArray[Any], episode: NDArray[np.in
     a, s, e = (values[:_SAMPLE] for values in (step.astype(np.float64), state.astype(np.float64), episode))
     total = np.concatenate([np.zeros_like(a[:1]), np.cumsum(a, axis=0)])
     gains, fits = np.full((2, a.shape[1]), np.nan), np.full((2, a.shape[1]), _TELLING)
-    for k in range(1, max(1, round(_LONGEST_LAG * fps)) + 1):
+    longest = max(1, round(_LONGEST_LAG * fps))
+    # Every lag up to 50 fps; beyond that as many, evenly spread.
+    lags = np.unique(np.linspace(1, longest, min(longest, _MOST_LAGS)).round().astype(int))
+    for k in lags.tolist():
         same = e[k:] == e[:-k]
         change = (s[k:] - s[:-k])[same]
         # What was moved by hand between two frames does not count.

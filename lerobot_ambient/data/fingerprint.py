@@ -27,6 +27,8 @@ def describe_source(source: OpenSource, groups: Sequence[Group]) -> str:
     declared = (config.fps, config.cameras, config.dimensions, config.normalization, config.action_type)
     if declared != (None, {}, {}, "target", None):
         digest.update(repr([sorted(d.items()) if isinstance(d, dict) else d for d in declared]).encode())
+    if config.action_gain is not None:
+        digest.update(repr(config.action_gain).encode())
     if config.dimension_names and not groups[0].is_target:
         digest.update(repr(sorted(config.dimension_names.items())).encode())
     weight = "" if source.config.weight == 1.0 else f", weight {source.config.weight:g}"

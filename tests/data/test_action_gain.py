@@ -105,6 +105,18 @@ class TestMeasuring:
         states[:, 30:] += 5.0
         np.testing.assert_allclose(measure_gain(flat(steps), flat(states), EPISODE, FPS).summed, 0.05, rtol=0.05)
 
+    def test_at_a_thousand_frames_a_second_a_few_lags_stand_for_all(self, monkeypatch):
+        cov, seen = np.cov, []
+        monkeypatch.setattr("lerobot_ambient.data.action_gain.np.cov", lambda x, y: seen.append(len(x)) or cov(x, y))
+        measured = measure_gain(
+            commands()[0, :, :1].repeat(20, 0),
+            driven(commands(), 0.05)[0, :, :1].repeat(20, 0),
+            np.zeros(20 * commands().shape[1], np.int64),
+            1000.0,
+        )
+        assert len(seen) <= 2 * 25
+        assert 0.02 < measured.late[0] < 1.0
+
     def test_no_motion_and_no_relation_tell_nothing(self):
         steps, states = commands(), driven(commands(seed=5), 0.05)
         states[..., 1] = 0.0
@@ -190,6 +202,13 @@ class TestConverting:
         ) as e:
             make(recordings["places"], source)
         assert "write action_gain: 1.0." in str(e.value)
+
+    def test_another_gain_is_another_mixture(self, recordings):
+        lines = {
+            gain: make(recordings["places"], with_options(recordings["blurred"], action_gain=gain)).fingerprint[1]
+            for gain in (0.05, 0.06)
+        }
+        assert lines[0.05] != lines[0.06]
 
     @pytest.mark.parametrize("gain", [0.05, {"x": 0.05, "y": 0.05, "z": 0.05}, 1.0])
     def test_what_is_declared_is_used(self, recordings, gain, caplog):
