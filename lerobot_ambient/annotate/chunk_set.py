@@ -12,6 +12,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
+@dataclass(frozen=True)
+class ActionAxes:
+    """What the axes of a chunk are called: its dimensions by name, its steps in time.
+
+    Args:
+        names: (A,) the target's action dimensions; empty where they have none.
+        fps: of the target, steps a second; None where it is not known.
+    """
+
+    names: tuple[str, ...] = ()
+    fps: float | None = None
+
+    def dimension(self, dim: int) -> str:
+        """ "wrist_roll.pos", or "action dimension 4" where it has no name."""
+        return self.names[dim] if self.names else f"action dimension {dim}"
+
+    def frequency(self, frequency: float) -> str:
+        """A frequency in cycles per step, in Hz where the rate is known: "1.9 Hz"."""
+        return f"{frequency:.3f} cycles per step" if self.fps is None else f"{frequency * self.fps:.3g} Hz"
+
+
+UNNAMED = ActionAxes()
+
+
 class ChunkSet(Protocol):
     """The chunks of one data set: `Chunks` of a mixture, crops of them, or arrays.
 
@@ -29,6 +53,10 @@ class ChunkSet(Protocol):
     @property
     def counts(self) -> Tensor:
         """(A,) bool, False for action dimensions the data set lacks."""
+
+    @property
+    def axes(self) -> ActionAxes:
+        """Names of the dimensions, and the time between steps."""
 
     @property
     def horizon(self) -> int:
@@ -53,6 +81,7 @@ class ArrayChunks:
         name: of the data set.
         x_0: (N, H, A) float32 normalised chunks.
         episode: (N,) int64.
+        axes: names and rate, if there are any.
 
     Raises:
         ValueError: shapes that do not fit each other.
@@ -61,6 +90,7 @@ class ArrayChunks:
     name: str
     x_0: Tensor
     episode: NDArray[np.int64]
+    axes: ActionAxes = UNNAMED
 
     def __post_init__(self) -> None:
         if self.x_0.ndim != 3 or self.episode.shape != self.x_0.shape[:1]:

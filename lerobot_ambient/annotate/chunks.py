@@ -15,8 +15,25 @@ from lerobot.utils.constants import ACTION, OBS_STATE
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lerobot_ambient.annotate.chunk_set import ActionAxes
 from lerobot_ambient.data.columns import Columns
+from lerobot_ambient.data.dimension_names import dimension_names
 from lerobot_ambient.data.mixture import Mixture
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """The actions of an episode over time.
+
+    Args:
+        episode: its number in its own dataset.
+        seconds: (n,) from its first frame on.
+        action: (n, A) in the target's units, NaN in dimensions that the dataset lacks.
+    """
+
+    episode: int
+    seconds: NDArray[np.float64]
+    action: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +49,7 @@ class Chunks:
         offset, scale: (A,) float64 of normalised actions, x_0 = (raw - offset) / scale.
         relative: whether chunks are relative to the current state.
         counts: (A,) bool, False for action dimensions the data set lacks; they are 0 in every chunk.
+        axes: the target's names of action dimensions, and its rate.
     """
 
     name: str
@@ -44,6 +62,7 @@ class Chunks:
     scale: Tensor
     relative: bool
     counts: Tensor
+    axes: ActionAxes
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -77,6 +96,20 @@ class Chunks:
         """Every chunk; (N, H, A) must fit in memory."""
         return self.gather(torch.arange(len(self)))
 
+    def paths(self, count: int) -> list[Path]:
+        """Whole episodes as they were recorded, in the target's units; at most `count`, spread over those there are."""
+        numbers, first = np.unique(self.episode, return_index=True)
+        some = np.unique(np.linspace(0, len(numbers) - 1, min(count, len(numbers))).round().astype(np.int64))
+        which = self.columns.episode_of(self.rows[torch.from_numpy(first[some])])
+        found = []
+        for number, episode in zip(numbers[some].tolist(), which.tolist(), strict=True):
+            rows = slice(int(self.columns.starts[episode]), int(self.columns.stops[episode]))
+            action = self.columns.columns[ACTION][rows].double().reshape(-1, self.dims)
+            rate = 1.0 if self.columns.rates is None else float(self.columns.rates[episode])
+            seconds = np.arange(len(action)) / (rate * (self.axes.fps or 1.0))
+            found.append(Path(number, seconds, torch.where(self.counts, action, torch.nan).numpy()))
+        return found
+
     def __repr__(self) -> str:
         return f"{self.name}: {len(self)} chunks of {self.horizon} x {self.dims}, {len(set(self.episode))} episodes"
 
@@ -86,6 +119,10 @@ def chunks_of(mixture: Mixture) -> list[Chunks]:
     columns = mixture.dataset.columns
     normalization = mixture.normalization
     mask = mixture.action_mask
+    target = mixture.sources[0]
+    names = tuple(dimension_names(target.features[ACTION]))
+    numbered = names == tuple(str(dim) for dim in range(len(names)))
+    axes = ActionAxes(() if numbered else names, target.fps)
     result = []
     for index, source in enumerate(mixture.sources):
         first = int(mixture.dataset.offsets[index])
@@ -103,6 +140,7 @@ def chunks_of(mixture: Mixture) -> list[Chunks]:
                 scale=torch.tensor(normalization.scale, dtype=torch.float64),
                 relative=normalization.relative,
                 counts=torch.ones(len(normalization.offset), dtype=torch.bool) if mask is None else mask[index],
+                axes=axes,
             )
         )
     return result

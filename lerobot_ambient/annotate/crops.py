@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lerobot_ambient.annotate.chunk_set import ChunkSet
+from lerobot_ambient.annotate.chunk_set import ActionAxes, ChunkSet
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +56,10 @@ class Crops:
     @property
     def counts(self) -> Tensor:
         return self.chunks.counts
+
+    @property
+    def axes(self) -> ActionAxes:
+        return self.chunks.axes
 
     @property
     def horizon(self) -> int:

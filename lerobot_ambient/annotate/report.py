@@ -2,7 +2,8 @@
 """The report of `annotate --report=FOLDER`: one page that needs nothing else, and its figures as PNG files beside it.
 
 `report_source` holds what is known of a source and says it in words, `report_classifier`, `report_spectra`,
-`report_locality`, `report_windows` and `report_mix` draw, `report_page` fills the template `report.html.j2`.
+`report_locality`, `report_trajectories`, `report_windows` and `report_mix` draw, `report_page` fills the template
+`report.html.j2`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from lerobot_ambient.annotate.report_page import Page, Section, plan_rows, rende
 from lerobot_ambient.annotate.report_source import SourceReport
 from lerobot_ambient.annotate.report_spectra import draw_deciding_spectrum, draw_ratios, draw_spectra
 from lerobot_ambient.annotate.report_style import WIDTH, Picture, figure_name, png_of, styled
+from lerobot_ambient.annotate.report_trajectories import draw_trajectories
 from lerobot_ambient.annotate.report_windows import draw_histogram, draw_over_time, draw_overview
 from lerobot_ambient.core.plan import Plan
 from lerobot_ambient.data.replace_file import replace_file
@@ -134,6 +136,8 @@ def draw_heat_map(plan: Plan, names: Sequence[str]) -> Picture:
 
 def _pictures(report: SourceReport, prefix: str) -> list[Picture]:
     drawn: list[Picture | None] = []
+    if report.trajectories is not None:
+        drawn.append(draw_trajectories(report.trajectories))
     if report.classifier is not None:
         drawn += [draw_classifier(report.classifier, report.finding), draw_distance(report.classifier)]
         drawn += [draw_calibration(report.classifier), draw_reliability(report.classifier)]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lerobot_ambient.annotate.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.finding import Finding, Floats
 from lerobot_ambient.annotate.locality import LocalityEvidence
+from lerobot_ambient.annotate.report_trajectories import Trajectories
 from lerobot_ambient.annotate.spectrum import SpectralEvidence
 from lerobot_ambient.annotate.trust import full_trust_reasons
 
@@ -41,6 +42,7 @@ class SourceReport:
         mode_mixes: how windows shift the mix of modes.
         frame, episode: (N,) frame within the episode, and episode, of the samples.
         position: (N,) time of the samples within their episode, in [0, 1].
+        trajectories: a few episodes beside the target's, None where they are not known.
 
     Raises:
         ValueError: numbers of samples that disagree, positions outside [0, 1].
@@ -54,6 +56,7 @@ class SourceReport:
     frame: NDArray[np.int64]
     episode: NDArray[np.int64]
     position: Floats
+    trajectories: Trajectories | None = None
 
     def __post_init__(self) -> None:
         samples = len(self.finding.sigma_min)
@@ -72,8 +75,11 @@ class SourceReport:
             )
 
     @classmethod
-    def of(cls, annotation: Annotation, chunks: Chunks) -> SourceReport:
-        """Of an annotation and the samples it is about; an episode's last sample is its end."""
+    def of(cls, annotation: Annotation, chunks: Chunks, target: Chunks | None = None) -> SourceReport:
+        """Of an annotation and the samples it is about; an episode's last sample is its end.
+
+        With the target's samples, some of its episodes are shown beside the source's.
+        """
         _, which = np.unique(chunks.episode, return_inverse=True)
         last = np.zeros(int(which.max()) + 1, dtype=np.int64)
         np.maximum.at(last, which, chunks.frame)
@@ -86,6 +92,7 @@ class SourceReport:
             frame=chunks.frame,
             episode=chunks.episode,
             position=chunks.frame / np.maximum(last[which], 1),
+            trajectories=None if target is None else Trajectories.of(target, chunks),
         )
 
     @property

@@ -25,7 +25,7 @@ from lerobot_ambient.annotate.spectrum import SpectralEvidence, Spectrum, freque
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FREQUENCY, POWER = "frequency (cycles per step)", "power S(f)"
+POWER = "power S(f)"
 MOST = 6.0
 """Powers of 2 beyond which ratios are drawn alike."""
 
@@ -35,25 +35,25 @@ def draw_spectra(evidence: SpectralEvidence) -> Picture:
     """Spectra averaged over dimensions, with bands, power laws and f*."""
     figure = new_figure()
     axis = figure.subplots()
-    f = evidence.frequencies[1:]
-    for spectrum, colour in ((evidence.target, TARGET), (evidence.source, SOURCE)):
+    rate = evidence.axes.fps or 1.0
+    f = evidence.frequencies[1:] * rate
+    for spectrum, colour, line in ((evidence.target, TARGET, "-"), (evidence.source, SOURCE, "--")):
         mean, low, high = (values[1:] for values in (spectrum.mean, spectrum.mean_low, spectrum.mean_high))
-        _spectrum(axis, f, mean, low, high, colour, spectrum)
+        _spectrum(axis, f, mean, low, high, (colour, line), spectrum)
         law = spectrum.fit
-        label = rf"{law.C:.2g} $f^{{-{law.alpha:.2f}}}$, R² {law.r2:.2f}"
-        axis.plot(f, law.C * f**-law.alpha, color=colour, linestyle="--", linewidth=1.0, label=label)
+        label = rf"law $f^{{-{law.alpha:.2f}}}$, R² {law.r2:.2f}"
+        axis.plot(f, law.C * (f / rate) ** -law.alpha, color=colour, linestyle=":", linewidth=1.1, label=label)
     if evidence.f_star is not None and evidence.f_star > 0.0:
-        axis.axvline(evidence.f_star, color=LIMIT, linestyle=":", label=f"f* = {evidence.f_star:.3f}")
-    _frequency_axis(axis)
+        _mark_f_star(axis, evidence)
+    _frequency_axis(axis, evidence)
     legend_above(axis)
-    where = "nowhere" if evidence.f_star is None else f"from {evidence.f_star:.3f} cycles per step on"
     return Picture(
         "spectra.png",
         png_of(figure),
         "Spectra, mean of the action dimensions",
-        "Power of the normalised chunks by frequency, 1 is white noise of variance 1. Dashed: power laws. f* is where "
+        "Power of the normalised chunks by frequency, 1 is white noise of variance 1. Dotted: power laws. f* is where "
         "the spectra part in the dimension that decides.",
-        f"Target {evidence.target.fit!r}; source {evidence.source.fit!r}; they part {where}.",
+        f"Target {evidence.target.fit!r}; source {evidence.source.fit!r}; they part: {evidence.parts}.",
     )
 
 
@@ -65,26 +65,26 @@ def draw_deciding_spectrum(evidence: SpectralEvidence) -> Picture | None:
     figure = new_figure()
     axis = figure.subplots()
     column = int(np.flatnonzero(evidence.dims == evidence.dim_star)[0])
-    for spectrum, colour in ((evidence.target, TARGET), (evidence.source, SOURCE)):
+    frequency = evidence.frequencies * (evidence.axes.fps or 1.0)
+    for spectrum, colour, line in ((evidence.target, TARGET, "-"), (evidence.source, SOURCE, "--")):
         psd, low, high = (values[:, column] for values in (spectrum.psd, spectrum.low, spectrum.high))
-        _spectrum(axis, evidence.frequencies, psd, low, high, colour, spectrum)
+        _spectrum(axis, frequency, psd, low, high, (colour, line), spectrum)
     if 0.0 < evidence.sigma_min < 1.0:
         noise = evidence.sigma_min**2 / (1.0 - evidence.sigma_min**2)
         label = f"noise of σ = {evidence.sigma_min:.3f}"
-        axis.axhline(noise, color=WINDOW, linestyle="--", linewidth=1.2, label=label)
-    axis.axvline(evidence.f_star, color=LIMIT, linestyle=":", label=f"f* = {evidence.f_star:.3f}")
+        axis.axhline(noise, color=WINDOW, linestyle="-.", linewidth=1.2, label=label)
+    _mark_f_star(axis, evidence)
     axis.set_yscale("log")
-    axis.set_xlabel(FREQUENCY)
+    axis.set_xlabel(_label(evidence))
     axis.set_ylabel(POWER)
     legend_above(axis)
     return Picture(
         "spectrum_decides.png",
         png_of(figure),
-        f"The dimension that decides: action {evidence.dim_star}",
+        f"The dimension that decides: {evidence.axes.dimension(evidence.dim_star)}",
         "Frequency 0 is the mean of a chunk. Noise at the green line is as strong as the strongest power at and above "
         "f*, so nothing that parts stands out of it: its level is the spectral sigma_min.",
-        f"Action dimension {evidence.dim_star} parts from {evidence.f_star:.3f} cycles per step on; noise of level "
-        f"{evidence.sigma_min:.3f} buries it.",
+        f"They part in {evidence.parts}; noise of level {evidence.sigma_min:.3f} buries it.",
     )
 
 
@@ -102,39 +102,58 @@ def draw_ratios(evidence: SpectralEvidence) -> Picture:
     axis.grid(visible=False)
     horizon = len(evidence.frequencies)
     ticks = np.unique(np.linspace(0, horizon - 1, 5).round().astype(int))
-    axis.set_xticks(ticks, [f"{frequencies(horizon)[k]:.2f}" for k in ticks])
+    axis.set_xticks(ticks, [f"{frequencies(horizon)[k] * (evidence.axes.fps or 1.0):.3g}" for k in ticks])
     every = max(1, dims // 12)
-    axis.set_yticks(range(0, dims, every), [str(dim) for dim in evidence.dims[::every]])
-    axis.set_xlabel(FREQUENCY)
+    axis.set_yticks(range(0, dims, every), [_short(evidence, int(dim)) for dim in evidence.dims[::every]])
+    axis.set_xlabel(_label(evidence))
     axis.set_ylabel("action dimension")
     figure.colorbar(image, ax=axis, label="log₂(source / target)", fraction=0.05, extend="both")
     if len(rows):
         legend_above(axis)
-    which = sorted({int(evidence.dims[row]) for row in rows})
+    which = [evidence.axes.dimension(int(evidence.dims[row])) for row in sorted(set(rows.tolist()))]
     return Picture(
         "ratios.png",
         png_of(figure),
         "Power ratio by dimension",
         "Red: the source has more power. +1 is twice as much, which still counts as alike. Crosses mark what is shown "
         "to part.",
-        f"Action dimensions shown to part: {', '.join(map(str, which)) if which else 'none'}.",
+        f"Shown to part: {', '.join(which) if which else 'none'}.",
     )
 
 
-def _spectrum(axis: Axes, f: Floats, psd: Floats, low: Floats, high: Floats, colour: str, of: Spectrum) -> None:
+def _spectrum(
+    axis: Axes, f: Floats, psd: Floats, low: Floats, high: Floats, style: tuple[str, str], of: Spectrum
+) -> None:
+    colour, line = style
     axis.fill_between(f, low, high, color=colour, alpha=0.2, linewidth=0)
-    axis.plot(f, psd, color=colour, label=figure_name(of.name))
+    axis.plot(f, psd, color=colour, linestyle=line, label=figure_name(of.name))
 
 
-def _frequency_axis(axis: Axes) -> None:
+def _mark_f_star(axis: Axes, evidence: SpectralEvidence) -> None:
+    assert evidence.f_star is not None
+    at = evidence.f_star * (evidence.axes.fps or 1.0)
+    label = f"f* = {evidence.axes.frequency(evidence.f_star)}"
+    axis.axvline(at, color=LIMIT, linestyle=(0, (1, 2)), label=label)
+
+
+def _label(evidence: SpectralEvidence) -> str:
+    return "frequency (cycles per step)" if evidence.axes.fps is None else "frequency (Hz)"
+
+
+def _short(evidence: SpectralEvidence, dim: int) -> str:
+    """The name of a dimension as a tick."""
+    return figure_name(evidence.axes.names[dim])[:18] if evidence.axes.names else str(dim)
+
+
+def _frequency_axis(axis: Axes, evidence: SpectralEvidence) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     axis.set_xscale("log")
     axis.set_yscale("log")
-    ticks = [step * 10.0**power for power in range(-4, 0) for step in (1, 2, 5)]
+    ticks = [step * 10.0**power for power in range(-4, 4) for step in (1, 2, 5)]
     low, high = axis.get_xlim()
     axis.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_xlabel(FREQUENCY)
+    axis.set_xlabel(_label(evidence))
     axis.set_ylabel(POWER)

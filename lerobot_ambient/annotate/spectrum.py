@@ -33,7 +33,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.chunk_set import ChunkSet
+from lerobot_ambient.annotate.chunk_set import ActionAxes, ChunkSet
 from lerobot_ambient.annotate.comparison import (
     CompareOptions,
     UnitMoments,
@@ -91,6 +91,7 @@ class SpectralEvidence:
         f_star: lowest parted frequency of the dimension that decides, None where nothing parts.
         dim_star: that dimension, an entry of `dims`.
         notes: caveats, in words.
+        axes: names of the dimensions, and the rate that makes Hz of cycles per step.
     """
 
     frequencies: Floats
@@ -105,10 +106,18 @@ class SpectralEvidence:
     f_star: float | None
     dim_star: int | None
     notes: tuple[str, ...]
+    axes: ActionAxes
+
+    @property
+    def parts(self) -> str:
+        """Where they part in words: "wrist_roll.pos, from 1.9 Hz"."""
+        if self.dim_star is None or self.f_star is None:
+            return "nowhere"
+        return f"{self.axes.dimension(self.dim_star)}, from {self.axes.frequency(self.f_star)}"
 
     def __repr__(self) -> str:
         low, high = self.bury_range
-        where = "nothing parts" if self.f_star is None else f"f* = {self.f_star:.3f} in dimension {self.dim_star}"
+        where = "nothing parts" if self.f_star is None else f"they part in {self.parts}"
         return f"{self.source.name}: sigma_min {self.sigma_min:.3f} ({low:.3f} .. {high:.3f}), {where}"
 
 
@@ -178,7 +187,10 @@ def spectral_window(target: ChunkSet, source: ChunkSet, options: CompareOptions 
         bury_range=bury_range,
         f_star=f_star,
         dim_star=dim_star,
-        notes=_notes(samples, dims, (dim_star, f_star), int((~parted & ~alike).sum()), sigma_min, bury_range),
+        notes=_notes(
+            samples, dims, (dim_star, f_star), int((~parted & ~alike).sum()), sigma_min, bury_range, target.axes
+        ),
+        axes=target.axes,
     )
 
 
@@ -223,14 +235,15 @@ def _notes(
     undecided: int,
     sigma_min: float,
     bury_range: tuple[float, float],
+    axes: ActionAxes,
 ) -> tuple[str, ...]:
     notes = [
         "Spectra hold second moments only: modes, phase and which dimensions move together are invisible.",
         "The range goes from the level that buries what is shown to part to the one that buries all that is not shown "
         "to be alike. It is no confidence interval: what separates the datasets may show above both.",
     ]
-    if decides[1] is not None:
-        notes.append(f"Action dimension {decides[0]} decides: it parts from {decides[1]:.3f} cycles per step on.")
+    if decides[0] is not None and decides[1] is not None:
+        notes.append(f"{axes.dimension(decides[0])}, from {axes.frequency(decides[1])}, decides: there they part.")
     notes += [
         f"'{sample.name}' has {sample.episodes} episodes: errors are those of {sample.units} stretches of them and "
         "know little of how episodes differ: bands and range may be too narrow."
@@ -240,7 +253,8 @@ def _notes(
     horizon, all_dims = samples[0].x_0.shape[1:]
     left_out = sorted(set(range(all_dims)) - set(dims.tolist()))
     if left_out:
-        notes.append(f"Action dimensions {left_out} are absent or never change and were left out.")
+        listed = ", ".join(axes.dimension(dim) for dim in left_out)
+        notes.append(f"Left out, being absent or never changing: {listed}.")
     if undecided:
         notes.append(
             f"{undecided} of {horizon * len(dims)} pairs of frequency and dimension are neither shown to part nor "

@@ -48,7 +48,9 @@ class Outcome:
             mixing = Ambient()
         return cls(
             target=mixture.sources[0].name,
-            reports=tuple(SourceReport.of(one, source) for one, source in zip(annotations, chunks[1:], strict=True)),
+            reports=tuple(
+                SourceReport.of(one, source, chunks[0]) for one, source in zip(annotations, chunks[1:], strict=True)
+            ),
             plan=found_plan(mixture, chunks, [annotation.finding for annotation in annotations], mixing),
             notes=tuple(notes),
         )

@@ -13,7 +13,7 @@ from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lerobot_ambient.annotate.chunk_set import ArrayChunks
+from lerobot_ambient.annotate.chunk_set import ActionAxes, ArrayChunks
 from lerobot_ambient.annotate.chunks import chunks_of
 from lerobot_ambient.annotate.comparison import CompareOptions
 from lerobot_ambient.annotate.gaussian_scores import gaussian_scores
@@ -154,7 +154,11 @@ def test_one_shaking_dimension_is_not_averaged_away():
     evidence = spectral_window(target, source)
     assert evidence.dim_star == 1
     assert 0.09 < evidence.sigma_min < 0.16
-    assert f"Action dimension 1 decides: it parts from {evidence.f_star:.3f} cycles per step on." in evidence.notes
+    assert f"action dimension 1, from {evidence.f_star:.3f} cycles per step, decides" in " ".join(evidence.notes)
+    axes = ActionAxes(("pan.pos", "roll.pos", *"cdefgh")[: target.dims], fps=30.0)
+    named = spectral_window(dataclasses.replace(target, axes=axes), source)
+    assert named.parts == f"roll.pos, from {30 * evidence.f_star:.3g} Hz"
+    assert f"{named.parts}, decides: there they part." in named.notes
 
 
 @pytest.mark.parametrize("distance", [1.0, 10.0])
