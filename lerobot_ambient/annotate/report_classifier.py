@@ -223,3 +223,5 @@ def _mark_sigma_min(axis: Axes, finding: Finding) -> None:
     axis.axvspan(*finding.interval, color=WINDOW, alpha=0.13, linewidth=0, label=r"interval of $σ_{\mathrm{min}}$")
     if finding.granularity == "dataset":
         axis.axvline(float(finding.sigma_min[0]), color=WINDOW, label=r"$σ_{\mathrm{min}}$")
+    if finding.takes == "safe":
+        axis.axvline(finding.estimate, color=WINDOW, linestyle="-.", linewidth=1.1, label="its estimate")

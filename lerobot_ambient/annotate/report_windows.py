@@ -37,14 +37,25 @@ def draw_overview(reports: Sequence[SourceReport]) -> Picture:
     said = []
     for row, report in enumerate(reports):
         extent = (-0.001, 1.001, row + 0.1, row - 0.2)
-        share = report.admitted(sigmas)[None]
+        trusted = report.finding.is_full_trust
+        # Green at every level would read as advice.
+        share = np.zeros((1, len(sigmas))) if trusted else report.admitted(sigmas)[None]
         axis.imshow(share, extent=extent, aspect="auto", cmap=shades, vmin=0.0, vmax=1.0, interpolation="nearest")
         axis.text(0.0, row - 0.25, figure_name(report.finding.source), va="bottom")
         low, high = report.finding.interval
         axis.plot([low, high], [row + 0.22] * 2, color="black", linewidth=1.2, marker="|", markersize=6, clip_on=False)
         height, fill = (row - 0.05, "none") if report.varies else (row + 0.22, "full")
+        if trusted:
+            axis.text(0.5, row - 0.05, "no window to recommend", ha="center", va="center", color=LIMIT)
+            said.append(f"{report.finding.source}: no window to recommend ({low:.3f} to {high:.3f})")
+            continue
+        estimate = report.finding.estimate
+        axis.plot(estimate, row + 0.22, color="black", marker="o", markersize=3.5, fillstyle="none", clip_on=False)
         axis.plot(report.sigma_min, height, color="black", marker="D", markersize=4, fillstyle=fill, clip_on=False)
-        said.append(f"{report.finding.source}: sigma_min {report.sigma_min:.3f} ({low:.3f} to {high:.3f})")
+        said.append(
+            f"{report.finding.source}: sigma_min {report.sigma_min:.3f}, estimate {estimate:.3f} ({low:.3f} to "
+            f"{high:.3f})"
+        )
     axis.set_yticks([])
     axis.set_ylim(len(reports) - 0.6, -0.6)
     axis.grid(visible=False)
@@ -59,8 +70,9 @@ def draw_overview(reports: Sequence[SourceReport]) -> Picture:
         "windows.png",
         png_of(figure),
         "Windows",
-        "Green: noise levels at which the source teaches, paler where only some of its samples do. Diamond: sigma_min. "
-        f"Line: interval of the data set's sigma_min.{some}",
+        "Green: noise levels at which the source teaches, paler where only some of its samples do. Diamond: sigma_min; "
+        "circle: its estimate. Line: what is known of it for the dataset, by classifier a 95 % interval, by spectra "
+        f"what noise must bury.{some}",
         "; ".join(said) + ".",
     )
 

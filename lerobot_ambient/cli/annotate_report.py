@@ -46,6 +46,11 @@ class Outcome:
                 "co-training."
             )
             mixing = Ambient()
+        trusted = [f"'{one.finding.source}'" for one in annotations if one.finding.is_full_trust]
+        if trusted:
+            notes.append(
+                f"No window is recommended for {', '.join(trusted)}; the plan shows what full trust would come to."
+            )
         return cls(
             target=mixture.sources[0].name,
             reports=tuple(

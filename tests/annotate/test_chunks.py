@@ -64,3 +64,20 @@ def test_dimensions_a_source_lacks_are_zero(roots):
     x_0, _ = chunks_of(mixture)[1].all()
     assert (x_0[..., 1] == 0).all()
     assert (x_0[..., 0] != 0).any()
+
+
+def test_paths_are_whole_episodes_in_seconds_of_their_own_rate(roots):
+    # A source at half the target's rate; its second dimension is absent.
+    mixture = make(roots, fps=5, dimensions={"action": {"joint_1": DimensionConfig(mask=True)}})
+    target, sim = chunks_of(mixture)
+    (first, last), (only,) = target.paths(3), sim.paths(1)
+    assert [len(path.action) for path in (first, last, only)] == [20, 9, 30]
+    assert (first.episode, last.episode, only.episode) == (0, 1, 0)
+    fps = mixture.sources[0].fps
+    assert target.axes.names == sim.axes.names == ("joint_0", "joint_1")
+    assert target.axes.fps == fps
+    assert first.seconds[-1] == pytest.approx(19 / fps)
+    assert only.seconds[-1] == pytest.approx(29 / 5)
+    raw = torch.from_numpy(mixture.sources[0].columns["action"][:20]).double()
+    assert torch.equal(torch.from_numpy(first.action), raw)
+    assert torch.from_numpy(only.action).isnan().all(0).tolist() == [False, True]

@@ -153,6 +153,19 @@ def test_what_makes_no_sense_is_refused(annotate):
     assert "--overwrite without --write" in annotate("--overwrite")[1].err
 
 
+def test_the_report_draws_the_motion_and_says_what_was_compared(annotate, tmp_path):
+    code, _ = annotate("--take=estimate", f"--report={tmp_path / 'report'}", sources=("me/sim", "me/shaky"))
+    assert code == 0
+    names = {file.name for file in (tmp_path / "report").glob("*.png")}
+    assert {"1_me-sim_trajectories.png", "2_me-shaky_trajectories.png"} <= names
+    text = (tmp_path / "report" / "report.html").read_text()
+    assert CHUNKS_ALONE in text
+    assert "none to recommend" in text
+    assert "No window is recommended for" in text
+    assert "sigma_min: 0.0" not in text
+    assert " Hz, decides: there they part." in text
+
+
 def test_locality_adds_a_sigma_max_that_is_shown(annotate):
     plain, local = (
         json.loads(annotate("--json", *more, sources=("me/sim", "me/shaky"))[1].out) for more in ([], ["--locality"])
