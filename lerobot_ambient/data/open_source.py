@@ -42,6 +42,11 @@ from lerobot_ambient.data.video_files import broken_videos
 
 logger = logging.getLogger(__name__)
 
+_TIMED = 10_000
+"""Frames whose timestamps are looked at."""
+_LONG = 86_400.0
+"""Seconds; timestamps beyond are dates, not times of an episode."""
+
 _BOOKKEEPING = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 
 
@@ -201,7 +206,8 @@ def open_source(
         _report_broken(name, broken, good, skip=config.skip_broken, is_target=is_target)
         if len(good) < len(read.episode_ids):
             read = read_columns(meta, good, shapes, finite)
-    for note in read.notes:
+    rate = [] if config.fps is not None else _rate_note(meta, read.columns)
+    for note in [*read.notes, *rate]:
         logger.warning("'%s': %s", name, note)
     columns = {key: read.columns[original[key]] for key in numeric if original[key] in read.columns}
     features = _with_columns(name, features, columns, is_target=is_target)
@@ -328,7 +334,8 @@ def _download_if_missing(
             revision=config.revision,
             download_videos=bool(videos),
         )
-    except NOT_ON_THE_HUB as error:
+    except (*NOT_ON_THE_HUB, ValueError) as error:
+        # LeRobot's own reading also stops at damage that was warned of above.
         logger.warning("'%s' lacks files and could not be completed from the Hub: %s", config.repo_id, error)
 
 
@@ -371,6 +378,22 @@ def _report_broken(name: str, broken: Mapping[int, str], good: Sequence[int], *,
         f"'{name}': {len(broken)} of its episodes cannot be read:\n{listing}\n"
         f"Fix the dataset (a new download, say), or leave them out with `{option}{selection}`{skipping}."
     )
+
+
+def _rate_note(meta: LeRobotDatasetMetadata, columns: Mapping[str, NDArray[Any]]) -> list[str]:
+    """What to say where the timestamps advance at another rate than info.json says; a part of the frames tells."""
+    if "timestamp" not in columns:
+        return []
+    times, episode = (columns[key][:_TIMED] for key in ("timestamp", "episode_index"))
+    steps = np.diff(times.astype(np.float64))[episode[1:] == episode[:-1]]
+    step = float(np.median(steps)) if len(steps) else 0.0
+    # Seconds since 1970 do not fit float32, in which they are stored.
+    if step <= 0.0 or float(np.abs(times).max()) > _LONG or abs(step * meta.fps - 1.0) < 0.1:
+        return []
+    return [
+        f"the timestamps advance at {1 / step:.3g} Hz, meta/info.json says fps {meta.fps:g}, which counts. Chunks are "
+        f'of another duration if that is wrong: write "fps": {1 / step:.3g} there, or `fps: ...` on a source.'
+    ]
 
 
 def _with_columns(
