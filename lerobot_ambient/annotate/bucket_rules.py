@@ -159,13 +159,17 @@ def read_user_column(source: OpenSource, column: str) -> NDArray[Any]:
             f"'{source.name}': column '{column}' {what}; buckets need one number or one string per frame: "
             f"{', '.join(single)}."
         )
-    read = read_columns(source.meta, source.episodes, dict.fromkeys({column, _EPISODE}, (1,)))
+    # With frame_index, by which rows that lie out of order are sorted here as they are in the mixture.
+    shapes = dict.fromkeys({column, _EPISODE, "frame_index"}, (1,))
+    read = read_columns(source.meta, source.episodes, shapes, finite=[column], texts=True)
     if read.broken:
         episode, reason = next(iter(read.broken.items()))
         raise ValueError(
             f"'{source.name}': column '{column}' cannot be read in {len(read.broken)} episodes; episode {episode}: "
             f"{reason}."
         )
+    if column not in read.columns:
+        raise ValueError(f"'{source.name}': meta/info.json promises '{column}', but no parquet file has such a column.")
     assert np.array_equal(read.columns[_EPISODE], source.columns[_EPISODE]), "the frames are in another order"
     return read.columns[column]
 

@@ -50,6 +50,8 @@ def read_columns(
     episodes: Sequence[int],
     shapes: Mapping[str, Sequence[int]],
     finite: Sequence[str] = (),
+    *,
+    texts: bool = False,
 ) -> ReadColumns:
     """Read columns of the given episodes.
 
@@ -58,6 +60,7 @@ def read_columns(
         episodes: which of its episodes.
         shapes: feature shape of each column to read; scalars have shape (1,) and give (N,).
         finite: columns that a policy may read: nan, infinity or null breaks an episode.
+        texts: a column may hold strings; it gives objects.
 
     Returns:
         Columns as float32, int64, bool; episodes with anything wrong are in `broken` and not in the columns.
@@ -75,7 +78,7 @@ def read_columns(
         expected = {int(number[row]): int(length[row]) for row in here}
         relative = meta.data_path.format(chunk_index=chunk, file_index=file)
         try:
-            read = read_rows(Path(meta.root) / relative, shapes, finite)
+            read = read_rows(Path(meta.root) / relative, shapes, finite, texts=texts)
         except FileNotFoundError:
             broken |= dict.fromkeys(expected, f"{relative} is missing")
             continue

@@ -36,13 +36,16 @@ class FileRows:
     broken: dict[int, str] = field(default_factory=dict)
 
 
-def read_rows(path: Path, shapes: Mapping[str, Sequence[int]], needed: Sequence[str]) -> FileRows:
+def read_rows(
+    path: Path, shapes: Mapping[str, Sequence[int]], needed: Sequence[str], *, texts: bool = False
+) -> FileRows:
     """Read columns of a file.
 
     Args:
         path: of the file.
         shapes: feature shape of each column by meta/info.json; a column that the file lacks is left out.
         needed: columns that a bad row breaks an episode in. Others are left out as a whole.
+        texts: a column may hold strings; it gives objects.
 
     Raises:
         ValueError: a column that can be used in no row, or a counter that is not there; the message names it.
@@ -58,14 +61,14 @@ def read_rows(path: Path, shapes: Mapping[str, Sequence[int]], needed: Sequence[
     bad: dict[str, dict[int, str]] = {}
     for name in names:
         try:
-            columns[name] = _read(table.column(name), name, shapes[name])
+            columns[name] = _read(table.column(name), name, shapes[name], texts=texts)
         except (ValueError, pa.ArrowException):
             if name in needed or name in COUNTERS:
-                columns[name], bad[name] = _row_by_row(table.column(name), name, shapes[name])
+                columns[name], bad[name] = _row_by_row(table.column(name), name, shapes[name], texts=texts)
     return FileRows(columns, _by_episode(columns, bad))
 
 
-def to_numpy(column: pa.ChunkedArray, shape: Sequence[int]) -> Array:
+def to_numpy(column: pa.ChunkedArray, shape: Sequence[int], *, texts: bool = False) -> Array:
     """An arrow column as (N, *shape), or (N,) for scalars; floats as float32, integers as int64, as LeRobot has them.
 
     Raises:
@@ -88,7 +91,7 @@ def to_numpy(column: pa.ChunkedArray, shape: Sequence[int]) -> Array:
         values = values.astype(np.float32, copy=False)
     elif np.issubdtype(values.dtype, np.integer):
         values = values.astype(np.int64, copy=False)
-    elif values.dtype != np.bool_:
+    elif values.dtype != np.bool_ and not (texts and pa.types.is_string(array.type)):
         raise ValueError(f"it holds {array.type}, which are not numbers")
     if not nested and prod(shape) != 1:
         raise ValueError(f"it holds one number a frame, meta/info.json says shape {list(shape)}")
@@ -108,18 +111,23 @@ def episode_order(episode: NDArray[np.int64], frame: NDArray[np.int64]) -> NDArr
     return np.lexsort((frame, episode))
 
 
-def _read(column: pa.ChunkedArray, name: str, shape: Sequence[int]) -> Array:
-    values = to_numpy(column, shape)
+def _read(column: pa.ChunkedArray, name: str, shape: Sequence[int], *, texts: bool) -> Array:
+    values = to_numpy(column, shape, texts=texts)
     # Some converters store a counter as a list of one.
     return values.reshape(len(values)) if name in COUNTERS else values
 
 
-def _row_by_row(column: pa.ChunkedArray, name: str, shape: Sequence[int]) -> tuple[Array, dict[int, str]]:
+def _row_by_row(
+    column: pa.ChunkedArray, name: str, shape: Sequence[int], *, texts: bool
+) -> tuple[Array, dict[int, str]]:
     """A column with zeros in the rows that cannot be used, and what is wrong with each of those.
 
     Raises:
         ValueError: that is every row.
     """
+    if texts and pa.types.is_string(column.type):
+        nulls = {i: f"{name} is null" for i, valid in enumerate(column.is_valid().to_pylist()) if not valid}
+        return column.fill_null("").to_numpy(), nulls
     wanted = 1 if name in COUNTERS else prod(shape)
     rows = [_numbers(value) for value in column.to_pylist()]
     bad: dict[int, str] = {}

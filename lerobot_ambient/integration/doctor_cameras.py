@@ -114,7 +114,7 @@ def _check_times(
     progress: bool,
 ) -> list[Check]:
     """Episodes whose timestamps are off their video's frames; nothing where all are within the tolerance."""
-    read = read_columns(meta, episodes, {"episode_index": (1,), "timestamp": (1,)})
+    read = read_columns(meta, episodes, dict.fromkeys(("episode_index", "frame_index", "timestamp"), (1,)))
     table = EpisodeTable(meta)
     rows = table.rows(read.episode_ids)
     times = np.split(read.columns["timestamp"].astype(np.float64), read.starts[1:]) if len(read.starts) else []
