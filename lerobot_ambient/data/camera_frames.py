@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.utils.constants import OBS_PREFIX
 
-from lerobot_ambient.data.camera_specs import CAMERA_DTYPES, is_depth, policy_spec
+from lerobot_ambient.data.camera_specs import CAMERA_DTYPES, camera_shape, is_depth, policy_spec
 from lerobot_ambient.data.episode_table import EpisodeTable
 
 
@@ -60,6 +60,31 @@ def refuse_depth(name: str, meta: LeRobotDatasetMetadata, keys: Sequence[str]) -
             f"'{name}': {depth} hold depth, and LeRobot's image encoder reads colour only (three channels of eight "
             f"bits). Train without: {without(depth)}."
         )
+
+
+def untrainable_cameras(name: str, features: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What keeps LeRobot's diffusion policies from being trained on these cameras, which are sound in themselves.
+
+    Args:
+        name: of the target, for the messages.
+        features: of the mixture, by the target's keys.
+    """
+    shapes = {key: camera_shape(spec) for key, spec in features.items() if spec["dtype"] in CAMERA_DTYPES}
+    problems = []
+    for key in (key for key in shapes if not key.startswith(OBS_PREFIX)):
+        problems.append(
+            f"'{name}': the camera '{key}' is not under 'observation.', where policies read. Name it so, "
+            f"--policy.target_rename='{{{key}: observation.images.{key.rsplit('.', 1)[-1]}}}', or train without it, "
+            f"{without([key])}."
+        )
+    inside = {key: shape for key, shape in shapes.items() if key.startswith(OBS_PREFIX)}
+    if len(set(inside.values())) > 1:
+        listing = ", ".join(f"{key} {height}x{width}" for key, (_, height, width) in inside.items())
+        problems.append(
+            f"'{name}': its cameras have more than one size ({listing}), and LeRobot's diffusion policies take one. "
+            f"Record or convert them to one size, or train without some, for instance {without(list(inside)[1:])}."
+        )
+    return problems
 
 
 def without(keys: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ from lerobot_ambient.core.windows import Window
 from lerobot_ambient.data.align import align, identity_maps, left_out_keys
 from lerobot_ambient.data.assemble import merge_columns, merged_tasks
 from lerobot_ambient.data.assemble_cameras import camera_readers
+from lerobot_ambient.data.camera_frames import untrainable_cameras
 from lerobot_ambient.data.camera_statistics import camera_stats
 from lerobot_ambient.data.cameras import AbsentReader
 from lerobot_ambient.data.columns import Columns
@@ -244,6 +245,8 @@ def make_mixture(
     lengths = [len(source) for source in opened]
     dataset = MergedDataset(columns, lengths, cameras, group_of_frame, tasks, options.image_transforms)
     features = {key: spec for key, spec in opened[0].features.items() if key in dataset.keys}
+    for problem in untrainable_cameras(opened[0].name, features):
+        logger.warning("%s", problem)
     meta = MixtureMetadata(opened, columns, features, stats, tasks)
     fingerprint = [
         describe_source(source, list(of_source))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finds episodes with a picture in the parquet files that is lost, damaged, or not what info.json says.
 
-A picture's header and checksums are read, and of JPEG, which has none, an eighth of the size is decoded: a
-millisecond for a picture of 480x640, instead of the five that its pixels take.
+A picture's header and checksums are read, and JPEG, which has none, is decoded at an eighth of its size: a fraction of
+a millisecond for a picture of 480x640, instead of the five that its pixels take.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from lerobot.utils.constants import ACTION, IMAGENET_STATS, OBS_STATE
 from torch.utils.data import Dataset
 
 from lerobot_ambient.core.mixing import Cotrain
+from lerobot_ambient.data.camera_frames import untrainable_cameras
 from lerobot_ambient.data.dimension_names import dimension_names
 from lerobot_ambient.data.episode_table import EpisodeTable
 from lerobot_ambient.data.fingerprint import require_same_mixture
@@ -130,6 +131,9 @@ def make_merged_datasets(cfg: Any) -> tuple[MergedTrainingDataset, MergedTrainin
     logger.info("%s", mixture)
     for warning in mixture.warnings:
         logger.warning("%s", warning)
+    # The mixture has warned of them; numbers alone may be annotated, but no policy can be made.
+    for problem in untrainable_cameras(mixture.sources[0].name, mixture.meta.features):
+        raise ValueError(problem)
     if cfg.resume and policy.mixture_fingerprint is not None:
         require_same_mixture(policy.mixture_fingerprint, mixture.fingerprint)
     policy.mixture_fingerprint = mixture.fingerprint
