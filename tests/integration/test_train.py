@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lerobot_ambient.data.merge import GROUP_KEY
+from lerobot_ambient.data.merge import GROUP_KEY, MergedDataset
 from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
 
 from .conftest import SMALL_POLICY
@@ -224,3 +225,27 @@ def test_group_key_travels_through_lerobots_preprocessor(roots, tmp_path, lerobo
     monkeypatch.setattr(AmbientDiffusionPolicy, "forward", forward)
     lerobot_train(arguments(roots, tmp_path / "run", "--steps=3"))
     assert seen == [True] * 3
+
+
+@pytest.mark.parametrize("poisoned", ["training", "held-out"])
+def test_a_loss_that_is_not_finite_stops_with_its_source(roots, tmp_path, lerobot_train, watch, monkeypatch, poisoned):
+    gather = MergedDataset.gather
+
+    def poison(self, positions):
+        batch = gather(self, positions)
+        # Frame 3 of the source's second episode, or of the target's held-out one.
+        batch["action"][batch["index"] == (42 + 20 + 3 if poisoned == "training" else 26 + 3)] = float("nan")
+        return batch
+
+    monkeypatch.setattr(MergedDataset, "gather", poison)
+    place = "'me/sim' episode 1, frame 3" if poisoned == "training" else "held-out frame with index 29"
+    message = rf"^the loss is nan.*, in 1 of 16 samples of a batch:\n  {place}\nNot finite once normalised: action \("
+    more = ["--dataset.eval_split=0.3", "--eval_steps=2", "--policy.ema_decay=0.9"]
+    with pytest.raises(ValueError, match=message):
+        lerobot_train(arguments(roots, tmp_path / "run", *more))
+    assert all(math.isfinite(loss) for _, loss in watch.steps)
+
+
+def test_a_learning_rate_that_blows_up_is_called_that(roots, tmp_path, lerobot_train):
+    with pytest.raises(ValueError, match=r"the loss is (nan|inf).*(?s:.)*--policy\.optimizer_lr"):
+        lerobot_train(arguments(roots, tmp_path / "run", "--policy.optimizer_lr=1e30"))
