@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from lerobot_ambient.annotate.chunks import chunks_of
 from lerobot_ambient.annotate.spectrum import spectral_window
+from lerobot_ambient.cli.__main__ import main
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.open_source import ReadOptions
 from lerobot_ambient.data.sources import SourceConfig
@@ -22,6 +24,8 @@ from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffus
 from lerobot_ambient.policy.mixing_config import CotrainConfig
 from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
 from lerobot_ambient.policy.processor_ambient_diffusion import make_ambient_diffusion_pre_post_processors
+
+from .conftest import SMALL_POLICY
 
 TYPES = (
     *(f"float{bits}" for bits in (16, 32, 64)),
@@ -38,6 +42,7 @@ SMALL = {
     "down_dims": (8, 16),
     "n_groups": 4,
     "diffusion_step_embed_dim": 8,
+    "num_inference_steps": 1,
     "mlp_width": 8,
     "mlp_depth": 1,
 }
@@ -94,6 +99,8 @@ def train_a_step(config, mixture):
     loss, _ = policy(batch)
     loss.backward()
     assert torch.isfinite(loss)
+    state = torch.zeros(1, *mixture.meta.features["observation.state"]["shape"])
+    assert policy.eval().select_action({"observation.state": state}).shape == state.shape
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +159,28 @@ def test_two_axes_are_refused_with_both_shapes(shape, good, tmp_path):
     assert ("value[0]" in str(refused.value)) == (shape == (16, 3))
     with pytest.raises(ValueError, match=rf"(?s)source 'me/odd' does not fit the target 'me/good3':\n  {what}"):
         mix(CONFIG, good[3], odd)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("int64", 1), ("bool", 3)])
+def test_the_commands_take_them(dtype, size, tmp_path, lerobot_train, capsys):
+    """inspect, merge, both annotators, and stock lerobot-train on the parts and on the merge."""
+    target = write(tmp_path / "target", dtype, (size,), lengths=(34, 34, 34))
+    # Another frame rate and its own statistics: resampled and normalised apart.
+    source = write(tmp_path / "sim", "float64", (size,), seed=4, fps=15, lengths=(40, 40, 40))
+    policy = [option for option in SMALL_POLICY if option.startswith("--policy")]
+    declared = {"repo_id": source.repo_id, "root": source.root, "sigma_min": 0.3}
+    own = f"--policy.sources={json.dumps([declared | {'normalization': 'own'}])}"
+    whole = [f"--dataset.repo_id={target.repo_id}", f"--dataset.root={target.root}"]
+    data = [*policy, *whole, f"--policy.sources={json.dumps([declared])}"]
+    assert main(["inspect", *policy, *whole, own]) == 0
+    assert main(["annotate", "--method=spectral", *data]) == 0
+    assert main(["annotate", "--method=classifier", "--folds=2", "--steps=4", "--levels=3", "--draws=4", *data]) == 0
+    assert main(["merge", f"--output={tmp_path / 'merged'}", "--repo-id=me/merged", *data]) == 0
+    assert "nan" not in capsys.readouterr().out
+    merged = LeRobotDataset("me/merged", root=tmp_path / "merged")
+    assert merged.meta.features["action"]["dtype"] == "float32"
+    assert set(EXTRAS) & set(merged.meta.features) == (set(EXTRAS) if dtype == "bool" else set())
+    steps = ["--steps=1", "--batch_size=4", "--save_checkpoint=false"]
+    lerobot_train([*SMALL_POLICY, *whole, own, *steps, f"--output_dir={tmp_path / 'run'}"])
+    onto = ["--dataset.repo_id=me/merged", f"--dataset.root={tmp_path / 'merged'}"]
+    lerobot_train([*SMALL_POLICY, *onto, *steps, f"--output_dir={tmp_path / 'again'}"])

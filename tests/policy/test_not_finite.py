@@ -46,10 +46,13 @@ def test_a_camera_is_an_input_and_a_flag_is_none():
     assert "'me/target' episode 0, frame 7\nNot finite once normalised: observation.images.top. " in said
 
 
-def test_weights_are_told_from_a_step_that_is_too_large():
-    said = error({}, [1.0, INF], weight=NAN)
+@pytest.mark.parametrize("weight", [NAN, INF, 1e30])
+def test_weights_are_put_down_to_a_step_that_was_too_large(weight):
+    said = error({}, [1.0, INF], weight=weight)
     assert said.startswith("the loss is inf after 12 steps, in 1 of 2 samples of a batch:\n  'me/sim'")
-    assert "the network's weights are not: an earlier step was too large. Lower --policy.optimizer_lr" in said
+    assert (
+        f"a weight of the network is {weight:.3g}: an earlier step was too large. Lower --policy.optimizer_lr" in said
+    )
 
 
 def test_otherwise_the_largest_input_is_the_evidence():
