@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Buckets partition chunks, rules read what the user wrote, and windows per bucket span N = 1 to N = |D|."""
 
+import shutil
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
@@ -27,7 +31,7 @@ from lerobot_ambient.annotate.scores import ChunkScores
 from lerobot_ambient.core.mixing import Cotrain
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data.mixture import make_mixture
-from lerobot_ambient.data.open_source import ReadOptions
+from lerobot_ambient.data.open_source import ReadOptions, open_source
 from lerobot_ambient.data.recipe import MixtureRecipe
 from lerobot_ambient.data.sources import SourceConfig
 
@@ -219,6 +223,29 @@ def test_rules_divide_the_chunks_of_a_mixture(mixture):
         for bucket, inside in enumerate(parts.values()):
             np.testing.assert_array_equal(buckets.labels == bucket, inside)
     assert len(parse_bucket_rule("clusters:5")(mixture, 1, sim)) == 5
+
+
+def test_columns_follow_the_frames_where_rows_lie_out_of_order(mixture, tmp_path):
+    source = mixture.sources[1]
+    root = shutil.copytree(source.meta.root, tmp_path / "shuffled")
+    (file,) = root.glob("data/*/*.parquet")
+    rows = pq.read_table(file)
+    pq.write_table(rows.take(np.random.default_rng(0).permutation(len(rows))), file)
+    shuffled = open_source(SourceConfig("me/sim", root=str(root), episodes=[1, 2]), "me/sim")
+    for column in ("operator", "station"):
+        np.testing.assert_array_equal(read_user_column(shuffled, column), read_user_column(source, column))
+
+
+def test_labels_that_are_missing_are_named(mixture, tmp_path):
+    root = shutil.copytree(mixture.sources[1].meta.root, tmp_path / "unlabelled")
+    (file,) = root.glob("data/*/*.parquet")
+    rows = pq.read_table(file)
+    labels = [None, *rows["operator"].to_pylist()[1:]]
+    at = rows.column_names.index("operator")
+    pq.write_table(rows.set_column(at, "operator", pa.array(labels, pa.string())), file)
+    source = open_source(SourceConfig("me/sim", root=str(root)), "me/sim")
+    with pytest.raises(ValueError, match=r"'me/sim': column 'operator' cannot be read .*operator is null at frame 0"):
+        read_user_column(source, "operator")
 
 
 def test_a_column_that_is_not_there_is_named_with_those_that_are(mixture):

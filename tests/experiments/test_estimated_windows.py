@@ -42,6 +42,9 @@ def test_every_method_is_a_command_that_annotate_takes(stages):
         args, more = build_parser().parse_known_args(words)
         assert more == []
         assert args.windows_dir == stage.run_folder
+        # What is committed was measured with the estimates, full trust too, and under these keys.
+        assert (args.take, args.accept_full_trust) == ("estimate", True)
+        assert not {"--take=estimate", "--accept-full-trust"} & set(stage.inputs["annotate"])
         yaml.safe_load(stage.files["train.yaml"])
 
 
