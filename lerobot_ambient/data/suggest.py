@@ -23,6 +23,7 @@ from lerobot_ambient.data.match_keys import match_cameras, match_numbers
 from lerobot_ambient.data.match_names import Dimension
 from lerobot_ambient.data.match_units import is_elsewhere
 from lerobot_ambient.data.open_source import is_policy_feature
+from lerobot_ambient.data.policy_numbers import READ_BY_POLICY
 from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.data.suggest_dimensions import FeatureProposal, adopt, propose_dimensions
 from lerobot_ambient.data.target_keys import require_policy_keys
@@ -174,6 +175,9 @@ class _Draft:
         shared: FeatureProposal | None = None
         for key in sorted(self.numeric_keys, key=lambda key: key != first):
             declared = self.declared.dimensions.get(key, {})
+            if key not in READ_BY_POLICY and not declared:
+                # Where it does not fit by itself the mixture does without.
+                continue
             if key == ACTION and key not in self.source.features and not self._is_absent(key):
                 self.problems.append(f"none of its features resembles {ACTION} (it has {self.source.numeric_keys})")
                 continue

@@ -69,6 +69,11 @@ def test_further_features_and_dimensions_of_the_source_need_nothing():
     assert not suggest(arm(), source, ME).is_needed
 
 
+def test_what_the_policy_does_not_read_needs_no_stand_in():
+    target = arm(keys=("action", "observation.state", "observation.effort"))
+    assert not suggest(target, arm("me/sim"), ME).is_needed
+
+
 # Keys
 
 
