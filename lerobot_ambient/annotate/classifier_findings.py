@@ -137,7 +137,7 @@ def _notes(evidence: ClassifierEvidence, interval: tuple[float, float]) -> tuple
     curve, scores = evidence.curve, evidence.scores
     notes = []
     if not scores.cross_fitted:
-        notes.append("Not cross-fitted: chunks were scored by a model that was trained on them. Use folds=2 or more.")
+        notes.append("Not cross-fitted: chunks were scored by a model that was trained on them. Use --folds=2 or more.")
     told = evidence.calibration.evidence > 0.5
     slope = float(np.median(evidence.calibration.slope[told])) if told.any() else 1.0
     if slope < _SOFT_SLOPE:

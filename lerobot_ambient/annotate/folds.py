@@ -58,7 +58,7 @@ def fold_of_chunks(chunks: ChunkSet, folds: int, seed: int) -> NDArray[np.int64]
     if len(names) < folds:
         raise ValueError(
             f"'{chunks.name}' has {len(names)} episodes, too few for {folds} folds: chunks are scored by a model that "
-            f"never saw their episode. Use folds={max(len(names), 2)}"
+            f"never saw their episode. Use --folds={max(len(names), 2)}"
             + (" and a second episode." if len(names) < 2 else " or more episodes.")
         )
     rng = np.random.default_rng(np.random.SeedSequence([seed, _FOLD_STREAM]))

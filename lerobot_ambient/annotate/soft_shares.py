@@ -134,7 +134,7 @@ def soft_shares(
         raise ValueError(
             f"alone_above = {alone_above} must lie in (0, 1]: the total variation distance at and above which the "
             "target is used alone. 1 leaves a source out only where it is disjoint from the target, 0.25 about where "
-            "sigma_min would; write alone_above=0.25."
+            "sigma_min would; write --soft-alone-above=0.25."
         )
     if not evidence or len(evidence) != len(n_sources):
         raise ValueError(
@@ -155,7 +155,7 @@ def soft_shares(
             )
         if each.distance is None:
             raise ValueError(
-                f"'{scores.source_name}': no distance is known without cross-fitting; annotate with folds=2 or more."
+                f"'{scores.source_name}': no distance is known without cross-fitting; annotate with --folds=2 or more."
             )
         distances.append(falling_distance(each.distance, cautious))
     sizes = np.array(n_sources, dtype=np.float64)

@@ -49,7 +49,9 @@ def total_variation(scores: Scores) -> TotalVariation:
         ValueError: scores that are not cross-fitted, from which no bound follows.
     """
     if not scores.cross_fitted:
-        raise ValueError("the accuracy on chunks that were trained on bounds no distance; train with folds=2 or more.")
+        raise ValueError(
+            "the accuracy on chunks that were trained on bounds no distance; train with --folds=2 or more."
+        )
     # A logit of exactly 0 says nothing and counts as half.
     hits = [
         episode_mean((0.5 * (1.0 + sign * np.sign(part.logits))).mean(-1), part.episode)

@@ -6,20 +6,23 @@ Exit codes: 0 success, 1 a failure the verb itself reports, 2 wrong usage or inp
 
 import argparse
 import importlib
+import importlib.abc
 import logging
 import os
 import sys
+import textwrap
 import traceback
 from collections.abc import Sequence
 from importlib import metadata
+from typing import Any
 
 DISTRIBUTION = "lerobot_policy_ambient_diffusion"
 
-VERBS = (
-    *("make_data", "init", "inspect", "annotate", "merge", "sweep", "reproduce", "bench", "doctor"),
-    *("virtual_arm", "card", "loopback_hub", "policy_server"),
-)
-"""The verb modules beside this one, in the order of `--help`; a verb is typed with hyphens."""
+VERBS = ("doctor", "init", "inspect", "annotate", "merge", "sweep", "card")
+"""The verb modules beside this one, in the order of a user's work and of `--help`; a verb is typed with hyphens."""
+
+LABORATORY = ("make_data", "reproduce", "bench", "virtual_arm", "loopback_hub", "policy_server")
+"""Those that rehearse, measure and reproduce; `--help` lists them apart."""
 
 EXTRAS = {
     "pydrake": "maze",
@@ -49,9 +52,63 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help=_DEBUG_HELP)
     subparsers = parser.add_subparsers(title="verbs", dest="verb", metavar="<verb>", required=True)
     for verb in VERBS:
-        importlib.import_module(f"lerobot_ambient.cli.{verb}").add_parser(subparsers)
+        _add(verb, _WithExample(subparsers))
+    apart = _WithExample(subparsers, listed=False)
+    for verb in LABORATORY:
+        _add(verb, apart)
+    if apart.helps:
+        parser.formatter_class = _KeepLines
+        lines = [line for name, text in apart.helps.items() for line in _entry(name, text)]
+        parser.epilog = "\n".join(["laboratory:", *lines])
     _accept_debug_below(parser)
     return parser
+
+
+def _add(verb: str, subparsers: Any) -> None:
+    module = importlib.import_module(f"lerobot_ambient.cli.{verb}")
+    subparsers.example = getattr(module, "EXAMPLE", None)
+    module.add_parser(subparsers)
+
+
+class _WithExample:
+    """Stands for argparse's subparsers in `add_parser` of a verb: adds the example, and lists the verb or not."""
+
+    def __init__(self, subparsers: Any, *, listed: bool = True) -> None:
+        self.example: str | None = None
+        self.helps: dict[str, str] = {}
+        self._subparsers = subparsers
+        self._listed = listed
+
+    def add_parser(self, name: str, *, help: str = "", **options: Any) -> argparse.ArgumentParser:
+        if self.example is not None:
+            options |= {"epilog": f"example:\n  {self.example}", "formatter_class": _KeepLines}
+        if self._listed:
+            options["help"] = help
+        self.helps[name] = help
+        parser: argparse.ArgumentParser = self._subparsers.add_parser(name, **options)
+        return parser
+
+
+class _KeepLines(argparse.HelpFormatter):
+    """Wraps paragraphs, and leaves what is written in lines, such as examples, as it is."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if "\n" in text else super()._fill_text(text, width, indent)
+
+
+def _entry(name: str, text: str) -> list[str]:
+    """A verb and what it does, set as argparse sets those above."""
+    first, *rest = textwrap.wrap(text, width=62)
+    return [f"    {name:<14}{first}", *(f"{'':<18}{line}" for line in rest)]
+
+
+class _Notice(importlib.abc.MetaPathFinder):
+    """Says on stderr that LeRobot is loaded, which takes seconds, when the first of its big parts is asked for."""
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
+        if fullname in ("lerobot", "torch"):
+            sys.meta_path.remove(self)
+            print("lerobot-ambient: loading LeRobot ...", file=sys.stderr, flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,6 +126,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not args.debug:
         # Where torchcodec does not load LeRobot prints a page at every command; `doctor` says it in a line.
         logging.getLogger("lerobot.utils.import_utils").setLevel(logging.ERROR)
+    if not {"lerobot", "torch"} & set(sys.modules):
+        sys.meta_path.insert(0, _Notice())
     try:
         return args.run(args) or 0
     except KeyboardInterrupt:

@@ -37,6 +37,8 @@ _OF_CLASSIFIER = (
 )
 _OF_THRESHOLD = ("tau", "crossing")
 
+EXAMPLE = "lerobot-ambient annotate --config_path=mine.yaml --method=classifier --report=outputs/report"
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb `annotate`."""
@@ -150,6 +152,7 @@ def run(args: argparse.Namespace) -> int:
     from lerobot_ambient.cli.annotate_config import render_merged, windows_of
     from lerobot_ambient.cli.annotate_render import render, source_windows, yaml_to_paste
     from lerobot_ambient.cli.annotate_report import Outcome
+    from lerobot_ambient.cli.progress import say
     from lerobot_ambient.data.windows_file import write_windows
     from lerobot_ambient.integration.training import load_train_config, mixture_without_windows, recipe_of
 
@@ -159,6 +162,7 @@ def run(args: argparse.Namespace) -> int:
     if args.rethreshold:
         return _rethreshold(args, mixture_without_windows(cfg))
     method = _classifier_method(args) if args.method == "classifier" else None
+    say("opening the datasets")
     mixture = mixture_without_windows(cfg)
     paths = _output_paths(args, mixture.sources[1:])
     file = None

@@ -12,6 +12,8 @@ from lerobot_ambient.cli.bench_latency import add_latency
 from lerobot_ambient.cli.bench_loader import add_loader
 from lerobot_ambient.cli.bench_scale import add_scale
 
+EXAMPLE = "lerobot-ambient bench loader --seconds=2"
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb `bench` with one sub-command a benchmark."""

@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+EXAMPLE = "lerobot-ambient card outputs/train/mine/checkpoints/last/pretrained_model --repo-id=me/policy"
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb `card`."""

@@ -9,22 +9,28 @@ import dataclasses
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lerobot_ambient.integration.doctor import Check
+
+EXAMPLE = "lerobot-ambient doctor --config_path=mine.yaml"
+
+_WIDTH = 15
+"""Of the column of names; the longest usual one is `source 1 videos`."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb `doctor`."""
     parser = subparsers.add_parser(
         "doctor",
-        help="check this installation and the data sets of a training configuration",
+        help="check this installation and the datasets of a training configuration",
         description=(
-            "Checks the environment, LeRobot's discovery of the plugin, the seam to lerobot-train and the video "
-            "decoders; with a configuration also its data sets, down to every video and picture. All other options are "
-            "lerobot-train's own. Exit code 1 if there is a problem; warnings do not count."
+            "Checks the environment, whether LeRobot finds the plugin, whether its lerobot-train is one that sources "
+            "can be merged in, and the video decoders; with a configuration also its datasets, down to every video "
+            "and picture. All other options are lerobot-train's own. Exit code 1 if there is a problem; warnings do "
+            "not count."
         ),
     )
     parser.add_argument("--config_path", help="a training configuration (YAML or JSON), as for lerobot-train")
@@ -33,49 +39,56 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check; `args.more` holds LeRobot's own options."""
+    """Check; `args.more` holds LeRobot's own options. Each finding is printed as soon as it is there."""
     from lerobot_ambient.integration.doctor import captured_logs
 
+    out = sys.stdout
+    checks = []
     # LeRobot prints and logs while it is imported and opens data sets; stdout is for the report.
     with captured_logs(), contextlib.redirect_stdout(sys.stderr):
-        checks = _all_checks(args)
+        for check in _all_checks(args):
+            checks.append(check)
+            if not args.json:
+                print(block(check), file=out, flush=True)
     ok = all(check.status != "problem" for check in checks)
     if args.json:
         print(json.dumps({"checks": [dataclasses.asdict(check) for check in checks], "ok": ok}, indent=2))
     else:
-        print(render(checks))
+        print(f"\n{summary(checks)}")
     return 0 if ok else 1
 
 
-def _all_checks(args: argparse.Namespace) -> list[Check]:
-    from lerobot_ambient.integration import doctor, doctor_data
+def _all_checks(args: argparse.Namespace) -> Iterator[Check]:
+    from lerobot_ambient.integration import doctor, doctor_data, training
 
-    if args.config_path is None and not args.more:
-        no_config = "no configuration given, so no data set was looked at"
-        data = [doctor.Check("configuration", "skipped", no_config, "add --config_path or lerobot-train's options")]
+    configured = args.config_path is not None or bool(args.more)
+    if configured:
+        # First, because wrong options end the command; a value that does not fit is a finding, and told as one.
+        with contextlib.suppress(ValueError):
+            training.load_train_config(args.config_path, args.more)
+    yield from doctor.check_environment()
+    yield from doctor.check_plugin()
+    yield from doctor.check_seam()
+    yield from doctor.check_decoders()
+    if configured:
+        yield from doctor_data.check_configuration(args.config_path, args.more, progress=not args.json)
     else:
-        # First, because wrong options end the command.
-        data = doctor_data.check_configuration(args.config_path, args.more, progress=not args.json)
-    return [
-        *doctor.check_environment(),
-        *doctor.check_plugin(),
-        *doctor.check_seam(),
-        *doctor.check_decoders(),
-        *data,
-    ]
+        no_config = "no configuration given, so no dataset was looked at"
+        yield doctor.Check("configuration", "skipped", no_config, "add --config_path or lerobot-train's options")
 
 
-def render(checks: Sequence[Check]) -> str:
-    """The checks as text: status, name and finding on a line; further lines and the fix are indented below."""
-    width = max(len(check.name) for check in checks)
-    lines = []
-    for check in checks:
-        first, *rest = check.found.splitlines()
-        lines.append(f"{check.status:<7}  {check.name:<{width}}  {first}")
-        rest += [f"fix: {check.fix}"] if check.fix is not None else []
-        lines += [f"{'':<{width + 11}}{line}" for line in rest]
+def block(check: Check) -> str:
+    """A check as text: status, name and finding on a line; further lines and the fix are indented below."""
+    first, *rest = check.found.splitlines()
+    rest += [f"fix: {check.fix}"] if check.fix is not None else []
+    indent = " " * (7 + 2 + _WIDTH + 2)
+    return "\n".join([f"{check.status:<7}  {check.name:<{_WIDTH}}  {first}", *(f"{indent}{line}" for line in rest)])
+
+
+def summary(checks: Sequence[Check]) -> str:
+    """How many problems and warnings there are."""
     count = Counter(check.status for check in checks)
-    return "\n".join([*lines, "", f"{_number(count['problem'], 'problem')}, {_number(count['warning'], 'warning')}"])
+    return f"{_number(count['problem'], 'problem')}, {_number(count['warning'], 'warning')}"
 
 
 def _number(count: int, noun: str) -> str:

@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-_EXAMPLE = "lerobot-ambient init --target me/target=data/target --source me/sim=data/sim --write mine.yaml"
+EXAMPLE = "lerobot-ambient init --target me/target=data/target --source me/sim=data/sim --write mine.yaml"
 _SMALL = (
     *("--policy.denoiser=mlp", "--policy.prediction_type=sample", "--policy.ema_decay=0.999"),
     *("--policy.optimizer_lr=0.001", "--batch_size=128", "--num_workers=0"),
@@ -24,8 +24,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description=(
             "Writes a configuration of lerobot-train as a YAML file: the target, the sources, and the alignment that "
             "each source needs, with the reasons as comments. Only the datasets' metadata is read. On a terminal and "
-            "without --target it asks. All other options are lerobot-train's own and go into the file. "
-            f"Example: {_EXAMPLE}"
+            "without --target it asks. All other options are lerobot-train's own and go into the file."
         ),
     )
     parser.add_argument(
@@ -97,7 +96,7 @@ def _complete(args: argparse.Namespace) -> None:
     if args.target is not None or args.source or not sys.stdin.isatty():
         missing = "--target" if args.target is None else "--source"
         raise ValueError(
-            f"init needs a target and at least one source, {missing} is missing. For example:\n  {_EXAMPLE}"
+            f"init needs a target and at least one source, {missing} is missing. For example:\n  {EXAMPLE}"
         )
     print("The target is the small dataset that you trust; a source is any other one.")
     args.target = _ask_data_set("name of the target, e.g. me/target: ")

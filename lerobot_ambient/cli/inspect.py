@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _BANDS = 10
 
+EXAMPLE = "lerobot-ambient inspect --config_path=mine.yaml --png=outputs/plan.png"
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb `inspect`."""
@@ -47,6 +49,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Inspect; `args.more` holds LeRobot's own options."""
+    from lerobot_ambient.cli.progress import say
     from lerobot_ambient.integration.training import load_train_config, mixture_of
 
     if args.write is not None and not args.suggest:
@@ -56,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     cfg = load_train_config(args.config_path, args.more)
     if args.suggest:
         return _suggest(cfg, args)
+    say("opening the datasets")
     mixture = mixture_of(cfg)
     report = describe(mixture)
     print(json.dumps(report, indent=2) if args.json else render(report))

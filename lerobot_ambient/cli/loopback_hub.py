@@ -7,6 +7,8 @@ import argparse
 import signal
 import threading
 
+EXAMPLE = "lerobot-ambient loopback-hub --port=8750"
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb `loopback-hub`."""

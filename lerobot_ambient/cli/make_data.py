@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+EXAMPLE = "lerobot-ambient make-data maze --root=outputs/data/maze"
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb `make-data` with one sub-command a task."""

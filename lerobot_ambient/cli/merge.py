@@ -26,6 +26,8 @@ _PARTS = (
     "--policy.target_dimension_names",
 )
 
+EXAMPLE = "lerobot-ambient merge --config_path=mine.yaml --output=outputs/merged --repo-id=me/merged"
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb `merge`."""
@@ -59,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     # Late, so that the help of every verb stays quick.
     from tqdm import tqdm
 
+    from lerobot_ambient.cli.progress import say
     from lerobot_ambient.data.aligned_episodes import MixtureEpisodes
     from lerobot_ambient.data.physical_merge import write_merge
     from lerobot_ambient.integration.training import load_train_config, mixture_of, recipe_of
@@ -66,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
     cfg = load_train_config(args.config_path, args.more)
     # Frames are written at the target's size, those of a cache have the policy's.
     cfg.policy.frame_cache = None
+    say("opening the datasets")
     mixture = mixture_of(cfg)
     for warning in mixture.matched_by_place:
         print(f"warning: {warning}", file=sys.stderr)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import argparse
 
+EXAMPLE = "lerobot-ambient policy-server --host=127.0.0.1 --port=8080"
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb `policy-server`."""

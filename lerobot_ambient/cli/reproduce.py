@@ -27,6 +27,8 @@ STUDIES = {
 }
 """Experiments that train policies: what they are about, and what `--quick` runs of them."""
 
+EXAMPLE = "lerobot-ambient reproduce maze --quick --output-dir=outputs/maze"
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb `reproduce` with one sub-command an experiment."""

@@ -12,6 +12,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lerobot_ambient.experiments.sweep_report import SweepReport
 
+EXAMPLE = (
+    "lerobot-ambient sweep --config_path=mine.yaml --env.type=ambient_maze --trials=20 \\\n"
+    "    --space='{\"sources.0.sigma_min\": [0.05, 0.6]}'"
+)
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb `sweep`."""

@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+EXAMPLE = "lerobot-ambient virtual-arm --port=outputs/arm/follower --id=follower --motion=wave"
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `virtual-arm` to the verbs."""

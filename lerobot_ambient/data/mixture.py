@@ -280,7 +280,7 @@ def relative_action_stats(target: OpenSource, columns: Columns, kept: tuple[np.n
         shapes = {key: spec and tuple(spec["shape"]) for key, spec in ((ACTION, action), (OBS_STATE, state))}
         raise ValueError(
             f"relative_actions subtracts {OBS_STATE} from {ACTION}, so both need the same dimensions; "
-            f"'{target.name}' has {shapes}. Set policy.relative_actions=false."
+            f"'{target.name}' has {shapes}. Set --policy.relative_actions=false."
         )
     names, others = (read_names(spec).names for spec in (action, state))
     if names != others and sorted(names) == sorted(others):

@@ -239,12 +239,14 @@ def check_seam() -> list[Check]:
         module = importlib.import_module(seam.TRAIN_MODULE)
     except ImportError as error:
         fix = "pip install 'lerobot[training,diffusion]'"
-        return [Check("seam", "problem", f"{seam.TRAIN_MODULE} cannot be imported: {error}", fix)]
+        return [Check("lerobot-train", "problem", f"{seam.TRAIN_MODULE} cannot be imported: {error}", fix)]
     found = seam.problems(module)
     if found:
         fix = _other_lerobot(_supported_lerobot(_requirements()))
-        return [Check("seam", "problem", f"sources cannot be merged inside lerobot-train: {'; '.join(found)}", fix)]
-    return [Check("seam", "ok", f"{seam.TRAIN_MODULE} is one that the merge knows")]
+        return [
+            Check("lerobot-train", "problem", f"sources cannot be merged inside lerobot-train: {'; '.join(found)}", fix)
+        ]
+    return [Check("lerobot-train", "ok", f"{seam.TRAIN_MODULE} is one that sources can be merged in")]
 
 
 def check_decoders() -> list[Check]:

@@ -22,6 +22,8 @@ from typing import Any
 DEBUG = "LEROBOT_AMBIENT_DEBUG"
 """Environment variable; anything but empty or 0 keeps the traceback."""
 
+CONFIG_SUFFIXES = (".yaml", ".yml", ".json", ".toml")
+
 _FOR_USERS = (ValueError, OSError, RuntimeError, ImportError, ArithmeticError)
 _COMMANDS = ("lerobot.scripts.", "lerobot.async_inference.")
 _RAISE = dis.opmap["RAISE_VARARGS"]
@@ -147,10 +149,15 @@ def not_there(option: str, value: str, reason: str = "") -> str:
     if path.is_dir():
         name = "config.json" if option == "policy.path" else "train_config.json"
         return f"--{option}={value}: the folder has no {name}; give the one called pretrained_model."
-    if path.suffix in (".yaml", ".yml", ".json", ".toml"):
+    if path.suffix in CONFIG_SUFFIXES:
         return f"--{option}={value}: no such file in {path.absolute().parent}."
     hub = f"and no such model on the Hub{reason}" if reason else "nor a model in the cache of the Hub"
     return f"--{option}={value}: no such file or folder here, {hub}."
+
+
+def on_the_way_to_configuration(error: BaseException) -> bool:
+    """Whether LeRobot raised this while it looked for a training's configuration."""
+    return _passed_through(error, "lerobot.configs.train", "from_pretrained")
 
 
 def _value_of(option: str) -> str | None:

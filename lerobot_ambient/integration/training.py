@@ -13,7 +13,6 @@ from typing import Any
 import datasets
 import draccus
 import torch
-from huggingface_hub.errors import HFValidationError
 from lerobot.configs.train import TrainPipelineConfig
 from lerobot.transforms import ImageTransforms
 from lerobot.utils.constants import ACTION, IMAGENET_STATS, OBS_STATE
@@ -24,6 +23,7 @@ from lerobot_ambient.data.camera_frames import untrainable_cameras
 from lerobot_ambient.data.dimension_names import dimension_names
 from lerobot_ambient.data.episode_table import EpisodeTable
 from lerobot_ambient.data.fingerprint import require_same_mixture
+from lerobot_ambient.data.hub_errors import NOT_ON_THE_HUB, reason_of
 from lerobot_ambient.data.merged_file import merged_file_of
 from lerobot_ambient.data.metadata import MixtureMetadata
 from lerobot_ambient.data.mixture import Mixture, make_mixture
@@ -32,6 +32,7 @@ from lerobot_ambient.data.open_source import ReadOptions, open_metadata, wanted_
 from lerobot_ambient.data.recipe import MixtureRecipe
 from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.integration.environment import refuse_environment_of_training
+from lerobot_ambient.integration.error_report import CONFIG_SUFFIXES, not_there, on_the_way_to_configuration
 from lerobot_ambient.integration.fine_tuning import refuse_lost_settings
 from lerobot_ambient.integration.run_roots import located
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
@@ -116,7 +117,7 @@ def make_merged_datasets(cfg: Any) -> tuple[MergedTrainingDataset, MergedTrainin
     refuse_lost_settings()
     if cfg.dataset.streaming:
         raise ValueError(
-            "dataset.streaming=true cannot be mixed: windows need every frame's place. Set dataset.streaming=false."
+            "dataset.streaming=true cannot be mixed: windows need every frame's place. Set --dataset.streaming=false."
         )
     if cfg.sample_weighting is not None and policy.sources:
         raise ValueError(
@@ -167,19 +168,32 @@ def load_train_config(config_path: str | None, arguments: Sequence[str]) -> Any:
         ValueError: a value that does not fit, no policy, or one that is not ours.
         FileNotFoundError: no such configuration.
     """
+    if config_path is None and not arguments:
+        raise ValueError(
+            "nothing is given to work on. Name a configuration file, e.g. --config_path=mine.yaml "
+            "(`lerobot-ambient init` writes one), or lerobot-train's options, e.g. --policy.type=ambient_diffusion "
+            "--dataset.repo_id=me/target."
+        )
+    if config_path is not None and Path(config_path).suffix in CONFIG_SUFFIXES and not Path(config_path).is_file():
+        raise FileNotFoundError(not_there("config_path", config_path))
     try:
         if config_path is not None:
             cfg = TrainPipelineConfig.from_pretrained(config_path, cli_args=list(arguments))
         else:
             cfg = draccus.parse(TrainPipelineConfig, args=list(arguments))
-    except HFValidationError as error:
-        # LeRobot takes what is no file for a model on the Hub; this one cannot be either.
-        raise FileNotFoundError(f"--config_path {config_path}: no such file, nor a model on the Hub.") from error
+    except NOT_ON_THE_HUB as error:
+        # LeRobot takes what is no file for a model on the Hub.
+        if config_path is None or not on_the_way_to_configuration(error):
+            raise
+        raise FileNotFoundError(not_there("config_path", config_path, reason_of(error))) from error
     except draccus.utils.DraccusException as error:
         raise ValueError(_first_cause(error)) from error
     if not is_ambient(cfg):
         kind = "none" if cfg.policy is None else cfg.policy.type
-        raise ValueError(f"the configuration's policy type is {kind}; only ambient_diffusion has a mixture.")
+        raise ValueError(
+            f"the configuration's policy type is {kind}; only ambient_diffusion has a mixture: "
+            "--policy.type=ambient_diffusion."
+        )
     return cfg
 
 

@@ -139,7 +139,7 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
         if self.config.ambient_loss and not self.config.mixing.admits_by_windows:
             logger.warning(
                 "policy.ambient_loss=true does nothing under policy.mixing.type=%s, which ignores windows: the "
-                "denoising loss is used. Choose ambient, soft or exclusive, or set policy.ambient_loss=false.",
+                "denoising loss is used. Choose ambient, soft or exclusive, or set --policy.ambient_loss=false.",
                 self.config.mixing.get_choice_name(type(self.config.mixing)),
             )
         sigma_min = [0.0 if g.is_target or g.window.is_everything else g.window.sigma_min for g in mixture.groups]

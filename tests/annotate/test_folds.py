@@ -61,7 +61,7 @@ def test_data_sets_with_the_same_episodes_get_the_same_folds():
 
 @pytest.mark.parametrize(
     ("episodes", "folds", "advice"),
-    [(4, 5, "Use folds=4 or more episodes"), (1, 2, "Use folds=2 and a second episode")],
+    [(4, 5, "Use --folds=4 or more episodes"), (1, 2, "Use --folds=2 and a second episode")],
 )
 def test_too_few_episodes_are_refused(episodes, folds, advice):
     with pytest.raises(ValueError, match=f"'sim' has {episodes} episodes, too few for {folds} folds.*{advice}"):

@@ -61,7 +61,7 @@ def test_it_lies_below_the_distance_of_two_gaussians_and_close_to_it(of_a_pair):
 
 
 def test_scores_of_seen_chunks_bound_nothing(of_a_pair):
-    with pytest.raises(ValueError, match="bounds no distance; train with folds=2 or more"):
+    with pytest.raises(ValueError, match="bounds no distance; train with --folds=2 or more"):
         total_variation(dataclasses.replace(of_a_pair, cross_fitted=False))
 
 

@@ -14,7 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from lerobot_ambient.cli.__main__ import main
-from lerobot_ambient.cli.doctor import render
+from lerobot_ambient.cli.doctor import block, summary
 from lerobot_ambient.integration import doctor, doctor_data, seam
 from lerobot_ambient.integration.decoder_notice import ShortenedNotice
 from lerobot_ambient.integration.doctor import Check
@@ -44,7 +44,7 @@ def test_a_healthy_installation_passes(capsys, no_discovery):
     assert code == 0
     assert all(set(check) == {"name", "status", "found", "fix"} for check in checks.values())
     assert {check["status"] for check in checks.values()} <= {"ok", "warning", "skipped"}
-    assert checks["seam"]["status"] == checks["pyav"]["status"] == checks["video backend"]["status"] == "ok"
+    assert checks["lerobot-train"]["status"] == checks["pyav"]["status"] == checks["video backend"]["status"] == "ok"
     assert checks["HF_HUB_OFFLINE"]["found"].startswith("on")
     assert checks["configuration"]["status"] == "skipped"
 
@@ -67,9 +67,9 @@ def test_an_unknown_training_script_is_a_problem(capsys, monkeypatch, no_discove
     monkeypatch.setattr(script, "make_train_eval_datasets", lambda cfg, extra: None)
     code, checks = report(capsys)
     assert code == 1
-    assert checks["seam"]["status"] == "problem"
-    assert "make_train_eval_datasets takes ('cfg', 'extra'), expected ('cfg',)" in checks["seam"]["found"]
-    assert checks["seam"]["fix"].startswith("pip install 'lerobot[training,diffusion]<0.7,>=0.6.1'")
+    assert checks["lerobot-train"]["status"] == "problem"
+    assert "make_train_eval_datasets takes ('cfg', 'extra'), expected ('cfg',)" in checks["lerobot-train"]["found"]
+    assert checks["lerobot-train"]["fix"].startswith("pip install 'lerobot[training,diffusion]<0.7,>=0.6.1'")
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_distribution_that_lerobot_would_not_find_is_a_problem(capsys, monkeyp
     monkeypatch.setattr(doctor.metadata, "distributions", lambda: installed)
     assert main(["doctor"]) == 1
     out = capsys.readouterr().out
-    assert f"problem  plugin          {found}; LeRobot looks for names that start with lerobot_policy_" in out
+    assert f"problem  plugin           {found}; LeRobot looks for names that start with lerobot_policy_" in out
     assert "fix: pip install lerobot_policy_ambient_diffusion" in out
     assert "\n1 problem, " in out
 
@@ -234,16 +234,24 @@ def test_logs_are_kept_and_the_handlers_come_back():
 
 
 def test_the_text_is_a_line_a_check_with_what_belongs_to_it_below():
-    checks = [Check("a", "ok", "fine"), Check("longer", "problem", "two\nlines", "mend it"), Check("b", "warning", "x")]
-    assert render(checks).splitlines() == [
-        "ok       a       fine",
-        "problem  longer  two",
-        "                 lines",
-        "                 fix: mend it",
-        "warning  b       x",
-        "",
-        "1 problem, 1 warning",
+    assert block(Check("python", "ok", "fine")) == "ok       python           fine"
+    assert block(Check("video backend", "problem", "two\nlines", "mend it")).splitlines() == [
+        "problem  video backend    two",
+        "                          lines",
+        "                          fix: mend it",
     ]
+    checks = [Check("a", "ok", "x"), Check("b", "problem", "x"), Check("c", "warning", "x")]
+    assert summary(checks) == "1 problem, 1 warning"
+
+
+def test_each_finding_is_printed_as_soon_as_it_is_there(capsys, monkeypatch):
+    seen = []
+    monkeypatch.setattr(doctor, "check_environment", lambda: [Check("python", "ok", "fine")])
+    monkeypatch.setattr(doctor, "check_plugin", lambda: seen.append(capsys.readouterr().out) or [])
+    monkeypatch.setattr(doctor, "check_seam", list)
+    monkeypatch.setattr(doctor, "check_decoders", list)
+    assert main(["doctor"]) == 0
+    assert seen == ["ok       python           fine\n"]
 
 
 # The data of a configuration
@@ -351,8 +359,8 @@ def test_what_the_mixture_warns_of_and_refuses_is_told(
     assert main(["doctor", *options_for("me/target", target)]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[1:] == [
-        "warning  mixture  a dimension is constant",
-        "problem  mixture  fps is 10, the target's is 30",
+        "warning  mixture          a dimension is constant",
+        "problem  mixture          fps is 10, the target's is 30",
         "",
         "1 problem, 1 warning",
     ]
@@ -373,7 +381,7 @@ def test_a_value_that_does_not_fit_is_a_problem(capsys, small_installation, opti
 
 def test_wrong_usage_ends_with_2(capsys, small_installation):
     assert main(["doctor", "--config_path=/no/such/file.yaml"]) == 2
-    assert "--config_path /no/such/file.yaml: no such file" in capsys.readouterr().err
+    assert "--config_path=/no/such/file.yaml: no such file in /no/such" in capsys.readouterr().err
     with pytest.raises(SystemExit) as left:
         main(["doctor", *options_for("me/target", "anywhere", "--policy.sorces=[]")])
     assert left.value.code == 2

@@ -3,6 +3,8 @@
 
 import argparse
 import os
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -31,6 +33,7 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
         module.add_parser = add_parser
         monkeypatch.setitem(sys.modules, module.__name__, module)
         monkeypatch.setattr(cli, "VERBS", ("try_it",))
+        monkeypatch.setattr(cli, "LABORATORY", ())
         return cli.main(argv or ("try-it",))
 
     return call
@@ -132,14 +135,51 @@ def test_version(call, capsys):
     assert capsys.readouterr().out.startswith("lerobot-ambient 0.")
 
 
-@pytest.mark.parametrize("verb", cli.VERBS)
-def test_every_verb_is_typed_with_hyphens_and_has_help(verb, capsys):
+@pytest.mark.parametrize("verb", [*cli.VERBS, *cli.LABORATORY])
+def test_every_verb_is_typed_with_hyphens_and_has_help_with_an_example(verb, capsys):
     with pytest.raises(SystemExit) as exit_:
         cli.main([verb.replace("_", "-"), "--help"])
     assert exit_.value.code == 0
     out = capsys.readouterr().out
     assert f"usage: lerobot-ambient {verb.replace('_', '-')}" in out
     assert "--debug" in out
+    text = out.partition("example:\n")[2]
+    command = shlex.split(text.replace("\\\n", " "))
+    assert command[:2] == ["lerobot-ambient", verb.replace("_", "-")]
+    args, more = cli.build_parser().parse_known_args(command[1:])
+    assert not more or args.takes_more
+
+
+def test_the_verbs_stand_in_the_order_of_work_and_the_laboratory_apart(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    out = capsys.readouterr().out
+    verbs, _, laboratory = out.partition("\nlaboratory:\n")
+    for text, names in ((verbs, cli.VERBS), (laboratory, cli.LABORATORY)):
+        listed = [line.split()[0] for line in text.splitlines() if re.match(r"    [a-z]", line)]
+        assert listed == [name.replace("_", "-") for name in names]
+    assert max(map(len, out.splitlines())) <= 82
+
+
+def test_loading_lerobot_is_said_before_it_takes_its_seconds(tmp_path):
+    code = (
+        "import sys, types, lerobot_ambient.cli.__main__ as cli\n"
+        "verb = types.ModuleType('lerobot_ambient.cli.talk')\n"
+        "def run(args):\n"
+        "    import torch, lerobot\n"
+        "    print('ran')\n"
+        "verb.add_parser = lambda sub: sub.add_parser('talk').set_defaults(run=run)\n"
+        "sys.modules[verb.__name__] = verb; cli.VERBS = ('talk',); cli.LABORATORY = ()\n"
+        "sys.exit(cli.main(['talk']))"
+    )
+    # Stand-ins, because the real ones take seconds.
+    for name in ("torch", "lerobot"):
+        (tmp_path / f"{name}.py").write_text("print('loaded')")
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
+    )
+    assert (done.stdout, done.stderr) == ("loaded\nloaded\nran\n", "lerobot-ambient: loading LeRobot ...\n")
 
 
 def test_a_closed_pipe_ends_quietly():
@@ -148,7 +188,7 @@ def test_a_closed_pipe_ends_quietly():
         "verb = types.ModuleType('lerobot_ambient.cli.talk')\n"
         "run = lambda args: [print('x' * 1000) for _ in range(1000)] and 0\n"
         "verb.add_parser = lambda sub: sub.add_parser('talk').set_defaults(run=run)\n"
-        "sys.modules[verb.__name__] = verb; cli.VERBS = ('talk',)\n"
+        "sys.modules[verb.__name__] = verb; cli.VERBS = ('talk',); cli.LABORATORY = ()\n"
         "sys.exit(cli.main(['talk']))"
     )
     reader, writer = os.pipe()
