@@ -142,7 +142,7 @@ def _label(evidence: SpectralEvidence) -> str:
 
 def _short(evidence: SpectralEvidence, dim: int) -> str:
     """The name of a dimension as a tick."""
-    return figure_name(evidence.axes.names[dim])[:18] if evidence.axes.names else str(dim)
+    return figure_name(evidence.axes.names[dim]) if evidence.axes.names else str(dim)
 
 
 def _frequency_axis(axis: Axes, evidence: SpectralEvidence) -> None:

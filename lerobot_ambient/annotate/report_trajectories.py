@@ -54,15 +54,17 @@ class Trajectories:
 def draw_trajectories(trajectories: Trajectories) -> Picture:
     """A panel per action dimension, the target's episodes solid over the source's dashed ones."""
     dims = trajectories.target[0].action.shape[1]
-    shown = min(dims, MOST_DIMENSIONS)
+    chosen = most_moved(trajectories, MOST_DIMENSIONS)
+    shown = len(chosen)
     columns = min(2, shown)
     rows = -(-shown // columns)
     figure = new_figure(0.9 + 1.15 * rows, 1.25 * WIDTH)
     panels = figure.subplots(rows, columns, sharex=True, squeeze=False).flat
-    for dim, axis in enumerate(panels):
-        if dim >= shown:
+    for place, axis in enumerate(panels):
+        if place >= shown:
             axis.set_visible(False)
             continue
+        dim = chosen[place]
         for paths, colour, line, width in (
             (trajectories.source, SOURCE, (0, (4, 1.5)), 0.9),
             (trajectories.target, TARGET, "-", 1.3),
@@ -73,7 +75,7 @@ def draw_trajectories(trajectories: Trajectories) -> Picture:
                 axis.plot(path.seconds[part], path.action[part, dim], color=colour, linestyle=line, linewidth=width)
         axis.set_title(figure_name(trajectories.axes.dimension(dim)), loc="left", fontsize=8.5, pad=2.0)
         axis.tick_params(labelsize=7.5)
-        if dim + columns >= shown:
+        if place + columns >= shown:
             axis.set_xlabel("time (s)" if trajectories.axes.fps is not None else "steps")
             axis.tick_params(labelbottom=True)
     from matplotlib.lines import Line2D
@@ -85,7 +87,7 @@ def draw_trajectories(trajectories: Trajectories) -> Picture:
     figure.legend(handles=handles, loc="outside upper left", ncols=2)
     absent = np.isnan(trajectories.source[0].action).all(0)
     lacking = [trajectories.axes.dimension(int(dim)) for dim in np.flatnonzero(absent)]
-    more = f" {dims - shown} more are not shown." if dims > shown else ""
+    more = f" The {dims - shown} that move least are not shown." if dims > shown else ""
     more += f" The source has no {', '.join(lacking)}." if lacking else ""
     numbers = [", ".join(str(path.episode) for path in paths) for paths in (trajectories.target, trajectories.source)]
     return Picture(
@@ -97,3 +99,15 @@ def draw_trajectories(trajectories: Trajectories) -> Picture:
         f"{len(trajectories.target)} episodes of the target and {len(trajectories.source)} of the source in {shown} "
         "panels.",
     )
+
+
+def most_moved(trajectories: Trajectories, most: int) -> list[int]:
+    """In their order, the dimensions in which the target changes in most frames, constants last.
+
+    How far cannot be compared: units differ (degrees, metres, the share that a hand is open).
+    """
+    action = np.concatenate([path.action for path in trajectories.target])
+    span = np.ptp(action, axis=0)
+    moves = np.abs(np.diff(action, axis=0)) > 1e-3 * np.where(span > 0.0, span, 1.0)
+    order = np.argsort(-moves.mean(0), kind="stable")
+    return sorted(order[:most].tolist())

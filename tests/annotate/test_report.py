@@ -15,7 +15,8 @@ from PIL import Image
 from lerobot_ambient.annotate.annotation import Annotation
 from lerobot_ambient.annotate.buckets import Buckets
 from lerobot_ambient.annotate.calibration import calibrate
-from lerobot_ambient.annotate.chunk_set import ArrayChunks
+from lerobot_ambient.annotate.chunk_set import ActionAxes, ArrayChunks
+from lerobot_ambient.annotate.chunks import Path
 from lerobot_ambient.annotate.classifier import annotate_classifier
 from lerobot_ambient.annotate.classifier_findings import Threshold, data_set_finding
 from lerobot_ambient.annotate.classifier_options import ClassifierOptions
@@ -27,6 +28,7 @@ from lerobot_ambient.annotate.locality import locality_window
 from lerobot_ambient.annotate.mode_mix import mode_mix
 from lerobot_ambient.annotate.report import SourceReport, write_report
 from lerobot_ambient.annotate.report_source import verdict
+from lerobot_ambient.annotate.report_trajectories import Trajectories, draw_trajectories, most_moved
 from lerobot_ambient.annotate.soft_shares import soft_shares
 from lerobot_ambient.annotate.spectrum import spectral_window
 from lerobot_ambient.annotate.total_variation import total_variation
@@ -86,6 +88,18 @@ def plan_of(reports, target=TARGET):
 def write(folder, reports, target=TARGET, **more):
     given = {"yaml": YAML, "command": "lerobot-ambient annotate --method=classifier", **more}
     return write_report(folder, reports, plan_of(reports, target), target=target, **given)
+
+
+def test_of_many_dimensions_those_that_move_are_drawn_by_name():
+    rng = np.random.default_rng(0)
+    names = tuple(f"left_hand.joint_{dim}.pos" for dim in range(20))
+    action = np.where(np.arange(20) < 5, 0.5, rng.normal(size=(30, 20)))
+    path = Path(3, np.arange(30) / 30, action)
+    drawn = draw_trajectories(Trajectories((TARGET, SOURCE), (path,), (path,), ActionAxes(names, 30.0)))
+    assert "16 panels" in drawn.alt
+    assert "The 4 that move least are not shown." in drawn.caption
+    # The first of the constants has the place that is left.
+    assert most_moved(Trajectories((TARGET, SOURCE), (path,), (path,), ActionAxes(names)), 16) == [0, *range(5, 20)]
 
 
 @pytest.fixture(scope="module")
