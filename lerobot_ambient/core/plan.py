@@ -131,7 +131,7 @@ class Plan:
     def __repr__(self) -> str:
         law = self.group_law
         rows = [
-            f"  {group.name}: {group.count} samples, window {group.window!r}, P(g) = {law[i]:.4f}"
+            f"  {group.name}: {group.count} samples, window {group.window!r}, {100 * law[i]:.2f} % of the draws"
             for i, group in enumerate(self.groups[:20])
         ]
         if len(self.groups) > 20:

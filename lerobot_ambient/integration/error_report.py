@@ -85,6 +85,8 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
         previous(kind, error, trace)
         return
     sys.stdout.flush()
+    if getattr(getattr(sys.modules.get("tqdm"), "tqdm", None), "_instances", ()):
+        print(file=sys.stderr)  # A progress bar ends without a line's end.
     several = os.environ.get("WORLD_SIZE", "1") != "1"
     print(f"error{' of process ' + os.environ['RANK'] if several else ''}: {told}", file=sys.stderr)
 

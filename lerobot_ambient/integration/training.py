@@ -13,9 +13,10 @@ from typing import Any
 import datasets
 import draccus
 import torch
+from lerobot.common.train_utils import load_training_step
 from lerobot.configs.train import TrainPipelineConfig
 from lerobot.transforms import ImageTransforms
-from lerobot.utils.constants import ACTION, IMAGENET_STATS, OBS_STATE
+from lerobot.utils.constants import ACTION, IMAGENET_STATS, OBS_STATE, TRAINING_STATE_DIR
 from torch.utils.data import Dataset
 
 from lerobot_ambient.core.mixing import Cotrain
@@ -121,8 +122,8 @@ def make_merged_datasets(cfg: Any) -> tuple[MergedTrainingDataset, MergedTrainin
         )
     if cfg.sample_weighting is not None and policy.sources:
         raise ValueError(
-            "sample_weighting re-weights the losses and so changes the law of the plan; use the sources' `weight` or "
-            "mixing.alpha instead, and remove sample_weighting."
+            "sample_weighting re-weights the losses and so changes the shares that the datasets have; use the sources' "
+            "`weight` or --policy.mixing.alpha instead, and remove sample_weighting."
         )
     train_target, eval_target = _split_target(cfg)
     transforms = ImageTransforms(cfg.dataset.image_transforms) if cfg.dataset.image_transforms.enable else None
@@ -135,6 +136,7 @@ def make_merged_datasets(cfg: Any) -> tuple[MergedTrainingDataset, MergedTrainin
     # The mixture has warned of them; numbers alone may be annotated, but no policy can be made.
     for problem in untrainable_cameras(mixture.sources[0].name, mixture.meta.features):
         raise ValueError(problem)
+    _warn_if_finished(cfg)
     if cfg.resume and policy.mixture_fingerprint is not None:
         require_same_mixture(policy.mixture_fingerprint, mixture.fingerprint)
     policy.mixture_fingerprint = mixture.fingerprint
@@ -155,6 +157,18 @@ def make_merged_datasets(cfg: Any) -> tuple[MergedTrainingDataset, MergedTrainin
         for dataset in merged:
             _use_imagenet_stats(dataset.meta)
     return merged[0], merged[1] if len(merged) > 1 else None
+
+
+def _warn_if_finished(cfg: Any) -> None:
+    if not cfg.resume or cfg.checkpoint_path is None:
+        return
+    state = Path(cfg.checkpoint_path) / TRAINING_STATE_DIR
+    if state.is_dir() and (step := load_training_step(state)) >= cfg.steps:
+        logger.warning(
+            "the checkpoint is at step %d and steps=%d counts from the beginning of the run, so nothing is left to "
+            "train: give a larger --steps, e.g. --steps=%d.",
+            *(step, cfg.steps, step + max(step // 10, 1)),
+        )
 
 
 def load_train_config(config_path: str | None, arguments: Sequence[str]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from typing import Any
+from urllib.error import URLError
 
 import torch
 from lerobot.policies.diffusion.modeling_diffusion import DiffusionModel
@@ -22,10 +23,17 @@ class AmbientDiffusionModel(DiffusionModel):
     unet: Any
 
     def __init__(self, config: AmbientDiffusionConfig) -> None:
-        if config.denoiser == "unet":
-            super().__init__(config)
-        else:
-            self._init_without_unet(config)
+        try:
+            if config.denoiser == "unet":
+                super().__init__(config)
+            else:
+                self._init_without_unet(config)
+        except URLError as error:
+            raise OSError(
+                f"policy.pretrained_backbone_weights={config.pretrained_backbone_weights} of the cameras' encoder "
+                f"could not be downloaded ({error.reason}). Go online once, or start from random weights with "
+                "--policy.pretrained_backbone_weights=null."
+            ) from error
         self.relative = RelativeActions(config.action_feature.shape[0]) if config.relative_actions else None
         self.absent_camera: nn.Parameter | None = None
         if config.marked_cameras:

@@ -12,14 +12,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import draccus
 import pytest
+from lerobot.configs import FeatureType, PolicyFeature
 
 from lerobot_ambient.data.alignment_config import CameraConfig, DimensionConfig
 from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.integration import error_report, option_errors
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.diffusion_model import AmbientDiffusionModel
 from lerobot_ambient.policy.mixing_config import AmbientConfig
 
 OURS = ("--policy.type=ambient_diffusion", "--policy.push_to_hub=false", "--policy.device=cpu")
@@ -278,3 +281,30 @@ def test_the_program_itself_ends_with_our_line(tmp_path):
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1] == "error: policy.ema_decay must lie in (0, 1), or null for none; got 2.0."
+
+
+def test_a_refusal_inside_lerobot_s_training_ends_with_our_line(command, write_dataset, tmp_path):
+    target = write_dataset(tmp_path / "target", "me/target", [20])
+    lacking = f"--policy.sources=[{{repo_id: me/sim, root: {target}}}]"
+    words = ("--dataset.repo_id=me/target", f"--dataset.root={target}", f"--output_dir={tmp_path / 'out'}")
+    code, err = command("lerobot_train", *OURS, *words, "--num_workers=0", "--env_eval_freq=0", lacking)
+    assert (code, "Traceback" in err) == (1, False)
+    assert err.splitlines()[-1].startswith("error: the target is among the sources: 'me/sim'")
+
+
+def test_weights_that_cannot_be_downloaded_are_told_with_the_option_that_does_without(monkeypatch):
+    def unreachable(*args, **kwargs):
+        raise URLError("no network")
+
+    monkeypatch.setattr("torchvision.models.resnet18", unreachable)
+    config = AmbientDiffusionConfig(device="cpu", push_to_hub=False, pretrained_backbone_weights="IMAGENET1K_V1")
+    config.use_group_norm = False
+    config.input_features = {
+        "observation.state": PolicyFeature(FeatureType.STATE, (2,)),
+        "observation.images.cam": PolicyFeature(FeatureType.VISUAL, (3, 96, 96)),
+    }
+    config.output_features = {"action": PolicyFeature(FeatureType.ACTION, (2,))}
+    with pytest.raises(
+        OSError, match=r"could not be downloaded \(no network\).*--policy.pretrained_backbone_weights=null"
+    ):
+        AmbientDiffusionModel(config)

@@ -249,3 +249,13 @@ def test_a_loss_that_is_not_finite_stops_with_its_source(roots, tmp_path, lerobo
 def test_a_learning_rate_that_blows_up_is_called_that(roots, tmp_path, lerobot_train):
     with pytest.raises(ValueError, match=r"the loss is (nan|inf).*(?s:.)*--policy\.optimizer_lr"):
         lerobot_train(arguments(roots, tmp_path / "run", "--policy.optimizer_lr=1e30"))
+
+
+@pytest.mark.parametrize(("steps", "told"), [(7, True), (8, True), (9, False)])
+def test_resuming_what_is_finished_says_that_nothing_is_left(tmp_path, caplog, steps, told):
+    from lerobot_ambient.integration.training import _warn_if_finished
+
+    (tmp_path / "training_state").mkdir()
+    (tmp_path / "training_state" / "training_step.json").write_text('{"step": 8}')
+    _warn_if_finished(SimpleNamespace(resume=True, checkpoint_path=tmp_path, steps=steps))
+    assert ("give a larger --steps, e.g. --steps=9" in caplog.text) is told
