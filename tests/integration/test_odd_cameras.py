@@ -11,7 +11,8 @@ import pytest
 from lerobot.configs.policies import PreTrainedConfig
 
 from lerobot_ambient.cli.__main__ import main
-from tests.integration.conftest import SMALL_POLICY
+
+from .conftest import SMALL_POLICY
 
 CAM = "observation.images.cam"
 IMAGES = ("--policy.crop_shape=null", "--policy.pretrained_backbone_weights=null", "--policy.use_group_norm=true")
