@@ -2,11 +2,13 @@
 """The command line's frame: finding verbs, exit codes, messages."""
 
 import argparse
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from types import ModuleType
 
@@ -207,3 +209,13 @@ def test_the_parser_is_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_make_data_tells_the_time_that_the_user_waited(tmp_path, capsys):
+    """Loading the libraries included: the clock runs from the command's own start."""
+    args = cli.build_parser().parse_args(
+        ["make-data", "sorting", f"--root={tmp_path}", "--target-episodes=1", "--source-episodes=1", "--json"]
+    )
+    args.began = time.perf_counter() - 1000.0
+    assert args.run(args) == 0
+    assert json.loads(capsys.readouterr().out)["seconds"] > 1000.0
