@@ -214,7 +214,15 @@ def test_the_parser_is_light():
 def test_make_data_tells_the_time_that_the_user_waited(tmp_path, capsys):
     """Loading the libraries included: the clock runs from the command's own start."""
     args = cli.build_parser().parse_args(
-        ["make-data", "sorting", f"--root={tmp_path}", "--target-episodes=1", "--source-episodes=1", "--json"]
+        [
+            "make-data",
+            "sorting",
+            "--logic=right",
+            f"--root={tmp_path}",
+            "--target-episodes=1",
+            "--source-episodes=1",
+            "--json",
+        ]
     )
     args.began = time.perf_counter() - 1000.0
     assert args.run(args) == 0
