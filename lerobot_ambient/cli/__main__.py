@@ -5,17 +5,19 @@ Exit codes: 0 success, 1 a failure the verb itself reports, 2 wrong usage or inp
 """
 
 import argparse
+import difflib
 import importlib
 import importlib.abc
 import logging
 import os
+import re
 import sys
 import textwrap
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import metadata
-from typing import Any
+from typing import Any, NoReturn
 
 DISTRIBUTION = "lerobot_policy_ambient_diffusion"
 
@@ -45,7 +47,7 @@ EXTRAS = {
 
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser with every verb; imports the verb modules and nothing heavier."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="lerobot-ambient",
         description="Ambient co-training for LeRobot: data, reports and reproductions around lerobot-train.",
     )
@@ -88,6 +90,29 @@ class _WithExample:
         self.helps[name] = help
         parser: argparse.ArgumentParser = self._subparsers.add_parser(name, **options)
         return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Names what a misspelt verb, choice or option is nearest to."""
+
+    def error(self, message: str) -> NoReturn:
+        wrong, known = [], []
+        if match := re.search(r"invalid choice: '(.+?)' \(choose from (.*)\)$", message):
+            wrong, known = [match[1]], re.findall(r"'(.+?)'", match[2])
+        elif match := re.match(r"unrecognized arguments: (.*)$", message):
+            wrong = [word.partition("=")[0] for word in match[1].split() if word.startswith("--")]
+            known = list(_options(self))
+        near = {name: None for word in wrong for name in difflib.get_close_matches(word, known, n=1)}
+        super().error(f"{message}; did you mean {' and '.join(near)}?" if near else message)
+
+
+def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """The options of a parser and of those below."""
+    for action in parser._actions:
+        yield from (option for option in action.option_strings if option.startswith("--"))
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from _options(below)
 
 
 class _KeepLines(argparse.HelpFormatter):

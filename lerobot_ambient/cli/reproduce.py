@@ -113,7 +113,6 @@ def _add_study(
 
 def run_recordings(args: argparse.Namespace) -> int:
     """Annotate recordings with known jitter."""
-    print("loading LeRobot", file=sys.stderr, flush=True)
     from lerobot_ambient.experiments import recordings
     from lerobot_ambient.experiments.recordings_report import write_report
 

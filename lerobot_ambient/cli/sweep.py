@@ -87,7 +87,6 @@ def run(args: argparse.Namespace) -> int:
 
     Returns 0, or 1 if there is no winner or several trials failed one after the other.
     """
-    print("loading LeRobot", file=sys.stderr, flush=True)
     # Late, so that the help of every verb stays quick.
     from lerobot_ambient.experiments.stages import StageError
     from lerobot_ambient.experiments.sweep import SweepOptions, run_sweep

@@ -86,7 +86,6 @@ def _make_video(path: Path) -> None:
 
 
 def _draw(root: Path, path: Path, episode: int) -> None:
-    print("loading LeRobot", file=sys.stderr, flush=True)
     from lerobot_ambient.experiments.arm_drawing import draw_arm_episode, read_arm_episode
 
     _say(f"{draw_arm_episode(read_arm_episode(root, episode), path)}: episode {episode} of {root}")

@@ -91,7 +91,8 @@ def _telling(original: Any) -> Any:
     ) -> Any:
         words = list(sys.argv[1:] if args is None else args)
         # The command's own words too: LeRobot takes --policy.path out before it parses.
-        meant = ours_are_meant([*words, *sys.argv[1:]], self.config_class, self.config_path)
+        ours = Path(sys.argv[0] if sys.argv else "").stem == "lerobot-ambient"
+        meant = ours or ours_are_meant([*words, *sys.argv[1:]], self.config_class, self.config_path)
         if meant:
             self.parser.error = partial(_refuse_usage, self.parser, _prefix(self.config_class))
         try:

@@ -163,6 +163,21 @@ def test_the_verbs_stand_in_the_order_of_work_and_the_laboratory_apart(capsys):
     assert max(map(len, out.splitlines())) <= 82
 
 
+@pytest.mark.parametrize(
+    ("argv", "near"),
+    [
+        (("inspct",), "did you mean inspect?"),
+        (("make-data", "mase"), "did you mean maze?"),
+        (("card", "x", "--repo_id=me/x"), "unrecognized arguments: --repo_id=me/x; did you mean --repo-id?"),
+    ],
+)
+def test_what_is_misspelt_is_answered_with_the_nearest(capsys, argv, near):
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(argv)
+    assert exit_.value.code == 2
+    assert near in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_loading_lerobot_is_said_before_it_takes_its_seconds(tmp_path):
     code = (
         "import sys, types, lerobot_ambient.cli.__main__ as cli\n"
