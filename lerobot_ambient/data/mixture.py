@@ -29,6 +29,7 @@ from lerobot_ambient.data.cameras import AbsentReader
 from lerobot_ambient.data.columns import Columns
 from lerobot_ambient.data.dimension_names import read_names
 from lerobot_ambient.data.fingerprint import describe_recipe, describe_source
+from lerobot_ambient.data.foreign_units import foreign_units
 from lerobot_ambient.data.grouping import WindowGroups, split_windows
 from lerobot_ambient.data.merge import FrameTags, MergedDataset
 from lerobot_ambient.data.merged_file import merged_file_of
@@ -188,6 +189,8 @@ def make_mixture(
         source = open_source(config, name, cameras=opened[0].camera_keys)
         _require_apart(opened[0], source)
         opened.append(align(opened[0], source, action_type))
+        for line in foreign_units(opened[0], opened[-1]):
+            logger.warning("%s", line)
     for key in left_out_keys(opened):
         logger.info("feature %s is not in every data set and is left out of the mixture.", key)
 

@@ -94,6 +94,7 @@ def _check_mixture(cfg: Any) -> tuple[Mixture | None, list[Check]]:
             result = Check("mixture", "ok", f"{many}, {len(mixture.dataset)} frames")
     ours = [record for record in records if record.name.startswith("lerobot_ambient")]
     warned = [record.getMessage() for record in ours if record.levelno >= logging.WARNING]
+    warned += [] if mixture is None else mixture.warnings
     return mixture, [*(Check("mixture", "warning", message) for message in warned), result]
 
 
