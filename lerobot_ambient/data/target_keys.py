@@ -64,6 +64,8 @@ def _renaming(features: Mapping[str, Mapping[str, Any]], declared: Mapping[str, 
     ]
     rename |= {key: f"{OBS_IMAGES}.{key.rsplit('.', 1)[-1]}" for key in cameras}
     guessed = rename if ACTION in features or ACTION in found else rename | {"KEY": ACTION}
+    if guessed == declared:
+        return f"No other feature can be meant: record or convert the dataset with what it observes, as '{OBS_STATE}'."
     meant = (
         "Say which is meant"
         if guessed == rename

@@ -46,3 +46,8 @@ def test_actions_that_are_no_numbers():
 
 def test_a_sound_target_passes():
     require_policy_keys("me/arm", {"action": NUMBERS, "observation.images.top": PICTURES})
+
+
+def test_nothing_is_proposed_where_nothing_can_be_meant():
+    with pytest.raises(ValueError, match=r"no observation .* as 'observation\.state'\.$"):
+        require_policy_keys("me/arm", COUNTERS | {"action": NUMBERS})
