@@ -15,6 +15,9 @@ from lerobot_ambient.policy.mixing_config import AmbientConfig, MixingConfig
 
 DENOISERS = ("unet", "mlp")
 
+_RESNET_STRIDE = 32
+"""Pixels of a picture for one of the last feature map."""
+
 
 @PreTrainedConfig.register_subclass("ambient_diffusion")
 @dataclass
@@ -121,3 +124,17 @@ class AmbientDiffusionConfig(DiffusionConfig):
             )
         if self.image_features or self.env_state_feature:
             super().validate_features()
+        self._require_trainable_pictures()
+
+    def _require_trainable_pictures(self) -> None:
+        """Refuse pictures that the ResNet shrinks to a single pixel, whose batch normalisation fails on one."""
+        if self.use_group_norm:
+            return
+        for key, feature in self.image_features.items():
+            size = tuple(self.crop_shape or self.resize_shape or feature.shape[1:])
+            if max(size) <= _RESNET_STRIDE:
+                raise ValueError(
+                    f"the encoder gets pictures of {size[0]}x{size[1]} pixels from '{key}' and shrinks them "
+                    f"{_RESNET_STRIDE} times, to a single pixel, which batch normalisation cannot be trained on. Write "
+                    "--policy.use_group_norm=true, or enlarge the pictures, --policy.resize_shape='[96, 96]'."
+                )

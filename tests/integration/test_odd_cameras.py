@@ -119,3 +119,14 @@ def test_inspect_finds_what_training_would(write_dataset, tmp_path, capsys):
     options = ["--policy.type=ambient_diffusion", "--dataset.repo_id=me/odd", f"--dataset.root={root}"]
     assert main(["inspect", *options]) != 0
     assert f"'me/odd' {CAM}, episode 0: the picture of frame 0 has" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fix", ["--policy.use_group_norm=true", "--policy.resize_shape=[96, 96]"])
+def test_pictures_too_small_for_batch_normalisation_are_refused_with_two_ways_on(
+    lerobot_train, write_dataset, tmp_path, fix
+):
+    root = write_dataset(tmp_path / "small", "me/small", [12], image=(24, 32))
+    options = [*train_options("me/small", root, tmp_path / "out"), "--policy.use_group_norm=false"]
+    with pytest.raises((ValueError, SystemExit), match=rf"24x32 pixels from '{CAM}'.*--policy\.use_group_norm=true"):
+        lerobot_train(options)
+    lerobot_train([*options[:-1], "--policy.use_group_norm=false", fix])
