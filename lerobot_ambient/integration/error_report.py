@@ -13,7 +13,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -162,14 +162,15 @@ def on_the_way_to_configuration(error: BaseException) -> bool:
     return _passed_through(error, "lerobot.configs.train", "from_pretrained")
 
 
+def options_of(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Every word of a command line as (option, value), the value behind its `=` or else the word that follows."""
+    for place, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        yield option, value if equals else "".join(words[place + 1 : place + 2])
+
+
 def _value_of(option: str) -> str | None:
-    words = sys.argv[1:]
-    for word, following in zip(words, [*words[1:], ""], strict=True):
-        if word.startswith(f"--{option}="):
-            return word.partition("=")[2]
-        if word == f"--{option}":
-            return following
-    return None
+    return next((value for name, value in options_of(sys.argv[1:]) if name == f"--{option}"), None)
 
 
 def _passed_through(error: BaseException, module: str, function: str) -> bool:

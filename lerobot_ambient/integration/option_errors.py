@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 import yaml
 
 from lerobot_ambient.integration.after_import import after_import
-from lerobot_ambient.integration.error_report import chain, is_for_users
+from lerobot_ambient.integration.error_report import chain, is_for_users, options_of
 
 _MODULE = "draccus.argparsing"
 _PARAMETERS = ("self", "args", "namespace", "is_parse_args")
@@ -68,9 +68,7 @@ def ours_are_meant(words: Sequence[str], config_class: type | None = None, confi
     """
     if config_class is not None and config_class.__module__.startswith("lerobot_ambient."):
         return True
-    for word, following in zip(words, [*words[1:], ""], strict=True):
-        option, equals, value = word.partition("=")
-        value = value if equals else following
+    for option, value in options_of(words):
         if option.endswith(".type") and (value.startswith(_PREFIX) or _alike(value, _OURS) > _MISSPELT):
             return True
         if option in ("--config_path", "--policy.path"):
@@ -171,15 +169,12 @@ def _another_kind(value: str, option: str, *, wants_list: bool) -> str:
 
 
 def _no_yaml(words: Sequence[str]) -> str | None:
-    for word, following in zip(words, [*words[1:], ""], strict=True):
-        option, equals, value = word.partition("=")
+    for option, value in options_of(words):
         try:
-            yaml.safe_load(value if equals else following)
+            yaml.safe_load(value)
         except yaml.YAMLError as error:
             problem = getattr(error, "problem", None) or str(error)
-            return (
-                f"{option}: {value if equals else following} cannot be read: {problem}; is a bracket or quote missing?"
-            )
+            return f"{option}: {value} cannot be read: {problem}; is a bracket or quote missing?"
     return None
 
 

@@ -158,6 +158,19 @@ def test_the_default_mixing_takes_its_options_without_a_type():
     assert config.mixing == AmbientConfig(alpha=0.25)
 
 
+def test_options_are_paired_with_their_values_also_where_there_are_none():
+    assert list(error_report.options_of([])) == []
+    words = ["--a=1", "--b", "2", "--c"]
+    assert list(error_report.options_of(words)) == [("--a", "1"), ("--b", "2"), ("2", "--c"), ("--c", "")]
+
+
+def test_a_program_without_words_reads_a_configuration(monkeypatch):
+    """A notebook, a worker of the tests: nothing but its name on the command line."""
+    monkeypatch.setattr(sys, "argv", ["program"])
+    assert not option_errors.ours_are_meant([])
+    assert draccus.parse(AmbientDiffusionConfig, args=[]).horizon == AmbientDiffusionConfig().horizon
+
+
 def test_lerobot_train_ends_with_our_line(command):
     code, err = command("lerobot_train", *OURS, *TARGET, "--policy.sources=[{repo_id: me/sim, sigma_min: 1.5}]")
     assert code == 1
