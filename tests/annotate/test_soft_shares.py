@@ -175,7 +175,7 @@ def test_a_straight_line_needs_its_ends():
 
 @pytest.mark.parametrize("alone_above", [0.0, -0.1, 1.01, float("nan")])
 def test_a_distance_out_of_range_is_refused_with_the_line_to_write(near_and_far, alone_above):
-    with pytest.raises(ValueError, match=r"alone_above = .* must lie in \(0, 1\].*write alone_above=0\.25"):
+    with pytest.raises(ValueError, match=r"alone_above = .* must lie in \(0, 1\].*write --soft-alone-above=0\.25"):
         soft_shares(near_and_far, n_target=5, n_sources=[5, 5], alone_above=alone_above)
     soft_shares(near_and_far, n_target=5, n_sources=[5, 5], alone_above=1.0)
 
