@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lerobot_ambient.annotate.chunk_set import ActionAxes
 from lerobot_ambient.data.columns import Columns
-from lerobot_ambient.data.dimension_names import dimension_names
+from lerobot_ambient.data.dimension_names import read_names
 from lerobot_ambient.data.mixture import Mixture
 
 
@@ -120,9 +120,8 @@ def chunks_of(mixture: Mixture) -> list[Chunks]:
     normalization = mixture.normalization
     mask = mixture.action_mask
     target = mixture.sources[0]
-    names = tuple(dimension_names(target.features[ACTION]))
-    numbered = names == tuple(str(dim) for dim in range(len(names)))
-    axes = ActionAxes(() if numbered else names, target.fps)
+    action = read_names(target.features[ACTION])
+    axes = ActionAxes(() if action.are_numbers else action.names, target.fps)
     result = []
     for index, source in enumerate(mixture.sources):
         first = int(mixture.dataset.offsets[index])

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -194,7 +195,7 @@ def _groups(written: Any) -> list[list[str]] | None:
 
 
 def _distinct(names: Sequence[str], written: Any) -> tuple[str, ...]:
-    repeated = sorted({name for name in names if list(names).count(name) > 1})
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
         raise ValueError(f"it names {', '.join(repr(name) for name in repeated)} more than once: {written}")
     return tuple(names)

@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 from lerobot.datasets.utils import DEFAULT_DATA_PATH, DEFAULT_VIDEO_PATH, DatasetInfo
 from lerobot.utils.constants import DEFAULT_FEATURES
 
+from lerobot_ambient.data.camera_specs import CAMERA_DTYPES
 from lerobot_ambient.data.dataset_format import check_format, owner_of
 
 INFO = "meta/info.json"
-TOTALS = ("total_episodes", "total_frames", "total_tasks")
-CAMERAS = ("image", "video")
+_TOTALS = ("total_episodes", "total_frames", "total_tasks")
 _TEXTS = ("string", "language")
 _NUMBERS = (
     *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
@@ -64,7 +64,7 @@ def read_info(root: Path, repo_id: str, fps: float | None = None) -> tuple[Datas
         _check_path(values, "video_path", DEFAULT_VIDEO_PATH, f"{owner}: features {videos} are videos")
     elif not isinstance(values.get("video_path"), str):
         values["video_path"] = None
-    for name in TOTALS:
+    for name in _TOTALS:
         if not _is_count(values.get(name)):
             there = f"is {_shown(values[name])}" if name in values else "is missing"
             notes.append(f"{INFO}: {name} {there}; what the tables hold is used.")
@@ -135,7 +135,7 @@ def _check_feature(key: str, spec: Any, owner: str) -> None:
         raise ValueError(
             f'{where} is {_shown(spec)}, not an object such as {{"dtype": "float32", "shape": [6], "names": null}}.'
         )
-    known = (*_NUMBERS, *CAMERAS, *_TEXTS)
+    known = (*_NUMBERS, *CAMERA_DTYPES, *_TEXTS)
     if spec.get("dtype") not in known:
         there = f"is {_shown(spec['dtype'])}" if "dtype" in spec else "is missing"
         raise ValueError(f"{where}.dtype {there}; known are {', '.join(known)}. Write what the parquet files hold.")
@@ -144,7 +144,7 @@ def _check_feature(key: str, spec: Any, owner: str) -> None:
     shape = spec.get("shape")
     if not (isinstance(shape, list | tuple) and shape and all(_is_count(size) and size > 0 for size in shape)):
         there = f"is {_shown(shape)}" if "shape" in spec else "is missing"
-        example = "[480, 640, 3]" if spec["dtype"] in CAMERAS else "[6]"
+        example = "[480, 640, 3]" if spec["dtype"] in CAMERA_DTYPES else "[6]"
         raise ValueError(f"{where}.shape {there}; write the size of each axis of one frame, such as {example}.")
     if not isinstance(spec.setdefault("names", None), list | tuple | dict | None):
         raise ValueError(

@@ -34,6 +34,7 @@ from lerobot_ambient.data.dataset_format import outdated
 from lerobot_ambient.data.dimension_names import with_names
 from lerobot_ambient.data.episode_table import EpisodeTable
 from lerobot_ambient.data.hub_errors import NOT_ON_THE_HUB, reason_of
+from lerobot_ambient.data.parquet_rows import COUNTERS
 from lerobot_ambient.data.picture_files import broken_pictures
 from lerobot_ambient.data.policy_numbers import NO_NUMBERS, as_policy_numbers, require_vectors
 from lerobot_ambient.data.sources import SourceConfig, check_episodes
@@ -46,8 +47,6 @@ _TIMED = 10_000
 """Frames whose timestamps are looked at."""
 _LONG = 86_400.0
 """Seconds; timestamps beyond are dates, not times of an episode."""
-
-_BOOKKEEPING = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 
 
 @dataclass(frozen=True)
@@ -229,7 +228,7 @@ def open_source(
 
 def is_bookkeeping(key: str) -> bool:
     """Whether LeRobot adds this feature to every data set."""
-    return key in _BOOKKEEPING
+    return key in COUNTERS
 
 
 def is_policy_feature(key: str) -> bool:

@@ -12,8 +12,7 @@ from lerobot.utils.constants import ACTION, OBS_IMAGES, OBS_PREFIX, OBS_STATE
 from lerobot_ambient.data.camera_specs import CAMERA_DTYPES
 from lerobot_ambient.data.match_keys import match_numbers
 from lerobot_ambient.data.open_source import is_bookkeeping
-
-_NO_NUMBERS = (*CAMERA_DTYPES, "string", "language")
+from lerobot_ambient.data.policy_numbers import NO_NUMBERS
 
 
 def require_policy_keys(
@@ -29,7 +28,7 @@ def require_policy_keys(
     Raises:
         ValueError: what is missing, the features there are, and the `policy.target_rename` to write.
     """
-    if ACTION in features and features[ACTION]["dtype"] in _NO_NUMBERS:
+    if ACTION in features and features[ACTION]["dtype"] in NO_NUMBERS:
         raise ValueError(
             f"the target '{name}' holds no numbers in '{ACTION}': meta/info.json says dtype "
             f"'{features[ACTION]['dtype']}'. Write its true dtype there, or rename another feature to '{ACTION}' with "
@@ -51,7 +50,7 @@ def _renaming(features: Mapping[str, Mapping[str, Any]], declared: Mapping[str, 
     offered = {
         key: spec
         for key, spec in features.items()
-        if spec["dtype"] not in _NO_NUMBERS and not is_bookkeeping(key) and not key.startswith(OBS_PREFIX)
+        if spec["dtype"] not in NO_NUMBERS and not is_bookkeeping(key) and not key.startswith(OBS_PREFIX)
     }
     observed = any(key.startswith(OBS_PREFIX) for key in features)
     wanted = [key for key in (ACTION, OBS_STATE) if key not in features and not (key == OBS_STATE and observed)]

@@ -212,7 +212,8 @@ def windows_metadata(path: Path) -> dict[str, Any]:
         metadata = (pq.read_schema(path).metadata or {}).get(_KEY)
     if metadata is None:
         raise ValueError(f"{path} is no windows file: its parquet metadata lacks '{_KEY.decode()}'.")
-    values: dict[str, Any] = json.loads(metadata)
+    with _named(path):
+        values: dict[str, Any] = json.loads(metadata)
     if values["schema_version"] > SCHEMA_VERSION:
         raise ValueError(
             f"{path} has schema version {values['schema_version']}, this lerobot_ambient reads up to {SCHEMA_VERSION}; "

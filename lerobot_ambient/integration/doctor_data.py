@@ -54,7 +54,8 @@ def check_configuration(config_path: str | None, arguments: Sequence[str], *, pr
             checks.append(Check(role, "problem", _message(error), _traceback_fix(error)))
             continue
         chosen = config.episodes if opened is None else opened.episodes
-        episodes = [e for e in sorted(EpisodeTable(meta).number.tolist()) if chosen is None or e in set(chosen)]
+        held = sorted(EpisodeTable(meta).number.tolist())
+        episodes = held if chosen is None else sorted(set(held).intersection(chosen))
         checks.append(Check(role, "ok", _describe(config, meta, episodes)))
         # Frames of cameras that the target does not have are never read.
         wanted = None if index == 0 else cameras

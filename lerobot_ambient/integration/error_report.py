@@ -31,7 +31,7 @@ _RAISE = dis.opmap["RAISE_VARARGS"]
 
 def install_in_command() -> None:
     """Replace the hook where the running program is a command of LeRobot's. Idempotent."""
-    if _is_command() and not hasattr(sys.excepthook, "keywords"):
+    if _is_command() and getattr(sys.excepthook, "func", None) is not _report:
         sys.excepthook = partial(_report, previous=sys.excepthook)
 
 

@@ -181,7 +181,7 @@ def _windows(config: AmbientDiffusionConfig, *, figure: bool) -> str:
         parts.append("Share of each data set at each noise level:\n\n" + _bands(config))
         if figure:
             parts.append(f"![Share of each data set at each noise level]({FIGURE})")
-        shares, sigmas = (torch.from_numpy(table) for table in record_shares(config))
+        shares, sigmas = (torch.from_numpy(values) for values in record_shares(config))
         crowded = crowded_out(shares, sigmas, [record.name for record in config.mixture_record], config.mixing)
         if crowded is not None:
             parts.append(f"**Note:** {crowded}")

@@ -238,7 +238,7 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
         element = F.mse_loss(pred, target, reduction="none")
         is_pad = batch[f"{ACTION}_is_pad"] if self.config.do_mask_loss_for_padding else None
         loss = reduce_loss(element, is_pad, reduction, counts)
-        per_sample = (loss if reduction == "none" else reduce_loss(element, is_pad, "none", counts)).detach()
+        per_sample = (loss if reduction == "none" else reduce_loss(element.detach(), is_pad, "none", counts)).detach()
         logs = None if group is None else self._log(group, timestep, per_sample)
         # The logs are on the CPU already, so that looking at them costs no transfer; LeRobot reads a held-out loss too.
         finite = bool(torch.isfinite(loss).all()) if logs is None else all(map(math.isfinite, logs.values()))
