@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from lerobot.utils.constants import ACTION, OBS_STATE
+from lerobot.utils.constants import ACTION
 from numpy.typing import NDArray
 from torch import Tensor
 
 from lerobot_ambient.core.windows import EVERYTHING
-from lerobot_ambient.data.action_type import guess_action_type
 from lerobot_ambient.data.cameras import FrameReader, to_uint8
 from lerobot_ambient.data.columns import Columns
+from lerobot_ambient.data.convert_actions import kind_of
 from lerobot_ambient.data.merged_file import SIGMA_MAX, SIGMA_MIN, TAGS, MergedFile, MergedSource, consecutive
 from lerobot_ambient.data.mixture import RELATIVE_ACTION, Mixture
 from lerobot_ambient.data.open_source import OpenSource, is_bookkeeping
@@ -135,7 +135,7 @@ class MixtureEpisodes:
             sources=tuple(sources),
             stats={key: values for key, values in mixture.meta.stats.items() if key != RELATIVE_ACTION},
             normalization=mixture.normalization,
-            action_type=recipe.target_action_type or _action_type(mixture.sources[0]),
+            action_type=recipe.target_action_type or kind_of(mixture.sources[0]) or "absolute",
             fingerprint=tuple(mixture.fingerprint),
             renamed=dict(mixture.sources[0].config.rename),
         )
@@ -150,13 +150,6 @@ def _windows(source: OpenSource) -> PerFrame:
     window = config.window(required=False) if declared else EVERYTHING
     size = len(source)
     return np.full(size, window.sigma_min, np.float32), np.full(size, window.sigma_max, np.float32)
-
-
-def _action_type(target: OpenSource) -> str:
-    action, state = target.columns[ACTION], target.columns.get(OBS_STATE)
-    if state is None or action.shape != state.shape or action.ndim != 2:
-        return "absolute"
-    return guess_action_type(action, state, target.columns["episode_index"]) or "absolute"
 
 
 def _images(reader: FrameReader, rows: Tensor) -> Iterator[NDArray[np.uint8]]:

@@ -34,7 +34,7 @@ def convert_actions(target: OpenSource, source: OpenSource, target_type: str | N
         ValueError: the two look different and the source does not declare what its actions are; or steps in a unit of
             their own whose gain is not declared.
     """
-    target_type = target_type or ("delta" if target.config.action_gain is not None else guess(target))
+    target_type = target_type or kind_of(target)
     declared = source.config.action_type or ("delta" if source.config.action_gain is not None else None)
     if declared is None:
         guessed = guess(source)
@@ -54,11 +54,20 @@ def convert_actions(target: OpenSource, source: OpenSource, target_type: str | N
     return _at_the_targets_rate(source, target, target_type)
 
 
+def kind_of(target: OpenSource) -> str | None:
+    """What a target's actions are where its user does not say: steps where a gain is declared, else as they look."""
+    return "delta" if target.config.action_gain is not None else guess(target)
+
+
 def guess(source: OpenSource) -> str | None:
-    """What a data set's actions look like; None where its states do not tell."""
+    """What a dataset's actions look like; None where its states do not tell."""
     if not _comparable(source):
         return None
-    return guess_action_type(source.columns[ACTION], source.columns[OBS_STATE], source.columns["episode_index"])
+    if "kind" not in source.measured:
+        action, state = source.columns[ACTION], _state(source)
+        source.measured["kind"] = guess_action_type(action, state, source.columns["episode_index"])
+    kind: str | None = source.measured["kind"]
+    return kind
 
 
 def _converted(target: OpenSource, source: OpenSource, declared: str, wanted: str) -> OpenSource:
@@ -83,25 +92,27 @@ def _converted(target: OpenSource, source: OpenSource, declared: str, wanted: st
             f"true}}}}}}, or set action_type: {wanted} to take the actions as they are."
         )
     of_steps, other = (source, target) if declared == "delta" else (target, source)
-    gain = _gain(of_steps, other, source, is_target=of_steps is target)
+    gain = _gain(of_steps, other, source, stays, is_target=of_steps is target)
     action = source.columns[ACTION]
     # The zero of a unit concerns positions only: a step of nothing is zero in every unit.
     made = to_absolute(action - feature.offset, state, gain) if declared == "delta" else to_delta(action, state, gain)
     how = "position = state + gain * step" if declared == "delta" else "step = (position - state) / gain"
-    note = f"its {declared} actions are converted to the target's {wanted} ones, {how}, {_told(gain, source)}"
+    note = f"its {declared} actions are converted to the target's {wanted} ones, {how}, {_told(gain, source, stays)}"
     logger.info("'%s': %s", source.name, note)
     columns = source.columns | {ACTION: np.where(stays, action, made).astype(np.float32)}
     return replace(source, columns=columns, notes=(*source.notes, note))
 
 
-def _gain(of_steps: OpenSource, other: OpenSource, source: OpenSource, *, is_target: bool) -> NDArray[np.float64]:
+def _gain(
+    of_steps: OpenSource, other: OpenSource, source: OpenSource, stays: NDArray[np.bool_], *, is_target: bool
+) -> NDArray[np.float64]:
     """(D,) the gain of one side's steps beside the other's positions: declared, measured beyond doubt, or 1.
 
     Raises:
         ValueError: none is declared, it is measured to be another, and lag may be part of what was measured.
     """
     option = "policy.target_action_gain" if is_target else "action_gain"
-    names, stays = source.maps[ACTION].names, _stays(source)
+    names = source.maps[ACTION].names
     declared = declared_gain(of_steps.config.action_gain, names, stays, f"'{of_steps.name}': {option}")
     measured = _measured(of_steps)
     positions = _measured(other, are_positions=True)
@@ -150,7 +161,7 @@ def _steps_of_one_gain(target: OpenSource, source: OpenSource) -> OpenSource:
             return source
         feature, action = source.maps[ACTION], source.columns[ACTION]
         ratio = there / here
-        note = f"its steps are brought to the target's unit, {_told(ratio, source)}"
+        note = f"its steps are brought to the target's unit, {_told(ratio, source, stays)}"
         logger.info("'%s': %s", source.name, note)
         made = np.where(stays, action, (action - feature.offset) * ratio).astype(np.float32)
         return replace(source, columns=source.columns | {ACTION: made}, notes=(*source.notes, note))
@@ -173,12 +184,16 @@ def _steps_of_one_gain(target: OpenSource, source: OpenSource) -> OpenSource:
 
 
 def _measured(source: OpenSource, *, are_positions: bool = False) -> MeasuredGain:
-    """The gain of a data set's steps, or of its positions taken as steps from their states."""
+    """The gain of a dataset's steps, or of its positions taken as steps from their states."""
     if not _comparable(source):
         return unknown_gain(len(source.maps[ACTION].names))
-    action, state = source.columns[ACTION], _state(source)
-    step = action - state if are_positions else action
-    return measure_gain(step, state, source.columns["episode_index"], source.fps)
+    key = "positions" if are_positions else "steps"
+    if key not in source.measured:
+        action, state = source.columns[ACTION], _state(source)
+        step = action - state if are_positions else action
+        source.measured[key] = measure_gain(step, state, source.columns["episode_index"], source.fps)
+    gain: MeasuredGain = source.measured[key]
+    return gain
 
 
 def _at_the_targets_rate(source: OpenSource, target: OpenSource, target_type: str | None) -> OpenSource:
@@ -224,7 +239,6 @@ def _stays(source: OpenSource) -> NDArray[np.bool_]:
     return (feature.take == ABSENT) | nearest_dimensions(feature, source.columns[ACTION])
 
 
-def _told(gain: NDArray[np.float64], source: OpenSource) -> str:
-    names, stays = source.maps[ACTION].names, _stays(source)
+def _told(gain: NDArray[np.float64], source: OpenSource, stays: NDArray[np.bool_]) -> str:
     values = set(gain[~stays].tolist())
-    return f"gain {values.pop():g}" if len(values) == 1 else f"gain {gain_line(gain, names, stays)}"
+    return f"gain {values.pop():g}" if len(values) == 1 else f"gain {gain_line(gain, source.maps[ACTION].names, stays)}"

@@ -92,6 +92,7 @@ class OpenSource:
         notes: what alignment did that its user should see.
         frameless: cameras that info.json declares and that have no frame, with the reason; not among the features.
         places: (N,) where each row lies among the rows of the selected episodes in the files; None where as here.
+        measured: what was measured of its actions, once; a copy with other columns begins anew.
     """
 
     name: str
@@ -106,6 +107,7 @@ class OpenSource:
     notes: tuple[str, ...] = ()
     frameless: dict[str, str] = field(default_factory=dict)
     places: NDArray[np.int64] | None = None
+    measured: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
         return int(self.stops[-1])

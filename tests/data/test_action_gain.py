@@ -15,6 +15,7 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot_ambient.cli.__main__ import main
 from lerobot_ambient.core.mixing import Cotrain
 from lerobot_ambient.core.noise_levels import NoiseSchedule
+from lerobot_ambient.data import convert_actions
 from lerobot_ambient.data.action_gain import MeasuredGain, check_gain, declared_gain, measure_gain, unknown_gain
 from lerobot_ambient.data.action_type import to_absolute, to_delta
 from lerobot_ambient.data.mixture import make_mixture
@@ -73,10 +74,10 @@ def recordings(tmp_path_factory):
     }
 
 
-def make(target, source, **kwargs):
+def make(target, *sources, **kwargs):
     options = ReadOptions(observation_deltas=[0], action_deltas=list(range(4)))
     recipe = MixtureRecipe(schedule=SCHEDULE, mixing=Cotrain(), action_mode="MIN_MAX", **kwargs)
-    return make_mixture(target, [source], options, recipe)
+    return make_mixture(target, list(sources), options, recipe)
 
 
 def with_options(config, **options):
@@ -253,6 +254,20 @@ class TestConverting:
         source = make(recordings["places"], with_options(turned, action_type="delta")).sources[1]
         straight = make(recordings["places"], with_options(recordings["steps"], action_type="delta")).sources[1]
         np.testing.assert_array_equal(source.columns["action"], straight.columns["action"])
+
+    def test_positions_are_known_whatever_the_order_of_their_states(self, recordings, tmp_path):
+        states = driven(commands(), 0.05)
+        target = write(tmp_path / "turned", states, states[..., [2, 0, 1]], state_names=["z", "x", "y"])
+        with pytest.raises(ValueError, match="its actions look delta, the target's"):
+            make(target, recordings["steps"])
+
+    def test_the_target_is_measured_once_for_all_sources(self, recordings, monkeypatch):
+        measured = []
+        monkeypatch.setattr(
+            convert_actions, "measure_gain", lambda *given: measured.append(len(given[0])) or measure_gain(*given)
+        )
+        make(recordings["places"], *[with_options(recordings["steps"], action_type="delta")] * 3)
+        assert len(measured) == 1 + 3
 
     def test_a_step_needs_a_state(self, recordings):
         rules = {"observation.state": {"x": {"fill": 0.0}}}
