@@ -96,6 +96,11 @@ class Finding:
         """Whether no sample's window admits any level."""
         return admits_nothing(self.sigma_min, self.sigma_max)
 
+    @property
+    def is_recommended(self) -> bool:
+        """Whether the evidence speaks for these windows: it does neither for all levels nor for none."""
+        return not (self.is_full_trust or self.is_nothing)
+
     def evidence(self) -> dict[str, Any]:
         """What a windows file says of how its windows were found, beside the method; JSON values."""
         low, high = self.interval
@@ -125,7 +130,7 @@ class Finding:
             "sigma_max": float(np.median(self.sigma_max)),
             "sigma_max_estimate": self._sigma_max_estimate,
             "full_trust": self.is_full_trust,
-            "recommended": not (self.is_full_trust or self.is_nothing),
+            "recommended": self.is_recommended,
             # Of spectra these are no interval: the name is kept for those who read it.
             "interval": [float(low), float(high)],
             "quantiles": [float(level) for level in np.quantile(self.sigma_min, [0.05, 0.95])],

@@ -108,7 +108,7 @@ def summary_row(report: SourceReport, row: PlanRow) -> dict[str, Any]:
         "interval": f"{low:.3f} to {high:.3f}",
         "interval_is": "95 % interval" if finding.method == "classifier" else "what noise must bury",
         "gaussian": None if finding.gaussian is None else f"{finding.gaussian:.3f}",
-        "recommended": not (finding.is_full_trust or finding.is_nothing),
+        "recommended": finding.is_recommended,
         "open": high - low > ROUGH,
         "spread": f"80 % of samples: {spread[0]:.3f} to {spread[1]:.3f}" if report.varies else "",
         "sigma_max": f"{report.sigma_max:.3f}" if finding.sigma_max.max() > 0.0 else "none",

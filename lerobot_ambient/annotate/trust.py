@@ -68,14 +68,11 @@ class SourceWindow:
         repo_id: of the source.
         options: of the source in the policy's configuration: `sigma_min`, `sigma_max` or `windows`. Empty where there
             is nothing to write: then the user has to choose.
-        is_recommended: whether the evidence speaks for these options; False without options, and for full trust that
-            the user accepted.
         why: what to know about the options, or the choice that is to be made; in words.
     """
 
     repo_id: str
     options: dict[str, Any]
-    is_recommended: bool
     why: tuple[str, ...]
 
 

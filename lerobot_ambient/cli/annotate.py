@@ -191,13 +191,13 @@ def run(args: argparse.Namespace) -> int:
     for index, (annotation, path) in enumerate(zip(annotations, paths, strict=True), start=1):
         if path is not None:
             write_windows(annotation.finding.table(mixture, index, chunks[index]), path)
-    merged: list[FoundWindow] = []
-    if file is not None:
-        merged = windows_of(annotations, paths, in_folders=args.write, accept=args.accept_full_trust)
-        file.write(merged)
-    outcome = Outcome.of(mixture, chunks, annotations, recipe_of(cfg.policy).mixing)
     repo_ids = [source.config.repo_id for source in mixture.sources[1:]]
     windows = source_windows(annotations, repo_ids, paths, accept=args.accept_full_trust)
+    merged: list[FoundWindow] = []
+    if file is not None:
+        merged = windows_of(annotations, windows, in_folders=args.write)
+        file.write(merged)
+    outcome = Outcome.of(mixture, chunks, annotations, recipe_of(cfg.policy).mixing)
     page = None
     if args.report is not None:
         page = outcome.write(args.report, yaml_to_paste(windows, None), _typed(args), soft)

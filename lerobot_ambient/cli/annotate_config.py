@@ -5,51 +5,40 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lerobot_ambient.annotate.annotation import Annotation
     from lerobot_ambient.annotate.finding import Finding
+    from lerobot_ambient.annotate.trust import SourceWindow
     from lerobot_ambient.data.config_windows import FoundWindow
     from lerobot_ambient.integration.config_file import ConfigWithWindows
 
 
 def windows_of(
-    annotations: Sequence[Annotation], paths: Sequence[Path | None], *, in_folders: bool, accept: bool = False
+    annotations: Sequence[Annotation], windows: Sequence[SourceWindow], *, in_folders: bool
 ) -> list[FoundWindow]:
-    """What a configuration says of each source; nothing where the finding is no window to train with.
-
-    A source that may teach nowhere is refused in a configuration. One whose chunks show no difference at all is not
-    thereby to be trusted everywhere: chunks do not show what a motion is an answer to, so that stays a person's choice.
+    """What is written into a configuration of each source; nothing where the finding is no window to train with.
 
     Args:
         annotations: of each source.
-        paths: the windows file of each source; needed where its windows differ between samples.
-        in_folders: whether these files lie in the datasets' own folders.
-        accept: whether the user accepts windows that admit every level.
+        windows: what a configuration may say of each (`source_windows`).
+        in_folders: whether windows files lie in the datasets' own folders, where they are found by their usual name.
     """
-    from lerobot_ambient.core.windows import Window
     from lerobot_ambient.data.config_windows import FoundWindow
     from lerobot_ambient.data.windows_file import WINDOWS_PATH
 
     found = []
-    for annotation, path in zip(annotations, paths, strict=True):
-        finding = annotation.finding
-        if finding.granularity != "dataset":
-            assert path is not None
-            where = str(WINDOWS_PATH) if in_folders else str(path)
-            found.append(FoundWindow({"windows": where}, f"one per {finding.granularity}; {_how(finding)}"))
-            continue
-        entry = finding.to_dict()
-        sigma_min, sigma_max = (float(f"{entry[name]:.4g}") for name in ("sigma_min", "sigma_max"))
-        window = Window(sigma_min, sigma_max)
-        if window.is_everything and not accept:
+    for annotation, window in zip(annotations, windows, strict=True):
+        finding, options = annotation.finding, window.options
+        if not options and finding.is_full_trust:
             found.append(FoundWindow({}, "left as it was: chunks alone show no difference, which recommends no window"))
-        elif window.is_nothing:
+        elif not options:
             found.append(FoundWindow({}, "left as it was: nothing shows that it may teach anywhere; remove it"))
+        elif "windows" in options:
+            where = {"windows": str(WINDOWS_PATH)} if in_folders else options
+            found.append(FoundWindow(where, f"one per {finding.granularity}; {_how(finding)}"))
         else:
-            options = {"sigma_min": sigma_min} | ({"sigma_max": sigma_max} if sigma_max > 0 else {})
             found.append(FoundWindow(options, _how(finding)))
     return found
 

@@ -105,28 +105,29 @@ def source_windows(
 
 def _source_window(finding: Finding, repo_id: str, path: Path | None, accept: bool) -> SourceWindow:
     why: tuple[str, ...] = ()
+    sigma_min, sigma_max = (float(f"{levels[0]:.4g}") for levels in (finding.sigma_min, finding.sigma_max))
     if finding.is_full_trust:
         why = tuple(full_trust_reasons(finding.tau))
         if not accept:
             choose = "Choose sigma_min and sigma_max yourself, by a sweep, or annotate with --accept-full-trust."
-            return SourceWindow(repo_id, {}, False, (*why, choose))
+            return SourceWindow(repo_id, {}, (*why, choose))
         why = (*why, "Full trust was accepted all the same.")
-    elif finding.is_nothing:
+    elif finding.is_nothing or (finding.granularity == "dataset" and (sigma_min, sigma_max) == (1.0, 0.0)):
         found = f"No level is known to be safe (estimate {finding.estimate:.4g})."
-        return SourceWindow(repo_id, {}, False, (found, "Leave the source out, or choose a sigma_min by a sweep."))
+        return SourceWindow(repo_id, {}, (found, "Leave the source out, or choose a sigma_min by a sweep."))
     options: dict[str, Any] = {}
     if finding.granularity != "dataset":
         options["windows"] = "meta/ambient_windows.parquet" if path is None else str(path)
         why += () if path is not None else ("Add --write to make this windows file.",)
     else:
-        options["sigma_min"] = float(f"{finding.sigma_min[0]:.4g}")
-        if finding.sigma_max[0] > 0:
-            options["sigma_max"] = float(f"{finding.sigma_max[0]:.4g}")
+        options["sigma_min"] = sigma_min
+        if sigma_max > 0:
+            options["sigma_max"] = sigma_max
         if finding.takes == "safe":
             why += (f"By the {finding.method} method, the safe end; the estimate is {finding.estimate:.4g}.",)
         else:
             why += (f"By the {finding.method} method, the estimate; --take=safe is the safe end.",)
-    return SourceWindow(repo_id, options, not finding.is_full_trust, why)
+    return SourceWindow(repo_id, options, why)
 
 
 def yaml_to_paste(windows: Sequence[SourceWindow], soft: SoftShares | None) -> str:
