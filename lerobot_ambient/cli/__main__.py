@@ -13,7 +13,6 @@ import os
 import re
 import sys
 import textwrap
-import time
 import traceback
 from collections.abc import Iterator, Sequence
 from importlib import metadata
@@ -144,12 +143,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     a missing optional package becomes `lerobot-ambient: error: ...` on stderr and exit code 2, with the
     traceback under `--debug`; any other exception is a bug of ours and is not caught.
     """
-    began = time.perf_counter()
     parser = build_parser()
     args, more = parser.parse_known_args(argv)
     if more and not getattr(args, "takes_more", False):
         parser.error(f"unrecognized arguments: {' '.join(more)}")
-    args.more, args.began = more, began
+    args.more = more
     if not args.debug:
         # Where torchcodec does not load LeRobot prints a page at every command; `doctor` says it in a line.
         logging.getLogger("lerobot.utils.import_utils").setLevel(logging.ERROR)

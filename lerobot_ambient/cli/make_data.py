@@ -158,6 +158,8 @@ def _add_common(parser: argparse.ArgumentParser, *, source_episodes: int) -> Non
     parser.add_argument("--source-episodes", type=int, default=source_episodes, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of the demonstrations (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON, without progress bars")
+    # Parsers are made when the command starts, before anything heavy is loaded.
+    parser.set_defaults(began=time.perf_counter())
 
 
 def _make(
