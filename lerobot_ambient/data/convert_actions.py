@@ -61,13 +61,19 @@ def kind_of(target: OpenSource) -> str | None:
 
 def guess(source: OpenSource) -> str | None:
     """What a dataset's actions look like; None where its states do not tell."""
-    if not _comparable(source):
-        return None
     if "kind" not in source.measured:
-        action, state = source.columns[ACTION], _state(source)
-        source.measured["kind"] = guess_action_type(action, state, source.columns["episode_index"])
+        source.measured["kind"] = _guess(source)
     kind: str | None = source.measured["kind"]
     return kind
+
+
+def _guess(source: OpenSource) -> str | None:
+    places = _places_to_guess_by(source)
+    if places is None:
+        return None
+    known = np.flatnonzero(places != ABSENT)
+    action, state = source.columns[ACTION][:, known], source.columns[OBS_STATE][:, places[known]]
+    return guess_action_type(action, state, source.columns["episode_index"])
 
 
 def _converted(target: OpenSource, source: OpenSource, declared: str, wanted: str) -> OpenSource:
@@ -76,12 +82,13 @@ def _converted(target: OpenSource, source: OpenSource, declared: str, wanted: st
     Raises:
         ValueError: action and state do not have the same dimensions, or steps are in an undeclared unit.
     """
-    if not _comparable(source):
+    if _state_places(source) is None:
         shapes = {key: tuple(source.features[key]["shape"]) for key in (ACTION, OBS_STATE) if key in source.features}
         raise ValueError(
             f"source '{source.name}': {declared} actions become {wanted} through {OBS_STATE}, which needs the "
-            f"dimensions of {ACTION}; the shapes are {shapes}. Set action_type: {wanted} to take the actions as they "
-            "are."
+            f"dimensions of {ACTION}, as many or of the same names; the shapes are {shapes}. Name them, "
+            f"dimension_names and policy.target_dimension_names, or set action_type: {wanted} to take the actions as "
+            "they are."
         )
     feature, stays, state = source.maps[ACTION], _stays(source), _state(source)
     unknown = [name for name, lacks in zip(feature.names, _stateless(source) & ~stays, strict=True) if lacks]
@@ -89,7 +96,8 @@ def _converted(target: OpenSource, source: OpenSource, declared: str, wanted: st
         raise ValueError(
             f"source '{source.name}': {declared} actions become {wanted} through {OBS_STATE}, and it has no state for "
             f"{unknown}; declare these absent in {ACTION}, too, dimensions: {{{ACTION}: {{{unknown[0]}: {{mask: "
-            f"true}}}}}}, or set action_type: {wanted} to take the actions as they are."
+            f"true}}}}}}, name action and state alike with dimension_names, or set action_type: {wanted} to "
+            "take the actions as they are."
         )
     of_steps, other = (source, target) if declared == "delta" else (target, source)
     gain = _gain(of_steps, other, source, stays, is_target=of_steps is target)
@@ -185,7 +193,7 @@ def _steps_of_one_gain(target: OpenSource, source: OpenSource) -> OpenSource:
 
 def _measured(source: OpenSource, *, are_positions: bool = False) -> MeasuredGain:
     """The gain of a dataset's steps, or of its positions taken as steps from their states."""
-    if not _comparable(source):
+    if _state_places(source) is None:
         return unknown_gain(len(source.maps[ACTION].names))
     key = "positions" if are_positions else "steps"
     if key not in source.measured:
@@ -206,31 +214,58 @@ def _at_the_targets_rate(source: OpenSource, target: OpenSource, target_type: st
     return replace(source, columns=source.columns | {ACTION: scaled})
 
 
-def _comparable(source: OpenSource) -> bool:
-    """Whether action and state have the same dimensions."""
+def _state_places(source: OpenSource) -> NDArray[np.int64] | None:
+    """(D,) the state's place of each action dimension, ABSENT for one that is no part of the state.
+
+    By name where action and state share names: a quaternion may stand where the action has angles. Without shared names
+    each its own place, where there are as many. None where nothing says which is which.
+    """
     action, state = source.columns.get(ACTION), source.columns.get(OBS_STATE)
-    return action is not None and state is not None and action.ndim == 2 and action.shape == state.shape
+    if action is None or state is None or action.ndim != 2 or state.ndim != 2:
+        return None
+    names, others = (read_names(source.features[key]) for key in (ACTION, OBS_STATE))
+    if not (names.are_numbers or others.are_numbers) and set(names.names) & set(others.names):
+        return np.array([others.names.index(name) if name in others.names else ABSENT for name in names.names])
+    return np.arange(action.shape[1]) if action.shape == state.shape else None
+
+
+def _places_to_guess_by(source: OpenSource) -> NDArray[np.int64] | None:
+    """`_state_places` where they tell of half of the arm or more; else the leading dimensions of both, unless their
+    names forbid it. A guess is refused or declared, so it may be tried where a conversion may not."""
+    action, state = source.columns.get(ACTION), source.columns.get(OBS_STATE)
+    if action is None or state is None or action.ndim != 2 or state.ndim != 2:
+        return None
+    names, others = (read_names(source.features[key]) for key in (ACTION, OBS_STATE))
+    places = _state_places(source)
+    if places is not None:
+        if (places != ABSENT).all():
+            return places
+        # Grippers are positions beside steps, too, and say nothing.
+        arm = np.array(["gripper" not in name.lower() for name in names.names])
+        if 2 * (arm & (places != ABSENT)).sum() >= max(arm.sum(), 1):
+            return np.where(arm, places, ABSENT)
+    if action.shape != state.shape and not (names.are_numbers or others.are_numbers):
+        return None
+    leading = np.arange(action.shape[1])
+    return np.where(leading < state.shape[1], leading, ABSENT)
 
 
 def _state(source: OpenSource) -> NDArray[Any]:
-    """(N, D) states in the order of the action's dimensions."""
-    state: NDArray[Any] = source.columns[OBS_STATE]
-    return state[:, _state_order(source)]
-
-
-def _state_order(source: OpenSource) -> NDArray[np.int64]:
-    """(D,) the state's place of each action dimension: by name where both have the same names, else its own."""
-    action, state = (read_names(source.features[key]).names for key in (ACTION, OBS_STATE))
-    if action == state or sorted(action) != sorted(state):
-        return np.arange(len(action))
-    return np.array([state.index(name) for name in action])
+    """(N, D) states in the order of the action's dimensions; 0 for what is no part of the state."""
+    state, places = source.columns[OBS_STATE], _state_places(source)
+    assert places is not None
+    ordered: NDArray[Any] = np.where(places == ABSENT, np.zeros((), state.dtype), state[:, np.maximum(places, 0)])
+    return ordered
 
 
 def _stateless(source: OpenSource) -> NDArray[np.bool_]:
-    """(D,) action dimensions whose state is a declared constant."""
-    if OBS_STATE not in source.maps:
-        return np.zeros(len(source.maps[ACTION].names), dtype=bool)
-    return source.maps[OBS_STATE].take[_state_order(source)] == ABSENT
+    """(D,) action dimensions that are no part of the state, or whose state is a declared constant."""
+    places = _state_places(source)
+    assert places is not None
+    lacks: NDArray[np.bool_] = places == ABSENT
+    if OBS_STATE in source.maps:
+        lacks = lacks | (source.maps[OBS_STATE].take[np.maximum(places, 0)] == ABSENT)
+    return lacks
 
 
 def _stays(source: OpenSource) -> NDArray[np.bool_]:
