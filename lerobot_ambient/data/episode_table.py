@@ -77,6 +77,13 @@ class EpisodeTable:
         """The parquet file of each episode, relative to the root."""
         return self._files(episodes, "data", self.meta.data_path)
 
+    def files_in_order(self, episodes: Sequence[int]) -> list[Path]:
+        """The parquet files of these episodes, each once, by their numbers: the order in which rows are counted."""
+        rows = self.rows(episodes)
+        places = np.stack([self.column(f"data/{part}_index")[rows] for part in ("chunk", "file")], axis=1)
+        kinds = np.unique(places.astype(np.int64), axis=0).tolist()
+        return [Path(self.meta.data_path.format(chunk_index=chunk, file_index=file)) for chunk, file in kinds]
+
     def video_files(self, episodes: Sequence[int] | NDArray[np.int64], key: str) -> list[Path]:
         """The video file of each episode for one camera, relative to the root."""
         return self._files(episodes, f"videos/{key}", self.meta.video_path, video_key=key)

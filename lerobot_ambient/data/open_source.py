@@ -139,7 +139,7 @@ class OpenSource:
     @cached_property
     def dataset(self) -> StoredPictures:
         """The images stored in parquet, in the order of the rows."""
-        return stored_pictures(self.meta, self.episodes, self.places)
+        return stored_pictures(self.meta, self.episodes, self.places, len(self))
 
     def __repr__(self) -> str:
         return f"{self.name}: {len(self.episode_ids)} episodes, {len(self)} frames, {self.fps:g} fps"

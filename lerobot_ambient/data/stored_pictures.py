@@ -15,6 +15,7 @@ from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.utils.utils import SuppressProgressBars
 from numpy.typing import NDArray
 
+from lerobot_ambient.data.dataset_format import owner_of
 from lerobot_ambient.data.episode_table import EpisodeTable
 from lerobot_ambient.data.parquet_rows import to_numpy
 
@@ -33,7 +34,7 @@ class StoredPictures:
 
 
 def stored_pictures(
-    meta: LeRobotDatasetMetadata, episodes: Sequence[int], places: NDArray[np.int64] | None
+    meta: LeRobotDatasetMetadata, episodes: Sequence[int], places: NDArray[np.int64] | None, rows: int
 ) -> StoredPictures:
     """The pictures of some episodes.
 
@@ -44,8 +45,12 @@ def stored_pictures(
         meta: of the dataset.
         episodes: which of its episodes.
         places: (N,) where each row lies among the rows of these episodes in the files; None where as they lie.
+        rows: N, how many rows of numbers these episodes have.
+
+    Raises:
+        ValueError: the files hold another number of rows, so that pictures would stand beside numbers of other frames.
     """
-    files = [Path(meta.root) / path for path in sorted(set(EpisodeTable(meta).data_files(episodes)))]
+    files = [Path(meta.root) / path for path in EpisodeTable(meta).files_in_order(episodes)]
     schema = pq.read_schema(files[0])
     keys = [key for key in meta.image_keys if key in schema.names]
     # Some converters store counters as lists, by which parquet files cannot be filtered as they are read.
@@ -60,4 +65,10 @@ def stored_pictures(
     if nested:
         numbers = [to_numpy(pq.read_table(path, columns=["episode_index"])["episode_index"], (1,)) for path in files]
         table = table.select(np.flatnonzero(np.isin(np.concatenate(numbers).reshape(-1), list(episodes))))
+    if len(table) != rows:
+        raise ValueError(
+            f"{owner_of(meta.repo_id, meta.root)}: data/ holds {len(table)} rows of the selected episodes, and "
+            f"{rows} of them are in the files that meta/episodes names. Take away the rows that an interrupted "
+            "recording or copy left in the file of another episode, or copy the dataset again."
+        )
     return StoredPictures(meta, table if places is None else table.select(places))

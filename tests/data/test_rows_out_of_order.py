@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows of a parquet file that are shuffled, doubled, empty or of another shape: sorted, or named episode by episode."""
 
+import json
 import logging
 import shutil
 from pathlib import Path
@@ -92,6 +93,33 @@ def test_a_selection_of_shuffled_rows(sound_root, rows):
         for r in (rows, sound_root)
     ]
     require_same(*map(whole, chosen))
+
+
+def split(root, names, strays=None):
+    """A file an episode, numbered 9, 10, 11; `strays` episodes' rows are left in the last file, too."""
+    (path,) = (root / "data").rglob("*.parquet")
+    table = pq.read_table(path)
+    for number, episodes in zip((9, 10, 11), ([0], [1], [2, *(strays or [])]), strict=True):
+        inside = np.isin(table["episode_index"].to_numpy(), episodes)
+        pq.write_table(table.filter(pa.array(inside)), root / names.format(chunk_index=0, file_index=number))
+    path.unlink()
+    (path,) = (root / "meta/episodes").rglob("*.parquet")
+    pq.write_table(set_column(pq.read_table(path), "data/file_index", [9, 10, 11]), path)
+    info = json.loads((root / "meta/info.json").read_text()) | {"data_path": names}
+    (root / "meta/info.json").write_text(json.dumps(info))
+
+
+def test_files_follow_each_other_by_their_numbers(sound_root, rows):
+    split(rows, "data/chunk-{chunk_index:03d}/{file_index}.parquet")
+    require_same(whole(make(rows)), whole(make(sound_root)))
+
+
+def test_rows_left_in_another_episodes_file_do_not_shift_the_pictures(rows):
+    split(rows, "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet", strays=[0])
+    with pytest.raises(
+        ValueError, match="data/ holds 36 rows of the selected episodes, and 27 of them are in the files"
+    ):
+        make(rows)
 
 
 def test_counters_may_be_lists_of_one(sound_root, rows):
