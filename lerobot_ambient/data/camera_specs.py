@@ -14,7 +14,7 @@ import PIL.Image
 
 CAMERA_DTYPES = ("image", "video")
 LEAVE_OUT = (
-    "`lerobot-ambient doctor` with the same options lists every episode of this kind; mend the files (a new download, "
+    "`lerobot-ambient doctor` with the same options lists every episode of this kind; fix the files (a new download, "
     "say), or leave those episodes out (target: --dataset.episodes; source: `episodes`, or `skip_broken: true`)."
 )
 _CHANNELS = {"RGB": 3, "L": 1}

@@ -53,7 +53,13 @@ class CheckedMetadata(LeRobotDatasetMetadata):
     ) -> None:
         self.notes: list[str] = []
         self._declared_fps = fps
+        self._was_checked = False
         super().__init__(repo_id, root=root, revision=revision)
+        if not self._was_checked:
+            raise RuntimeError(
+                "this LeRobot reads a dataset's meta/ in another way than 0.6, so that nothing of it was checked; "
+                "pip install 'lerobot>=0.6.1,<0.7'."
+            )
 
     def _load_metadata(self) -> None:
         root = Path(self.root)
@@ -65,6 +71,7 @@ class CheckedMetadata(LeRobotDatasetMetadata):
         self.stats, problems = read_stats(root, self.repo_id)
         self.notes += problems
         self._settle_totals()
+        self._was_checked = True
 
     def _settle_totals(self) -> None:
         """The tables' own totals, where those of meta/info.json are others. More episodes promised than the table

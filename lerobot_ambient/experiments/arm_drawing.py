@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lerobot_ambient.data.column_reader import read_columns
 from lerobot_ambient.data.dimension_names import dimension_names
+from lerobot_ambient.data.episode_table import EpisodeTable
 from lerobot_ambient.data.open_source import open_metadata
 from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.experiments.figure_style import styled, subplots
@@ -39,7 +40,7 @@ class ArmEpisode:
     """One recorded episode.
 
     Args:
-        name: of the data set.
+        name: of the dataset.
         number: of the episode.
         fps: frames a second.
         state: (T, 6) recorded angles, in degrees and for the gripper in percent, in the order of `NAMES`.
@@ -57,15 +58,16 @@ def read_arm_episode(root: Path, number: int = 0) -> ArmEpisode:
     """Read one episode of a recording.
 
     Raises:
-        ValueError: there is no data set or no such episode, it is broken, or its state is not this arm's six joints.
+        ValueError: there is no dataset or no such episode, it is broken, or its state is not this arm's six joints.
     """
     if not (root / "meta" / "info.json").is_file():
-        raise ValueError(f"{root} is no LeRobot data set: it has no meta/info.json.")
+        raise ValueError(f"{root} is no LeRobot dataset: it has no meta/info.json.")
     meta = open_metadata(SourceConfig(repo_id=root.name, root=str(root)), root.name)
     if STATE not in meta.features:
         raise ValueError(f"{root} has no {STATE}; it has {', '.join(meta.features)}.")
-    if not 0 <= number < meta.total_episodes:
-        raise ValueError(f"{root} has no episode {number}; it has {meta.total_episodes}, counted from 0.")
+    held = sorted(EpisodeTable(meta).number.tolist())
+    if number not in held:
+        raise ValueError(f"{root} has no episode {number}; its {len(held)} episodes go from {held[0]} to {held[-1]}.")
     places = {key: _places(dimension_names(meta.features[key])) for key in (STATE, ACTION) if key in meta.features}
     if places[STATE] is None:
         raise ValueError(

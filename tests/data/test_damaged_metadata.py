@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
+from lerobot_ambient.data.checked_metadata import CheckedMetadata
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.sources import SourceConfig
 
@@ -200,3 +202,9 @@ def test_a_column_of_the_table_of_episodes(sound, root, column):
         require_answer(sound, root, "")
     pq.write_table(table.drop_columns([column]), root / EPISODES)
     require_answer(sound, root, "meta/episodes", works=column in ("tasks", "dataset_from_index"))
+
+
+def test_a_lerobot_that_reads_metadata_in_another_way_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(LeRobotDatasetMetadata, "__init__", lambda self, *given, **named: None)
+    with pytest.raises(RuntimeError, match="nothing of it was checked"):
+        CheckedMetadata("me/sim", root=str(tmp_path))

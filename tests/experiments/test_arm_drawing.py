@@ -68,9 +68,9 @@ def test_what_cannot_be_drawn_is_named(tmp_path, write_dataset, capsys):
     other = str(write_dataset(tmp_path / "other", "me/other", [5], env_state=False))
     out = str(tmp_path / "x.gif")
     for options, message in (
-        (["--draw", str(tmp_path), out], "is no LeRobot data set: it has no meta/info.json"),
+        (["--draw", str(tmp_path), out], "is no LeRobot dataset: it has no meta/info.json"),
         (["--draw", other, out], "observation.state is joint_0, joint_1; only the six joints"),
-        (["--draw", arm, out, "--episode=1"], "has no episode 1; it has 1, counted from 0"),
+        (["--draw", arm, out, "--episode=1"], "has no episode 1; its 1 episodes go from 0 to 0"),
         (["--draw", arm, str(tmp_path / "x.mp4")], "is neither a .gif nor a .png"),
         (["--make-video", str(tmp_path / "x.mp4")], "let its name end in .avi, .mkv or .mov"),
         ([], "nothing to do: --port NAME serves an arm"),
