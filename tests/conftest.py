@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every test runs under, and the fixtures several folders share."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -27,6 +28,21 @@ import torch
 torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _no_log_of_another_test() -> None:
+    """Take off the root logger what a LeRobot command left there in this process.
+
+    Its handler holds the stderr of the test that called it, closed by now, and logging answers each line with a
+    traceback. Pytest's own handlers are of other classes.
+    """
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if type(handler) in (logging.StreamHandler, logging.FileHandler):
+            root.removeHandler(handler)
+            if isinstance(handler, logging.FileHandler):
+                handler.close()
 
 
 @pytest.fixture(scope="session")

@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -30,12 +29,8 @@ TARGET = ("--dataset.repo_id=me/target", "--dataset.root=nowhere")
 
 
 @pytest.fixture
-def command(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., tuple[int, str]]]:
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
     """Returns command(script, *options): LeRobot's main in this process, as (exit code, what it left on stderr)."""
-
-    handlers = list(logging.getLogger().handlers)
 
     def run(script: str, *options: str) -> tuple[int, str]:
         module = script if "." in script else f"lerobot.scripts.{script}"
@@ -56,9 +51,7 @@ def command(
             code = 1
         return code, capsys.readouterr().err
 
-    yield run
-    # LeRobot's commands add one that writes to the stderr of this test.
-    logging.getLogger().handlers = handlers
+    return run
 
 
 def told(**policy: Any) -> str:
