@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 def _suggest(cfg: Any, args: argparse.Namespace) -> int:
     from lerobot_ambient.cli.own_config import render_written, suggestions_for
     from lerobot_ambient.data.suggest_yaml import to_yaml
-    from lerobot_ambient.integration.config_file import require_free, write_suggested
+    from lerobot_ambient.integration.config_file import require_free, text_read, write_suggested
 
     if args.png is not None:
         raise ValueError("--png draws the plan, which --suggest does not make; drop one of the two.")
@@ -85,9 +85,8 @@ def _suggest(cfg: Any, args: argparse.Namespace) -> int:
         require_free(args.write, overwrite=args.overwrite)
     suggestions = suggestions_for(cfg)
     if args.write is not None:
-        write_suggested(
-            cfg, suggestions, args.write, "lerobot-ambient inspect --suggest --write", overwrite=args.overwrite
-        )
+        command, read = "lerobot-ambient inspect --suggest --write", text_read(args.config_path)
+        write_suggested(cfg, suggestions, args.write, command, read=read, overwrite=args.overwrite)
     if args.json:
         written = {} if args.write is None else {"written": str(args.write)}
         print(json.dumps({"sources": [suggestion.to_dict() for suggestion in suggestions], **written}, indent=2))

@@ -42,8 +42,8 @@ def render_written(path: Path, cfg: Any, suggestions: Sequence[Suggestion]) -> s
         return "\n".join([f"written: {path}, which does not open yet:", *problems, fix, again])
     read = "Read it, its comments say why each line is there and what to check; then:"
     if any(source.dimensions for source in cfg.policy.sources) and not any(one.reasons for one in suggestions):
-        # What was declared before is taken as it stands; a check that an earlier file asked for is not repeated.
-        read = "Alignment that was declared already stands in it without its comments, and still has to be right; then:"
+        # What was declared before is taken as it stands, right or not.
+        read = "Alignment that was declared stands in it as it was, comments and all, and still has to be right; then:"
     return f"written: {path}. {read}\n{next_commands(path, cfg)}"
 
 

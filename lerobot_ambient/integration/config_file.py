@@ -20,6 +20,7 @@ from typing import Any
 import draccus
 import yaml
 
+from lerobot_ambient.data.config_comments import carry_comments
 from lerobot_ambient.data.config_windows import OPTIONS, FoundWindow, merge_windows
 from lerobot_ambient.data.replace_file import replace_file
 from lerobot_ambient.data.sources import SourceConfig
@@ -59,15 +60,31 @@ def compose(cfg: Any, sources: str, written_by: str) -> str:
 
 
 def write_suggested(
-    cfg: Any, suggestions: Sequence[Suggestion], path: Path, written_by: str, *, overwrite: bool
+    cfg: Any, suggestions: Sequence[Suggestion], path: Path, written_by: str, *, read: str = "", overwrite: bool
 ) -> None:
     """Write a configuration whose sources are those that were suggested; `cfg` has them afterwards.
+
+    Args:
+        cfg: the configuration.
+        suggestions: for each of its sources.
+        path: of the file.
+        written_by: the command, for the first line.
+        read: the text that the configuration was read from, whose comments are carried over.
+        overwrite: whether a file that is there may be replaced.
 
     Raises:
         ValueError: a file that is there and may not be replaced.
     """
     cfg.policy.sources = [draccus.decode(SourceConfig, dict(suggestion.config)) for suggestion in suggestions]
-    write_config(path, compose(cfg, sources_block(suggestions), written_by), cfg, overwrite=overwrite)
+    text = compose(cfg, sources_block(suggestions), written_by)
+    write_config(path, carry_comments(read, text), cfg, overwrite=overwrite)
+
+
+def text_read(config_path: str | None) -> str:
+    """The text of the YAML file that a configuration was read from; empty where it was none."""
+    if config_path is None or Path(config_path).suffix not in _SUFFIXES or not Path(config_path).is_file():
+        return ""
+    return Path(config_path).read_text(encoding="utf-8")
 
 
 def sources_as_declared(sources: Sequence[SourceConfig]) -> str:
@@ -83,11 +100,13 @@ class ConfigWithWindows:
         path: of the file.
         cfg: what the file is to say, but for the windows.
         text: of the configuration that is copied, with its comments; None where the file is composed from `cfg`.
+        read: the text that `cfg` was read from, whose comments are carried over to a file that is composed.
     """
 
     path: Path
     cfg: Any
     text: str | None
+    read: str = ""
 
     @classmethod
     def plan(cls, cfg: Any, config_path: str | None, path: Path, *, overwrite: bool) -> ConfigWithWindows:
@@ -100,12 +119,12 @@ class ConfigWithWindows:
             ValueError: a file is there and is another one, or its sources have windows already, and neither may be
                 replaced.
         """
-        text = None
-        if config_path is not None and Path(config_path).is_file() and Path(config_path).suffix in _SUFFIXES:
+        text, said = None, text_read(config_path)
+        if said:
             with _quietly():
                 read = load_train_config(config_path, [])
             if _without_windows(read.policy.sources) == _without_windows(cfg.policy.sources):
-                cfg, text = read, Path(config_path).read_text(encoding="utf-8")
+                cfg, text = read, said
         if text is None or not path.exists() or not path.samefile(str(config_path)):
             require_free(path, overwrite=overwrite)
         elif not overwrite:
@@ -113,7 +132,7 @@ class ConfigWithWindows:
             if declared:
                 names = ", ".join(f"'{source.repo_id}'" for source in declared)
                 raise ValueError(f"{path} has a window for {names}; add --overwrite to replace it.")
-        return cls(path, cfg, text)
+        return cls(path, cfg, text, said)
 
     def write(self, windows: Sequence[FoundWindow]) -> None:
         """Write the file with the windows of the sources, in their order.
@@ -124,6 +143,7 @@ class ConfigWithWindows:
         text = self.text
         if text is None:
             text = compose(self.cfg, sources_as_declared(self.cfg.policy.sources), "lerobot-ambient annotate")
+            text = carry_comments(self.read, text)
         none = dict.fromkeys(OPTIONS)
         self.cfg.policy.sources = [
             replace(source, **{**none, **window.options}) if window.options else source

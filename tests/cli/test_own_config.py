@@ -2,6 +2,7 @@
 """One configuration file throughout: `init` and `inspect --suggest --write` write it, everything else reads it."""
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -156,6 +157,34 @@ def test_inspect_writes_all_that_the_configuration_and_the_options_say(here, cap
     capsys.readouterr()
     assert main([*words, "--json", "--overwrite"]) == 0
     assert json.loads(capsys.readouterr().out)["written"] == "deep/mine.yaml"
+
+
+def test_comments_outlive_a_file_that_is_written_anew(here, capsys):
+    assert main([*INIT, "--write=init.yaml"]) == 0
+    first = (here / "init.yaml").read_text()
+    assert first.count("check the sign") == 3
+    by_hand = first.replace("me/twin\n", "me/twin  # Tuesday's\n") + "# ask Ann\nsteps: 100000  # on purpose\n"
+    (here / "mine.yaml").write_text(by_hand)
+    words = ["inspect", "--suggest", "--config_path=mine.yaml", "--write=mine.yaml", "--overwrite"]
+    capsys.readouterr()
+    assert main(words) == 0
+    assert "stands in it as it was, comments and all, and still has to be right" in capsys.readouterr().out
+    text = (here / "mine.yaml").read_text()
+    gone = [line for line in by_hand.splitlines() if line not in text.splitlines()]
+    # Who wrote it, and an option that says the default, whose comment stays.
+    assert gone == [by_hand.splitlines()[0], "steps: 100000  # on purpose"]
+    assert "\n# ask Ann\n# steps: 100000  # on purpose\n" in text
+    assert main(words) == 0
+    assert (here / "mine.yaml").read_text() == text
+    # Another layout, and a line that is found anew beside one that was declared.
+    line = "wrist_roll: {take: right_wrist_roll_joint, scale: 57.29578}"
+    declared = re.sub(rf" +{line}  # as action\n", "", text).replace("root: data/sim\n", "root: 'data/sim'  # old\n")
+    (here / "mine.yaml").write_text(declared)
+    assert main(words) == 0
+    again = (here / "mine.yaml").read_text()
+    assert f"{line}  # as action" in again and "root: data/sim  # old\n" in again
+    changed = set(again.replace("  # old", "").splitlines()) ^ set(text.splitlines())
+    assert changed == set()
 
 
 SMALL = ["--policy.denoiser=mlp", "--policy.mlp_width=16", "--policy.mlp_depth=1", "--policy.horizon=8"]
