@@ -25,6 +25,7 @@ from lerobot_ambient.data.sources import SourceConfig, check_episodes
 logger = logging.getLogger(__name__)
 
 _WANTED = ("min", "max", "mean", "std")
+_QUANTILES = ("q01", "q99")
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class DatasetFacts:
     Args:
         name: what messages call it.
         features: feature specs by key, as in LeRobot's info.json: dtype, shape, names.
-        stats: by key, any of min, max, mean and std, each with as many numbers as the feature has dimensions.
+        stats: by key, any of min, max, mean, std, q01 and q99, each with as many numbers as the feature has dimensions.
         fps: frames per second.
         robot_type: as recorded, or None.
     """
@@ -83,6 +84,11 @@ class DatasetFacts:
         low, high = self.number(key, "min", name), self.number(key, "max", name)
         return None if low is None or high is None else (low, high)
 
+    def usual_range(self, key: str, name: str) -> Range | None:
+        """The 1 % and 99 % quantiles where they are recorded, which a jerk does not move; else the range."""
+        low, high = self.number(key, "q01", name), self.number(key, "q99", name)
+        return self.range(key, name) if low is None or high is None else (low, high)
+
     def motion(self, key: str) -> dict[str, float]:
         """Standard deviation of each dimension, as far as it is known."""
         known = {name: self.number(key, "std", name) for name in self.names(key)}
@@ -123,24 +129,29 @@ def facts_of(config: SourceConfig, name: str | None = None) -> DatasetFacts:
 def _episode_stats(
     root: Path, keys: Sequence[str], episodes: Sequence[int] | None
 ) -> dict[str, dict[str, NDArray[np.float64]]]:
-    """min, max, mean and std over the selected episodes, for keys of which every episode has all four."""
+    """min, max, mean and std over the selected episodes, for keys of which every episode has all four.
+
+    q01 and q99 too where every episode has them: their weighted means, as LeRobot aggregates them.
+    """
     files = sorted((root / "meta" / "episodes").glob("*/*.parquet"))
     collected: dict[str, list[dict[str, NDArray[np.float64]]]] = {key: [] for key in keys}
-    for file in files:
-        present = set(pq.read_schema(file).names)
+    schemas = {file: set(pq.read_schema(file).names) for file in files}
+    optional = {
+        key: tuple(which for which in _QUANTILES if all(f"stats/{key}/{which}" in s for s in schemas.values()))
+        for key in keys
+    }
+    for file, present in schemas.items():
         for key in keys:
-            columns = {which: f"stats/{key}/{which}" for which in (*_WANTED, "count")}
-            if not present.issuperset(columns.values()):
+            if not present.issuperset(f"stats/{key}/{which}" for which in (*_WANTED, "count")):
                 collected.pop(key, None)
-        table = pq.read_table(
-            file,
-            columns=["episode_index", *(f"stats/{key}/{which}" for key in collected for which in (*_WANTED, "count"))],
-        )
+        wanted = {key: (*_WANTED, *optional[key], "count") for key in collected}
+        columns = [f"stats/{key}/{which}" for key in collected for which in wanted[key]]
+        table = pq.read_table(file, columns=["episode_index", *columns])
         if episodes is not None:
             table = table.filter(pa.compute.is_in(table["episode_index"], pa.array(list(episodes))))
         for key, parts in collected.items():
             if len(table):
-                parts.append({which: _matrix(table[f"stats/{key}/{which}"]) for which in (*_WANTED, "count")})
+                parts.append({which: _matrix(table[f"stats/{key}/{which}"]) for which in wanted[key]})
     return {
         key: _aggregate({which: np.concatenate([part[which] for part in parts]) for which in parts[0]})
         for key, parts in collected.items()
@@ -165,4 +176,5 @@ def _aggregate(parts: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np
     weight = counts / counts.sum()
     mean = (weight * means).sum(0)
     variance = (weight * (deviations**2 + (means - mean) ** 2)).sum(0)
-    return {"min": low.min(0), "max": high.max(0), "mean": mean, "std": np.sqrt(variance)}
+    quantiles = {which: (weight * parts[which][whole]).sum(0) for which in _QUANTILES if which in parts}
+    return {"min": low.min(0), "max": high.max(0), "mean": mean, "std": np.sqrt(variance), **quantiles}

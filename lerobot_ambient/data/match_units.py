@@ -20,6 +20,10 @@ _LEAST_DEGREES, _MOST_DEGREES = 7.0, 400.0
 _UNIT = 1.05
 _FOREIGN = 20.0
 """Grippers of one name whose ranges differ by more than this factor do not share a unit."""
+_JITTER = 0.1
+"""How far a noisy gripper of 0 to 1 may be beyond its ends."""
+_FITS = 0.5
+"""A unit explains two ranges that have at least this part of what they span together in common."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +53,23 @@ def convert_angles(target: Sequence[Range], source: Sequence[Range]) -> Conversi
     return Conversion()
 
 
-def convert_gripper(target: Range, source: Range, *, is_same_name: bool) -> Conversion:
-    """A gripper's conversion: 0 to 1 against 0 to 100, else the source's range onto the target's.
+def convert_gripper(target: Range, source: Range, *, is_same_name: bool, angles: Conversion) -> Conversion:
+    """A gripper's conversion: a unit's factor where one explains the ranges, else the source's range onto the target's.
 
     Args:
-        target, source: recorded ranges.
+        target, source: usual ranges (1 % to 99 %): one jerk past the end would shift a map of extremes.
         is_same_name: grippers of one name keep their unit unless their ranges differ by more than a factor of 20.
+        angles: the conversion of the same arm's joints; drivers that give every motor in radians do so for the gripper.
     """
-    if _is_fraction(source) and _is_percentage(target):
-        return Conversion(100.0, why="0..1 there, 0..100 here: check")
-    if _is_percentage(source) and _is_fraction(target):
-        return Conversion(0.01, why="0..100 there, 0..1 here: check")
+    turned, fits = angles.scale, _overlap(target, source, angles.scale)
+    seen = f"{text_of(source)} there, {text_of(target)} here"
+    for scale, of, onto in ((100.0, source, target), (0.01, target, source)):
+        if _is_fraction(of) and _is_percentage(onto):
+            if not angles.why or _overlap(target, source, scale) >= fits:
+                return Conversion(scale, why=f"{seen}: 0..1 and 0..100, check")
+            return Conversion(turned, why=f"{seen}: in the joints' unit (scale {scale:g} if 0..1 and 0..100), check")
+    if angles.why and fits >= _FITS:
+        return Conversion(turned, why=f"{seen}: in the joints' unit, check")
     here, there = target[1] - target[0], source[1] - source[0]
     if here <= 0 or there <= 0:
         return Conversion()
@@ -73,8 +83,7 @@ def convert_gripper(target: Range, source: Range, *, is_same_name: bool) -> Conv
 
 def is_elsewhere(target: Range, source: Range) -> bool:
     """Whether two ranges in one unit hardly overlap: less than a quarter of what they span together."""
-    common = min(target[1], source[1]) - max(target[0], source[0])
-    return common < 0.25 * (max(target[1], source[1]) - min(target[0], source[0]))
+    return _overlap(target, source, 1.0) < 0.25
 
 
 def rounded(value: float) -> float:
@@ -91,8 +100,18 @@ def _largest(ranges: Sequence[Range]) -> float:
     return float(np.abs(np.asarray(ranges, dtype=np.float64)).max()) if ranges else 0.0
 
 
+def _overlap(target: Range, source: Range, scale: float) -> float:
+    """What the target's range and the scaled source's have in common, as a part of what they span together.
+
+    Below 0 where they lie apart.
+    """
+    low, high = scale * source[0], scale * source[1]
+    spanned = max(target[1], high) - min(target[0], low)
+    return (min(target[1], high) - max(target[0], low)) / spanned if spanned > 0 else 1.0
+
+
 def _is_fraction(values: Range) -> bool:
-    return values[0] >= -0.05 and 0.2 < values[1] <= 1.05
+    return values[0] >= -_JITTER and 0.2 < values[1] <= 1.0 + _JITTER
 
 
 def _is_percentage(values: Range) -> bool:

@@ -73,6 +73,10 @@ def propose_dimensions(
     takes |= {name: match.take for name, match in matches.items()}
     here = {name: _pooled_range(target, pooled, name) for name in takes}
     there = {name: _pooled_range(source, pooled, take) for name, take in takes.items()}
+    for name in takes:
+        if Dimension.parse(name).kind == "gripper":
+            here[name] = _pooled_range(target, pooled, name, usual=True)
+            there[name] = _pooled_range(source, pooled, takes[name], usual=True)
     conversions = _conversions(takes, here, there)
 
     rules, reasons = {name: declared[name] for name in names if name in declared}, {}
@@ -146,7 +150,7 @@ def _conversions(
     for name, take in takes.items():
         result[name] = angles if kinds[name] == "joint" else Conversion()
         if kinds[name] == "gripper" and name in known:
-            result[name] = convert_gripper(*known[name], is_same_name=take == name)
+            result[name] = convert_gripper(*known[name], is_same_name=take == name, angles=angles)
     return result
 
 
@@ -160,7 +164,8 @@ def _reason(match: Match, conversion: Conversion, here: Range | None, there: Ran
     return f"{match.why}; {text_of(there)} there, {text_of(here)} here: check sign and zero"
 
 
-def _pooled_range(facts: DatasetFacts, keys: Sequence[str], name: str) -> Range | None:
-    ranges = [facts.range(key, name) for key in keys if key in facts.features]
+def _pooled_range(facts: DatasetFacts, keys: Sequence[str], name: str, *, usual: bool = False) -> Range | None:
+    of = facts.usual_range if usual else facts.range
+    ranges = [of(key, name) for key in keys if key in facts.features]
     known = [values for values in ranges if values is not None]
     return (min(low for low, _ in known), max(high for _, high in known)) if known else None

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
 from lerobot_ambient.data.dataset_facts import facts_of
 from lerobot_ambient.data.sources import SourceConfig
@@ -65,3 +67,14 @@ def test_a_declared_frame_rate_counts(root):
 def test_a_rename_of_an_unknown_key_is_refused(root):
     with pytest.raises(ValueError, match=r"'me/sim': rename names \['act'\], but the data set's keys are"):
         facts_of(SourceConfig("me/sim", root=str(root), rename={"act": "action"}))
+
+
+def test_the_usual_range_is_lerobots_quantiles_and_a_jerk_does_not_move_it(root, tmp_path):
+    facts = facts_of(SourceConfig("me/sim", root=str(root)))
+    stats = LeRobotDatasetMetadata("me/sim", root=root).stats["actions"]
+    names = facts.names("actions")
+    for axis, name in enumerate(names):
+        expected = float(stats["q01"][axis]), float(stats["q99"][axis])
+        assert facts.usual_range("actions", name) == pytest.approx(expected)
+    lacking = replace(facts, stats={"actions": {"min": [0.0, 1.0], "max": [3.0, 4.0]}})
+    assert lacking.usual_range("actions", names[1]) == (1.0, 4.0)

@@ -95,13 +95,34 @@ def test_a_range_of_one_may_be_normalised():
     ],
 )
 def test_grippers_are_converted_by_their_ranges(target, source, same, scale, offset):
-    conversion = convert_gripper(target, source, is_same_name=same)
+    conversion = convert_gripper(target, source, is_same_name=same, angles=Conversion())
     assert (conversion.scale, conversion.offset) == (scale, offset)
+
+
+@pytest.mark.parametrize(
+    ("target", "source", "scale"),
+    [
+        # Jittery radians: extremes onto extremes would be 41.
+        ((1.0, 34.4), (-0.12, 0.72), 57.29578),
+        # 0 to 1 on an arm in radians, jittery too: the factor that fits better.
+        ((1.0, 34.4), (-0.05, 0.38), 100.0),
+        ((-10, 100), (-0.17, 1.75), 57.29578),
+        # Neither unit explains metres.
+        ((0, 100), (0, 0.08), 1250.0),
+    ],
+)
+def test_a_gripper_shares_the_unit_of_its_arm_where_that_fits_best(target, source, scale):
+    angles = convert_angles([(-90, 90)], [(-1.5, 1.5)])
+    conversion = convert_gripper(target, source, is_same_name=False, angles=angles)
+    assert conversion.scale == scale
+    assert "check" in conversion.why
+    back = convert_gripper(source, target, is_same_name=False, angles=convert_angles([(-1.5, 1.5)], [(-90, 90)]))
+    assert back.scale == pytest.approx(1 / scale, rel=1e-3)
 
 
 @given(low=st.floats(-1e3, 1e3), span=st.floats(3.0, 1e3), here=st.floats(150.0, 1e3))
 def test_a_gripper_range_is_mapped_onto_the_targets(low, span, here):
-    conversion = convert_gripper((-here, here), (low, low + span), is_same_name=False)
+    conversion = convert_gripper((-here, here), (low, low + span), is_same_name=False, angles=Conversion())
     if conversion != Conversion():
         ends = np.array([low, low + span]) * conversion.scale + conversion.offset
         # Scale and offset have 4 significant digits.
