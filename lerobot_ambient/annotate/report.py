@@ -100,6 +100,7 @@ def write_report(
     ]
     page = Page(
         rows=rows,
+        sigmas=plan.schedule.sigmas.numpy(),
         sections=tuple(sections),
         overview=overview,
         heat_map=heat_map,

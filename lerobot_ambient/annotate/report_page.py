@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lerobot_ambient.annotate.finding import Floats
 from lerobot_ambient.annotate.report_source import ROUGH, SourceReport, verdict, warnings
 from lerobot_ambient.annotate.report_style import Picture
 from lerobot_ambient.annotate.trust import CHUNKS_ALONE
@@ -52,9 +53,10 @@ class PlanRow:
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """The content of a page; see `report.write_report`. `rows` hold the target's first."""
+    """The content of a page; see `report.write_report`. `rows`: the target's first; `sigmas` (T,): of the plan."""
 
     rows: Sequence[PlanRow]
+    sigmas: Floats
     sections: tuple[Section, ...]
     overview: Picture
     heat_map: Picture
@@ -83,7 +85,7 @@ def render(page: Page) -> str:
         soft_share=None if page.soft_share is None else _figure(page.soft_share),
         yaml=page.yaml.rstrip("\n"),
         soft_yaml=page.soft_yaml,
-        warnings=[(row.name, found) for report, row in pairs if (found := warnings(report, row.share))],
+        warnings=[(row.name, found) for report, row in pairs if (found := warnings(report, row.share, page.sigmas))],
         notes=collected_notes(reports, page.notes),
         sections=[_section(number, section) for number, section in enumerate(page.sections, start=1)],
         methods={report.finding.method for report in reports},

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +28,8 @@ SPECTRAL_MARGIN = 0.025
 """By how much a classifier's level must lie below what spectra show to be called too low; the lowest usual level."""
 FEW_EPISODES = 10
 """Episodes of a dataset below which errors are themselves hardly known."""
+LITTLE = 0.2
+"""Part of the noise levels; a window that admits less leaves a source next to nothing to teach."""
 BIASED = 0.05
 """Excess of a mode mix from which windows are said to bias what is learnt."""
 
@@ -161,12 +163,13 @@ def verdict(report: SourceReport) -> str:
     return f"{use} {_sureness(low, high, varies=report.varies, method=finding.method)}"
 
 
-def warnings(report: SourceReport, share: float) -> list[str]:
+def warnings(report: SourceReport, share: float, sigmas: Floats) -> list[str]:
     """What to look at first; the finding's own notes come on top.
 
     Args:
         report: of the source.
         share: of all draws under the plan, in [0, 1].
+        sigmas: (T,) levels of the policy's schedule.
     """
     finding, evidence, spectral = report.finding, report.classifier, report.spectral
     low, high = finding.interval
@@ -182,6 +185,8 @@ def warnings(report: SourceReport, share: float) -> list[str]:
         )
     if share == 0.0:
         found.append("With these windows nothing is ever drawn from it.")
+    elif little := little_left(report, share, sigmas):
+        found.append(little)
     if finding.method == "classifier" and evidence is not None:
         lowest = float(evidence.scores.sigmas[0])
         if not report.varies and 0.0 < finding.estimate <= lowest:
@@ -205,6 +210,42 @@ def warnings(report: SourceReport, share: float) -> list[str]:
             "beyond chance. A window for the whole data set has no such bias."
         )
     return found
+
+
+def little_left(report: SourceReport, share: float, sigmas: Floats) -> str | None:
+    """What to do about a window at whose levels there is next to nothing to teach, below `LITTLE` of them.
+
+    Args:
+        report: of the source.
+        share: of all draws under the plan, in [0, 1].
+        sigmas: (T,) levels of the policy's schedule.
+
+    Returns:
+        The share, why, and the ways on; None where the window admits enough.
+    """
+    finding = report.finding
+    admitted = float(report.admitted(sigmas).mean())
+    if finding.is_nothing or admitted >= LITTLE:
+        return None
+    said = (
+        f"Next to nothing is left for it to teach: this window admits {admitted:.0%} of the noise levels, and "
+        f"{share:.1%} of a training's draws are its."
+    )
+    other = replace(report, finding=finding.taking("estimate"))
+    more = float(other.admitted(sigmas).mean())
+    if more < 2.0 * admitted:
+        return (
+            f"{said} The estimate, {finding.estimate:.3f}, says much the same: its chunks differ from the target's. "
+            "Leave it out, or check whether it is aligned rightly."
+        )
+    few = " and ".join(f"{episodes} of '{name}'" for name, episodes in _episodes(report))
+    why = f"There are too few episodes{f' ({few})' if few else ''} to show more"
+    if other.finding.is_full_trust:
+        return f"{said} {why}. Record more, or choose sigma_min by a sweep: the estimate is full trust, no window."
+    return (
+        f"{said} {why}. Record more, or annotate again with --take=estimate, {finding.estimate:.3f}, which admits "
+        f"{more:.0%} of the levels and may be too low: then it teaches where it still differs, and rollouts tell."
+    )
 
 
 def _episodes(report: SourceReport) -> list[tuple[str, int]]:

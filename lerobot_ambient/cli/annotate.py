@@ -211,7 +211,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(render(annotations, outcome.warnings(), windows, soft, paths))
         if file is not None:
-            print(f"\n{render_merged(file, merged, args.more)}")
+            print(f"\n{render_merged(file, merged, args.more, outcome.little_left())}")
         if page is not None:
             print(f"report: {page}")
     # What was found is shown first: it took its time, and says why.

@@ -52,13 +52,16 @@ def _how(finding: Finding) -> str:
     return f"{finding.method}, the safe end; the estimate is {finding.estimate:.3f}; chunks alone were compared"
 
 
-def render_merged(file: ConfigWithWindows, windows: Sequence[FoundWindow], more: Sequence[str]) -> str:
+def render_merged(
+    file: ConfigWithWindows, windows: Sequence[FoundWindow], more: Sequence[str], little_left: Sequence[str] = ()
+) -> str:
     """What stands in the file now, and the next commands.
 
     Args:
         file: that was written.
         windows: of its sources.
         more: options that were typed beside the configuration.
+        little_left: sources whose windows leave them next to nothing to teach.
     """
     from lerobot_ambient.cli.own_config import next_commands, without_window
 
@@ -75,5 +78,10 @@ def render_merged(file: ConfigWithWindows, windows: Sequence[FoundWindow], more:
         lines.append(
             f"before a training, write a window for {', '.join(lacking)} by hand, for example sigma_min: 0.3, or look "
             "for one by rollouts with `lerobot-ambient sweep` (docs/how-to/choose-a-window.md)"
+        )
+    if little_left:
+        lines.append(
+            f"before a training, read the warnings of {', '.join(little_left)} above: next to nothing would be drawn "
+            "there, and they name the ways on"
         )
     return "\n".join([*lines, "next:", next_commands(file.path, file.cfg, beside, annotated=True)])

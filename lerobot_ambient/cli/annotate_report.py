@@ -11,7 +11,7 @@ from lerobot_ambient.annotate.annotation import Annotation
 from lerobot_ambient.annotate.chunks import Chunks
 from lerobot_ambient.annotate.found_plan import found_plan
 from lerobot_ambient.annotate.report import SourceReport, write_report
-from lerobot_ambient.annotate.report_source import warnings
+from lerobot_ambient.annotate.report_source import little_left, warnings
 from lerobot_ambient.annotate.soft_shares import SoftShares
 from lerobot_ambient.core.mixing import Ambient, MixingRule
 from lerobot_ambient.core.plan import Plan
@@ -62,10 +62,23 @@ class Outcome:
 
     def warnings(self) -> list[list[str]]:
         """What could be wrong, per source."""
+        sigmas = self.plan.schedule.sigmas.numpy()
+        return [warnings(report, share, sigmas) for report, share in zip(self.reports, self._shares(), strict=True)]
+
+    def little_left(self) -> list[str]:
+        """Names of the sources whose window leaves them next to nothing to teach; the warnings say more."""
+        sigmas = self.plan.schedule.sigmas.numpy()
+        return [
+            report.finding.source
+            for report, share in zip(self.reports, self._shares(), strict=True)
+            if share > 0.0 and little_left(report, share, sigmas)
+        ]
+
+    def _shares(self) -> list[float]:
+        """Of each source in all draws."""
         shares = self.plan.by_source().sum(1).tolist()
         # A source without any group may be missing at the plan's end.
-        shares += [0.0] * (1 + len(self.reports) - len(shares))
-        return [warnings(report, share) for report, share in zip(self.reports, shares[1:], strict=True)]
+        return [*shares, *[0.0] * (1 + len(self.reports) - len(shares))][1:]
 
     def write(self, folder: Path, yaml: str, command: str, soft: SoftShares | None) -> Path:
         """Write the report and return its page.

@@ -16,13 +16,15 @@ from lerobot_ambient.annotate.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.finding import Finding
 from lerobot_ambient.annotate.mode_mix import mode_mix
 from lerobot_ambient.annotate.report_classifier import reliability
-from lerobot_ambient.annotate.report_source import SourceReport, verdict, warnings
+from lerobot_ambient.annotate.report_source import SourceReport, verdict
+from lerobot_ambient.annotate.report_source import warnings as warnings_at
 from lerobot_ambient.annotate.scores import HeldOutLogits, Scores
 from lerobot_ambient.annotate.spectrum import spectral_window
 from lerobot_ambient.core.windows import Window
 
 PER_EPISODE = 13
 SOURCE = "me/shaky"
+SIGMAS = np.linspace(0.005, 0.995, 100)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +33,10 @@ class Timed:
 
     episode: np.ndarray
     frame: np.ndarray
+
+
+def warnings(report, share):
+    return warnings_at(report, share, SIGMAS)
 
 
 def timed(episodes):
@@ -90,6 +96,32 @@ def test_warnings_name_what_to_look_at():
     assert "favour some kinds of motion" in warnings(biased, 0.4)[0]
     other = dataclasses.replace(biased.finding, granularity="bucket")
     assert warnings(dataclasses.replace(biased, finding=other), 0.4) == []
+
+
+@pytest.mark.parametrize(
+    ("report", "words"),
+    [
+        (safe(0.8, 0.1), None),
+        (safe(0.801, 0.1), None),
+        (safe(0.81, 0.6), "this window admits 19% of the noise levels"),
+        (
+            safe(0.9, 0.4),
+            "10% of the noise levels, and 4.8% of a training's draws are its. There are too few episodes to",
+        ),
+        (safe(0.9, 0.4), "again with --take=estimate, 0.400, which admits 60% of the levels and may be too low"),
+        (safe(0.9, 0.0), "Record more, or choose sigma_min by a sweep: the estimate is full trust"),
+        (
+            safe(0.95, 0.92),
+            "The estimate, 0.920, says much the same: its chunks differ from the target's. Leave it out",
+        ),
+        (bare(0.95, interval=(0.95, 0.96)), "says much the same"),
+        (bare(0.95, sigma_max=0.5, interval=(0.95, 0.96)), None),
+        (safe(1.0, 0.1), None),
+    ],
+)
+def test_a_window_that_leaves_next_to_nothing_names_the_ways_on(report, words):
+    told = [line for line in warnings(report, 0.048) if "Next to nothing" in line]
+    assert told == [] if words is None else words in told[0]
 
 
 def test_a_classifier_that_misses_what_spectra_see_is_suspected():

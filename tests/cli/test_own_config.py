@@ -258,6 +258,9 @@ def test_windows_go_into_a_copy_or_into_what_was_typed(here, written, capsys):
     assert main([*words, "--write-config=copy.yaml", "--log_freq=3"]) == 0
     said = capsys.readouterr().out
     assert "not in the file, so type it again: --log_freq=3" in said
+    # What two or three episodes show leaves a source next to nothing, and that is said before the next command.
+    assert "with --take=estimate" in said
+    assert said.index("before a training, read the warnings of me/") < said.index("next:\n")
     assert "lerobot-train --config_path=copy.yaml --log_freq=3 --output_dir=" in said
     assert "# Tuesday's" in (here / "copy.yaml").read_text()
     assert (here / "mine.yaml").read_text() == written
