@@ -151,8 +151,14 @@ def not_there(option: str, value: str, reason: str = "") -> str:
     if path.is_dir():
         name = "config.json" if option == "policy.path" else "train_config.json"
         return f"--{option}={value}: the folder has no {name}; give the one called pretrained_model."
+    from lerobot_ambient.integration.near_options import near_path
+
+    near = near_path(path)
+    if near is not None:
+        return f"--{option}={value}: no such file or folder; did you mean --{option}={near}?"
     if path.suffix in CONFIG_SUFFIXES:
-        return f"--{option}={value}: no such file in {path.absolute().parent}."
+        where = path.absolute().parent
+        return f"--{option}={value}: no such {'file in' if where.is_dir() else 'folder:'} {where}."
     hub = f"and no such model on the Hub{reason}" if reason else "nor a model in the cache of the Hub"
     return f"--{option}={value}: no such file or folder here, {hub}."
 

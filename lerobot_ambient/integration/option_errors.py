@@ -10,13 +10,12 @@ and with an unknown draccus, nothing changes.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import json
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import partial
 from pathlib import Path
@@ -27,17 +26,23 @@ import yaml
 
 from lerobot_ambient.integration.after_import import after_import
 from lerobot_ambient.integration.error_report import chain, is_for_users, options_of
+from lerobot_ambient.integration.near_options import (
+    MISSPELT,
+    alike,
+    choices_of,
+    chosen_types,
+    config_file_typed,
+    near_field,
+    near_names,
+    near_options,
+    offered,
+)
 
 _MODULE = "draccus.argparsing"
 _PARAMETERS = ("self", "args", "namespace", "is_parse_args")
 _MARK = "_lerobot_ambient_original"
 _OURS = "ambient_diffusion"
 _PREFIX = "ambient_"
-_MISSPELT = 0.8
-"""How alike a word and a name are from where on the one is taken for the other; LeRobot's `diffusion` is at 0.69."""
-
-_MANY = 30
-"""Names; more are not listed in a message."""
 
 
 def install_when_imported() -> None:
@@ -69,7 +74,7 @@ def ours_are_meant(words: Sequence[str], config_class: type | None = None, confi
     if config_class is not None and config_class.__module__.startswith("lerobot_ambient."):
         return True
     for option, value in options_of(words):
-        if option.endswith(".type") and (value.startswith(_PREFIX) or _alike(value, _OURS) > _MISSPELT):
+        if option.endswith(".type") and (value.startswith(_PREFIX) or alike(value, _OURS) > MISSPELT):
             return True
         if option in ("--config_path", "--policy.path"):
             path = Path(value)
@@ -92,7 +97,7 @@ def _telling(original: Any) -> Any:
         ours = Path(sys.argv[0] if sys.argv else "").stem == "lerobot-ambient"
         meant = ours or ours_are_meant([*words, *sys.argv[1:]], self.config_class, self.config_path)
         if meant:
-            self.parser.error = partial(_refuse_usage, self.parser, _prefix(self.config_class))
+            self.parser.error = partial(_refuse_usage, self, words)
         try:
             return original(self, args, namespace, is_parse_args=is_parse_args)
         except yaml.YAMLError as error:
@@ -132,25 +137,67 @@ def explain(error: BaseException, prefix: str = "", *, everything: bool = True) 
     if message.startswith("Couldn't instantiate class") and last.__cause__ is not None:
         # LeRobot's part of the configuration refused it.
         return _dotted(prefix, found, " ".join(str(last.__cause__).split()))
+    if last.__cause__ is not None and _place(last.__cause__)[0] == path:
+        cls = _place(last.__cause__)[1]  # A value for all of a class.
     return _dotted(prefix, path, _reworded(message, prefix, path, cls))
 
 
 def _reworded(message: str, prefix: str, path: Sequence[str], cls: Any) -> str:
     """draccus' words for the commonest mistakes, as what to write instead."""
     if match := re.match(r"The fields (.+) are not valid for", message):
-        wrong = re.findall(r"`([^`]+)`", match[1])
-        known = [field.name for field in fields(cls)] if is_dataclass(cls) else []
-        return f"there is no {', '.join(wrong)} here{_nearest(wrong, known)}"
+        return _no_such_field(re.findall(r"`([^`]+)`", match[1]), prefix, path, cls)
+    if match := re.match(r"Expected a dict for a choice class, got (.*)$", message, flags=re.DOTALL):
+        return _type_without_its_option(match[1], f"--{_join(prefix, path)}", cls)
     if match := re.match(r"Couldn't find a choice class for '(.+?)' in", message):
-        known = list(cls.get_known_choices()) if hasattr(cls, "get_known_choices") else []
-        return f"type '{match[1]}' is unknown{_nearest([match[1]], known)}"
+        return f"type '{match[1]}' is unknown{near_names([match[1]], list(choices_of(cls)))}"
     if match := re.match(r"Missing required field\(s\) (.+) for", message):
         names = re.findall(r"`([^`]+)`", match[1])
         options = [f"--{_join(prefix, (*path, name))}{'.repo_id' if name == 'dataset' else ''}" for name in names]
         return f"{', '.join(options)} is missing; every training names its target, e.g. --dataset.repo_id=me/target."
     if match := re.match(r"Failed when parsing value='(.*?)' into field .* of type ", message, flags=re.DOTALL):
-        return _another_kind(match[1], f"--{_join(prefix, path)}", wants_list="for a list type" in message)
+        option = f"--{_join(prefix, path)}"
+        if "has no attribute 'copy'" in message and is_dataclass(cls):
+            return _inner_options(match[1], option, [field.name for field in fields(cls)])
+        return _another_kind(match[1], option, wants_list="for a list type" in message)
     return message.split("\n", 1)[0]
+
+
+def _no_such_field(wrong: Sequence[str], prefix: str, path: Sequence[str], cls: Any) -> str:
+    """As the option that was typed, where it was; with the nearest beside it, or else the place that it belongs to."""
+    typed = dict(options_of(sys.argv[1:]))
+    options = {name: f"--{_join(prefix, (*path, name))}" for name in wrong}
+    types, kind = choices_of(cls), next((name for name, one in choices_of(cls).items() if one is cls), None)
+    if kind is not None and all(option in typed for option in options.values()):
+        head = f"{', '.join(options.values())}: not an option of {kind}"
+    else:
+        head = f"there is no {', '.join(wrong)} here"
+    others = [name for name, one in types.items() if all(w in (f.name for f in fields(one)) for w in wrong)]
+    ours = cls is not None and cls.__module__.startswith("lerobot_ambient.")
+    elsewhere = near_field({o: typed.get(o, "") for o in options.values()}, cls, config_file_typed()) if ours else ""
+    if elsewhere:
+        return head + elsewhere
+    if others and len(others) <= 3:
+        place = _join(prefix, path)
+        # Another policy is no answer to a misplaced option; another mixing may be.
+        fix = "" if place in ("", "policy") else f": add {' or '.join(f'--{place}.type={name}' for name in others)}"
+        return f"{head}; {' and '.join(others)} {'has' if len(others) == 1 else 'have'} it{fix}."
+    return head + near_names(wrong, [field.name for field in fields(cls)] if is_dataclass(cls) else [])
+
+
+def _type_without_its_option(value: str, option: str, cls: Any) -> str:
+    """`--policy.mixing=soft`, where the type is meant."""
+    known = choices_of(cls)
+    if value in known:
+        return f"'{value}' is a type; write {option}.type={value}"
+    return f"'{value}' is no type, which {option}.type names{near_names([value], list(known))}"
+
+
+def _inner_options(value: str, option: str, names: Sequence[str]) -> str:
+    """`--dataset=me/target`, where an option of the dataset is meant."""
+    for name, meant in (("repo_id", value), ("enable", value.lower())):
+        if name in names and (name != "enable" or meant in ("true", "false")):
+            return f"it has options of its own; write {option}.{name}={shlex.quote(meant)}"
+    return f"it has options of its own: {', '.join(f'{option}.{name}' for name in names)}"
 
 
 def _another_kind(value: str, option: str, *, wants_list: bool) -> str:
@@ -206,45 +253,41 @@ def _join(prefix: str, path: Sequence[str]) -> str:
     return f"{prefix}{''.join(words).removeprefix('.')}".removesuffix(".")
 
 
-def _refuse_usage(parser: Any, prefix: str, message: str) -> NoReturn:
-    """In place of argparse's `error`: the nearest options instead of all of them."""
-    known = [option for action in parser._actions for option in action.option_strings if option.startswith("--")]
+def _refuse_usage(asked: Any, words: Sequence[str], message: str) -> NoReturn:
+    """In place of argparse's `error`: the nearest options instead of all of them.
+
+    Args:
+        asked: draccus' parser.
+        words: that it was to parse.
+        message: of argparse.
+    """
+    parser, prefix = asked.parser, _prefix(asked.config_class)
     stray = message.removeprefix("unrecognized arguments: ")
     if stray != message:
-        wrong = [word.partition("=")[0] for word in shlex.split(stray, posix=False) if word.startswith("--")]
-        message = f"there is no option {_typed(wrong, prefix)}{_nearest(wrong, known, prefix)}" if wrong else message
+        wrong = {f"--{prefix}{option[2:]}": value for option, value in _strays(shlex.split(stray, posix=False))}
+        if wrong:
+            message = f"there is no option {', '.join(wrong)}{_near(asked, words, wrong)}"
     elif match := re.match(r"argument (--\S+): invalid choice: '(.+?)' \(choose from (.*)\)$", message):
         choices = [choice.strip("'\" ") for choice in match[3].split(",")]
-        message = f"{_typed([match[1]], prefix)}={match[2]} is unknown{_nearest([match[2]], choices)}"
+        message = f"--{prefix}{match[1][2:]}={match[2]} is unknown{near_names([match[2]], choices)}"
     parser.exit(2, f"{parser.prog}: error: {message}\n")
     raise AssertionError("argparse's exit returned")
 
 
-def _typed(options: Iterable[str], prefix: str) -> str:
-    return ", ".join(f"--{prefix}{option[2:]}" for option in options)
+def _strays(words: Sequence[str]) -> list[tuple[str, str]]:
+    return [
+        (option, "" if value.startswith("--") else value)
+        for option, value in options_of(words)
+        if option.startswith("--")
+    ]
 
 
-def _nearest(wrong: Iterable[str], known: Sequence[str], prefix: str = "") -> str:
-    """The known names nearest to each wrong one; those beside it where none is near and they are few."""
-    found: list[str] = []
-    for name in wrong:
-        beside, _, leaf = name.rpartition(".")
-        scores: dict[str, float] = {}
-        for option in known:
-            group, _, last = option.rpartition(".")
-            alike = _alike(leaf.removeprefix("--"), last.removeprefix("--"))
-            if alike >= (0.6 if group == beside else _MISSPELT):
-                scores[option] = alike + (0.2 if group == beside else 0.0)
-        best = max(scores.values(), default=0.0)
-        found += [option for option in sorted(scores, key=lambda o: -scores[o]) if scores[option] > best - 0.1][:3]
-        if not scores:
-            siblings = [option for option in known if option.rpartition(".")[0] == beside]
-            found += siblings if beside or not name.startswith("--") else []
-    shown = [f"--{prefix}{option[2:]}" if prefix else option for option in dict.fromkeys(found)]
-    if not 0 < len(shown) <= _MANY:
-        return "; --help lists what there is."
-    return f"; did you mean {' or '.join(shown)}?" if len(shown) <= 3 else f"; there are {', '.join(shown)}."
-
-
-def _alike(one: str, other: str) -> float:
-    return difflib.SequenceMatcher(None, one, other).ratio()
+def _near(asked: Any, words: Sequence[str], wrong: Mapping[str, str]) -> str:
+    prefix = _prefix(asked.config_class)
+    chosen = chosen_types([*words, *sys.argv[1:]], asked.config_path)
+    if prefix:
+        chosen["policy"] = _OURS
+    known = [option for action in asked.parser._actions for option in action.option_strings if option.startswith("--")]
+    here = {place.removeprefix(prefix): kind for place, kind in chosen.items()}
+    known = [f"--{prefix}{option[2:]}" for option in offered(known, asked.config_class, here)]
+    return near_options(wrong, known, chosen, config_file_typed())

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import importlib
+import runpy
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -44,5 +46,33 @@ def lerobot_train(monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[str]], 
 
         monkeypatch.setattr(sys, "argv", ["lerobot-train", *arguments])
         script.main()
+
+    return run
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Returns command(script, *options): LeRobot's main in this process, as (exit code, what it left on stderr)."""
+
+    def run(script: str, *options: str) -> tuple[int, str]:
+        from lerobot_ambient.integration import error_report
+
+        module = script if "." in script else f"lerobot.scripts.{script}"
+        monkeypatch.setattr(sys, "argv", [f"lerobot-{script.rpartition('_')[2]}", *options])
+        monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+        error_report.install_in_command()
+        capsys.readouterr()
+        code = 0
+        try:
+            if module == script:
+                runpy.run_module(module, run_name="__main__")
+            else:
+                importlib.import_module(module).main()
+        except SystemExit as left:
+            code = int(left.code or 0)
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+            code = 1
+        return code, capsys.readouterr().err
 
     return run

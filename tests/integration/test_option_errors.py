@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import importlib
-import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -26,32 +24,6 @@ from lerobot_ambient.policy.mixing_config import AmbientConfig
 
 OURS = ("--policy.type=ambient_diffusion", "--policy.push_to_hub=false", "--policy.device=cpu")
 TARGET = ("--dataset.repo_id=me/target", "--dataset.root=nowhere")
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
-    """Returns command(script, *options): LeRobot's main in this process, as (exit code, what it left on stderr)."""
-
-    def run(script: str, *options: str) -> tuple[int, str]:
-        module = script if "." in script else f"lerobot.scripts.{script}"
-        monkeypatch.setattr(sys, "argv", [f"lerobot-{script.rpartition('_')[2]}", *options])
-        monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
-        error_report.install_in_command()
-        capsys.readouterr()
-        code = 0
-        try:
-            if module == script:
-                runpy.run_module(module, run_name="__main__")
-            else:
-                importlib.import_module(module).main()
-        except SystemExit as left:
-            code = int(left.code or 0)
-        except BaseException:
-            sys.excepthook(*sys.exc_info())
-            code = 1
-        return code, capsys.readouterr().err
-
-    return run
 
 
 def told(**policy: Any) -> str:
