@@ -204,6 +204,7 @@ class _Worker:
             confirmed or {},
             self._options.confirm_seed,
             elsewhere or {},
+            self._options.confirm,
         )
         report.write(self._output)
         return report

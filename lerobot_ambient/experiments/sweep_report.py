@@ -148,6 +148,7 @@ class SweepReport:
         confirmed: roll-outs on other seeds by slot, and the first of those seeds.
         confirm_seed: their first seed.
         elsewhere: slots to be confirmed whose checkpoints are not in this folder, and who has them.
+        to_confirm: how many trials were to be confirmed.
     """
 
     base: BaseConfig
@@ -158,6 +159,7 @@ class SweepReport:
     confirmed: Mapping[int, Evaluation]
     confirm_seed: int
     elsewhere: Mapping[int, str | None]
+    to_confirm: int = 0
 
     @property
     def ranked(self) -> list[SlotResult]:
@@ -167,7 +169,9 @@ class SweepReport:
 
     @property
     def front(self) -> list[SlotResult]:
-        """The complete slots on the Pareto front; the best alone without a second metric."""
+        """The complete slots on the Pareto front; the best alone without a second metric; none without a winner."""
+        if self.no_winner is not None:
+            return []
         if self.second is None:
             return self.ranked[:1]
         complete = [one for one in self.slots if one.is_complete]
@@ -290,6 +294,11 @@ class SweepReport:
             lines += ["", "Once the cause is fixed, --retry-failed tries them again."]
         if self.no_winner is not None:
             lines += ["", self.no_winner]
+            if self.to_confirm:
+                lines.append(
+                    f"--confirm={self.to_confirm} was skipped: it evaluates the best again. The same command does it "
+                    "once there is a best."
+                )
         return "\n".join(lines)
 
 

@@ -412,9 +412,13 @@ def test_a_sweep_whose_trials_all_fail_names_no_winner(tmp_path, make_plan, monk
 def test_a_sweep_without_a_success_names_no_winner(tmp_path, make_plan, monkeypatch, capsys):
     monkeypatch.setenv("PAUSE", "0")
     space = '{"sources.0.sigma_min": {"choices": [0.9, 0.95]}}'
-    assert through_the_verb(tmp_path / "out", make_plan(space), monkeypatch, "--sampler=grid", "--confirm=1") == 1
+    words = ("--sampler=grid", "--confirm=1", "--second=mean_squared_acceleration:minimize")
+    assert through_the_verb(tmp_path / "out", make_plan(space), monkeypatch, *words) == 1
     told = capsys.readouterr()
     assert "None of the 20 rollouts of 2 trials succeeded: there is no winner" in told.out
+    assert "\n--confirm=1 was skipped: it evaluates the best again." in told.out
+    # All trials are equal at nothing, and would stand on it.
+    assert "Pareto front" not in told.out
     assert "best configuration" not in told.out
     assert not (tmp_path / "out" / "best.yaml").exists()
     assert not list(tmp_path.glob("out/trials/*/confirm"))
