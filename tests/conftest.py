@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every test runs under, and the fixtures several folders share."""
 
+import functools
 import logging
 import os
 import subprocess
@@ -24,8 +25,13 @@ if find_library("EGL"):
 import numpy as np
 import pytest
 import torch
+from draccus.wrappers import docstring
 
 torch.set_num_threads(1)
+
+# Draccus searches the sources of every LeRobot class for help texts at each parse, for most of its time. Here a text is
+# searched once in a process; tests/test_help_texts.py parses without this.
+docstring.get_attribute_docstring = functools.cache(docstring.get_attribute_docstring)
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -12,6 +12,7 @@ What a library reads from the environment while it is imported (HF_ENDPOINT, MUJ
 """
 
 import array
+import functools
 import json
 import os
 import select
@@ -42,12 +43,18 @@ def serve(path: str) -> None:
     """The server: imports what LeRobot's commands import, then forks a child per request."""
     # Loaded for their imports alone.
     import diffusers.schedulers  # noqa: F401
+    import draccus
     import lerobot.policies.diffusion.modeling_diffusion
     import lerobot.scripts.lerobot_eval
     import lerobot.scripts.lerobot_train  # noqa: F401
     import torch
+    from draccus.wrappers import docstring
+    from lerobot.configs.train import TrainPipelineConfig
 
     torch.set_num_threads(1)
+    # The help texts that draccus searches at each parse, searched once for all children.
+    docstring.get_attribute_docstring = functools.cache(docstring.get_attribute_docstring)
+    draccus.parse(TrainPipelineConfig, args=["--dataset.repo_id=me/target"])
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path)
         listening.listen()

@@ -89,15 +89,6 @@ def parsers(parser: argparse.ArgumentParser, name: str) -> Iterator[tuple[str, a
                 yield from parsers(below, f"{name} {verb}")
 
 
-@pytest.fixture(autouse=True)
-def no_help_texts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draccus searches the sources of every LeRobot class for help texts: most of the time it takes to parse."""
-    from draccus.wrappers import docstring
-
-    empty = docstring.AttributeDocString()
-    monkeypatch.setattr(docstring, "get_attribute_docstring", lambda *args, **kwargs: empty)
-
-
 # Links
 
 

@@ -29,15 +29,6 @@ def data(tmp_path_factory, write_dataset) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def no_help_texts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draccus searches the sources of every LeRobot class for help texts: most of the time it takes to parse."""
-    from draccus.wrappers import docstring
-
-    empty = docstring.AttributeDocString()
-    monkeypatch.setattr(docstring, "get_attribute_docstring", lambda *args, **kwargs: empty)
-
-
 @pytest.fixture
 def here(data, monkeypatch, tmp_path) -> Path:
     """The working folder, with `data` in it."""

@@ -110,12 +110,8 @@ def test_a_push_that_fails_half_way_keeps_what_was_there(hub, client, push):
 
 
 def test_the_stock_command_repeats_a_push_without_training_again(hub, client, pushed, tmp_path, monkeypatch):
-    from draccus.wrappers import docstring
     from lerobot.scripts import lerobot_train as script
 
-    # Draccus searches LeRobot's sources for help texts, for seconds.
-    empty = docstring.AttributeDocString()
-    monkeypatch.setattr(docstring, "get_attribute_docstring", lambda *args, **kwargs: empty)
     output = tmp_path / "out"
     shutil.copytree(pushed.output, output, symlinks=True)
     words = [f"--config_path={output}/checkpoints/last/pretrained_model/train_config.json", "--resume=true"]

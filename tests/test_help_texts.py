@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The help texts of options as draccus finds them itself: everywhere else in the tests they come from a cache."""
+
+import draccus
+import pytest
+from draccus.wrappers import docstring
+
+
+def test_a_parse_with_draccus_own_search_is_the_same_and_shows_our_texts(monkeypatch, capsys):
+    from lerobot.configs.train import TrainPipelineConfig
+
+    import lerobot_ambient  # noqa: F401
+
+    words = ["--policy.type=ambient_diffusion", "--policy.device=cpu", "--dataset.repo_id=me/target"]
+    cached = draccus.parse(TrainPipelineConfig, args=words)
+    texts = _help(TrainPipelineConfig, words, capsys)
+    monkeypatch.setattr(docstring, "get_attribute_docstring", docstring.get_attribute_docstring.__wrapped__)
+    assert draccus.encode(draccus.parse(TrainPipelineConfig, args=words)) == draccus.encode(cached)
+    assert _help(TrainPipelineConfig, words, capsys) == texts
+
+
+def _help(config: type, words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit):
+        draccus.parse(config, args=[*words, "--help"])
+    return capsys.readouterr().out
