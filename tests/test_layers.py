@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = "lerobot_ambient"
-LAYERS = ("virtual_arm", "core", "data", "envs", "annotate", "policy", "integration", "experiments", "cli")
+LAYERS = ("virtual_arm", "core", "data", "figures", "envs", "annotate", "policy", "integration", "experiments", "cli")
 """Lowest first. A module may import its own layer and those before it."""
 
 MAY_IMPORT = {"virtual_arm": {"numpy"}, "core": {"numpy", "torch"}}

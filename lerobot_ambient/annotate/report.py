@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lerobot_ambient.annotate.locality import LocalityEvidence
-from lerobot_ambient.annotate.plan_figure import plan_figure
 from lerobot_ambient.annotate.report_classifier import (
     draw_calibration,
     draw_classifier,
@@ -27,11 +26,12 @@ from lerobot_ambient.annotate.report_mix import draw_mode_mix, draw_soft
 from lerobot_ambient.annotate.report_page import Page, Section, plan_rows, render
 from lerobot_ambient.annotate.report_source import SourceReport
 from lerobot_ambient.annotate.report_spectra import draw_deciding_spectrum, draw_ratios, draw_spectra
-from lerobot_ambient.annotate.report_style import WIDTH, Picture, figure_name, png_of, styled
 from lerobot_ambient.annotate.report_trajectories import draw_trajectories
 from lerobot_ambient.annotate.report_windows import draw_histogram, draw_over_time, draw_overview
 from lerobot_ambient.core.plan import Plan
 from lerobot_ambient.data.replace_file import replace_file
+from lerobot_ambient.figures.plan_heat_map import plan_figure
+from lerobot_ambient.figures.style import WIDTH, Picture, figure_name, png_of, styled
 
 if TYPE_CHECKING:
     from lerobot_ambient.annotate.soft_shares import SoftShares

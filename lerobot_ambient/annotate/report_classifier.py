@@ -12,7 +12,8 @@ from lerobot_ambient.annotate.calibration import calibrate_as_seen
 from lerobot_ambient.annotate.curves import isotonic
 from lerobot_ambient.annotate.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.finding import Finding, Floats
-from lerobot_ambient.annotate.report_style import (
+from lerobot_ambient.annotate.scores import HeldOutLogits, sigmoid
+from lerobot_ambient.figures.style import (
     FAINT,
     LIMIT,
     SOURCE,
@@ -25,7 +26,6 @@ from lerobot_ambient.annotate.report_style import (
     sigma_axis,
     styled,
 )
-from lerobot_ambient.annotate.scores import HeldOutLogits, sigmoid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lerobot_ambient.annotate.locality import LocalityEvidence
-from lerobot_ambient.annotate.report_style import (
+from lerobot_ambient.figures.style import (
     FAINT,
     LIMIT,
     SOURCE,

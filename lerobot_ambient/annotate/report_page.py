@@ -14,9 +14,9 @@ import numpy as np
 
 from lerobot_ambient.annotate.finding import Floats
 from lerobot_ambient.annotate.report_source import ROUGH, SourceReport, verdict, warnings
-from lerobot_ambient.annotate.report_style import Picture
 from lerobot_ambient.annotate.trust import CHUNKS_ALONE
 from lerobot_ambient.core.plan import Plan
+from lerobot_ambient.figures.style import Picture
 
 PACKAGES = ("lerobot_policy_ambient_diffusion", "lerobot", "torch", "numpy", "scipy", "scikit-learn", "matplotlib")
 TEMPLATE = "report.html.j2"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lerobot_ambient.annotate.finding import Floats
-from lerobot_ambient.annotate.report_style import (
+from lerobot_ambient.annotate.spectrum import SpectralEvidence, Spectrum, frequencies
+from lerobot_ambient.figures.style import (
     LIMIT,
     SOURCE,
     TARGET,
@@ -20,7 +21,6 @@ from lerobot_ambient.annotate.report_style import (
     png_of,
     styled,
 )
-from lerobot_ambient.annotate.spectrum import SpectralEvidence, Spectrum, frequencies
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lerobot_ambient.annotate.chunk_set import ActionAxes
-from lerobot_ambient.annotate.report_style import (
+from lerobot_ambient.figures.style import (
     SOURCE,
     TARGET,
     WIDTH,

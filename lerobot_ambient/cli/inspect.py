@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     report = describe(mixture)
     print(json.dumps(report, indent=2) if args.json else render(report))
     if args.png is not None:
-        from lerobot_ambient.annotate.plan_figure import draw_plan
+        from lerobot_ambient.figures.plan_heat_map import draw_plan
 
         draw_plan(mixture.plan, args.png)
         if not args.json:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lerobot_ambient.annotate.curves import TAU
-from lerobot_ambient.annotate.report_style import FAINT, LIMIT, SOURCE, TARGET, WINDOW, new_figure, png_of, styled
 from lerobot_ambient.experiments.oracles import OracleOutcome
 from lerobot_ambient.experiments.oracles_cases import SigmaMaxCase, SigmaMinCase
+from lerobot_ambient.figures.style import FAINT, LIMIT, SOURCE, TARGET, WINDOW, new_figure, png_of, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
