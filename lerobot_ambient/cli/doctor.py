@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from lerobot_ambient.cli.progress import say
+
 if TYPE_CHECKING:
     from lerobot_ambient.integration.doctor import Check
 
@@ -67,6 +69,8 @@ def _all_checks(args: argparse.Namespace) -> Iterator[Check]:
         with contextlib.suppress(ValueError):
             training.load_train_config(args.config_path, args.more)
     yield from doctor.check_environment()
+    if not args.json:
+        say("starting LeRobot in a second Python, as lerobot-train does, to see whether it finds the plugin")
     yield from doctor.check_plugin()
     yield from doctor.check_seam()
     yield from doctor.check_decoders()

@@ -245,15 +245,17 @@ def open_metadata(config: SourceConfig, name: str) -> CheckedMetadata:
         ValueError: not found, of another format, damaged, or empty.
     """
     hint = (
-        "Check the spelling, give the folder that holds its meta/ and data/ as `root`, or, for a data set on the Hub, "
+        "Check the spelling, give the folder that holds its meta/ and data/ as `root`, or, for a dataset on the Hub, "
         "make sure the Hub can be reached and HF_HUB_OFFLINE is not set."
     )
+    # Two of one repo_id are distinguished by their names; else the name is the repo_id.
+    titled = f"dataset '{name}'" + ("" if name == config.repo_id else f" ({config.repo_id})")
     root = config.root
     # A relative root is meant from where the command runs, which a reader of the message may not know.
     place = None if root is None else root if Path(root).is_absolute() else f"{root} (that is {Path(root).absolute()})"
     # LeRobot creates a missing root before it asks the Hub; offline that would only leave an empty folder.
     if root is not None and hub_constants.HF_HUB_OFFLINE and not (Path(root) / "meta").is_dir():
-        raise ValueError(f"data set '{name}' ({config.repo_id}): no LeRobot data set in root {place}. {hint}")
+        raise ValueError(f"{titled}: no LeRobot dataset in root {place}: {_what_is_in(Path(root))}. {hint}")
     try:
         meta = CheckedMetadata(config.repo_id, root=root, revision=config.revision, fps=config.fps)
     except MissingFileError as error:
@@ -263,20 +265,24 @@ def open_metadata(config: SourceConfig, name: str) -> CheckedMetadata:
         if missing is not None:
             raise ValueError(f"{missing}{reason_of(error)}") from error
         where = f"root {place}" if root else "LeRobot's cache and the Hub"
-        raise ValueError(
-            f"data set '{name}' ({config.repo_id}) was not found in {where}{reason_of(error)}. {hint}"
-        ) from error
+        raise ValueError(f"{titled} was not found in {where}{reason_of(error)}. {hint}") from error
     except (CompatibilityError, NotImplementedError) as error:
         # The Hub's tags say so; what lies here has been checked above.
         if isinstance(error, ForwardCompatibilityError):
-            raise ValueError(f"data set '{name}' ({config.repo_id}): {str(error).strip()}") from error
+            raise ValueError(f"{titled}: {str(error).strip()}") from error
         version = "v2.1" if isinstance(error, BackwardCompatibilityError) else None
-        raise ValueError(
-            f"data set '{name}' ({config.repo_id}) {outdated(version, config.repo_id, config.root)}"
-        ) from error
+        raise ValueError(f"{titled} {outdated(version, config.repo_id, config.root)}") from error
     if meta.episodes is None:
-        raise ValueError(f"data set '{name}' ({config.repo_id}, root {meta.root}) has no episodes yet.")
+        raise ValueError(f"{titled} in {meta.root} has no episodes yet.")
     return meta
+
+
+def _what_is_in(root: Path) -> str:
+    """Why a folder is no dataset; with those in it that are."""
+    if not root.is_dir():
+        return "that is a file" if root.exists() else "there is no such folder"
+    below = sorted(str(info.parents[1]) for info in (*root.glob("*/meta/info.json"), *root.glob("*/*/meta/info.json")))
+    return "it has no meta/" + (f", but {', '.join(below[:3])} {'has' if len(below) == 1 else 'have'}" if below else "")
 
 
 def _missing_file(error: BaseException) -> MissingFileError | None:

@@ -247,11 +247,13 @@ def test_the_text_is_a_line_a_check_with_what_belongs_to_it_below():
 def test_each_finding_is_printed_as_soon_as_it_is_there(capsys, monkeypatch):
     seen = []
     monkeypatch.setattr(doctor, "check_environment", lambda: [Check("python", "ok", "fine")])
-    monkeypatch.setattr(doctor, "check_plugin", lambda: seen.append(capsys.readouterr().out) or [])
+    monkeypatch.setattr(doctor, "check_plugin", lambda: seen.append(capsys.readouterr()) or [])
     monkeypatch.setattr(doctor, "check_seam", list)
     monkeypatch.setattr(doctor, "check_decoders", list)
     assert main(["doctor"]) == 0
-    assert seen == ["ok       python           fine\n"]
+    assert [one.out for one in seen] == ["ok       python           fine\n"]
+    # LeRobot is loaded once more, in another process: seconds in which nothing else would be said.
+    assert seen[0].err.splitlines()[-1].startswith("lerobot-ambient: starting LeRobot in a second Python")
 
 
 # The data of a configuration
@@ -341,7 +343,7 @@ def test_a_source_that_is_not_there_is_told_once(capsys, small_installation, wri
         "source 1": "problem",
         "mixture": "skipped",
     }
-    assert f"no LeRobot data set in root {tmp_path / 'nowhere'}" in checks["source 1"]["found"]
+    assert f"no LeRobot dataset in root {tmp_path / 'nowhere'}" in checks["source 1"]["found"]
     assert "no cameras" in checks["target"]["found"]
     assert not (tmp_path / "nowhere").exists()
 
@@ -381,7 +383,7 @@ def test_a_value_that_does_not_fit_is_a_problem(capsys, small_installation, opti
 
 def test_wrong_usage_ends_with_2(capsys, small_installation):
     assert main(["doctor", "--config_path=/no/such/file.yaml"]) == 2
-    assert "--config_path=/no/such/file.yaml: no such file in /no/such" in capsys.readouterr().err
+    assert "--config_path=/no/such/file.yaml: no such folder: /no/such." in capsys.readouterr().err
     with pytest.raises(SystemExit) as left:
         main(["doctor", *options_for("me/target", "anywhere", "--policy.sorces=[]")])
     assert left.value.code == 2

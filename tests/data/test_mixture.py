@@ -44,8 +44,17 @@ class TestRefusals:
 
     def test_unknown_root(self, target, tmp_path):
         nowhere = SourceConfig("me/nowhere", root=str(tmp_path / "nowhere"), sigma_min=0.3)
-        self.refuse(target, [nowhere], r"'me/nowhere' .*no LeRobot data set in root .*nowhere.*as `root`")
+        self.refuse(
+            target, [nowhere], r"^dataset 'me/nowhere': no LeRobot dataset in root .*: there is no such folder.*"
+        )
         assert not (tmp_path / "nowhere").exists()
+
+    def test_a_folder_of_datasets_is_answered_with_those_in_it(self, target, target_root, tmp_path):
+        parent = target_root.parent
+        above = SourceConfig("me/sim", root=str(parent), sigma_min=0.3)
+        self.refuse(target, [above], rf"root {parent}: it has no meta/, but .*{target_root}.* ha(s|ve)\. .*as `root`")
+        (tmp_path / "empty").mkdir()
+        self.refuse(target, [SourceConfig("me/sim", root=str(tmp_path / "empty"), sigma_min=0.3)], r"no meta/\. Check")
 
     def test_unknown_repo(self, target, monkeypatch, tmp_path):
         self.refuse(

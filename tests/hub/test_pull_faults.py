@@ -155,7 +155,7 @@ def test_files_that_do_not_arrive_are_listed(annotated, client, status, caplog):
 
 def test_an_unknown_data_set_is_named(hub, client):
     client(hub)
-    with pytest.raises(ValueError, match=r"data set 'me/nobody' \(me/nobody\) was not found"):
+    with pytest.raises(ValueError, match=r"dataset 'me/nobody' was not found"):
         open_source(SourceConfig("me/nobody"), "me/nobody")
 
 

@@ -196,7 +196,7 @@ def test_other_policies_are_left_to_lerobot(roots, tmp_path, lerobot_train, caps
         (["--policy.target_rename={actions: action}"], r"'me/target': rename names \['actions'\]"),
         (
             ["--policy.sources=[{repo_id: me/sim, root: /nowhere, sigma_min: 0.1}]"],
-            "no LeRobot data set in root /nowhere",
+            "no LeRobot dataset in root /nowhere",
         ),
     ],
 )
