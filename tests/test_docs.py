@@ -123,7 +123,7 @@ def test_every_page_is_reachable_from_the_readme():
 @pytest.mark.parametrize("page", OURS, ids=ids)
 def test_files_that_are_named_exist(page):
     """Code spans that look like files of the repository."""
-    places = (ROOT, ROOT / "lerobot_ambient", *(ROOT / "lerobot_ambient").glob("*/"))
+    places = (ROOT, ROOT / "lerobot_ambient", *(ROOT / "lerobot_ambient").rglob("*/"))
     named = re.findall(r"`((?:[\w.*-]+/)*[\w.*-]+\.(?:py|sh|txt|toml)|configs/[\w./*-]+)`", prose(page))
     assert [name for name in named if not any(list(place.glob(name)) for place in places)] == []
 
@@ -231,7 +231,7 @@ def test_commands_of_arms_are_what_lerobot_accepts(script, monkeypatch):
     """Robots, cameras and teleoperators come with plugins and options of their own, all parsed as LeRobot does."""
     import draccus
 
-    from lerobot_ambient.integration import config_video_file_camera  # noqa: F401
+    from lerobot_ambient.testing.video_camera import config_camera  # noqa: F401
 
     module = importlib.import_module(f"lerobot.scripts.lerobot_{script}")
     configs = [value for name, value in vars(module).items() if re.fullmatch(rf"{script}Config", name, re.IGNORECASE)]
@@ -468,7 +468,7 @@ def test_the_architecture_page_has_every_module():
     covered = set()
     for row in rows:
         spans = re.findall(r"`([^`]+)`", row)
-        folder = spans[0].partition("/")[0]
+        folder = spans[0].rpartition("/")[0]
         for span in spans:
             pattern = span if "/" in span else f"{folder}/{span}"
             found = list((ROOT / "lerobot_ambient").glob(pattern.rstrip("/") + ("/*.py" if span.endswith("/") else "")))

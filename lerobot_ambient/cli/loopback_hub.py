@@ -26,7 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted or terminated."""
-    from lerobot_ambient.integration.loopback_hub import LoopbackHub
+    from lerobot_ambient.testing.loopback_hub.hub import LoopbackHub
 
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

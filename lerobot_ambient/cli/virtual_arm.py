@@ -92,11 +92,11 @@ def _draw(root: Path, path: Path, episode: int) -> None:
 
 
 def _serve(args: argparse.Namespace) -> None:
-    from lerobot_ambient.virtual_arm.arm import VirtualArm
-    from lerobot_ambient.virtual_arm.faults import parse_fault
-    from lerobot_ambient.virtual_arm.joints import factory_calibration, provide_calibration, shipped_calibration
-    from lerobot_ambient.virtual_arm.motion import MOTIONS, Jitter, Motion, motion_of_file
-    from lerobot_ambient.virtual_arm.port import VirtualPort
+    from lerobot_ambient.testing.virtual_arm.arm import VirtualArm
+    from lerobot_ambient.testing.virtual_arm.faults import parse_fault
+    from lerobot_ambient.testing.virtual_arm.joints import factory_calibration, provide_calibration, shipped_calibration
+    from lerobot_ambient.testing.virtual_arm.motion import MOTIONS, Jitter, Motion, motion_of_file
+    from lerobot_ambient.testing.virtual_arm.port import VirtualPort
 
     if (args.calibration_dir is None) != (args.id is None):
         raise ValueError("--calibration-dir and --id name one file, DIR/ID.json; give both or neither")

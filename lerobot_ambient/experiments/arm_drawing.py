@@ -20,8 +20,8 @@ from lerobot_ambient.data.episode_table import EpisodeTable
 from lerobot_ambient.data.open_source import open_metadata
 from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.experiments.figure_style import styled, subplots
-from lerobot_ambient.virtual_arm.geometry import links, moving_tip
-from lerobot_ambient.virtual_arm.joints import JOINTS
+from lerobot_ambient.testing.virtual_arm.geometry import links, moving_tip
+from lerobot_ambient.testing.virtual_arm.joints import JOINTS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

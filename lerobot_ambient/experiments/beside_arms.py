@@ -20,7 +20,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from lerobot_ambient.virtual_arm.process import ArmProcess, ArmSpec
+from lerobot_ambient.testing.virtual_arm.process import ArmProcess, ArmSpec
 
 MISSED = ("motor check failed on port", "Could not connect on port", "There is no status packet")
 """What LeRobot says when a motor does not answer, in the handshake and later."""

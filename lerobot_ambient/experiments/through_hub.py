@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from lerobot_ambient.experiments.stages import stock_command
-from lerobot_ambient.integration.loopback_hub import LoopbackHub
+from lerobot_ambient.testing.loopback_hub.hub import LoopbackHub
 
 
 def through_hub(checkpoint: Path, folder: Path, repo_id: str) -> list[str]:

@@ -13,7 +13,7 @@ SERVED = [f"{name}.pos" for name in NAMES]
 def test_the_test_video_is_what_a_camera_plays(tmp_path, capsys):
     from lerobot.cameras import CameraConfig, make_cameras_from_configs
 
-    from lerobot_ambient.integration import video_file_camera  # noqa: F401
+    import lerobot_ambient.testing.video_camera.config_camera  # noqa: F401
 
     video = tmp_path / "new" / "table.avi"
     assert main(["virtual-arm", "--make-video", str(video)]) == 0

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from lerobot_ambient.data.windows_file import WINDOWS_PATH
-from lerobot_ambient.integration.loopback_hub import LoopbackHub
+from lerobot_ambient.testing.loopback_hub.hub import LoopbackHub
 
 TOKENS = {"hf_writer": "write", "hf_reader": "read"}
 FILES = {

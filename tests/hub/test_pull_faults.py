@@ -15,9 +15,9 @@ from lerobot_ambient.data.open_source import open_source
 from lerobot_ambient.data.source_windows import windows_path
 from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.data.windows_file import WINDOWS_PATH, read_windows
-from lerobot_ambient.integration.hub_store import Repo
-from lerobot_ambient.integration.loopback_hub import DROP, LoopbackHub
 from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
+from lerobot_ambient.testing.loopback_hub.hub import DROP, LoopbackHub
+from lerobot_ambient.testing.loopback_hub.store import Repo
 
 WEIGHTS = "(GET|HEAD) /me/policy/resolve/main/model.safetensors"
 REASONS = {

@@ -6,12 +6,12 @@ import json
 import numpy as np
 import pytest
 
-from lerobot_ambient.virtual_arm.arm import VirtualArm, intervals
-from lerobot_ambient.virtual_arm.faults import Fault, parse_fault
-from lerobot_ambient.virtual_arm.joints import JOINTS, provide_calibration, shipped_calibration
-from lerobot_ambient.virtual_arm.motion import MOTIONS, REST, Jitter, motion_of_file
-from lerobot_ambient.virtual_arm.packets import Instruction, instruction_packet
-from lerobot_ambient.virtual_arm.port import VirtualPort
+from lerobot_ambient.testing.virtual_arm.arm import VirtualArm, intervals
+from lerobot_ambient.testing.virtual_arm.faults import Fault, parse_fault
+from lerobot_ambient.testing.virtual_arm.joints import JOINTS, provide_calibration, shipped_calibration
+from lerobot_ambient.testing.virtual_arm.motion import MOTIONS, REST, Jitter, motion_of_file
+from lerobot_ambient.testing.virtual_arm.packets import Instruction, instruction_packet
+from lerobot_ambient.testing.virtual_arm.port import VirtualPort
 
 PING = [instruction_packet(motor, Instruction.PING) for motor in range(7)]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lerobot_ambient.virtual_arm.process import ArmProcess, ArmSpec
+from lerobot_ambient.testing.virtual_arm.process import ArmProcess, ArmSpec
 
 
 @pytest.fixture

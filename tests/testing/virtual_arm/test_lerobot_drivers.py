@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from lerobot_ambient.virtual_arm.joints import JOINTS
-from lerobot_ambient.virtual_arm.motion import REST
+from lerobot_ambient.testing.virtual_arm.joints import JOINTS
+from lerobot_ambient.testing.virtual_arm.motion import REST
 
 pytestmark = pytest.mark.usefixtures("feetech")
 KEYS = [f"{joint.name}.pos" for joint in JOINTS]

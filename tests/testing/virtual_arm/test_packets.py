@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lerobot_ambient.virtual_arm.arm import VirtualArm
-from lerobot_ambient.virtual_arm.joints import shipped_calibration
-from lerobot_ambient.virtual_arm.packets import Instruction, PacketReader, instruction_packet, status_packet
-from lerobot_ambient.virtual_arm.registers import REGISTERS
+from lerobot_ambient.testing.virtual_arm.arm import VirtualArm
+from lerobot_ambient.testing.virtual_arm.joints import shipped_calibration
+from lerobot_ambient.testing.virtual_arm.packets import Instruction, PacketReader, instruction_packet, status_packet
+from lerobot_ambient.testing.virtual_arm.registers import REGISTERS
 
 PACKETS = st.tuples(st.integers(0, 253), st.sampled_from(list(Instruction)), st.binary(max_size=40))
 

@@ -4,9 +4,9 @@
 import numpy as np
 import pytest
 
-from lerobot_ambient.virtual_arm.geometry import FOREARM, JAW, SHOULDER, UPPER_ARM, WRIST, links, moving_tip
-from lerobot_ambient.virtual_arm.joints import JOINTS
-from lerobot_ambient.virtual_arm.motion import MOTIONS, PICK_SECONDS, REST
+from lerobot_ambient.testing.virtual_arm.geometry import FOREARM, JAW, SHOULDER, UPPER_ARM, WRIST, links, moving_tip
+from lerobot_ambient.testing.virtual_arm.joints import JOINTS
+from lerobot_ambient.testing.virtual_arm.motion import MOTIONS, PICK_SECONDS, REST
 
 NAMES = [joint.name for joint in JOINTS]
 

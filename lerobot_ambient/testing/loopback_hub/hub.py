@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from lerobot_ambient.integration.hub_store import (
+from lerobot_ambient.testing.loopback_hub.store import (
     Repo,
     apply_operations,
     git_oid,

@@ -10,7 +10,7 @@ import cv2
 from lerobot.cameras.opencv import OpenCVCamera
 from numpy.typing import NDArray
 
-from lerobot_ambient.integration.config_video_file_camera import VideoFileCameraConfig
+from lerobot_ambient.testing.video_camera.config_camera import VideoFileCameraConfig
 
 
 class VideoFileCamera(OpenCVCamera):

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lerobot_ambient.virtual_arm.registers import REGISTERS, TICKS
-from lerobot_ambient.virtual_arm.servo import V_MAX, Servo
+from lerobot_ambient.testing.virtual_arm.registers import REGISTERS, TICKS
+from lerobot_ambient.testing.virtual_arm.servo import V_MAX, Servo
 
 
 def holding(q: float = 1000.0, **options) -> Servo:

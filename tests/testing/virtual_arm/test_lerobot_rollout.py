@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from lerobot_ambient.experiments.arm_story_video import HEIGHT, WIDTH, write_video
-from lerobot_ambient.virtual_arm.joints import JOINTS
+from lerobot_ambient.testing.virtual_arm.joints import JOINTS
 
 pytestmark = pytest.mark.usefixtures("feetech")
 NAMES = [f"{joint.name}.pos" for joint in JOINTS]
