@@ -28,13 +28,20 @@ from lerobot_ambient.core.plan import Group
 class MixingRule(ABC):
     """A rule that shares each noise level between the groups.
 
-    Its `str` is for logs and cards, what a user types and what follows from it; its `repr` is part of fingerprints.
+    Its `str` is for logs and cards, what a user types and what follows from it; its `identity` is for fingerprints.
     """
 
     #: Whether a source must declare a window: it is what this rule acts on.
     needs_windows: bool = True
     #: Whether a source is shown only inside its window. Without that the ambient loss has no buffer and must not act.
     admits_by_windows: bool = True
+    #: What follows the rule's name in `identity`; checkpoints know the rules of a configuration by another one.
+    identity_suffix: str = ""
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """The rule and its values. Checkpoints hold it, so it is written out and stays, whatever classes are called."""
 
     @abstractmethod
     def shares(self, groups: Sequence[Group], schedule: NoiseSchedule) -> Tensor:
@@ -47,6 +54,10 @@ class TargetOnly(MixingRule):
 
     needs_windows = False
     admits_by_windows = False
+
+    @property
+    def identity(self) -> str:
+        return f"TargetOnly{self.identity_suffix}()"
 
     def __str__(self) -> str:
         return "target_only, no source is drawn"
@@ -70,6 +81,10 @@ class Cotrain(MixingRule):
     def __post_init__(self) -> None:
         _check_alpha(self.alpha, "cotrain")
 
+    @property
+    def identity(self) -> str:
+        return f"Cotrain{self.identity_suffix}(alpha={self.alpha!r})"
+
     def __str__(self) -> str:
         return f"cotrain, {_share_words(self.alpha)}"
 
@@ -91,6 +106,10 @@ class Ambient(MixingRule):
 
     def __post_init__(self) -> None:
         _check_alpha(self.alpha, "ambient")
+
+    @property
+    def identity(self) -> str:
+        return f"Ambient{self.identity_suffix}(alpha={self.alpha!r})"
 
     def __str__(self) -> str:
         return f"ambient, {_share_words(self.alpha)}"
@@ -127,6 +146,10 @@ class Soft(MixingRule):
         if any(b <= a for a, b in zip(self.sigmas, self.sigmas[1:], strict=False)):
             raise ValueError(f"soft ambient: sigmas must grow strictly, got {self.sigmas}.")
 
+    @property
+    def identity(self) -> str:
+        return f"Soft{self.identity_suffix}(sigmas={self.sigmas!r}, clean_shares={self.clean_shares!r})"
+
     def __str__(self) -> str:
         knots = zip(self.sigmas, self.clean_shares, strict=True)
         shares = ", ".join(f"{100 * share:g} % at sigma {sigma:g}" for sigma, share in knots)
@@ -153,6 +176,10 @@ class Soft(MixingRule):
 @dataclass(frozen=True)
 class Exclusive(MixingRule):
     """Exclusive bands (the paper's ablation): where a source is admissible the target is not used at all."""
+
+    @property
+    def identity(self) -> str:
+        return f"Exclusive{self.identity_suffix}()"
 
     def __str__(self) -> str:
         return "exclusive, sources alone where one may teach"

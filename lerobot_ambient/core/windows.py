@@ -86,7 +86,9 @@ class Window:
             float(below[-1]) if below.numel() else None,
         )
 
-    def __repr__(self) -> str:
+    @property
+    def notation(self) -> str:
+        """The window as intervals, "[0, 0.1) U (0.5, 1]". Fingerprints of checkpoints hold it, so it never changes."""
         if self.is_everything:
             return "[0, 1]"
         if self.is_nothing:
@@ -97,6 +99,9 @@ class Window:
         if self.sigma_min < 1.0:
             parts.append(f"({self.sigma_min:g}, 1]")
         return " U ".join(parts)
+
+    def __repr__(self) -> str:
+        return self.notation
 
 
 EVERYTHING = Window(sigma_min=0.0)

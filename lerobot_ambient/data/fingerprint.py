@@ -1,32 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a checkpoint remembers of its mixture, so that a run is never resumed on other data unnoticed."""
+"""What a checkpoint remembers of its mixture, so that a run is never resumed on other data unnoticed.
+
+Every text here stands in checkpoints, openly or in a digest. So it is written out, with the class names of version 0.1,
+and depends on no `repr` of a class: a renamed class or a new option changes no mixture that does not use it. Numbers
+and names are written as Python's literals. An option that is added later joins the text only where it is used.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from lerobot.utils.constants import ACTION
 
+from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.plan import Group
+from lerobot_ambient.data.alignment_config import CameraConfig, DimensionConfig
 from lerobot_ambient.data.open_source import OpenSource
 from lerobot_ambient.data.recipe import MixtureRecipe
+from lerobot_ambient.data.sources import SourceConfig
+
+_UNDECLARED = (None, "target", None)
+"""fps, normalization and action_type of a source that says nothing of them."""
 
 
 def describe_source(source: OpenSource, groups: Sequence[Group]) -> str:
     """One readable line that changes when the data set, its selection, weight or windows change."""
-    windows = sorted({repr(group.window) for group in groups})
+    windows = sorted({group.window.notation for group in groups})
     shown = windows[0] if len(windows) == 1 else f"{len(windows)} windows"
     digest = hashlib.sha256()
     digest.update(np.ascontiguousarray(source.columns[ACTION]).data)
-    digest.update(repr([(group.count, group.window, group.weight) for group in groups]).encode())
+    rows = (f"({group.count}, {group.window.notation}, {group.weight!r})" for group in groups)
+    digest.update(f"[{', '.join(rows)}]".encode())
     digest.update(repr(source.episode_ids.tolist()).encode())
     # What shapes samples beyond their numbers; absent from the digest where nothing was declared.
     config = source.config
-    declared = (config.fps, config.cameras, config.dimensions, config.normalization, config.action_type)
-    if declared != (None, {}, {}, "target", None):
-        digest.update(repr([sorted(d.items()) if isinstance(d, dict) else d for d in declared]).encode())
+    if config.cameras or config.dimensions or (config.fps, config.normalization, config.action_type) != _UNDECLARED:
+        digest.update(_alignment(config).encode())
     if config.action_gain is not None:
         digest.update(repr(config.action_gain).encode())
     if config.dimension_names and not groups[0].is_target:
@@ -45,9 +56,34 @@ def describe_recipe(recipe: MixtureRecipe) -> str:
     )
     relative = ", relative actions" if recipe.relative_actions else ""
     return (
-        f"{recipe.mixing!r} over {recipe.schedule!r}, last {recipe.drop_n_last_frames} frames dropped, "
+        f"{recipe.mixing.identity} over {_levels(recipe.schedule)}, last {recipe.drop_n_last_frames} frames dropped, "
         f"{recipe.action_mode}{relative}{extra}"
     )
+
+
+def _alignment(config: SourceConfig) -> str:
+    cameras = (f"({key!r}, {_camera(camera)})" for key, camera in sorted(config.cameras.items()))
+    dimensions = (f"({key!r}, {{{_dimensions(of_key)}}})" for key, of_key in sorted(config.dimensions.items()))
+    return (
+        f"[{config.fps!r}, [{', '.join(cameras)}], [{', '.join(dimensions)}], {config.normalization!r}, "
+        f"{config.action_type!r}]"
+    )
+
+
+def _camera(camera: CameraConfig) -> str:
+    return f"CameraConfig(fit={camera.fit!r}, fill={camera.fill!r})"
+
+
+def _dimensions(of_key: Mapping[str, DimensionConfig]) -> str:
+    return ", ".join(
+        f"{name!r}: DimensionConfig(take={one.take!r}, scale={one.scale!r}, offset={one.offset!r}, fill={one.fill!r}, "
+        f"mask={one.mask!r}, interpolation={one.interpolation!r})"
+        for name, one in of_key.items()
+    )
+
+
+def _levels(schedule: NoiseSchedule) -> str:
+    return f"NoiseSchedule(T={len(schedule)}, sigma {schedule.sigmas[0]:.4f} .. {schedule.sigmas[-1]:.4f})"
 
 
 def require_same_mixture(saved: Sequence[str], now: Sequence[str]) -> None:

@@ -13,6 +13,8 @@ from lerobot_ambient.core.mixing import Ambient, Cotrain, Exclusive, MixingRule,
 class MixingConfig(draccus.ChoiceRegistry, MixingRule):
     """A mixing rule that a config file names by `type`; ambient where it gives the options only."""
 
+    identity_suffix = "Config"
+
     @classmethod
     def default_choice_name(cls) -> str:
         return "ambient"
