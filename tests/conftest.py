@@ -94,7 +94,7 @@ def preloaded_commands(_preloaded_server: tuple[str, ...], monkeypatch: pytest.M
 
     The one test of each command in a process of its own does without.
     """
-    from lerobot_ambient.experiments.stages import Stage, StageRunner
+    from lerobot_ambient.integration.commands.stages import Stage, StageRunner
 
     if sys.platform != "linux":
         return  # The server counts on /proc and pidfd; elsewhere the commands start as they always do.

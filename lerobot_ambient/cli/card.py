@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _result(text: str) -> Any:
-    from lerobot_ambient.experiments.results import read_eval_info
+    from lerobot_ambient.integration.commands.results import read_eval_info
     from lerobot_ambient.policy.model_card import Result
 
     task, _, file = text.partition("=")

@@ -140,10 +140,10 @@ def run_study(args: argparse.Namespace) -> int:
     """Run an experiment. Returns 0, or 1 after printing which stage failed and the end of its log."""
     # Late, so that the help of every verb stays quick.
     from lerobot_ambient.experiments.catalogue import study_named
-    from lerobot_ambient.experiments.stages import StageError, StageRunner
     from lerobot_ambient.experiments.study import SIZE_FLAGS, options_for
     from lerobot_ambient.experiments.study_report import write_report
     from lerobot_ambient.experiments.study_run import run_study as run
+    from lerobot_ambient.integration.commands.stages import StageError, StageRunner
 
     study = study_named(args.experiment)
     sizes = {name: getattr(args, name) for name in SIZE_FLAGS}

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
 
     from lerobot_ambient.experiments import aloha_story
     from lerobot_ambient.experiments.aloha_story_report import results_of, text_of, write_page
-    from lerobot_ambient.experiments.stages import StageError
+    from lerobot_ambient.integration.commands.stages import StageError
 
     sizes = aloha_story.AlohaStoryOptions.quick if args.quick else aloha_story.AlohaStoryOptions
     given = {name: getattr(args, name) for name in ("steps", "eval_episodes")}

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
 
     from lerobot_ambient.experiments import arm_story
     from lerobot_ambient.experiments.arm_story_report import results_of, text_of
-    from lerobot_ambient.experiments.stages import StageError
+    from lerobot_ambient.integration.commands.stages import StageError
 
     sizes = arm_story.ArmStoryOptions.quick if args.quick else arm_story.ArmStoryOptions
     options = sizes(args.output_dir)

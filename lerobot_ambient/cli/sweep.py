@@ -88,11 +88,11 @@ def run(args: argparse.Namespace) -> int:
     Returns 0, or 1 if there is no winner or several trials failed one after the other.
     """
     # Late, so that the help of every verb stays quick.
-    from lerobot_ambient.experiments.stages import StageError
     from lerobot_ambient.experiments.sweep import SweepOptions, run_sweep
     from lerobot_ambient.experiments.sweep_config import check_space, load_base
     from lerobot_ambient.experiments.sweep_space import read_space
     from lerobot_ambient.experiments.sweep_trial import Commands, Goal, TrialPlan
+    from lerobot_ambient.integration.commands.stages import StageError
 
     base = load_base(args.config_path, args.more)
     options = SweepOptions(

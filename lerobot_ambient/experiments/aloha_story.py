@@ -24,7 +24,7 @@ from pathlib import Path
 from lerobot_ambient.envs.aloha_gl import drawing_environment, require_gl
 from lerobot_ambient.envs.demonstration_record import RECORD
 from lerobot_ambient.experiments.estimated_windows import AS_ESTIMATED
-from lerobot_ambient.experiments.stages import Stage, StageRunner, stock_command
+from lerobot_ambient.integration.commands.stages import Stage, StageRunner, stock_command
 
 CHECKPOINT = Path("run") / "checkpoints" / "last" / "pretrained_model"
 TARGET, SOURCE = "ambient/aloha_target", "ambient/aloha_source"

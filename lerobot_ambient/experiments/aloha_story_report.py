@@ -13,10 +13,10 @@ from lerobot_ambient.data.replace_file import replace_file
 from lerobot_ambient.envs.demonstration_record import RECORD
 from lerobot_ambient.experiments.aloha_story import EVAL_SEED, AlohaStoryOptions
 from lerobot_ambient.experiments.estimated_windows import printed_windows
-from lerobot_ambient.experiments.machine import machine
 from lerobot_ambient.experiments.oracles_report import markdown_table
-from lerobot_ambient.experiments.results import read_eval_info
-from lerobot_ambient.experiments.stages import Stage
+from lerobot_ambient.integration.commands.machine import machine
+from lerobot_ambient.integration.commands.results import read_eval_info
+from lerobot_ambient.integration.commands.stages import Stage
 
 _DATA = ("episodes", "frames", "attempts", "mean_squared_acceleration")
 _STEPS = ("nothing", "right gripper on the cube", "lifted", "left gripper on it too", "handed over")

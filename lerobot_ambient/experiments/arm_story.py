@@ -27,7 +27,7 @@ from typing import Any
 
 from lerobot_ambient.experiments.arm_story_video import HEIGHT, WIDTH, write_video
 from lerobot_ambient.experiments.estimated_windows import AS_ESTIMATED
-from lerobot_ambient.experiments.stages import Stage, StageRunner, stock_command
+from lerobot_ambient.integration.commands.stages import Stage, StageRunner, stock_command
 
 CHECKPOINT = Path("run") / "checkpoints" / "last" / "pretrained_model"
 WINDOWS = Path("run") / "me__shaky.parquet"

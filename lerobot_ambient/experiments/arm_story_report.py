@@ -10,7 +10,7 @@ from typing import Any
 
 from lerobot_ambient.experiments.arm_story import ArmStoryOptions
 from lerobot_ambient.experiments.estimated_windows import printed_windows
-from lerobot_ambient.experiments.stages import Stage
+from lerobot_ambient.integration.commands.stages import Stage
 
 
 def results_of(options: ArmStoryOptions, stages: Sequence[Stage]) -> dict[str, Any]:

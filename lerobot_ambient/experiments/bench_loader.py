@@ -26,7 +26,7 @@ from tqdm import tqdm
 from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.experiments import bench_loader_data as generated
 from lerobot_ambient.experiments import bench_loader_peers as peers
-from lerobot_ambient.experiments.machine import machine
+from lerobot_ambient.integration.commands.machine import machine
 
 CACHED_SIZE = (96, 96)
 """(height, width) of the cached frames."""

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lerobot_ambient.experiments.stages import stock_command
+from lerobot_ambient.integration.commands.stages import stock_command
 
 _NETWORK = (
     *("--policy.push_to_hub=false", "--policy.device=cpu", "--policy.horizon=16", "--policy.n_action_steps=8"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lerobot_ambient.experiments.results import SUCCESS, Measure, Rollouts
+from lerobot_ambient.integration.commands.results import SUCCESS, Measure, Rollouts
 
 Arms = Mapping[str, Rollouts]
 

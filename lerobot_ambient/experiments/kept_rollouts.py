@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from lerobot_ambient.data.replace_file import replace_file
-from lerobot_ambient.experiments.results import Rollouts
+from lerobot_ambient.integration.commands.results import Rollouts
 
 FORMAT = 1
 

@@ -13,8 +13,8 @@ from lerobot_ambient.experiments.arm import Arm, Choices, Sweep
 from lerobot_ambient.experiments.claims import Arms, Claim, points_above, ratio_at_most, succeeds_as_often
 from lerobot_ambient.experiments.common_arms import COTRAIN_ALPHA, SIGMA_MIN, on
 from lerobot_ambient.experiments.recipe import Task
-from lerobot_ambient.experiments.results import acceleration_measure, jerk_measure, smoothest_of_the_best
 from lerobot_ambient.experiments.study import Figure, Sizes, Study
+from lerobot_ambient.integration.commands.results import acceleration_measure, jerk_measure, smoothest_of_the_best
 
 if TYPE_CHECKING:
     from lerobot_ambient.experiments.study_run import Outcome

@@ -16,11 +16,11 @@ from lerobot_ambient.annotate.curves import TAU
 from lerobot_ambient.core.proportions import wilson_interval
 from lerobot_ambient.data.replace_file import replace_file
 from lerobot_ambient.experiments.claims import Claim
-from lerobot_ambient.experiments.machine import machine
 from lerobot_ambient.experiments.oracles import OracleOutcome
 from lerobot_ambient.experiments.oracles_cases import SigmaMaxCase, SigmaMinCase
 from lerobot_ambient.experiments.oracles_figure import draw_oracles
 from lerobot_ambient.experiments.study_report import Report
+from lerobot_ambient.integration.commands.machine import machine
 
 TOLERANCE, NULL_SHARE, DISJOINT, BOUND_ERRORS = 0.03, 0.95, 0.95, 0.05
 _CURVES = ("sigmas", "p", "p_low", "p_high", "p_truth", "distance", "distance_low", "distance_high", "distance_truth")

@@ -13,8 +13,8 @@ from lerobot_ambient.experiments.arm import Arm, Choices, Sweep
 from lerobot_ambient.experiments.claims import Arms, Claim, points_above
 from lerobot_ambient.experiments.common_arms import COTRAIN_ALPHA, SIGMA_MIN
 from lerobot_ambient.experiments.recipe import FEW_STEPS, Task
-from lerobot_ambient.experiments.results import SUCCESS, acceleration_measure, highest
 from lerobot_ambient.experiments.study import Figure, Sizes, Study
+from lerobot_ambient.integration.commands.results import SUCCESS, acceleration_measure, highest
 
 if TYPE_CHECKING:
     from lerobot_ambient.experiments.study_run import Outcome

@@ -18,7 +18,6 @@ from lerobot_ambient.annotate.found_plan import found_plan
 from lerobot_ambient.core.mixing import Ambient
 from lerobot_ambient.data.replace_file import replace_file
 from lerobot_ambient.experiments.claims import Claim
-from lerobot_ambient.experiments.machine import machine
 from lerobot_ambient.experiments.oracles_report import markdown_table
 from lerobot_ambient.experiments.recordings import (
     JITTERED,
@@ -30,6 +29,7 @@ from lerobot_ambient.experiments.recordings import (
     perfect_level,
 )
 from lerobot_ambient.experiments.study_report import Report
+from lerobot_ambient.integration.commands.machine import machine
 
 NEAR_ZERO = 0.025
 """Below the lowest level of the policy's schedule: every timestep is admitted."""

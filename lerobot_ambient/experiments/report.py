@@ -12,8 +12,8 @@ from typing import Any
 
 from lerobot_ambient.experiments.claims import percent
 from lerobot_ambient.experiments.estimated_windows import windows_text
-from lerobot_ambient.experiments.results import Interval, Measure, Rollouts
 from lerobot_ambient.experiments.study_run import FinalRun, Outcome, SweepPoint
+from lerobot_ambient.integration.commands.results import Interval, Measure, Rollouts
 
 
 def pooled(runs: Sequence[FinalRun]) -> dict[str, list[FinalRun]]:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from lerobot_ambient.experiments import common_arms, pushing
 from lerobot_ambient.experiments.arm import Arm, Choices
 from lerobot_ambient.experiments.claims import Arms, Claim, points_above
-from lerobot_ambient.experiments.results import SUCCESS, highest
 from lerobot_ambient.experiments.study import Figure, Sizes, Study
+from lerobot_ambient.integration.commands.results import SUCCESS, highest
 
 if TYPE_CHECKING:
     from lerobot_ambient.experiments.study_run import Outcome

@@ -21,8 +21,8 @@ from lerobot_ambient.experiments.arm import Arm, Choices, Sweep
 from lerobot_ambient.experiments.claims import Arms, Claim, points_above
 from lerobot_ambient.experiments.common_arms import COTRAIN_ALPHA, on
 from lerobot_ambient.experiments.recipe import FEW_STEPS, Task
-from lerobot_ambient.experiments.results import Floats, Measure, Rollouts, highest
 from lerobot_ambient.experiments.study import Figure, Sizes, Study
+from lerobot_ambient.integration.commands.results import Floats, Measure, Rollouts, highest
 
 if TYPE_CHECKING:
     from lerobot_ambient.experiments.study_run import Outcome

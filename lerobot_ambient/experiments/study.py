@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lerobot_ambient.experiments.arm import Arm, Choices, Sweep
 from lerobot_ambient.experiments.claims import Claim
 from lerobot_ambient.experiments.recipe import Task
-from lerobot_ambient.experiments.results import Measure, Rollouts
+from lerobot_ambient.integration.commands.results import Measure, Rollouts
 
 if TYPE_CHECKING:
     from lerobot_ambient.experiments.study_run import Outcome

@@ -12,9 +12,9 @@ from typing import Any
 from lerobot_ambient.data.replace_file import replace_file
 from lerobot_ambient.experiments.figures import draw_comparison, draw_sweeps
 from lerobot_ambient.experiments.kept_rollouts import kept_file, write_kept
-from lerobot_ambient.experiments.machine import machine
 from lerobot_ambient.experiments.report import arm_rollouts, markdown, results_json
 from lerobot_ambient.experiments.study_run import Outcome
+from lerobot_ambient.integration.commands.machine import machine
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,12 @@ from typing import Any
 from lerobot_ambient.experiments.arm import Arm, Choices, Sweep
 from lerobot_ambient.experiments.estimated_windows import window_stage, windows_json
 from lerobot_ambient.experiments.kept_rollouts import Kept, read_kept
-from lerobot_ambient.experiments.machine import machine
 from lerobot_ambient.experiments.recipe import NOWHERE, Places, Task, fine_tuning_flags, render_yaml, train_config
-from lerobot_ambient.experiments.results import Rollouts, read_eval_info
-from lerobot_ambient.experiments.stages import Stage, StageRunner, stock_command
 from lerobot_ambient.experiments.study import STRETCH, SWEEP_TRAIN_SEED, Options, Study
 from lerobot_ambient.experiments.trajectories import recorded_jerks
+from lerobot_ambient.integration.commands.machine import machine
+from lerobot_ambient.integration.commands.results import Rollouts, read_eval_info
+from lerobot_ambient.integration.commands.stages import Stage, StageRunner, stock_command
 
 SWEEP_EVAL_SEED, FINAL_EVAL_SEED = 50_000, 100_000
 """First evaluation seeds. Every training seed of the final runs has its own stretch, the same for all arms."""

@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from lerobot_ambient.core.proportions import wilson_interval
-from lerobot_ambient.experiments import sweep_segment
-from lerobot_ambient.experiments.results import Interval, acceleration_measure, read_eval_info
-from lerobot_ambient.experiments.stages import Stage, stock_command
 from lerobot_ambient.experiments.sweep_config import CHECKPOINTS, BaseConfig, eval_config, render, train_config
 from lerobot_ambient.experiments.sweep_space import Space
+from lerobot_ambient.integration.commands import until_checkpoint
+from lerobot_ambient.integration.commands.results import Interval, acceleration_measure, read_eval_info
+from lerobot_ambient.integration.commands.stages import Stage, stock_command
 
 Counts = tuple[int, int]
 """Successes, and the roll-outs they were counted in."""
@@ -195,7 +195,7 @@ class TrialPlan:
     def _until(self, folder: Path, rung: int, command: Sequence[str]) -> list[str]:
         if rung == self.rungs:
             return list(command)
-        segment = [sys.executable, sweep_segment.__file__, str(_checkpoints(folder)), str(self.step(rung))]
+        segment = [sys.executable, until_checkpoint.__file__, str(_checkpoints(folder)), str(self.step(rung))]
         return [*segment, "--", *command]
 
 

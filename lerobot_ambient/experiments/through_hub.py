@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lerobot_ambient.experiments.stages import stock_command
+from lerobot_ambient.integration.commands.stages import stock_command
 from lerobot_ambient.testing.loopback_hub.hub import LoopbackHub
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from lerobot_ambient.experiments.aloha_story import CHECKPOINT, AlohaStoryOptions, stages_of
 from lerobot_ambient.experiments.aloha_story_report import results_of, text_of, write_page
-from lerobot_ambient.experiments.stages import StageRunner
+from lerobot_ambient.integration.commands.stages import StageRunner
 
 ORDER = ["data", "replay", "windows", "train", "eval"]
 WITHOUT = "THE STORY ON ALOHA IS NOT TRIED: install the extra aloha"

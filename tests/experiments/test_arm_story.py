@@ -10,7 +10,7 @@ import pytest
 from lerobot_ambient.experiments.arm_story import ArmStoryOptions, stages_of
 from lerobot_ambient.experiments.arm_story_report import results_of, text_of
 from lerobot_ambient.experiments.beside_arms import run_beside_arms
-from lerobot_ambient.experiments.stages import Stage, stock_command
+from lerobot_ambient.integration.commands.stages import Stage, stock_command
 
 ORDER = ["target", "source", "windows", "train", "hub", "rollout", "rollout_recorded"]
 

@@ -10,11 +10,11 @@ import pytest
 
 from lerobot_ambient.experiments.kept_rollouts import Kept, kept_file, read_kept, write_kept
 from lerobot_ambient.experiments.pushing import STUDY
-from lerobot_ambient.experiments.results import Rollouts
-from lerobot_ambient.experiments.stages import Stage
 from lerobot_ambient.experiments.study import Options, options_for
 from lerobot_ambient.experiments.study_report import write_report
 from lerobot_ambient.experiments.study_run import Outcome, run_study
+from lerobot_ambient.integration.commands.results import Rollouts
+from lerobot_ambient.integration.commands.stages import Stage
 
 
 def one(name: str, key: str, returns: Sequence[float], *, jerks: bool = False) -> Kept:

@@ -15,10 +15,10 @@ from lerobot_ambient.experiments.kept_rollouts import Kept
 from lerobot_ambient.experiments.maze import ACCELERATION, STUDY, claims
 from lerobot_ambient.experiments.maze_figures import draw_trajectories
 from lerobot_ambient.experiments.report import arm_rollouts, markdown, results_json
-from lerobot_ambient.experiments.results import SUCCESS, Rollouts
 from lerobot_ambient.experiments.study import options_for
 from lerobot_ambient.experiments.study_run import FinalRun, Outcome, SweepPoint
 from lerobot_ambient.experiments.trajectories import Trajectory
+from lerobot_ambient.integration.commands.results import SUCCESS, Rollouts
 
 
 def rollouts(successes: int, trials: int, acceleration: float) -> Rollouts:

@@ -7,8 +7,8 @@ import pytest
 from lerobot_ambient.envs.sorting_task import episode_return
 from lerobot_ambient.experiments import pushing, scaling, sorting, vision
 from lerobot_ambient.experiments.claims import points_above, ratio_at_most, succeeds_as_often
-from lerobot_ambient.experiments.results import Rollouts, acceleration_measure
 from lerobot_ambient.experiments.study import Sizes
+from lerobot_ambient.integration.commands.results import Rollouts, acceleration_measure
 
 
 def sorted_blocks(correct: int, wrong: int, episodes: int = 100) -> Rollouts:

@@ -21,13 +21,13 @@ import yaml
 from optuna.trial import TrialState
 
 from lerobot_ambient.cli.__main__ import main
-from lerobot_ambient.experiments.stages import StageError
 from lerobot_ambient.experiments.sweep import SweepOptions, run_sweep
 from lerobot_ambient.experiments.sweep_config import load_base
 from lerobot_ambient.experiments.sweep_report import SweepReport, read_slots
 from lerobot_ambient.experiments.sweep_space import read_space
 from lerobot_ambient.experiments.sweep_storage import open_database, open_journal
 from lerobot_ambient.experiments.sweep_trial import Commands, Goal, TrialPlan
+from lerobot_ambient.integration.commands.stages import StageError
 
 SPACE = '{"sources.0.sigma_min": [0.05, 0.6], "mixing.alpha": [0.2, 0.8]}'
 

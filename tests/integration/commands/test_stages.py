@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from lerobot_ambient.experiments.machine import machine
-from lerobot_ambient.experiments.stages import Stage, StageError, StageRunner, stock_command
+from lerobot_ambient.integration.commands.machine import machine
+from lerobot_ambient.integration.commands.stages import Stage, StageError, StageRunner, stock_command
 
 WRITE = "import pathlib, sys; p = pathlib.Path(sys.argv[1]); p.mkdir(); (p / 'out').write_text(sys.argv[2])"
 
@@ -153,7 +153,7 @@ def test_interrupting_ends_the_child_and_leaves_the_stage_to_be_done(tmp_path, n
         import signal
         import sys
         from pathlib import Path
-        from lerobot_ambient.experiments.stages import Stage, StageRunner
+        from lerobot_ambient.integration.commands.stages import Stage, StageRunner
         root = Path({str(tmp_path)!r})
         # Tests that a shell started in the background inherit an ignored SIGINT.
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from lerobot_ambient.experiments.machine import machine
+from lerobot_ambient.integration.commands.machine import machine
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs a training command until a checkpoint is written, then ends it.
 
-    python sweep_segment.py RUN/checkpoints STEP -- lerobot-train ...
+    python until_checkpoint.py RUN/checkpoints STEP -- lerobot-train ...
 
 The training is started for all of its steps and goes on later with `--resume=true`. Training to a smaller `--steps`
 first would be another training: the learning rate's schedule runs over `--steps`, so each segment would anneal to zero.

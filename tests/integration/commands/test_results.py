@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lerobot_ambient.experiments.results import (
+from lerobot_ambient.integration.commands.results import (
     SUCCESS,
     Rollouts,
     acceleration_measure,

@@ -35,8 +35,8 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
-from lerobot_ambient.experiments.machine import machine
-from lerobot_ambient.experiments.stage_progress import Display, clock, tail
+from lerobot_ambient.integration.commands.machine import machine
+from lerobot_ambient.integration.commands.progress import Display, clock, tail
 
 TAIL_LINES = 25
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lerobot_ambient.experiments.stage_progress import Display, Progress, clock, progress_in, roughly
-from lerobot_ambient.experiments.stages import Stage, StageRunner
+from lerobot_ambient.integration.commands.progress import Display, Progress, clock, progress_in, roughly
+from lerobot_ambient.integration.commands.stages import Stage, StageRunner
 
 BAR = "{}:  12%|█▎        | {}/{} [00:01<00:05, 84.13step/s]"
 TRAINING = BAR.format("Training", 120, 400)
