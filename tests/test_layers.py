@@ -22,6 +22,7 @@ LAYERS = (
     "annotate",
     "policy",
     "integration",
+    "sweep",
     "experiments",
     "cli",
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lerobot_ambient.experiments.sweep_report import SweepReport
+    from lerobot_ambient.sweep.report import SweepReport
 
 EXAMPLE = (
     "lerobot-ambient sweep --config_path=mine.yaml --env.type=ambient_maze --trials=20 \\\n"
@@ -88,11 +88,11 @@ def run(args: argparse.Namespace) -> int:
     Returns 0, or 1 if there is no winner or several trials failed one after the other.
     """
     # Late, so that the help of every verb stays quick.
-    from lerobot_ambient.experiments.sweep import SweepOptions, run_sweep
-    from lerobot_ambient.experiments.sweep_config import check_space, load_base
-    from lerobot_ambient.experiments.sweep_space import read_space
-    from lerobot_ambient.experiments.sweep_trial import Commands, Goal, TrialPlan
     from lerobot_ambient.integration.commands.stages import StageError
+    from lerobot_ambient.sweep.config import check_space, load_base
+    from lerobot_ambient.sweep.space import read_space
+    from lerobot_ambient.sweep.trial import Commands, Goal, TrialPlan
+    from lerobot_ambient.sweep.worker import SweepOptions, run_sweep
 
     base = load_base(args.config_path, args.more)
     options = SweepOptions(
@@ -125,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _draw(report: SweepReport, path: Path) -> Path | None:
     """The figure, where matplotlib is installed; an hour of trials does not end in an error for want of it."""
-    from lerobot_ambient.experiments.sweep_figure import draw_sweep
+    from lerobot_ambient.sweep.figure import draw_sweep
 
     try:
         return draw_sweep(report, path)

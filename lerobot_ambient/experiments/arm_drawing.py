@@ -19,7 +19,7 @@ from lerobot_ambient.data.dimension_names import dimension_names
 from lerobot_ambient.data.episode_table import EpisodeTable
 from lerobot_ambient.data.open_source import open_metadata
 from lerobot_ambient.data.sources import SourceConfig
-from lerobot_ambient.experiments.figure_style import styled, subplots
+from lerobot_ambient.figures.experiment_style import styled, subplots
 from lerobot_ambient.testing.virtual_arm.geometry import links, moving_tip
 from lerobot_ambient.testing.virtual_arm.joints import JOINTS
 

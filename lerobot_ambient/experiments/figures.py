@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lerobot_ambient.experiments.figure_style import colour, label, marker, save, styled, subplots
 from lerobot_ambient.experiments.study_run import SweepPoint
+from lerobot_ambient.figures.experiment_style import colour, label, marker, save, styled, subplots
 from lerobot_ambient.integration.commands.results import Interval, Measure, Rollouts
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import numpy as np
 from lerobot_ambient.envs.maze import MazeEnv
 from lerobot_ambient.envs.maze_geometry import DEFAULT_MAZE_SEED, Maze
 from lerobot_ambient.experiments.denoising import Denoising, denoise
-from lerobot_ambient.experiments.figure_style import colour, label, save, styled, subplots
 from lerobot_ambient.experiments.report import arm_rollouts
 from lerobot_ambient.experiments.trajectories import Trajectory, read_demonstrations, read_recordings
+from lerobot_ambient.figures.experiment_style import colour, label, save, styled, subplots
 from lerobot_ambient.integration.commands.results import Measure, Rollouts
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from lerobot_ambient.experiments import common_arms, maze
 from lerobot_ambient.experiments.arm import Arm, Choices
 from lerobot_ambient.experiments.claims import Arms, Claim, points_above
 from lerobot_ambient.experiments.common_arms import on
-from lerobot_ambient.experiments.figure_style import save, styled, subplots
 from lerobot_ambient.experiments.recipe import FEW_STEPS, Task
 from lerobot_ambient.experiments.study import Figure, Sizes, Study
+from lerobot_ambient.figures.experiment_style import save, styled, subplots
 from lerobot_ambient.integration.commands.results import smoothest_of_the_best
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from lerobot_ambient.experiments.arm import Arm, Sweep
 from lerobot_ambient.experiments.catalogue import NAMES, study_named
 from lerobot_ambient.experiments.configs import EXAMPLES, SEED, data_folder, example_arm, example_configs
 from lerobot_ambient.experiments.estimated_windows import squared_cosine_schedule
-from lerobot_ambient.experiments.figure_style import COLOURS, MARKERS, colour, marker
-from lerobot_ambient.experiments.figure_style import NAMES as FAMILIES
 from lerobot_ambient.experiments.recipe import COMMENTS, Places, fine_tuning_flags, render_yaml, train_config
+from lerobot_ambient.figures.experiment_style import COLOURS, MARKERS, colour, marker
+from lerobot_ambient.figures.experiment_style import NAMES as FAMILIES
 from lerobot_ambient.policy.mixing_config import MixingConfig
 from lerobot_ambient.policy.schedule import noise_schedule
 

@@ -14,9 +14,9 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from lerobot_ambient.data.replace_file import replace_file
-from lerobot_ambient.experiments.sweep_config import BaseConfig, render, tuned_config
-from lerobot_ambient.experiments.sweep_space import Space
-from lerobot_ambient.experiments.sweep_trial import Evaluation, Goal
+from lerobot_ambient.sweep.config import BaseConfig, render, tuned_config
+from lerobot_ambient.sweep.space import Space
+from lerobot_ambient.sweep.trial import Evaluation, Goal
 
 STATES = {
     TrialState.COMPLETE: "complete",

@@ -21,13 +21,13 @@ import yaml
 from optuna.trial import TrialState
 
 from lerobot_ambient.cli.__main__ import main
-from lerobot_ambient.experiments.sweep import SweepOptions, run_sweep
-from lerobot_ambient.experiments.sweep_config import load_base
-from lerobot_ambient.experiments.sweep_report import SweepReport, read_slots
-from lerobot_ambient.experiments.sweep_space import read_space
-from lerobot_ambient.experiments.sweep_storage import open_database, open_journal
-from lerobot_ambient.experiments.sweep_trial import Commands, Goal, TrialPlan
 from lerobot_ambient.integration.commands.stages import StageError
+from lerobot_ambient.sweep.config import load_base
+from lerobot_ambient.sweep.report import SweepReport, read_slots
+from lerobot_ambient.sweep.space import read_space
+from lerobot_ambient.sweep.storage import open_database, open_journal
+from lerobot_ambient.sweep.trial import Commands, Goal, TrialPlan
+from lerobot_ambient.sweep.worker import SweepOptions, run_sweep
 
 SPACE = '{"sources.0.sigma_min": [0.05, 0.6], "mixing.alpha": [0.2, 0.8]}'
 
@@ -450,7 +450,8 @@ def test_a_sweep_tells_how_far_it_is_and_ends_with_a_figure(tmp_path, make_plan,
 
 def through_the_verb(folder: Path, plan: TrialPlan, monkeypatch: pytest.MonkeyPatch, *more: str) -> int:
     """`lerobot-ambient sweep`, its trials replaced by the programs above."""
-    from lerobot_ambient.experiments import sweep_config, sweep_trial
+    from lerobot_ambient.sweep import config as sweep_config
+    from lerobot_ambient.sweep import trial as sweep_trial
 
     monkeypatch.setattr(sweep_config, "load_base", lambda *_: plan.base)
     monkeypatch.setattr(sweep_config, "check_space", lambda *_: None)

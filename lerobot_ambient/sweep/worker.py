@@ -22,9 +22,11 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import Trial, TrialState
 
-from lerobot_ambient.experiments.sweep_report import SweepReport, read_slots, replace_text, setting
-from lerobot_ambient.experiments.sweep_study import BEAT, DONE, SweepStudy
-from lerobot_ambient.experiments.sweep_trial import (
+from lerobot_ambient.integration.commands.progress import clock, roughly
+from lerobot_ambient.integration.commands.stages import StageError, StageRunner
+from lerobot_ambient.sweep.report import SweepReport, read_slots, replace_text, setting
+from lerobot_ambient.sweep.study import BEAT, DONE, SweepStudy
+from lerobot_ambient.sweep.trial import (
     PRUNERS,
     Counts,
     Evaluation,
@@ -33,8 +35,6 @@ from lerobot_ambient.experiments.sweep_trial import (
     delete_checkpoints,
     read_evaluation,
 )
-from lerobot_ambient.integration.commands.progress import clock, roughly
-from lerobot_ambient.integration.commands.stages import StageError, StageRunner
 
 SAMPLERS = ("tpe", "random", "grid")
 TRIALS = 20

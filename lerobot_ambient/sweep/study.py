@@ -38,7 +38,7 @@ from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from lerobot_ambient.experiments.sweep_storage import open_database, open_journal, sqlite_file
+from lerobot_ambient.sweep.storage import open_database, open_journal, sqlite_file
 
 BEAT = 30.0
 """Seconds between two signs of life of a worker."""

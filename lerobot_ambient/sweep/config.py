@@ -13,8 +13,8 @@ import draccus
 import yaml
 from lerobot.configs.train import TrainPipelineConfig
 
-from lerobot_ambient.experiments.sweep_space import Space
 from lerobot_ambient.integration.training import load_train_config
+from lerobot_ambient.sweep.space import Space
 
 CHECKPOINTS = 4
 """Checkpoints of a training that is not interrupted, so that a killed one loses little."""

@@ -15,8 +15,8 @@ import pytest
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
-from lerobot_ambient.experiments.sweep_storage import KernelLock, open_journal
-from lerobot_ambient.experiments.sweep_study import SweepStudy
+from lerobot_ambient.sweep.storage import KernelLock, open_journal
+from lerobot_ambient.sweep.study import SweepStudy
 
 
 def join(folder: Path, **options) -> SweepStudy:

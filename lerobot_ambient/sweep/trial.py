@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from lerobot_ambient.core.proportions import wilson_interval
-from lerobot_ambient.experiments.sweep_config import CHECKPOINTS, BaseConfig, eval_config, render, train_config
-from lerobot_ambient.experiments.sweep_space import Space
 from lerobot_ambient.integration.commands import until_checkpoint
 from lerobot_ambient.integration.commands.results import Interval, acceleration_measure, read_eval_info
 from lerobot_ambient.integration.commands.stages import Stage, stock_command
+from lerobot_ambient.sweep.config import CHECKPOINTS, BaseConfig, eval_config, render, train_config
+from lerobot_ambient.sweep.space import Space
 
 Counts = tuple[int, int]
 """Successes, and the roll-outs they were counted in."""

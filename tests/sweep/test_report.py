@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lerobot_ambient.experiments.sweep_report import expected_best, pareto_front, rank
-from lerobot_ambient.experiments.sweep_trial import (
+from lerobot_ambient.sweep.report import expected_best, pareto_front, rank
+from lerobot_ambient.sweep.trial import (
     MIN_PEERS,
     Evaluation,
     Goal,
@@ -114,7 +114,7 @@ def test_smoothness_belongs_to_the_maze():
 
 
 def test_metrics_are_read_from_what_lerobot_leaves(tmp_path):
-    from lerobot_ambient.experiments.sweep_trial import METRICS
+    from lerobot_ambient.sweep.trial import METRICS
 
     file = tmp_path / "eval_info.json"
     metrics = {"successes": [True, False, True], "sum_rewards": [-10.0, -99.0, -20.0], "max_rewards": [0.0, -1.0, -2.0]}

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import FloatDistribution, IntDistribution
 
-from lerobot_ambient.experiments.figure_style import COLOURS, NAMES, styled, subplots
-from lerobot_ambient.experiments.sweep_report import SlotResult, SweepReport
-from lerobot_ambient.experiments.sweep_space import MIXING
+from lerobot_ambient.figures.experiment_style import COLOURS, NAMES, styled, subplots
+from lerobot_ambient.sweep.report import SlotResult, SweepReport
+from lerobot_ambient.sweep.space import MIXING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
