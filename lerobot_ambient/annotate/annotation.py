@@ -13,7 +13,7 @@ import numpy as np
 from lerobot_ambient.annotate.bucket_rules import BucketRule, ColumnRule, EpisodeRule
 from lerobot_ambient.annotate.bucket_windows import BucketWindows, bucket_windows
 from lerobot_ambient.annotate.buckets import Buckets
-from lerobot_ambient.annotate.chunks import Chunks
+from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
 from lerobot_ambient.annotate.classifier import fit_shards
 from lerobot_ambient.annotate.classifier_findings import (
     Threshold,

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from lerobot_ambient.annotate.chunk_set import ChunkSet
+from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
 from lerobot_ambient.annotate.folds import GATHER
 from lerobot_ambient.annotate.scores import Ints
 

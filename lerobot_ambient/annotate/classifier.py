@@ -23,7 +23,7 @@ from collections.abc import Sequence
 import torch
 from tqdm import tqdm
 
-from lerobot_ambient.annotate.chunk_set import ChunkSet
+from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
 from lerobot_ambient.annotate.classifier_options import ClassifierOptions
 from lerobot_ambient.annotate.cross_fit import CrossFit, WorkFolder
 from lerobot_ambient.annotate.fold_model import score_levels

@@ -41,7 +41,7 @@ import torch
 from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.calibration import calibrate
-from lerobot_ambient.annotate.chunk_set import ChunkSet
+from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
 from lerobot_ambient.annotate.classifier import cross_fits, find, fit_shards
 from lerobot_ambient.annotate.classifier_options import ClassifierOptions
 from lerobot_ambient.annotate.crops import Crops, crop_starts

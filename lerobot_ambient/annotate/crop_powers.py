@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from lerobot_ambient.annotate.chunks.unit_samples import Sample, fold_of_units
 from lerobot_ambient.annotate.receptive_field import FOLDS
-from lerobot_ambient.annotate.sample import Sample, fold_of_units
 from lerobot_ambient.annotate.spectrum import dct_matrix
 
 Floats = NDArray[np.float64]

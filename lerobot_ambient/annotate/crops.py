@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lerobot_ambient.annotate.chunk_set import ActionAxes, ChunkSet
+from lerobot_ambient.annotate.chunks.chunk_set import ActionAxes, ChunkSet
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from tqdm import tqdm
 
 from lerobot_ambient.annotate.calibration import Calibration, average_draws
-from lerobot_ambient.annotate.chunk_set import ChunkSet
+from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
 from lerobot_ambient.annotate.classifier_options import ClassifierOptions
 from lerobot_ambient.annotate.fold_model import held_out, new_network, score_blocks, train_fold
 from lerobot_ambient.annotate.folds import (

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.chunks import Chunks
+from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
 from lerobot_ambient.annotate.trust import CHUNKS_ALONE, TAKES, admits_everything, admits_nothing
 from lerobot_ambient.data.mixture import Mixture
 from lerobot_ambient.data.windows_file import WindowTable

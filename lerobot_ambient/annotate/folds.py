@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lerobot_ambient.annotate.chunk_set import ChunkSet
+from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
 
 GATHER = 8192
 """Chunks gathered at once."""

@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.buckets import Buckets, by_cluster
-from lerobot_ambient.annotate.chunk_set import ChunkSet
+from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
 from lerobot_ambient.annotate.scores import Floats, Ints
 
 MODES = 8

@@ -31,8 +31,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.chunk_set import ChunkSet
-from lerobot_ambient.annotate.sample import Sample, draw_sample, fold_of_units, in_stretches
+from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
+from lerobot_ambient.annotate.chunks.unit_samples import Sample, draw_sample, fold_of_units, in_stretches
 
 Floats = NDArray[np.float64]
 EXCESS = 0.05

@@ -18,7 +18,7 @@ from lerobot_ambient.annotate.trust import full_trust_reasons
 
 if TYPE_CHECKING:
     from lerobot_ambient.annotate.annotation import Annotation
-    from lerobot_ambient.annotate.chunks import Chunks
+    from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
     from lerobot_ambient.annotate.crop_classifier import CropEvidence
     from lerobot_ambient.annotate.mode_mix import ModeMix
 

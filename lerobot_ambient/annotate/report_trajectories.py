@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lerobot_ambient.annotate.chunk_set import ActionAxes
+from lerobot_ambient.annotate.chunks.chunk_set import ActionAxes
 from lerobot_ambient.figures.style import (
     SOURCE,
     TARGET,
@@ -21,7 +21,7 @@ from lerobot_ambient.figures.style import (
 )
 
 if TYPE_CHECKING:
-    from lerobot_ambient.annotate.chunks import Chunks, Path
+    from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks, Path
 
 EPISODES = 3
 """Drawn of each dataset."""

@@ -33,7 +33,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.chunk_set import ActionAxes, ChunkSet
+from lerobot_ambient.annotate.chunks.chunk_set import ActionAxes, ChunkSet
+from lerobot_ambient.annotate.chunks.unit_samples import Sample, compared_dims, draw_samples
 from lerobot_ambient.annotate.comparison import (
     CompareOptions,
     UnitMoments,
@@ -44,7 +45,6 @@ from lerobot_ambient.annotate.comparison import (
     parted_between_episodes,
 )
 from lerobot_ambient.annotate.power_law import PowerLaw, fit_power_law
-from lerobot_ambient.annotate.sample import Sample, compared_dims, draw_samples
 
 Floats = NDArray[np.float64]
 MIN_HORIZON = 4

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lerobot_ambient.annotate.annotation import Annotation, ClassifierMethod
-    from lerobot_ambient.annotate.chunks import Chunks
+    from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
     from lerobot_ambient.annotate.classifier_findings import Threshold
     from lerobot_ambient.annotate.soft_shares import SoftShares
     from lerobot_ambient.data.config_windows import FoundWindow
@@ -170,7 +170,7 @@ def run(args: argparse.Namespace) -> int:
         from lerobot_ambient.integration.config_file import ConfigWithWindows
 
         file = ConfigWithWindows.plan(cfg, args.config_path, args.write_config, overwrite=args.overwrite)
-    from lerobot_ambient.annotate.chunks import chunks_of
+    from lerobot_ambient.annotate.chunks.mixture_chunks import chunks_of
 
     chunks = chunks_of(mixture)
     if method is None:

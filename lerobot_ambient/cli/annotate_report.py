@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lerobot_ambient.annotate.annotation import Annotation
-from lerobot_ambient.annotate.chunks import Chunks
+from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
 from lerobot_ambient.annotate.found_plan import found_plan
 from lerobot_ambient.annotate.report import SourceReport, write_report
 from lerobot_ambient.annotate.report_source import little_left, warnings

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lerobot_ambient.annotate.chunk_set import ArrayChunks
+from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
 from lerobot_ambient.annotate.classifier import cross_fits
 from lerobot_ambient.annotate.classifier_options import ClassifierOptions
 from lerobot_ambient.annotate.curves import TAU, sigma_min_interval, sigma_min_of

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lerobot_ambient.annotate.chunk_set import ArrayChunks
+from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
 from lerobot_ambient.annotate.comparison import CompareOptions
 from lerobot_ambient.annotate.crops import crop_starts
 from lerobot_ambient.annotate.locality import PLACES

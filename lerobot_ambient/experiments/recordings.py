@@ -31,7 +31,7 @@ from lerobot_ambient.annotate.annotation import (
     annotate_by_classifier,
     annotate_by_spectrum,
 )
-from lerobot_ambient.annotate.chunks import Chunks, chunks_of
+from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks, chunks_of
 from lerobot_ambient.annotate.classifier_findings import Threshold
 from lerobot_ambient.annotate.classifier_options import ClassifierOptions
 from lerobot_ambient.annotate.curves import sigma_min_of

@@ -23,8 +23,8 @@ from lerobot_ambient.annotate.buckets import (
     by_task,
     one_bucket,
 )
-from lerobot_ambient.annotate.chunk_set import ArrayChunks
-from lerobot_ambient.annotate.chunks import chunks_of
+from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
+from lerobot_ambient.annotate.chunks.mixture_chunks import chunks_of
 from lerobot_ambient.annotate.curves import first_crossing, sigma_min_of
 from lerobot_ambient.annotate.episode_errors import episode_mean
 from lerobot_ambient.annotate.scores import ChunkScores

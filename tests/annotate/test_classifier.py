@@ -11,7 +11,7 @@ import torch
 
 from lerobot_ambient.annotate import cross_fit
 from lerobot_ambient.annotate.calibration import calibrate, chunk_scores
-from lerobot_ambient.annotate.chunk_set import ArrayChunks
+from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
 from lerobot_ambient.annotate.classifier import annotate_classifier, collect, cross_fits, find, fit_shards
 from lerobot_ambient.annotate.classifier_options import ClassifierOptions
 from lerobot_ambient.annotate.cross_fit import WorkFolder

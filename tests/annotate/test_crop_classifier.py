@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lerobot_ambient.annotate.calibration import calibrate
-from lerobot_ambient.annotate.chunk_set import ArrayChunks
+from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
 from lerobot_ambient.annotate.classifier import annotate_classifier, fit_shards
 from lerobot_ambient.annotate.classifier_options import ClassifierOptions
 from lerobot_ambient.annotate.crop_classifier import crop_evidence, crop_fits, crop_windows, grouped_lengths

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lerobot_ambient.annotate.chunk_set import ArrayChunks
+from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
 from lerobot_ambient.annotate.classifier_options import ClassifierOptions
 from lerobot_ambient.annotate.fold_model import held_out, score_blocks, score_levels, train_fold
 from lerobot_ambient.annotate.folds import draw_chunks, fold_of_chunks

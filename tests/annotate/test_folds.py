@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.fft import dct
 
-from lerobot_ambient.annotate.chunk_set import ArrayChunks
+from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
 from lerobot_ambient.annotate.folds import compared_dims, draw_chunks, fold_of_chunks, frequencies
 
 BOTH = torch.ones(2, dtype=torch.bool)

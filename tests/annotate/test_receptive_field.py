@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lerobot_ambient.annotate.chunk_set import ArrayChunks
+from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
 from lerobot_ambient.annotate.crop_powers import extreme_directions
 from lerobot_ambient.annotate.crops import Crops, crop_starts
 from lerobot_ambient.annotate.locality import LocalityOptions, locality_window

@@ -15,8 +15,8 @@ from PIL import Image
 from lerobot_ambient.annotate.annotation import Annotation
 from lerobot_ambient.annotate.buckets import Buckets
 from lerobot_ambient.annotate.calibration import calibrate
-from lerobot_ambient.annotate.chunk_set import ActionAxes, ArrayChunks
-from lerobot_ambient.annotate.chunks import Path
+from lerobot_ambient.annotate.chunks.chunk_set import ActionAxes, ArrayChunks
+from lerobot_ambient.annotate.chunks.mixture_chunks import Path
 from lerobot_ambient.annotate.classifier import annotate_classifier
 from lerobot_ambient.annotate.classifier_findings import Threshold, data_set_finding
 from lerobot_ambient.annotate.classifier_options import ClassifierOptions

@@ -10,7 +10,7 @@ import torch
 from lerobot_ambient.annotate.annotation import Annotation
 from lerobot_ambient.annotate.buckets import Buckets
 from lerobot_ambient.annotate.calibration import calibrate
-from lerobot_ambient.annotate.chunk_set import ArrayChunks
+from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
 from lerobot_ambient.annotate.curves import data_set_curve
 from lerobot_ambient.annotate.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.finding import Finding

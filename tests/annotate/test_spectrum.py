@@ -13,8 +13,8 @@ from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lerobot_ambient.annotate.chunk_set import ActionAxes, ArrayChunks
-from lerobot_ambient.annotate.chunks import chunks_of
+from lerobot_ambient.annotate.chunks.chunk_set import ActionAxes, ArrayChunks
+from lerobot_ambient.annotate.chunks.mixture_chunks import chunks_of
 from lerobot_ambient.annotate.comparison import CompareOptions
 from lerobot_ambient.annotate.gaussian_scores import gaussian_scores
 from lerobot_ambient.annotate.spectrum import dct_matrix, frequencies, sigma_bury, spectral_window

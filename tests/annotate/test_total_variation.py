@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.special import erf
 
-from lerobot_ambient.annotate.chunk_set import ArrayChunks
+from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
 from lerobot_ambient.annotate.classifier import annotate_classifier
 from lerobot_ambient.annotate.classifier_options import ClassifierOptions
 from lerobot_ambient.annotate.scores import HeldOutLogits, Scores

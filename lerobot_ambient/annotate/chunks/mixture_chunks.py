@@ -15,7 +15,7 @@ from lerobot.utils.constants import ACTION, OBS_STATE
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lerobot_ambient.annotate.chunk_set import ActionAxes
+from lerobot_ambient.annotate.chunks.chunk_set import ActionAxes
 from lerobot_ambient.data.columns import Columns
 from lerobot_ambient.data.dimension_names import read_names
 from lerobot_ambient.data.mixture import Mixture

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.chunk_set import ChunkSet
+from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
 
 MIN_SPLITS = 200
 """Ways to deal the units to the two data sets, at least: a test at 99 % needs 1 in 100 of them on either side."""

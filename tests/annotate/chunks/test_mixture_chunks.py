@@ -5,7 +5,7 @@ import pytest
 import torch
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
-from lerobot_ambient.annotate.chunks import chunks_of
+from lerobot_ambient.annotate.chunks.mixture_chunks import chunks_of
 from lerobot_ambient.core.mixing import Cotrain
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data.alignment_config import DimensionConfig
