@@ -14,25 +14,25 @@ from lerobot_ambient.annotate.bucket_rules import BucketRule, ColumnRule, Episod
 from lerobot_ambient.annotate.bucket_windows import BucketWindows, bucket_windows
 from lerobot_ambient.annotate.buckets import Buckets
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
-from lerobot_ambient.annotate.classifier import fit_shards
+from lerobot_ambient.annotate.classifier.classify import classify
+from lerobot_ambient.annotate.classifier.cross_fit import WorkFolder
+from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
+from lerobot_ambient.annotate.classifier.fits import fit_shards
+from lerobot_ambient.annotate.classifier.held_out import ChunkScores, Floats
+from lerobot_ambient.annotate.classifier.options import ClassifierOptions
+from lerobot_ambient.annotate.classifier.processes import Processes
 from lerobot_ambient.annotate.classifier_findings import (
     Threshold,
     bucket_finding,
     data_point_finding,
     data_set_finding,
 )
-from lerobot_ambient.annotate.classifier_options import ClassifierOptions
-from lerobot_ambient.annotate.classify import classify
 from lerobot_ambient.annotate.comparison import CompareOptions
 from lerobot_ambient.annotate.crop_classifier import CropEvidence, crop_evidence, crop_fits
-from lerobot_ambient.annotate.cross_fit import WorkFolder
-from lerobot_ambient.annotate.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.finding import Finding
 from lerobot_ambient.annotate.gaussian_scores import gaussian_level
 from lerobot_ambient.annotate.locality import PLACES, LocalityEvidence, LocalityOptions, locality_window
 from lerobot_ambient.annotate.mode_mix import ModeMix, mode_mixes
-from lerobot_ambient.annotate.processes import Processes
-from lerobot_ambient.annotate.scores import ChunkScores, Floats
 from lerobot_ambient.annotate.spectrum import MIN_HORIZON, SpectralEvidence, spectral_window
 from lerobot_ambient.data.mixture import Mixture
 

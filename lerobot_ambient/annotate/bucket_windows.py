@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.buckets import Buckets
-from lerobot_ambient.annotate.curves import TAU, CrossingRule, isotonic_crossing, sigma_min_of
-from lerobot_ambient.annotate.episode_errors import widening
-from lerobot_ambient.annotate.scores import ChunkScores, Floats, Ints
+from lerobot_ambient.annotate.classifier.curves import TAU, CrossingRule, isotonic_crossing, sigma_min_of
+from lerobot_ambient.annotate.classifier.episode_errors import widening
+from lerobot_ambient.annotate.classifier.held_out import ChunkScores, Floats, Ints
 
 _ERRORS = 1.96
 _WIDE = 0.1

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.bucket_windows import BucketWindows
-from lerobot_ambient.annotate.curves import (
+from lerobot_ambient.annotate.classifier.curves import (
     CROSSINGS,
     TAU,
     CrossingRule,
@@ -24,9 +24,9 @@ from lerobot_ambient.annotate.curves import (
     sigma_min_interval,
     sigma_min_of,
 )
-from lerobot_ambient.annotate.evidence import ClassifierEvidence
+from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
+from lerobot_ambient.annotate.classifier.held_out import Floats
 from lerobot_ambient.annotate.finding import Finding
-from lerobot_ambient.annotate.scores import Floats
 
 _SOFT_SLOPE = 0.5
 _UNDERCONFIDENT_SLOPE, _OVERLAP = 1.25, 0.1

@@ -40,15 +40,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.calibration import calibrate
 from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
-from lerobot_ambient.annotate.classifier import cross_fits, find, fit_shards
-from lerobot_ambient.annotate.classifier_options import ClassifierOptions
+from lerobot_ambient.annotate.classifier.calibration import calibrate
+from lerobot_ambient.annotate.classifier.cross_fit import CrossFit, WorkFolder
+from lerobot_ambient.annotate.classifier.curves import TAU, data_set_curve, require_tau
+from lerobot_ambient.annotate.classifier.fits import cross_fits, find, fit_shards
+from lerobot_ambient.annotate.classifier.fold_training import score_levels
+from lerobot_ambient.annotate.classifier.folds import compared_dims
+from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.annotate.crops import Crops, crop_starts
-from lerobot_ambient.annotate.cross_fit import CrossFit, WorkFolder
-from lerobot_ambient.annotate.curves import TAU, data_set_curve, require_tau
-from lerobot_ambient.annotate.fold_model import score_levels
-from lerobot_ambient.annotate.folds import compared_dims
 from lerobot_ambient.annotate.locality import PLACES, up_to
 from lerobot_ambient.annotate.receptive_field import EXCESS, ReceptiveField, receptive_field
 from lerobot_ambient.core.noise_levels import NoiseSchedule

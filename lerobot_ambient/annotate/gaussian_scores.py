@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.curves import TAU, sigma_min_of
+from lerobot_ambient.annotate.classifier.curves import TAU, sigma_min_of
 from lerobot_ambient.annotate.spectrum import SpectralEvidence
 
 Floats = NDArray[np.float64]

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.buckets import Buckets, by_cluster
 from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
-from lerobot_ambient.annotate.scores import Floats, Ints
+from lerobot_ambient.annotate.classifier.held_out import Floats, Ints
 
 MODES = 8
 HANDFUL = 5.0

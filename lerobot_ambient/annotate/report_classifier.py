@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.calibration import calibrate_as_seen
-from lerobot_ambient.annotate.curves import isotonic
-from lerobot_ambient.annotate.evidence import ClassifierEvidence
+from lerobot_ambient.annotate.classifier.calibration import calibrate_as_seen
+from lerobot_ambient.annotate.classifier.curves import isotonic
+from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
+from lerobot_ambient.annotate.classifier.held_out import HeldOutLogits, sigmoid
 from lerobot_ambient.annotate.finding import Finding, Floats
-from lerobot_ambient.annotate.scores import HeldOutLogits, sigmoid
 from lerobot_ambient.figures.style import (
     FAINT,
     LIMIT,

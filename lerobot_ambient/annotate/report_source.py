@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.evidence import ClassifierEvidence
+from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.finding import Finding, Floats
 from lerobot_ambient.annotate.locality import LocalityEvidence
 from lerobot_ambient.annotate.report_trajectories import Trajectories

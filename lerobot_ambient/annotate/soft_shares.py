@@ -39,9 +39,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.curves import isotonic
-from lerobot_ambient.annotate.evidence import ClassifierEvidence
-from lerobot_ambient.annotate.total_variation import TotalVariation
+from lerobot_ambient.annotate.classifier.curves import isotonic
+from lerobot_ambient.annotate.classifier.distance import TotalVariation
+from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
 from lerobot_ambient.core.evidence_share import clean_shares
 from lerobot_ambient.core.mixing import Soft
 

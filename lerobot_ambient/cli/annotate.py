@@ -177,7 +177,7 @@ def run(args: argparse.Namespace) -> int:
         annotations = _by_spectrum(args, mixture, chunks)
     else:
         from lerobot_ambient.annotate.annotation import annotate_by_classifier
-        from lerobot_ambient.annotate.processes import launched_processes
+        from lerobot_ambient.annotate.classifier.processes import launched_processes
 
         processes = launched_processes(args.device)
         annotations = annotate_by_classifier(mixture, chunks, method, processes, progress=not args.json)
@@ -282,7 +282,7 @@ def _threshold(args: argparse.Namespace) -> Threshold:
 def _classifier_method(args: argparse.Namespace) -> ClassifierMethod:
     from lerobot_ambient.annotate.annotation import ClassifierMethod
     from lerobot_ambient.annotate.bucket_rules import parse_bucket_rule
-    from lerobot_ambient.annotate.classifier_options import ClassifierOptions
+    from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 
     names = ("folds", "steps", "draws", "levels")
     given = {name: value for name in names if (value := getattr(args, name)) is not None}

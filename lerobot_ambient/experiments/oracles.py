@@ -29,7 +29,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from lerobot_ambient.annotate.classifier_options import ClassifierOptions
+from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.data.replace_file import replace_file
 from lerobot_ambient.experiments.oracles_cases import Case, SigmaMaxCase, SigmaMinCase
 from lerobot_ambient.experiments.oracles_laws import MixturePair, Trajectories

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
-from lerobot_ambient.annotate.classifier import cross_fits
-from lerobot_ambient.annotate.classifier_options import ClassifierOptions
-from lerobot_ambient.annotate.curves import TAU, sigma_min_interval, sigma_min_of
-from lerobot_ambient.annotate.evidence import gather_evidence
-from lerobot_ambient.annotate.fold_model import score_levels
+from lerobot_ambient.annotate.classifier.curves import TAU, sigma_min_interval, sigma_min_of
+from lerobot_ambient.annotate.classifier.evidence import gather_evidence
+from lerobot_ambient.annotate.classifier.fits import cross_fits
+from lerobot_ambient.annotate.classifier.fold_training import score_levels
+from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.annotate.locality import locality_window
 from lerobot_ambient.annotate.spectrum import spectral_window
 from lerobot_ambient.core.noise_levels import NoiseSchedule

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lerobot_ambient.annotate.curves import TAU
+from lerobot_ambient.annotate.classifier.curves import TAU
 from lerobot_ambient.experiments.oracles import OracleOutcome
 from lerobot_ambient.experiments.oracles_cases import SigmaMaxCase, SigmaMinCase
 from lerobot_ambient.figures.style import FAINT, LIMIT, SOURCE, TARGET, WINDOW, new_figure, png_of, styled

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lerobot_ambient.annotate.curves import TAU
+from lerobot_ambient.annotate.classifier.curves import TAU
 from lerobot_ambient.core.proportions import wilson_interval
 from lerobot_ambient.data.replace_file import replace_file
 from lerobot_ambient.experiments.claims import Claim

@@ -32,12 +32,12 @@ from lerobot_ambient.annotate.annotation import (
     annotate_by_spectrum,
 )
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks, chunks_of
+from lerobot_ambient.annotate.classifier.curves import sigma_min_of
+from lerobot_ambient.annotate.classifier.held_out import Floats
+from lerobot_ambient.annotate.classifier.options import ClassifierOptions
+from lerobot_ambient.annotate.classifier.processes import Processes
 from lerobot_ambient.annotate.classifier_findings import Threshold
-from lerobot_ambient.annotate.classifier_options import ClassifierOptions
-from lerobot_ambient.annotate.curves import sigma_min_of
 from lerobot_ambient.annotate.gaussian_scores import gaussian_scores
-from lerobot_ambient.annotate.processes import Processes
-from lerobot_ambient.annotate.scores import Floats
 from lerobot_ambient.annotate.spectrum import SpectralEvidence, sigma_bury
 from lerobot_ambient.data.mixture import Mixture
 from lerobot_ambient.data.open_source import open_source

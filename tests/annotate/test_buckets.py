@@ -25,9 +25,9 @@ from lerobot_ambient.annotate.buckets import (
 )
 from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
 from lerobot_ambient.annotate.chunks.mixture_chunks import chunks_of
-from lerobot_ambient.annotate.curves import first_crossing, sigma_min_of
-from lerobot_ambient.annotate.episode_errors import episode_mean
-from lerobot_ambient.annotate.scores import ChunkScores
+from lerobot_ambient.annotate.classifier.curves import first_crossing, sigma_min_of
+from lerobot_ambient.annotate.classifier.episode_errors import episode_mean
+from lerobot_ambient.annotate.classifier.held_out import ChunkScores
 from lerobot_ambient.core.mixing import Cotrain
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data.mixture import make_mixture

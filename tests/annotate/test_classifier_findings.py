@@ -6,16 +6,16 @@ import pytest
 
 from lerobot_ambient.annotate.bucket_windows import bucket_windows
 from lerobot_ambient.annotate.buckets import by_episode
-from lerobot_ambient.annotate.calibration import calibrate, chunk_scores
+from lerobot_ambient.annotate.classifier.calibration import calibrate, chunk_scores
+from lerobot_ambient.annotate.classifier.curves import data_set_curve
+from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
+from lerobot_ambient.annotate.classifier.held_out import HeldOutLogits, Scores
 from lerobot_ambient.annotate.classifier_findings import (
     Threshold,
     bucket_finding,
     data_point_finding,
     data_set_finding,
 )
-from lerobot_ambient.annotate.curves import data_set_curve
-from lerobot_ambient.annotate.evidence import ClassifierEvidence
-from lerobot_ambient.annotate.scores import HeldOutLogits, Scores
 
 SIGMAS = np.array([0.05, 0.3, 0.6, 0.9])
 DISTANCES = np.array([1.5, 1.0, 0.5, 0.1])

@@ -14,15 +14,16 @@ from PIL import Image
 
 from lerobot_ambient.annotate.annotation import Annotation
 from lerobot_ambient.annotate.buckets import Buckets
-from lerobot_ambient.annotate.calibration import calibrate
 from lerobot_ambient.annotate.chunks.chunk_set import ActionAxes, ArrayChunks
 from lerobot_ambient.annotate.chunks.mixture_chunks import Path
-from lerobot_ambient.annotate.classifier import annotate_classifier
+from lerobot_ambient.annotate.classifier.calibration import calibrate
+from lerobot_ambient.annotate.classifier.curves import data_set_curve
+from lerobot_ambient.annotate.classifier.distance import total_variation
+from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
+from lerobot_ambient.annotate.classifier.fits import annotate_classifier
+from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.annotate.classifier_findings import Threshold, data_set_finding
-from lerobot_ambient.annotate.classifier_options import ClassifierOptions
 from lerobot_ambient.annotate.crop_classifier import CropEvidence
-from lerobot_ambient.annotate.curves import data_set_curve
-from lerobot_ambient.annotate.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.finding import Finding
 from lerobot_ambient.annotate.locality import locality_window
 from lerobot_ambient.annotate.mode_mix import mode_mix
@@ -31,7 +32,6 @@ from lerobot_ambient.annotate.report_source import verdict
 from lerobot_ambient.annotate.report_trajectories import Trajectories, draw_trajectories, most_moved
 from lerobot_ambient.annotate.soft_shares import soft_shares
 from lerobot_ambient.annotate.spectrum import spectral_window
-from lerobot_ambient.annotate.total_variation import total_variation
 from lerobot_ambient.core.mixing import Ambient
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.plan import Group, make_plan

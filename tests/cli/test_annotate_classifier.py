@@ -77,7 +77,7 @@ def test_one_training_tells_a_like_source_from_an_unlike_one(annotate):
 
 def test_a_second_run_trains_nothing_and_says_the_same(annotate, monkeypatch):
     first = annotate("--json")[1].out
-    monkeypatch.setattr("lerobot_ambient.annotate.cross_fit.train_fold", None)
+    monkeypatch.setattr("lerobot_ambient.annotate.classifier.cross_fit.train_fold", None)
     assert annotate("--json")[1].out == first
 
 
@@ -236,7 +236,7 @@ def test_processes_that_were_launched_together_share_the_work(roots, tmp_path):
     ],
 )
 def test_bad_input_is_named_with_its_fix_before_anything_is_trained(annotate, arguments, chosen, message, monkeypatch):
-    monkeypatch.setattr("lerobot_ambient.annotate.cross_fit.CrossFit._fit", untrained)
+    monkeypatch.setattr("lerobot_ambient.annotate.classifier.cross_fit.CrossFit._fit", untrained)
     code, printed = annotate(*arguments, **chosen)
     assert code == 2
     assert re.search(message, printed.err), printed.err
@@ -279,7 +279,7 @@ def test_a_missing_package_is_named_before_the_work(annotate, monkeypatch, missi
     for loaded in [name for name in sys.modules if name.partition(".")[0] == missing]:
         monkeypatch.delitem(sys.modules, loaded)
     monkeypatch.setitem(sys.modules, missing, None)
-    monkeypatch.setattr("lerobot_ambient.annotate.cross_fit.train_fold", None)
+    monkeypatch.setattr("lerobot_ambient.annotate.classifier.cross_fit.train_fold", None)
     code, printed = annotate(*more)
     assert code == 2
     assert f"this needs {missing}, which is not installed" in printed.err

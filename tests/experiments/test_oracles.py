@@ -11,7 +11,7 @@ from scipy.integrate import quad
 from scipy.special import erf
 from scipy.stats import norm
 
-from lerobot_ambient.annotate.classifier_options import ClassifierOptions
+from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.experiments import oracles
 from lerobot_ambient.experiments.oracles import OracleOptions, OracleOutcome, case_file, cases_of, run_oracles
 from lerobot_ambient.experiments.oracles_cases import LOCALITY_LEVELS, SigmaMaxCase, SigmaMinCase

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
-from lerobot_ambient.annotate.classifier_options import ClassifierOptions
-from lerobot_ambient.annotate.curves import TAU
+from lerobot_ambient.annotate.classifier.curves import TAU
+from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.cli.__main__ import main
 from lerobot_ambient.data.open_source import open_source
 from lerobot_ambient.data.sources import SourceConfig

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from lerobot_ambient.annotate.calibration import (
+from lerobot_ambient.annotate.classifier.calibration import (
     Calibration,
     average_draws,
     calibrate,
@@ -12,7 +12,7 @@ from lerobot_ambient.annotate.calibration import (
     centring_shift,
     chunk_scores,
 )
-from lerobot_ambient.annotate.scores import HeldOutLogits, Scores, sigmoid
+from lerobot_ambient.annotate.classifier.held_out import HeldOutLogits, Scores, sigmoid
 
 
 def logits_of(mean, episodes=200, per_episode=10, levels=2, draws=4, error=0.0, factor=1.0, shift=0.0, seed=0):

@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lerobot_ambient.annotate.calibration import Calibration, calibrate
-from lerobot_ambient.annotate.classifier import find
-from lerobot_ambient.annotate.cross_fit import CrossFit
-from lerobot_ambient.annotate.curves import Curve, data_set_curve
-from lerobot_ambient.annotate.scores import ChunkScores, Scores
-from lerobot_ambient.annotate.total_variation import TotalVariation, total_variation
+from lerobot_ambient.annotate.classifier.calibration import Calibration, calibrate
+from lerobot_ambient.annotate.classifier.cross_fit import CrossFit
+from lerobot_ambient.annotate.classifier.curves import Curve, data_set_curve
+from lerobot_ambient.annotate.classifier.distance import TotalVariation, total_variation
+from lerobot_ambient.annotate.classifier.fits import find
+from lerobot_ambient.annotate.classifier.held_out import ChunkScores, Scores
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,10 +10,10 @@ import torch
 from scipy.special import erf
 
 from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
-from lerobot_ambient.annotate.classifier import annotate_classifier
-from lerobot_ambient.annotate.classifier_options import ClassifierOptions
-from lerobot_ambient.annotate.scores import HeldOutLogits, Scores
-from lerobot_ambient.annotate.total_variation import total_variation
+from lerobot_ambient.annotate.classifier.distance import total_variation
+from lerobot_ambient.annotate.classifier.fits import annotate_classifier
+from lerobot_ambient.annotate.classifier.held_out import HeldOutLogits, Scores
+from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 
 SCHEDULE = NoiseSchedule(torch.sin(torch.linspace(0.02, math.pi / 2 - 0.004, 100, dtype=torch.float64)))

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lerobot_ambient.annotate.episode_errors import episode_mean, widening
-from lerobot_ambient.annotate.scores import Floats, Scores
+from lerobot_ambient.annotate.classifier.episode_errors import episode_mean, widening
+from lerobot_ambient.annotate.classifier.held_out import Floats, Scores
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.fft import dct
 
 from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
-from lerobot_ambient.annotate.folds import compared_dims, draw_chunks, fold_of_chunks, frequencies
+from lerobot_ambient.annotate.classifier.folds import compared_dims, draw_chunks, fold_of_chunks, frequencies
 
 BOTH = torch.ones(2, dtype=torch.bool)
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
-from lerobot_ambient.annotate.classifier import cross_fits, find, fit_shards
-from lerobot_ambient.annotate.classifier_options import ClassifierOptions
-from lerobot_ambient.annotate.cross_fit import CrossFit, WorkFolder
-from lerobot_ambient.annotate.evidence import ClassifierEvidence, gather_evidence
-from lerobot_ambient.annotate.processes import Processes
+from lerobot_ambient.annotate.classifier.cross_fit import CrossFit, WorkFolder
+from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence, gather_evidence
+from lerobot_ambient.annotate.classifier.fits import cross_fits, find, fit_shards
+from lerobot_ambient.annotate.classifier.options import ClassifierOptions
+from lerobot_ambient.annotate.classifier.processes import Processes
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from lerobot_ambient.annotate.classifier_options import ClassifierOptions
-from lerobot_ambient.annotate.folds import ChunkSample
-from lerobot_ambient.annotate.noisy_classifier import NoisyChunkClassifier
+from lerobot_ambient.annotate.classifier.folds import ChunkSample
+from lerobot_ambient.annotate.classifier.network import NoisyChunkClassifier
+from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.core.draws import frame_noise
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 

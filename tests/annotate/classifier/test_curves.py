@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.isotonic import isotonic_regression
 
-from lerobot_ambient.annotate.calibration import Calibration, calibrate
-from lerobot_ambient.annotate.curves import (
+from lerobot_ambient.annotate.classifier.calibration import Calibration, calibrate
+from lerobot_ambient.annotate.classifier.curves import (
     CROSSINGS,
     Curve,
     curve_reach,
@@ -20,8 +20,8 @@ from lerobot_ambient.annotate.curves import (
     sigma_min_interval,
     sigma_min_of,
 )
-from lerobot_ambient.annotate.episode_errors import episode_mean
-from lerobot_ambient.annotate.scores import HeldOutLogits, Scores
+from lerobot_ambient.annotate.classifier.episode_errors import episode_mean
+from lerobot_ambient.annotate.classifier.held_out import HeldOutLogits, Scores
 
 SIGMAS = np.array([0.1, 0.2, 0.4, 0.7, 0.9])
 FLAT = np.full(5, 0.45)

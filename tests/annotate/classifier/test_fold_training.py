@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
-from lerobot_ambient.annotate.classifier_options import ClassifierOptions
-from lerobot_ambient.annotate.fold_model import held_out, score_blocks, score_levels, train_fold
-from lerobot_ambient.annotate.folds import draw_chunks, fold_of_chunks
+from lerobot_ambient.annotate.classifier.fold_training import held_out, score_blocks, score_levels, train_fold
+from lerobot_ambient.annotate.classifier.folds import draw_chunks, fold_of_chunks
+from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 
 SCHEDULE = NoiseSchedule(torch.sin(torch.linspace(0.02, math.pi / 2 - 0.004, 100, dtype=torch.float64)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.scores import Floats, Ints
+from lerobot_ambient.annotate.classifier.held_out import Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,11 +17,10 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from tqdm import tqdm
 
-from lerobot_ambient.annotate.calibration import Calibration, average_draws
 from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
-from lerobot_ambient.annotate.classifier_options import ClassifierOptions
-from lerobot_ambient.annotate.fold_model import held_out, new_network, score_blocks, train_fold
-from lerobot_ambient.annotate.folds import (
+from lerobot_ambient.annotate.classifier.calibration import Calibration, average_draws
+from lerobot_ambient.annotate.classifier.fold_training import held_out, new_network, score_blocks, train_fold
+from lerobot_ambient.annotate.classifier.folds import (
     GATHER,
     ChunkSample,
     draw_chunks,
@@ -29,9 +28,10 @@ from lerobot_ambient.annotate.folds import (
     fold_of_chunks,
     frequencies,
 )
-from lerobot_ambient.annotate.noisy_classifier import NoisyChunkClassifier
-from lerobot_ambient.annotate.scores import ChunkScores, Floats, HeldOutLogits, Scores
-from lerobot_ambient.annotate.shards import Arrays, Shards
+from lerobot_ambient.annotate.classifier.held_out import ChunkScores, Floats, HeldOutLogits, Scores
+from lerobot_ambient.annotate.classifier.network import NoisyChunkClassifier
+from lerobot_ambient.annotate.classifier.options import ClassifierOptions
+from lerobot_ambient.annotate.classifier.shards import Arrays, Shards
 
 VERSION = 1
 """Raise it when the same chunks and options would give other scores."""

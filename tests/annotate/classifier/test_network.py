@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 
-from lerobot_ambient.annotate.classifier_options import ClassifierOptions
-from lerobot_ambient.annotate.noisy_classifier import NoisyChunkClassifier
+from lerobot_ambient.annotate.classifier.network import NoisyChunkClassifier
+from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 
 D, SOURCES = 6, 3
 

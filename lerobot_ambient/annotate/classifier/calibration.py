@@ -30,8 +30,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.episode_errors import episode_mean, widening
-from lerobot_ambient.annotate.scores import ChunkScores, Floats, HeldOutLogits, Scores, sigmoid
+from lerobot_ambient.annotate.classifier.episode_errors import episode_mean, widening
+from lerobot_ambient.annotate.classifier.held_out import ChunkScores, Floats, HeldOutLogits, Scores, sigmoid
 
 _RIDGE = 1e-3
 """Keeps the slope finite where labels are separated."""
