@@ -27,13 +27,13 @@ from lerobot_ambient.annotate.classifier_findings import (
     data_point_finding,
     data_set_finding,
 )
-from lerobot_ambient.annotate.comparison import CompareOptions
 from lerobot_ambient.annotate.crop_classifier import CropEvidence, crop_evidence, crop_fits
 from lerobot_ambient.annotate.finding import Finding
-from lerobot_ambient.annotate.gaussian_scores import gaussian_level
 from lerobot_ambient.annotate.locality import PLACES, LocalityEvidence, LocalityOptions, locality_window
 from lerobot_ambient.annotate.mode_mix import ModeMix, mode_mixes
-from lerobot_ambient.annotate.spectrum import MIN_HORIZON, SpectralEvidence, spectral_window
+from lerobot_ambient.annotate.spectra.gaussian_classifier import gaussian_level
+from lerobot_ambient.annotate.spectra.power_comparison import CompareOptions
+from lerobot_ambient.annotate.spectra.spectrum import MIN_HORIZON, SpectralEvidence, spectral_window
 from lerobot_ambient.data.mixture import Mixture
 
 GRANULARITIES = ("dataset", "bucket", "datapoint")

@@ -13,7 +13,7 @@ from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.finding import Finding, Floats
 from lerobot_ambient.annotate.locality import LocalityEvidence
 from lerobot_ambient.annotate.report_trajectories import Trajectories
-from lerobot_ambient.annotate.spectrum import SpectralEvidence
+from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence
 from lerobot_ambient.annotate.trust import full_trust_reasons
 
 if TYPE_CHECKING:

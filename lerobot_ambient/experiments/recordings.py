@@ -37,8 +37,8 @@ from lerobot_ambient.annotate.classifier.held_out import Floats
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.annotate.classifier.processes import Processes
 from lerobot_ambient.annotate.classifier_findings import Threshold
-from lerobot_ambient.annotate.gaussian_scores import gaussian_scores
-from lerobot_ambient.annotate.spectrum import SpectralEvidence, sigma_bury
+from lerobot_ambient.annotate.spectra.gaussian_classifier import gaussian_scores
+from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence, sigma_bury
 from lerobot_ambient.data.mixture import Mixture
 from lerobot_ambient.data.open_source import open_source
 from lerobot_ambient.data.sources import SourceConfig

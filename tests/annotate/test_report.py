@@ -31,7 +31,7 @@ from lerobot_ambient.annotate.report import SourceReport, write_report
 from lerobot_ambient.annotate.report_source import verdict
 from lerobot_ambient.annotate.report_trajectories import Trajectories, draw_trajectories, most_moved
 from lerobot_ambient.annotate.soft_shares import soft_shares
-from lerobot_ambient.annotate.spectrum import spectral_window
+from lerobot_ambient.annotate.spectra.spectrum import spectral_window
 from lerobot_ambient.core.mixing import Ambient
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.plan import Group, make_plan

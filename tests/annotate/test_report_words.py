@@ -19,7 +19,7 @@ from lerobot_ambient.annotate.mode_mix import mode_mix
 from lerobot_ambient.annotate.report_classifier import reliability
 from lerobot_ambient.annotate.report_source import SourceReport, verdict
 from lerobot_ambient.annotate.report_source import warnings as warnings_at
-from lerobot_ambient.annotate.spectrum import spectral_window
+from lerobot_ambient.annotate.spectra.spectrum import spectral_window
 from lerobot_ambient.core.windows import Window
 
 PER_EPISODE = 13

@@ -14,7 +14,7 @@ from lerobot.utils.feature_utils import dataset_to_policy_features
 from torch.utils.data import DataLoader
 
 from lerobot_ambient.annotate.chunks.mixture_chunks import chunks_of
-from lerobot_ambient.annotate.spectrum import spectral_window
+from lerobot_ambient.annotate.spectra.spectrum import spectral_window
 from lerobot_ambient.cli.__main__ import main
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.open_source import ReadOptions

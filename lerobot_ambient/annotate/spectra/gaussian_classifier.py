@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.classifier.curves import TAU, sigma_min_of
-from lerobot_ambient.annotate.spectrum import SpectralEvidence
+from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence
 
 Floats = NDArray[np.float64]
 _DRAWS = 8192

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from lerobot_ambient.annotate.comparison import CompareOptions, UnitMoments, compare, student_quantile
+from lerobot_ambient.annotate.spectra.power_comparison import CompareOptions, UnitMoments, compare, student_quantile
 
 
 def moments(scale, units, seed):

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.chunks.chunk_set import ActionAxes, ChunkSet
 from lerobot_ambient.annotate.chunks.unit_samples import Sample, compared_dims, draw_samples
-from lerobot_ambient.annotate.comparison import (
+from lerobot_ambient.annotate.spectra.power_comparison import (
     CompareOptions,
     UnitMoments,
     band,
@@ -44,7 +44,7 @@ from lerobot_ambient.annotate.comparison import (
     log_error,
     parted_between_episodes,
 )
-from lerobot_ambient.annotate.power_law import PowerLaw, fit_power_law
+from lerobot_ambient.annotate.spectra.power_law import PowerLaw, fit_power_law
 
 Floats = NDArray[np.float64]
 MIN_HORIZON = 4

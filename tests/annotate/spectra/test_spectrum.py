@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from lerobot_ambient.annotate.chunks.chunk_set import ActionAxes, ArrayChunks
 from lerobot_ambient.annotate.chunks.mixture_chunks import chunks_of
-from lerobot_ambient.annotate.comparison import CompareOptions
-from lerobot_ambient.annotate.gaussian_scores import gaussian_scores
-from lerobot_ambient.annotate.spectrum import dct_matrix, frequencies, sigma_bury, spectral_window
+from lerobot_ambient.annotate.spectra.gaussian_classifier import gaussian_scores
+from lerobot_ambient.annotate.spectra.power_comparison import CompareOptions
+from lerobot_ambient.annotate.spectra.spectrum import dct_matrix, frequencies, sigma_bury, spectral_window
 from lerobot_ambient.core.mixing import Cotrain
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data.mixture import make_mixture
