@@ -27,9 +27,9 @@ from lerobot_ambient.annotate.classifier_findings import (
     data_point_finding,
     data_set_finding,
 )
-from lerobot_ambient.annotate.crop_classifier import CropEvidence, crop_evidence, crop_fits
 from lerobot_ambient.annotate.finding import Finding
-from lerobot_ambient.annotate.locality import PLACES, LocalityEvidence, LocalityOptions, locality_window
+from lerobot_ambient.annotate.locality.by_classifier import CropEvidence, crop_evidence, crop_fits
+from lerobot_ambient.annotate.locality.by_moments import PLACES, LocalityEvidence, LocalityOptions, locality_window
 from lerobot_ambient.annotate.mode_mix import ModeMix, mode_mixes
 from lerobot_ambient.annotate.spectra.gaussian_classifier import gaussian_level
 from lerobot_ambient.annotate.spectra.power_comparison import CompareOptions

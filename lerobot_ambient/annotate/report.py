@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lerobot_ambient.annotate.locality import LocalityEvidence
+from lerobot_ambient.annotate.locality.by_moments import LocalityEvidence
 from lerobot_ambient.annotate.report_classifier import (
     draw_calibration,
     draw_classifier,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lerobot_ambient.annotate.locality import LocalityEvidence
+from lerobot_ambient.annotate.locality.by_moments import LocalityEvidence
 from lerobot_ambient.figures.style import (
     FAINT,
     LIMIT,
@@ -23,7 +23,7 @@ from lerobot_ambient.figures.style import (
 )
 
 if TYPE_CHECKING:
-    from lerobot_ambient.annotate.crop_classifier import CropEvidence
+    from lerobot_ambient.annotate.locality.by_classifier import CropEvidence
 
 
 @styled

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.finding import Finding, Floats
-from lerobot_ambient.annotate.locality import LocalityEvidence
+from lerobot_ambient.annotate.locality.by_moments import LocalityEvidence
 from lerobot_ambient.annotate.report_trajectories import Trajectories
 from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence
 from lerobot_ambient.annotate.trust import full_trust_reasons
@@ -19,7 +19,7 @@ from lerobot_ambient.annotate.trust import full_trust_reasons
 if TYPE_CHECKING:
     from lerobot_ambient.annotate.annotation import Annotation
     from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
-    from lerobot_ambient.annotate.crop_classifier import CropEvidence
+    from lerobot_ambient.annotate.locality.by_classifier import CropEvidence
     from lerobot_ambient.annotate.mode_mix import ModeMix
 
 SURE, ROUGH = 0.1, 0.25

@@ -17,7 +17,7 @@ from lerobot_ambient.annotate.classifier.evidence import gather_evidence
 from lerobot_ambient.annotate.classifier.fits import cross_fits
 from lerobot_ambient.annotate.classifier.fold_training import score_levels
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
-from lerobot_ambient.annotate.locality import locality_window
+from lerobot_ambient.annotate.locality.by_moments import locality_window
 from lerobot_ambient.annotate.spectra.spectrum import spectral_window
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.experiments.oracles_laws import Floats, MixturePair, Trajectories

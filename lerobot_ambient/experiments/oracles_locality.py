@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
-from lerobot_ambient.annotate.crops import crop_starts
-from lerobot_ambient.annotate.locality import PLACES
-from lerobot_ambient.annotate.receptive_field import EXCESS, crop_lengths, denoising_loss, nearest_enough
+from lerobot_ambient.annotate.locality.by_moments import PLACES
+from lerobot_ambient.annotate.locality.crops import crop_starts
+from lerobot_ambient.annotate.locality.receptive_field import EXCESS, crop_lengths, denoising_loss, nearest_enough
 from lerobot_ambient.annotate.spectra.power_comparison import CompareOptions
 from lerobot_ambient.experiments.oracles_laws import Floats, array_chunks
 

@@ -5,7 +5,7 @@ import numpy as np
 
 from lerobot_ambient.annotate.annotation import Annotation
 from lerobot_ambient.annotate.finding import Finding
-from lerobot_ambient.annotate.locality import LocalityEvidence
+from lerobot_ambient.annotate.locality.by_moments import LocalityEvidence
 
 
 def annotation():

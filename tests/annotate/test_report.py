@@ -23,9 +23,9 @@ from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.classifier.fits import annotate_classifier
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.annotate.classifier_findings import Threshold, data_set_finding
-from lerobot_ambient.annotate.crop_classifier import CropEvidence
 from lerobot_ambient.annotate.finding import Finding
-from lerobot_ambient.annotate.locality import locality_window
+from lerobot_ambient.annotate.locality.by_classifier import CropEvidence
+from lerobot_ambient.annotate.locality.by_moments import locality_window
 from lerobot_ambient.annotate.mode_mix import mode_mix
 from lerobot_ambient.annotate.report import SourceReport, write_report
 from lerobot_ambient.annotate.report_source import verdict

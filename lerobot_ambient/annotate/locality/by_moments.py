@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
 from lerobot_ambient.annotate.chunks.unit_samples import Sample, compared_dims, draw_samples, fold_of_units
-from lerobot_ambient.annotate.crop_powers import judged_powers
-from lerobot_ambient.annotate.crops import crop_starts
-from lerobot_ambient.annotate.receptive_field import EXCESS, FOLDS, ReceptiveField, field_of_sample
+from lerobot_ambient.annotate.locality.crop_powers import judged_powers
+from lerobot_ambient.annotate.locality.crops import crop_starts
+from lerobot_ambient.annotate.locality.receptive_field import EXCESS, FOLDS, ReceptiveField, field_of_sample
 from lerobot_ambient.annotate.spectra.power_comparison import CompareOptions, Comparison, UnitMoments, compare
 
 Floats = NDArray[np.float64]

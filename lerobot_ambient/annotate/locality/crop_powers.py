@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.chunks.unit_samples import Sample, fold_of_units
-from lerobot_ambient.annotate.receptive_field import FOLDS
+from lerobot_ambient.annotate.locality.receptive_field import FOLDS
 from lerobot_ambient.annotate.spectra.spectrum import dct_matrix
 
 Floats = NDArray[np.float64]

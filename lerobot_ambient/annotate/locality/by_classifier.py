@@ -48,9 +48,9 @@ from lerobot_ambient.annotate.classifier.fits import cross_fits, find, fit_shard
 from lerobot_ambient.annotate.classifier.fold_training import score_levels
 from lerobot_ambient.annotate.classifier.folds import compared_dims
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
-from lerobot_ambient.annotate.crops import Crops, crop_starts
-from lerobot_ambient.annotate.locality import PLACES, up_to
-from lerobot_ambient.annotate.receptive_field import EXCESS, ReceptiveField, receptive_field
+from lerobot_ambient.annotate.locality.by_moments import PLACES, up_to
+from lerobot_ambient.annotate.locality.crops import Crops, crop_starts
+from lerobot_ambient.annotate.locality.receptive_field import EXCESS, ReceptiveField, receptive_field
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 
 Floats = NDArray[np.float64]

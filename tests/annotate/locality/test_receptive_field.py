@@ -10,10 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
-from lerobot_ambient.annotate.crop_powers import extreme_directions
-from lerobot_ambient.annotate.crops import Crops, crop_starts
-from lerobot_ambient.annotate.locality import LocalityOptions, locality_window
-from lerobot_ambient.annotate.receptive_field import crop_lengths, denoising_loss, nearest_enough, receptive_field
+from lerobot_ambient.annotate.locality.by_moments import LocalityOptions, locality_window
+from lerobot_ambient.annotate.locality.crop_powers import extreme_directions
+from lerobot_ambient.annotate.locality.crops import Crops, crop_starts
+from lerobot_ambient.annotate.locality.receptive_field import (
+    crop_lengths,
+    denoising_loss,
+    nearest_enough,
+    receptive_field,
+)
 
 LEVELS = np.array([0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98])
 
