@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from lerobot_ambient.annotate.bucket_rules import BucketRule, ColumnRule, EpisodeRule
-from lerobot_ambient.annotate.bucket_windows import BucketWindows, bucket_windows
-from lerobot_ambient.annotate.buckets import Buckets
+from lerobot_ambient.annotate.buckets.partition import Buckets
+from lerobot_ambient.annotate.buckets.rules import BucketRule, ColumnRule, EpisodeRule
+from lerobot_ambient.annotate.buckets.windows import BucketWindows, bucket_windows
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
 from lerobot_ambient.annotate.classifier.classify import classify
 from lerobot_ambient.annotate.classifier.cross_fit import WorkFolder

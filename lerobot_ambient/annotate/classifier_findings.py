@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.bucket_windows import BucketWindows
+from lerobot_ambient.annotate.buckets.windows import BucketWindows
 from lerobot_ambient.annotate.classifier.curves import (
     CROSSINGS,
     TAU,

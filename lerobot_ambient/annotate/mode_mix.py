@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.buckets import Buckets, by_cluster
+from lerobot_ambient.annotate.buckets.partition import Buckets, by_cluster
 from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
 from lerobot_ambient.annotate.classifier.held_out import Floats, Ints
 

@@ -281,7 +281,7 @@ def _threshold(args: argparse.Namespace) -> Threshold:
 
 def _classifier_method(args: argparse.Namespace) -> ClassifierMethod:
     from lerobot_ambient.annotate.annotation import ClassifierMethod
-    from lerobot_ambient.annotate.bucket_rules import parse_bucket_rule
+    from lerobot_ambient.annotate.buckets.rules import parse_bucket_rule
     from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 
     names = ("folds", "steps", "draws", "levels")

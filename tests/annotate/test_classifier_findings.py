@@ -4,8 +4,8 @@
 import numpy as np
 import pytest
 
-from lerobot_ambient.annotate.bucket_windows import bucket_windows
-from lerobot_ambient.annotate.buckets import by_episode
+from lerobot_ambient.annotate.buckets.partition import by_episode
+from lerobot_ambient.annotate.buckets.windows import bucket_windows
 from lerobot_ambient.annotate.classifier.calibration import calibrate, chunk_scores
 from lerobot_ambient.annotate.classifier.curves import data_set_curve
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence

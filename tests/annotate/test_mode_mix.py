@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from lerobot_ambient.annotate.bucket_windows import bucket_windows
-from lerobot_ambient.annotate.buckets import Buckets, by_cluster, by_stretch, one_bucket
+from lerobot_ambient.annotate.buckets.partition import Buckets, by_cluster, by_stretch, one_bucket
+from lerobot_ambient.annotate.buckets.windows import bucket_windows
 from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
 from lerobot_ambient.annotate.classifier.held_out import ChunkScores
 from lerobot_ambient.annotate.mode_mix import mode_mix, mode_mixes

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from lerobot_ambient.annotate.annotation import Annotation
-from lerobot_ambient.annotate.buckets import Buckets
+from lerobot_ambient.annotate.buckets.partition import Buckets
 from lerobot_ambient.annotate.chunks.chunk_set import ActionAxes, ArrayChunks
 from lerobot_ambient.annotate.chunks.mixture_chunks import Path
 from lerobot_ambient.annotate.classifier.calibration import calibrate

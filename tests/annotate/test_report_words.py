@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lerobot_ambient.annotate.annotation import Annotation
-from lerobot_ambient.annotate.buckets import Buckets
+from lerobot_ambient.annotate.buckets.partition import Buckets
 from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
 from lerobot_ambient.annotate.classifier.calibration import calibrate
 from lerobot_ambient.annotate.classifier.curves import data_set_curve

@@ -12,9 +12,7 @@ from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lerobot_ambient.annotate.bucket_rules import BUCKET_FORMS, parse_bucket_rule, read_user_column
-from lerobot_ambient.annotate.bucket_windows import bucket_windows
-from lerobot_ambient.annotate.buckets import (
+from lerobot_ambient.annotate.buckets.partition import (
     Buckets,
     by_cluster,
     by_column,
@@ -23,6 +21,8 @@ from lerobot_ambient.annotate.buckets import (
     by_task,
     one_bucket,
 )
+from lerobot_ambient.annotate.buckets.rules import BUCKET_FORMS, parse_bucket_rule, read_user_column
+from lerobot_ambient.annotate.buckets.windows import bucket_windows
 from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
 from lerobot_ambient.annotate.chunks.mixture_chunks import chunks_of
 from lerobot_ambient.annotate.classifier.curves import first_crossing, sigma_min_of
@@ -117,9 +117,9 @@ def test_clusters_find_motions_that_are_apart():
 def test_clusters_do_not_depend_on_blocks_or_the_sample_s_size(monkeypatch):
     chunks, _ = blobs(200)
     whole = by_cluster(chunks, 4)
-    monkeypatch.setattr("lerobot_ambient.annotate.buckets.GATHER", 7)
+    monkeypatch.setattr("lerobot_ambient.annotate.buckets.partition.GATHER", 7)
     np.testing.assert_array_equal(by_cluster(chunks, 4).labels, whole.labels)
-    monkeypatch.setattr("lerobot_ambient.annotate.buckets.FIT_CHUNKS", 100)
+    monkeypatch.setattr("lerobot_ambient.annotate.buckets.partition.FIT_CHUNKS", 100)
     fewer = by_cluster(chunks, 4).labels
     np.testing.assert_array_equal(fewer[:, None] == fewer, whole.labels[:, None] == whole.labels)
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.buckets import Buckets, by_cluster, by_column, by_episode, by_stretch, by_task
+from lerobot_ambient.annotate.buckets.partition import Buckets, by_cluster, by_column, by_episode, by_stretch, by_task
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
 from lerobot_ambient.data.column_reader import read_columns
 from lerobot_ambient.data.mixture import Mixture

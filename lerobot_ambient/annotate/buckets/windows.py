@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.buckets import Buckets
+from lerobot_ambient.annotate.buckets.partition import Buckets
 from lerobot_ambient.annotate.classifier.curves import TAU, CrossingRule, isotonic_crossing, sigma_min_of
 from lerobot_ambient.annotate.classifier.episode_errors import widening
 from lerobot_ambient.annotate.classifier.held_out import ChunkScores, Floats, Ints
