@@ -30,7 +30,7 @@ from lerobot_ambient.annotate.classifier_findings import (
 from lerobot_ambient.annotate.finding import Finding
 from lerobot_ambient.annotate.locality.by_classifier import CropEvidence, crop_evidence, crop_fits
 from lerobot_ambient.annotate.locality.by_moments import PLACES, LocalityEvidence, LocalityOptions, locality_window
-from lerobot_ambient.annotate.mode_mix import ModeMix, mode_mixes
+from lerobot_ambient.annotate.mixing.mode_mix import ModeMix, mode_mixes
 from lerobot_ambient.annotate.spectra.gaussian_classifier import gaussian_level
 from lerobot_ambient.annotate.spectra.power_comparison import CompareOptions
 from lerobot_ambient.annotate.spectra.spectrum import MIN_HORIZON, SpectralEvidence, spectral_window

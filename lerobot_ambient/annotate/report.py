@@ -34,7 +34,7 @@ from lerobot_ambient.figures.plan_heat_map import plan_figure
 from lerobot_ambient.figures.style import WIDTH, Picture, figure_name, png_of, styled
 
 if TYPE_CHECKING:
-    from lerobot_ambient.annotate.soft_shares import SoftShares
+    from lerobot_ambient.annotate.mixing.soft_shares import SoftShares
 
 __all__ = ["ReportFiles", "SourceReport", "write_report"]
 

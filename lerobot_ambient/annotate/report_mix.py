@@ -23,8 +23,8 @@ from lerobot_ambient.figures.style import (
 )
 
 if TYPE_CHECKING:
-    from lerobot_ambient.annotate.mode_mix import ModeMix
-    from lerobot_ambient.annotate.soft_shares import SoftShares
+    from lerobot_ambient.annotate.mixing.mode_mix import ModeMix
+    from lerobot_ambient.annotate.mixing.soft_shares import SoftShares
 
 
 @styled

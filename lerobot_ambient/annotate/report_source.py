@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lerobot_ambient.annotate.annotation import Annotation
     from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
     from lerobot_ambient.annotate.locality.by_classifier import CropEvidence
-    from lerobot_ambient.annotate.mode_mix import ModeMix
+    from lerobot_ambient.annotate.mixing.mode_mix import ModeMix
 
 SURE, ROUGH = 0.1, 0.25
 """Widths of an interval of sigma_min up to which it counts as settled, or as known roughly."""

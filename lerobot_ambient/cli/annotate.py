@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lerobot_ambient.annotate.annotation import Annotation, ClassifierMethod
     from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
     from lerobot_ambient.annotate.classifier_findings import Threshold
-    from lerobot_ambient.annotate.soft_shares import SoftShares
+    from lerobot_ambient.annotate.mixing.soft_shares import SoftShares
     from lerobot_ambient.data.config_windows import FoundWindow
     from lerobot_ambient.data.mixture import Mixture
     from lerobot_ambient.data.open_source import OpenSource
@@ -311,7 +311,7 @@ def _soft(args: argparse.Namespace, chunks: Sequence[Chunks], annotations: Seque
         return None
     import numpy as np
 
-    from lerobot_ambient.annotate.soft_shares import soft_shares
+    from lerobot_ambient.annotate.mixing.soft_shares import soft_shares
 
     evidence = [annotation.classifier for annotation in annotations if annotation.classifier is not None]
     assert len(evidence) == len(annotations)

@@ -21,7 +21,7 @@ from lerobot_ambient.annotate.trust import (
 if TYPE_CHECKING:
     from lerobot_ambient.annotate.annotation import Annotation
     from lerobot_ambient.annotate.finding import Finding
-    from lerobot_ambient.annotate.soft_shares import SoftShares
+    from lerobot_ambient.annotate.mixing.soft_shares import SoftShares
     from lerobot_ambient.data.windows_file import WindowTable
 
 

@@ -11,7 +11,7 @@ from lerobot_ambient.annotate.buckets.partition import Buckets, by_cluster, by_s
 from lerobot_ambient.annotate.buckets.windows import bucket_windows
 from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
 from lerobot_ambient.annotate.classifier.held_out import ChunkScores
-from lerobot_ambient.annotate.mode_mix import mode_mix, mode_mixes
+from lerobot_ambient.annotate.mixing.mode_mix import mode_mix, mode_mixes
 
 SIGMAS = np.linspace(0.05, 0.95, 10)
 

@@ -17,7 +17,7 @@ from lerobot_ambient.annotate.classifier.distance import TotalVariation
 from lerobot_ambient.annotate.classifier.evidence import gather_evidence
 from lerobot_ambient.annotate.classifier.fits import cross_fits
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
-from lerobot_ambient.annotate.soft_shares import MAX_KNOTS, falling_distance, few_knots, soft_shares
+from lerobot_ambient.annotate.mixing.soft_shares import MAX_KNOTS, falling_distance, few_knots, soft_shares
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.policy.mixing_config import MixingConfig, SoftConfig
 
