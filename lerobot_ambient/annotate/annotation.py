@@ -21,16 +21,16 @@ from lerobot_ambient.annotate.classifier.fits import fit_shards
 from lerobot_ambient.annotate.classifier.held_out import ChunkScores, Floats
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.annotate.classifier.processes import Processes
-from lerobot_ambient.annotate.classifier_findings import (
+from lerobot_ambient.annotate.locality.by_classifier import CropEvidence, crop_evidence, crop_fits
+from lerobot_ambient.annotate.locality.by_moments import PLACES, LocalityEvidence, LocalityOptions, locality_window
+from lerobot_ambient.annotate.mixing.mode_mix import ModeMix, mode_mixes
+from lerobot_ambient.annotate.results.by_granularity import (
     Threshold,
     bucket_finding,
     data_point_finding,
     data_set_finding,
 )
-from lerobot_ambient.annotate.finding import Finding
-from lerobot_ambient.annotate.locality.by_classifier import CropEvidence, crop_evidence, crop_fits
-from lerobot_ambient.annotate.locality.by_moments import PLACES, LocalityEvidence, LocalityOptions, locality_window
-from lerobot_ambient.annotate.mixing.mode_mix import ModeMix, mode_mixes
+from lerobot_ambient.annotate.results.found_windows import Finding
 from lerobot_ambient.annotate.spectra.gaussian_classifier import gaussian_level
 from lerobot_ambient.annotate.spectra.power_comparison import CompareOptions
 from lerobot_ambient.annotate.spectra.spectrum import MIN_HORIZON, SpectralEvidence, spectral_window

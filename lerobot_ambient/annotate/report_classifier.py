@@ -12,7 +12,7 @@ from lerobot_ambient.annotate.classifier.calibration import calibrate_as_seen
 from lerobot_ambient.annotate.classifier.curves import isotonic
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.classifier.held_out import HeldOutLogits, sigmoid
-from lerobot_ambient.annotate.finding import Finding, Floats
+from lerobot_ambient.annotate.results.found_windows import Finding, Floats
 from lerobot_ambient.figures.style import (
     FAINT,
     LIMIT,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lerobot_ambient.annotate.finding import Floats
+from lerobot_ambient.annotate.results.found_windows import Floats
 from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence, Spectrum, frequencies
 from lerobot_ambient.figures.style import (
     LIMIT,

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lerobot_ambient.annotate.annotation import Annotation, ClassifierMethod
     from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
-    from lerobot_ambient.annotate.classifier_findings import Threshold
     from lerobot_ambient.annotate.mixing.soft_shares import SoftShares
+    from lerobot_ambient.annotate.results.by_granularity import Threshold
     from lerobot_ambient.data.config_windows import FoundWindow
     from lerobot_ambient.data.mixture import Mixture
     from lerobot_ambient.data.open_source import OpenSource
@@ -148,7 +148,7 @@ def run(args: argparse.Namespace) -> int:
     """Annotate; `args.more` holds LeRobot's own options."""
     _require_used(args)
     _require_packages(args)
-    from lerobot_ambient.annotate.trust import require_trust
+    from lerobot_ambient.annotate.results.trust import require_trust
     from lerobot_ambient.cli.annotate_config import render_merged, windows_of
     from lerobot_ambient.cli.annotate_render import render, source_windows, yaml_to_paste
     from lerobot_ambient.cli.annotate_report import Outcome
@@ -273,7 +273,7 @@ def _require_packages(args: argparse.Namespace) -> None:
 
 
 def _threshold(args: argparse.Namespace) -> Threshold:
-    from lerobot_ambient.annotate.classifier_findings import Threshold
+    from lerobot_ambient.annotate.results.by_granularity import Threshold
 
     given = {name: value for name in _OF_THRESHOLD if (value := getattr(args, name)) is not None}
     return Threshold(**given)
@@ -366,8 +366,8 @@ def _windows_path(args: argparse.Namespace, source: OpenSource) -> Path:
 
 
 def _rethreshold(args: argparse.Namespace, mixture: Mixture) -> int:
-    from lerobot_ambient.annotate.rethreshold import rethreshold
-    from lerobot_ambient.annotate.trust import admits_everything, require_trust
+    from lerobot_ambient.annotate.results.rethreshold import rethreshold
+    from lerobot_ambient.annotate.results.trust import admits_everything, require_trust
     from lerobot_ambient.cli.annotate_render import render_rethreshold, rethreshold_entry
     from lerobot_ambient.data.windows_file import read_windows, write_windows
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lerobot_ambient.annotate.annotation import Annotation
-    from lerobot_ambient.annotate.finding import Finding
-    from lerobot_ambient.annotate.trust import SourceWindow
+    from lerobot_ambient.annotate.results.found_windows import Finding
+    from lerobot_ambient.annotate.results.trust import SourceWindow
     from lerobot_ambient.data.config_windows import FoundWindow
     from lerobot_ambient.integration.config_file import ConfigWithWindows
 

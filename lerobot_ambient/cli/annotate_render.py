@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lerobot_ambient.annotate.trust import (
+from lerobot_ambient.annotate.results.trust import (
     CHUNKS_ALONE,
     SourceWindow,
     admits_everything,
@@ -20,8 +20,8 @@ from lerobot_ambient.annotate.trust import (
 
 if TYPE_CHECKING:
     from lerobot_ambient.annotate.annotation import Annotation
-    from lerobot_ambient.annotate.finding import Finding
     from lerobot_ambient.annotate.mixing.soft_shares import SoftShares
+    from lerobot_ambient.annotate.results.found_windows import Finding
     from lerobot_ambient.data.windows_file import WindowTable
 
 

@@ -36,7 +36,7 @@ from lerobot_ambient.annotate.classifier.curves import sigma_min_of
 from lerobot_ambient.annotate.classifier.held_out import Floats
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.annotate.classifier.processes import Processes
-from lerobot_ambient.annotate.classifier_findings import Threshold
+from lerobot_ambient.annotate.results.by_granularity import Threshold
 from lerobot_ambient.annotate.spectra.gaussian_classifier import gaussian_scores
 from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence, sigma_bury
 from lerobot_ambient.data.mixture import Mixture

@@ -22,8 +22,6 @@ from lerobot_ambient.annotate.classifier.distance import total_variation
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.classifier.fits import annotate_classifier
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
-from lerobot_ambient.annotate.classifier_findings import Threshold, data_set_finding
-from lerobot_ambient.annotate.finding import Finding
 from lerobot_ambient.annotate.locality.by_classifier import CropEvidence
 from lerobot_ambient.annotate.locality.by_moments import locality_window
 from lerobot_ambient.annotate.mixing.mode_mix import mode_mix
@@ -31,6 +29,8 @@ from lerobot_ambient.annotate.mixing.soft_shares import soft_shares
 from lerobot_ambient.annotate.report import SourceReport, write_report
 from lerobot_ambient.annotate.report_source import verdict
 from lerobot_ambient.annotate.report_trajectories import Trajectories, draw_trajectories, most_moved
+from lerobot_ambient.annotate.results.by_granularity import Threshold, data_set_finding
+from lerobot_ambient.annotate.results.found_windows import Finding
 from lerobot_ambient.annotate.spectra.spectrum import spectral_window
 from lerobot_ambient.core.mixing import Ambient
 from lerobot_ambient.core.noise_levels import NoiseSchedule

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from lerobot_ambient.annotate.trust import CHUNKS_ALONE, FULL_TRUST
+from lerobot_ambient.annotate.results.trust import CHUNKS_ALONE, FULL_TRUST
 from lerobot_ambient.cli.__main__ import main
 from lerobot_ambient.data.windows_file import WINDOWS_PATH, read_windows
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lerobot_ambient.annotate.finding import Finding
+from lerobot_ambient.annotate.results.found_windows import Finding
 from lerobot_ambient.cli.annotate_config import windows_of
 from lerobot_ambient.cli.annotate_render import source_windows
 

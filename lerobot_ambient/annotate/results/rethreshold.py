@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.classifier.held_out import Floats
-from lerobot_ambient.annotate.classifier_findings import Threshold
+from lerobot_ambient.annotate.results.by_granularity import Threshold
 from lerobot_ambient.data.windows_file import WindowTable
 
 _BLOCK = 1 << 16

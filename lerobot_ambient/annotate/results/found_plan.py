@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
-from lerobot_ambient.annotate.finding import Finding
+from lerobot_ambient.annotate.results.found_windows import Finding
 from lerobot_ambient.core.plan import Group, Mixing, Plan, make_plan
 from lerobot_ambient.data.grouping import split_windows
 from lerobot_ambient.data.mixture import Mixture

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
-from lerobot_ambient.annotate.trust import CHUNKS_ALONE, TAKES, admits_everything, admits_nothing
+from lerobot_ambient.annotate.results.trust import CHUNKS_ALONE, TAKES, admits_everything, admits_nothing
 from lerobot_ambient.data.mixture import Mixture
 from lerobot_ambient.data.windows_file import WindowTable
 
