@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lerobot_ambient.annotate.report_source import SourceReport
+from lerobot_ambient.annotate.report.source import SourceReport
 from lerobot_ambient.figures.style import (
     LIMIT,
     SOURCE,

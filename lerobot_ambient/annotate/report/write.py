@@ -15,19 +15,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lerobot_ambient.annotate.locality.by_moments import LocalityEvidence
-from lerobot_ambient.annotate.report_classifier import (
+from lerobot_ambient.annotate.report.classifier_figures import (
     draw_calibration,
     draw_classifier,
     draw_distance,
     draw_reliability,
 )
-from lerobot_ambient.annotate.report_locality import draw_crops, draw_locality
-from lerobot_ambient.annotate.report_mix import draw_mode_mix, draw_soft
-from lerobot_ambient.annotate.report_page import Page, Section, plan_rows, render
-from lerobot_ambient.annotate.report_source import SourceReport
-from lerobot_ambient.annotate.report_spectra import draw_deciding_spectrum, draw_ratios, draw_spectra
-from lerobot_ambient.annotate.report_trajectories import draw_trajectories
-from lerobot_ambient.annotate.report_windows import draw_histogram, draw_over_time, draw_overview
+from lerobot_ambient.annotate.report.locality_figures import draw_crops, draw_locality
+from lerobot_ambient.annotate.report.mixing_figures import draw_mode_mix, draw_soft
+from lerobot_ambient.annotate.report.page import Page, Section, plan_rows, render
+from lerobot_ambient.annotate.report.source import SourceReport
+from lerobot_ambient.annotate.report.spectra_figures import draw_deciding_spectrum, draw_ratios, draw_spectra
+from lerobot_ambient.annotate.report.trajectory_figures import draw_trajectories
+from lerobot_ambient.annotate.report.window_figures import draw_histogram, draw_over_time, draw_overview
 from lerobot_ambient.core.plan import Plan
 from lerobot_ambient.data.replace_file import replace_file
 from lerobot_ambient.figures.plan_heat_map import plan_figure

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lerobot_ambient.annotate.report_source import ROUGH, SourceReport, verdict, warnings
+from lerobot_ambient.annotate.report.source import ROUGH, SourceReport, verdict, warnings
 from lerobot_ambient.annotate.results.found_windows import Floats
 from lerobot_ambient.annotate.results.trust import CHUNKS_ALONE
 from lerobot_ambient.core.plan import Plan
@@ -72,7 +72,7 @@ def render(page: Page) -> str:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = resources.files("lerobot_ambient.annotate").joinpath(TEMPLATE).read_text(encoding="utf-8")
+    template = resources.files("lerobot_ambient.annotate.report").joinpath(TEMPLATE).read_text(encoding="utf-8")
     reports = [section.report for section in page.sections]
     pairs = list(zip(reports, page.rows[1:], strict=True))
     return environment.from_string(template).render(

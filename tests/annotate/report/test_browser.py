@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lerobot_ambient.annotate.report import SourceReport, write_report
+from lerobot_ambient.annotate.report.write import SourceReport, write_report
 from lerobot_ambient.annotate.results.found_windows import Finding
 from lerobot_ambient.core.mixing import Ambient
 from lerobot_ambient.core.noise_levels import NoiseSchedule

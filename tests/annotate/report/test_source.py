@@ -15,9 +15,9 @@ from lerobot_ambient.annotate.classifier.curves import data_set_curve
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.classifier.held_out import HeldOutLogits, Scores
 from lerobot_ambient.annotate.mixing.mode_mix import mode_mix
-from lerobot_ambient.annotate.report_classifier import reliability
-from lerobot_ambient.annotate.report_source import SourceReport, verdict
-from lerobot_ambient.annotate.report_source import warnings as warnings_at
+from lerobot_ambient.annotate.report.classifier_figures import reliability
+from lerobot_ambient.annotate.report.source import SourceReport, verdict
+from lerobot_ambient.annotate.report.source import warnings as warnings_at
 from lerobot_ambient.annotate.results.found_windows import Finding
 from lerobot_ambient.annotate.spectra.spectrum import spectral_window
 from lerobot_ambient.core.windows import Window

@@ -26,9 +26,9 @@ from lerobot_ambient.annotate.locality.by_classifier import CropEvidence
 from lerobot_ambient.annotate.locality.by_moments import locality_window
 from lerobot_ambient.annotate.mixing.mode_mix import mode_mix
 from lerobot_ambient.annotate.mixing.soft_shares import soft_shares
-from lerobot_ambient.annotate.report import SourceReport, write_report
-from lerobot_ambient.annotate.report_source import verdict
-from lerobot_ambient.annotate.report_trajectories import Trajectories, draw_trajectories, most_moved
+from lerobot_ambient.annotate.report.source import verdict
+from lerobot_ambient.annotate.report.trajectory_figures import Trajectories, draw_trajectories, most_moved
+from lerobot_ambient.annotate.report.write import SourceReport, write_report
 from lerobot_ambient.annotate.results.by_granularity import Threshold, data_set_finding
 from lerobot_ambient.annotate.results.found_windows import Finding
 from lerobot_ambient.annotate.spectra.spectrum import spectral_window
