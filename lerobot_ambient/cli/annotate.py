@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lerobot_ambient.annotate.annotation import Annotation, ClassifierMethod
+    from lerobot_ambient.annotate.annotate import Annotation, ClassifierMethod
     from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
     from lerobot_ambient.annotate.mixing.soft_shares import SoftShares
     from lerobot_ambient.annotate.results.by_granularity import Threshold
@@ -176,7 +176,7 @@ def run(args: argparse.Namespace) -> int:
     if method is None:
         annotations = _by_spectrum(args, mixture, chunks)
     else:
-        from lerobot_ambient.annotate.annotation import annotate_by_classifier
+        from lerobot_ambient.annotate.annotate import annotate_by_classifier
         from lerobot_ambient.annotate.classifier.processes import launched_processes
 
         processes = launched_processes(args.device)
@@ -280,7 +280,7 @@ def _threshold(args: argparse.Namespace) -> Threshold:
 
 
 def _classifier_method(args: argparse.Namespace) -> ClassifierMethod:
-    from lerobot_ambient.annotate.annotation import ClassifierMethod
+    from lerobot_ambient.annotate.annotate import ClassifierMethod
     from lerobot_ambient.annotate.buckets.rules import parse_bucket_rule
     from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 
@@ -297,7 +297,7 @@ def _classifier_method(args: argparse.Namespace) -> ClassifierMethod:
 
 
 def _by_spectrum(args: argparse.Namespace, mixture: Mixture, chunks: Sequence[Chunks]) -> list[Annotation]:
-    from lerobot_ambient.annotate.annotation import annotate_by_spectrum, spectral_locality
+    from lerobot_ambient.annotate.annotate import annotate_by_spectrum, spectral_locality
 
     annotations = annotate_by_spectrum(chunks, seed=args.seed)
     if not args.locality:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lerobot_ambient.annotate.annotation import Annotation
+from lerobot_ambient.annotate.annotate import Annotation
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
 from lerobot_ambient.annotate.mixing.soft_shares import SoftShares
 from lerobot_ambient.annotate.report.source import little_left, warnings

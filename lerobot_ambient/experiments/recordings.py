@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lerobot_ambient.annotate.annotation import (
+from lerobot_ambient.annotate.annotate import (
     Annotation,
     ClassifierMethod,
     annotate_by_classifier,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lerobot_ambient.annotate.annotation import Annotation
+from lerobot_ambient.annotate.annotate import Annotation
 from lerobot_ambient.annotate.classifier.curves import TAU, sigma_min_of
 from lerobot_ambient.annotate.report import write as annotate_report
 from lerobot_ambient.annotate.results.found_plan import found_plan

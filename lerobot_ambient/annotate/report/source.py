@@ -17,7 +17,7 @@ from lerobot_ambient.annotate.results.trust import full_trust_reasons
 from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence
 
 if TYPE_CHECKING:
-    from lerobot_ambient.annotate.annotation import Annotation
+    from lerobot_ambient.annotate.annotate import Annotation
     from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
     from lerobot_ambient.annotate.locality.by_classifier import CropEvidence
     from lerobot_ambient.annotate.mixing.mode_mix import ModeMix

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lerobot_ambient.annotate.annotation import Annotation
+from lerobot_ambient.annotate.annotate import Annotation
 from lerobot_ambient.annotate.buckets.partition import Buckets
 from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
 from lerobot_ambient.annotate.classifier.calibration import calibrate

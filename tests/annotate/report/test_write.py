@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lerobot_ambient.annotate.annotation import Annotation
+from lerobot_ambient.annotate.annotate import Annotation
 from lerobot_ambient.annotate.buckets.partition import Buckets
 from lerobot_ambient.annotate.chunks.chunk_set import ActionAxes, ArrayChunks
 from lerobot_ambient.annotate.chunks.mixture_chunks import Path
