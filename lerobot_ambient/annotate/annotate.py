@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from lerobot_ambient.annotate.buckets.partition import Buckets
 from lerobot_ambient.annotate.buckets.rules import BucketRule, ColumnRule, EpisodeRule
@@ -111,15 +112,16 @@ class Annotation:
         return replace(self, finding=finding, locality=evidence)
 
 
-def annotate_by_spectrum(chunks: Sequence[Chunks], *, seed: int = 0) -> list[Annotation]:
+def annotate_by_spectrum(chunks: Sequence[Chunks], *, seed: int = 0, progress: bool = False) -> list[Annotation]:
     """Compare spectra; nothing is trained.
 
     Args:
         chunks: of the target and of each source.
         seed: of resampling.
+        progress: show a bar; each source takes seconds.
     """
     annotations = []
-    for source in chunks[1:]:
+    for source in tqdm(chunks[1:], desc="comparing spectra", unit="source", disable=not progress):
         evidence = spectral_window(chunks[0], source, CompareOptions(seed=seed))
         gaussian = gaussian_level(evidence, seed=seed)
         finding = Finding(
@@ -235,7 +237,7 @@ def annotate_by_classifier(
     ]
     if target.horizon >= MIN_HORIZON:
         # Seconds, and each kind of evidence shows where the other is blind.
-        spectra = annotate_by_spectrum(chunks, seed=seed)
+        spectra = annotate_by_spectrum(chunks, seed=seed, progress=progress)
         annotations = [replace(one, spectral=other.spectral) for one, other in zip(annotations, spectra, strict=True)]
     if fits is None:
         return annotations

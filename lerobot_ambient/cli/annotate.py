@@ -6,10 +6,11 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lerobot_ambient.annotate.annotate import Annotation, ClassifierMethod
@@ -36,6 +37,7 @@ _OF_CLASSIFIER = (
     "soft_alone_above",
 )
 _OF_THRESHOLD = ("tau", "crossing")
+_NUMBERS = ("folds", "steps", "draws", "levels")
 
 EXAMPLE = "lerobot-ambient annotate --config_path=mine.yaml --method=classifier --report=outputs/report"
 
@@ -147,6 +149,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Annotate; `args.more` holds LeRobot's own options."""
     _require_used(args)
+    _require_in_range(args)
     _require_packages(args)
     from lerobot_ambient.annotate.results.trust import require_trust
     from lerobot_ambient.cli.annotate_config import render_merged, windows_of
@@ -161,25 +164,27 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("the configuration has no sources to annotate; give --policy.sources='[{repo_id: me/sim}]'.")
     if args.rethreshold:
         return _rethreshold(args, mixture_without_windows(cfg))
-    method = _classifier_method(args) if args.method == "classifier" else None
-    say("opening the datasets")
-    mixture = mixture_without_windows(cfg)
-    paths = _output_paths(args, mixture.sources[1:])
+    method = processes = None
+    if args.method == "classifier":
+        from lerobot_ambient.annotate.classifier.processes import launched_processes
+
+        method, processes = _classifier_method(args), launched_processes(args.device)
     file = None
     if args.write_config is not None:
         from lerobot_ambient.integration.config_file import ConfigWithWindows
 
         file = ConfigWithWindows.plan(cfg, args.config_path, args.write_config, overwrite=args.overwrite)
+    say("opening the datasets")
+    mixture = mixture_without_windows(cfg)
+    paths = _output_paths(args, mixture.sources[1:])
     from lerobot_ambient.annotate.chunks.mixture_chunks import chunks_of
 
     chunks = chunks_of(mixture)
-    if method is None:
+    if method is None or processes is None:
         annotations = _by_spectrum(args, mixture, chunks)
     else:
         from lerobot_ambient.annotate.annotate import annotate_by_classifier
-        from lerobot_ambient.annotate.classifier.processes import launched_processes
 
-        processes = launched_processes(args.device)
         annotations = annotate_by_classifier(mixture, chunks, method, processes, progress=not args.json)
         if not processes.is_main:
             return 0
@@ -200,6 +205,7 @@ def run(args: argparse.Namespace) -> int:
     outcome = Outcome.of(mixture, chunks, annotations, recipe_of(cfg.policy).mixing)
     page = None
     if args.report is not None:
+        say("drawing the report")
         page = outcome.write(args.report, yaml_to_paste(windows, None), _typed(args), soft)
     if args.json:
         extra = {} if soft is None else {"soft": soft.to_dict()}
@@ -261,6 +267,36 @@ def _require_used(args: argparse.Namespace) -> None:
         raise ValueError("--soft-alone-above needs a distance, which --folds=1 does not give; use --folds=2 or more.")
 
 
+def _require_in_range(args: argparse.Namespace) -> None:
+    """What the classes that take the options would refuse, before seconds go by in which LeRobot is loaded.
+
+    Raises:
+        ValueError: a value that no data could make right.
+    """
+    from lerobot_ambient.annotate.classifier.curves import require_tau
+    from lerobot_ambient.annotate.classifier.options import ClassifierOptions, split_bucket_rule
+
+    try:
+        ClassifierOptions(seed=args.seed, **_given(args, _NUMBERS))
+        if args.tau is not None:
+            require_tau(args.tau)
+        if args.bucket is not None:
+            split_bucket_rule(args.bucket)
+    except ValueError as error:
+        # "draws = 2 must ..." is --draws=2 to whoever typed it.
+        typed = re.sub(r"^(\w+) = (\S+) (?=must)", lambda m: f"--{m[1].replace('_', '-')}={m[2]} ", str(error))
+        raise ValueError(f"--bucket: {typed}" if typed.startswith("'") else typed) from error
+    if (args.granularity == "bucket") != (args.bucket is not None):
+        raise ValueError(
+            "--granularity=bucket needs --bucket=RULE, which says what shares a window, and no other granularity "
+            f"does; got --granularity={args.granularity} and --bucket={args.bucket}."
+        )
+
+
+def _given(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name in names if (value := getattr(args, name)) is not None}
+
+
 def _require_packages(args: argparse.Namespace) -> None:
     """Raises:
     ModuleNotFoundError: a package is missing that would only be missed at the end of the work.
@@ -275,8 +311,7 @@ def _require_packages(args: argparse.Namespace) -> None:
 def _threshold(args: argparse.Namespace) -> Threshold:
     from lerobot_ambient.annotate.results.by_granularity import Threshold
 
-    given = {name: value for name in _OF_THRESHOLD if (value := getattr(args, name)) is not None}
-    return Threshold(**given)
+    return Threshold(**_given(args, _OF_THRESHOLD))
 
 
 def _classifier_method(args: argparse.Namespace) -> ClassifierMethod:
@@ -284,10 +319,8 @@ def _classifier_method(args: argparse.Namespace) -> ClassifierMethod:
     from lerobot_ambient.annotate.buckets.rules import parse_bucket_rule
     from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 
-    names = ("folds", "steps", "draws", "levels")
-    given = {name: value for name in names if (value := getattr(args, name)) is not None}
     return ClassifierMethod(
-        options=ClassifierOptions(seed=args.seed, **given),
+        options=ClassifierOptions(seed=args.seed, **_given(args, _NUMBERS)),
         threshold=_threshold(args),
         granularity=args.granularity or "dataset",
         bucket=None if args.bucket is None else parse_bucket_rule(args.bucket, seed=args.seed),
@@ -299,7 +332,7 @@ def _classifier_method(args: argparse.Namespace) -> ClassifierMethod:
 def _by_spectrum(args: argparse.Namespace, mixture: Mixture, chunks: Sequence[Chunks]) -> list[Annotation]:
     from lerobot_ambient.annotate.annotate import annotate_by_spectrum, spectral_locality
 
-    annotations = annotate_by_spectrum(chunks, seed=args.seed)
+    annotations = annotate_by_spectrum(chunks, seed=args.seed, progress=not args.json)
     if not args.locality:
         return annotations
     found = spectral_locality(chunks, mixture.plan.schedule.sigmas.numpy(), seed=args.seed)

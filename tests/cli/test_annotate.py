@@ -106,6 +106,8 @@ def test_full_trust_can_be_accepted_and_the_file_keeps_what_was_compared(annotat
 
 def test_the_printed_sources_parse(annotate):
     _, printed = annotate()
+    # A bar from the start on: each source takes seconds.
+    assert "comparing spectra" in printed.err
     (source,) = yaml.safe_load(printed.out[printed.out.index("sources:") :])["sources"]
     assert source["repo_id"] == "me/shaky"
     assert 0.5 < source["sigma_min"] < 1.0

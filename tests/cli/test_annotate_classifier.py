@@ -214,15 +214,9 @@ def test_processes_that_were_launched_together_share_the_work(roots, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "chosen", "message"),
     [
-        (["--tau=0.5"], {}, r"tau = 0.5 must lie in \(0, 0.5\)"),
-        (["--tau=0"], {}, r"tau = 0.0 must lie in \(0, 0.5\)"),
         (["--folds=13"], {}, "'me/target' has 12 episodes, too few for 13 folds"),
         ([], {"sources": ("me/one",)}, "'me/one' has 1 episodes, too few for 2 folds"),
         (["--policy.horizon=64", "--policy.n_action_steps=8"], {"sources": ("me/short",)}, "runs beyond its episode"),
-        (["--draws=5"], {}, "draws = 5 must be even"),
-        (["--granularity=bucket"], {}, "--granularity=bucket needs --bucket=RULE"),
-        (["--bucket=episode"], {}, "--granularity=bucket needs --bucket=RULE"),
-        (["--granularity=bucket", "--bucket=size"], {}, "'size' names no buckets; write one of episode, task"),
         (
             ["--granularity=bucket", "--bucket=column:operator"],
             {},
@@ -240,6 +234,31 @@ def test_bad_input_is_named_with_its_fix_before_anything_is_trained(annotate, ar
     code, printed = annotate(*arguments, **chosen)
     assert code == 2
     assert re.search(message, printed.err), printed.err
+
+
+def test_options_out_of_range_are_named_as_typed_before_lerobot_is_loaded():
+    wrong = {
+        "--tau=0.5": "--tau=0.5 must lie in (0, 0.5)",
+        "--tau=0": "--tau=0.0 must lie in (0, 0.5)",
+        "--draws=2": "--draws=2 must be at least 4",
+        "--draws=5": "--draws=5 must be even: noise is drawn in pairs",
+        "--folds=0": "--folds=0 must be at least 1",
+        "--steps=0": "--steps=0 must be at least 1",
+        "--levels=1": "--levels=1 must be at least 2",
+        "--seed=-1": "--seed=-1 must be at least 0",
+        "--granularity=bucket": "--granularity=bucket needs --bucket=RULE",
+        "--bucket=episode": "--granularity=bucket needs --bucket=RULE",
+        "--granularity=bucket --bucket=size": "--bucket: 'size' names no buckets; write one of episode, task",
+        "--granularity=bucket --bucket=clusters:0": "--bucket: 'clusters:0' needs a whole number of at least 1",
+    }
+    code = (
+        "import sys; sys.modules |= {'lerobot': None, 'torch': None}\n"
+        "from lerobot_ambient.cli.__main__ import main\n"
+        "for line in sys.argv[1:]: assert main(['annotate', '--method=classifier', *line.split()]) == 2\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *wrong], capture_output=True, text=True, check=True)
+    for (typed, message), told in zip(wrong.items(), done.stderr.splitlines(), strict=True):
+        assert told.startswith(f"lerobot-ambient: error: {message}"), typed
 
 
 @pytest.mark.parametrize(

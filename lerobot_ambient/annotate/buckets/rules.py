@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.buckets.partition import Buckets, by_cluster, by_column, by_episode, by_stretch, by_task
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
+from lerobot_ambient.annotate.classifier.options import split_bucket_rule
 from lerobot_ambient.data.column_reader import read_columns
 from lerobot_ambient.data.mixture import Mixture
 from lerobot_ambient.data.open_source import OpenSource
 
-BUCKET_FORMS = ("episode", "task", "column:NAME", "clusters:K", "stretch:N")
 _EPISODE = "episode_index"
 
 
@@ -116,25 +116,24 @@ def parse_bucket_rule(text: str, *, seed: int = 0) -> BucketRule:
     """The rule a user named.
 
     Args:
-        text: one of `BUCKET_FORMS`.
+        text: one of `classifier.options.BUCKET_FORMS`.
         seed: of clusters.
 
     Raises:
         ValueError: none of the forms, or a number below 1.
     """
-    kind, colon, value = text.partition(":")
-    match kind, colon, value:
-        case "episode", "", "":
+    kind, value = split_bucket_rule(text)
+    match kind:
+        case "episode":
             return EpisodeRule()
-        case "task", "", "":
+        case "task":
             return TaskRule()
-        case "column", ":", str(name) if name:
-            return ColumnRule(name)
-        case "clusters", ":", _:
-            return ClusterRule(_number(text, value), seed)
-        case "stretch", ":", _:
-            return StretchRule(_number(text, value))
-    raise ValueError(f"'{text}' names no buckets; write one of {', '.join(BUCKET_FORMS)}.")
+        case "column":
+            return ColumnRule(value)
+        case "clusters":
+            return ClusterRule(int(value), seed)
+        case _:
+            return StretchRule(int(value))
 
 
 def read_user_column(source: OpenSource, column: str) -> NDArray[Any]:
@@ -176,9 +175,3 @@ def read_user_column(source: OpenSource, column: str) -> NDArray[Any]:
 
 def _is_single(spec: dict[str, Any]) -> bool:
     return spec["dtype"] not in ("image", "video", "language") and tuple(spec["shape"]) in ((), (1,))
-
-
-def _number(text: str, value: str) -> int:
-    if not (value.isascii() and value.isdigit() and int(value) >= 1):
-        raise ValueError(f"'{text}' needs a whole number of at least 1 after the colon, not '{value}'.")
-    return int(value)

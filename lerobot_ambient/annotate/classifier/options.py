@@ -5,6 +5,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+BUCKET_FORMS = ("episode", "task", "column:NAME", "clusters:K", "stretch:N")
+
+
+def split_bucket_rule(text: str) -> tuple[str, str]:
+    """A rule for buckets as its kind and what follows the colon, if anything does.
+
+    Raises:
+        ValueError: none of `BUCKET_FORMS`, or a number below 1.
+    """
+    kind, colon, value = text.partition(":")
+    if (kind in ("episode", "task") and not colon) or (kind == "column" and value):
+        return kind, value
+    if kind not in ("clusters", "stretch") or not colon:
+        raise ValueError(f"'{text}' names no buckets; write one of {', '.join(BUCKET_FORMS)}.")
+    if not (value.isascii() and value.isdigit() and int(value) >= 1):
+        raise ValueError(f"'{text}' needs a whole number of at least 1 after the colon, not '{value}'.")
+    return kind, value
+
 
 @dataclass(frozen=True)
 class ClassifierOptions:

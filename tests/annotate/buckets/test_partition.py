@@ -21,13 +21,14 @@ from lerobot_ambient.annotate.buckets.partition import (
     by_task,
     one_bucket,
 )
-from lerobot_ambient.annotate.buckets.rules import BUCKET_FORMS, parse_bucket_rule, read_user_column
+from lerobot_ambient.annotate.buckets.rules import parse_bucket_rule, read_user_column
 from lerobot_ambient.annotate.buckets.windows import bucket_windows
 from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
 from lerobot_ambient.annotate.chunks.mixture_chunks import chunks_of
 from lerobot_ambient.annotate.classifier.curves import first_crossing, sigma_min_of
 from lerobot_ambient.annotate.classifier.episode_errors import episode_mean
 from lerobot_ambient.annotate.classifier.held_out import ChunkScores
+from lerobot_ambient.annotate.classifier.options import BUCKET_FORMS
 from lerobot_ambient.core.mixing import Cotrain
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data.mixture import make_mixture
