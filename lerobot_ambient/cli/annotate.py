@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
     from lerobot_ambient.annotate.mixing.soft_shares import SoftShares
     from lerobot_ambient.annotate.results.by_granularity import Threshold
+    from lerobot_ambient.data.aligned_source import AlignedSource
     from lerobot_ambient.data.config_windows import FoundWindow
     from lerobot_ambient.data.mixture import Mixture
-    from lerobot_ambient.data.open_source import OpenSource
 
 METHODS = ("spectral", "classifier")
 TAKES = ("safe", "estimate")
@@ -357,7 +357,7 @@ def _soft(args: argparse.Namespace, chunks: Sequence[Chunks], annotations: Seque
     )
 
 
-def _output_paths(args: argparse.Namespace, sources: Sequence[OpenSource]) -> list[Path | None]:
+def _output_paths(args: argparse.Namespace, sources: Sequence[AlignedSource]) -> list[Path | None]:
     """Where each source's windows file goes; None where none is written.
 
     Raises:
@@ -372,7 +372,7 @@ def _output_paths(args: argparse.Namespace, sources: Sequence[OpenSource]) -> li
     return list(paths)
 
 
-def _windows_paths(args: argparse.Namespace, sources: Sequence[OpenSource]) -> list[Path]:
+def _windows_paths(args: argparse.Namespace, sources: Sequence[AlignedSource]) -> list[Path]:
     """The windows file of each source.
 
     Raises:
@@ -389,7 +389,7 @@ def _windows_paths(args: argparse.Namespace, sources: Sequence[OpenSource]) -> l
     return paths
 
 
-def _windows_path(args: argparse.Namespace, source: OpenSource) -> Path:
+def _windows_path(args: argparse.Namespace, source: AlignedSource) -> Path:
     """The windows file of a source: in the folder that was named, else in the data set's own."""
     from lerobot_ambient.data.windows_file import WINDOWS_PATH
 

@@ -106,7 +106,7 @@ def describe(mixture: Mixture) -> dict[str, Any]:
     law = joint.sum(1)
     sources = []
     for index, source in enumerate(mixture.sources):
-        groups = [(i, group) for i, group in enumerate(mixture.groups) if group.source == index]
+        groups = [(i, group) for i, group in enumerate(mixture.plan.groups) if group.source == index]
         admitted = [int((plan.joint[i] > 0).sum()) for i, _ in groups]
         windows = sorted({repr(group.window) for _, group in groups})
         above = [group.window.effective(plan.schedule)[0] for _, group in groups]

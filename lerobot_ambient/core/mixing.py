@@ -23,6 +23,7 @@ from torch import Tensor
 
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.plan import Group
+from lerobot_ambient.core.windows import admits
 
 
 class MixingRule(ABC):
@@ -194,12 +195,12 @@ def _is_target(groups: Sequence[Group]) -> Tensor:
 
 def _admissible(groups: Sequence[Group], schedule: NoiseSchedule) -> Tensor:
     """(G, T) bool: the target everywhere, a source inside its window."""
-    # Window.admits for all groups at once: a window per data point makes them many.
+    # For all groups at once: a window per data point makes them many.
     sigmas = schedule.sigmas
     low = torch.tensor([group.window.sigma_min for group in groups], dtype=sigmas.dtype).unsqueeze(1)
     high = torch.tensor([group.window.sigma_max for group in groups], dtype=sigmas.dtype).unsqueeze(1)
-    everything = torch.tensor([group.is_target or group.window.is_everything for group in groups]).unsqueeze(1)
-    return (sigmas < high) | (sigmas > low) | everything
+    mask: Tensor = admits(sigmas, low, high) | _is_target(groups).unsqueeze(1)
+    return mask
 
 
 def _by_size(groups: Sequence[Group], mask: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ P(g) P(t | g), so frames can be drawn first (by any loader) and timesteps afterw
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -75,6 +75,7 @@ class Plan:
         schedule: noise level of each column.
         joint: (G, T) float64, non-negative; its columns sum to `base`.
         base: (T,) float64, the law p(t).
+        max_amplification: of the ambient loss, whose distance from sigma_min `joint` keeps; None without it.
 
     Raises:
         ValueError: shapes that disagree, negative entries, or columns that do not sum to the base law.
@@ -84,6 +85,7 @@ class Plan:
     schedule: NoiseSchedule
     joint: Tensor
     base: Tensor
+    max_amplification: float | None = None
 
     def __post_init__(self) -> None:
         expected = (len(self.groups), len(self.schedule))
@@ -130,16 +132,25 @@ class Plan:
 
     def __repr__(self) -> str:
         law = self.group_law
+        kept = (
+            "" if self.max_amplification is None else f", ambient loss up to amplification {self.max_amplification:g}"
+        )
         rows = [
             f"  {group.name}: {group.count} samples, window {group.window!r}, {100 * law[i]:.2f} % of the draws"
             for i, group in enumerate(self.groups[:20])
         ]
         if len(self.groups) > 20:
             rows.append(f"  ... and {len(self.groups) - 20} more groups")
-        return "\n".join([f"Plan({len(self.groups)} groups, {self.schedule!r})", *rows])
+        return "\n".join([f"Plan({len(self.groups)} groups, {self.schedule!r}{kept})", *rows])
 
 
-def make_plan(groups: Sequence[Group], schedule: NoiseSchedule, mixing: Mixing, base: Tensor | None = None) -> Plan:
+def make_plan(
+    groups: Sequence[Group],
+    schedule: NoiseSchedule,
+    mixing: Mixing,
+    base: Tensor | None = None,
+    max_amplification: float | None = None,
+) -> Plan:
     """Fill the plan of a mixture.
 
     Args:
@@ -147,6 +158,8 @@ def make_plan(groups: Sequence[Group], schedule: NoiseSchedule, mixing: Mixing, 
         schedule: the policy's noise levels.
         mixing: the rule that shares each noise level between the groups.
         base: (T,) law p(t) of the timestep; uniform when None.
+        max_amplification: keep the distance from each sigma_min that bounds the ambient loss (`Window.buffered`);
+            the groups of the plan keep the windows as declared.
 
     Raises:
         ValueError: no target group, or too many groups (see `require_plan_fits`).
@@ -155,8 +168,14 @@ def make_plan(groups: Sequence[Group], schedule: NoiseSchedule, mixing: Mixing, 
         raise ValueError("the mixture has no target group: ambient co-training needs a trusted data set.")
     require_plan_fits(len(groups), schedule)
     base = schedule.uniform() if base is None else base.double()
-    joint = mixing.shares(groups, schedule).mul_(base)
-    return Plan(groups=tuple(groups), schedule=schedule, joint=joint, base=base)
+    drawn = groups if max_amplification is None else [_buffered(group, max_amplification) for group in groups]
+    joint = mixing.shares(drawn, schedule).mul_(base)
+    return Plan(tuple(groups), schedule, joint, base, max_amplification)
+
+
+def _buffered(group: Group, max_amplification: float) -> Group:
+    """The group as it is drawn under the ambient loss."""
+    return group if group.is_target else replace(group, window=group.window.buffered(max_amplification))
 
 
 def require_plan_fits(groups: int, schedule: NoiseSchedule) -> None:

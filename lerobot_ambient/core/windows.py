@@ -9,11 +9,27 @@ the target's (contraction); below sigma_max only local motion is at stake (local
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lerobot_ambient.core.noise_levels import NoiseSchedule, ve_to_vp, vp_to_ve
+
+
+def admits_everything(sigma_min: Any, sigma_max: Any) -> Any:
+    """Whether windows admit every level, element by element: floats, arrays or tensors of one shape."""
+    return (sigma_min == 0.0) | (sigma_max > sigma_min)
+
+
+def admits_nothing(sigma_min: Any, sigma_max: Any) -> Any:
+    """Whether windows admit no level, element by element: floats, arrays or tensors of one shape."""
+    return (sigma_min == 1.0) & (sigma_max == 0.0)
+
+
+def admits(sigmas: Any, sigma_min: Any, sigma_max: Any) -> Any:
+    """Whether each level lies in its window, by the rule above; arguments broadcast: floats, arrays or tensors."""
+    return (sigmas < sigma_max) | (sigmas > sigma_min) | admits_everything(sigma_min, sigma_max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +58,16 @@ class Window:
 
     @property
     def is_everything(self) -> bool:
-        return self.sigma_min == 0.0 or self.sigma_max > self.sigma_min
+        return bool(admits_everything(self.sigma_min, self.sigma_max))
 
     @property
     def is_nothing(self) -> bool:
-        return self.sigma_min == 1.0 and self.sigma_max == 0.0
+        return bool(admits_nothing(self.sigma_min, self.sigma_max))
 
     def admits(self, sigmas: Tensor) -> Tensor:
         """Boolean mask, of the shape of `sigmas`: which of these VP levels lie in the window."""
-        if self.is_everything:
-            return torch.ones_like(sigmas, dtype=torch.bool)
-        return (sigmas < self.sigma_max) | (sigmas > self.sigma_min)
+        mask: Tensor = admits(sigmas, self.sigma_min, self.sigma_max)
+        return mask
 
     def buffered(self, max_amplification: float) -> Window:
         """The window with sigma_min raised so that the coefficients of the ambient target stay bounded.

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from lerobot.utils.constants import ACTION
 
+from lerobot_ambient.data.aligned_source import AlignedSource
 from lerobot_ambient.data.alignment import ABSENT, FeatureMap, resolve
 from lerobot_ambient.data.camera_specs import CAMERA_DTYPES, camera_shape, is_depth
 from lerobot_ambient.data.cameras import SAME_ASPECT
 from lerobot_ambient.data.convert_actions import convert_actions
 from lerobot_ambient.data.dimension_names import dimension_names, read_names
-from lerobot_ambient.data.open_source import OpenSource, is_bookkeeping, is_policy_feature
+from lerobot_ambient.data.open_source import OpenedDataset, is_bookkeeping, is_policy_feature
 from lerobot_ambient.data.policy_numbers import NO_NUMBERS, READ_BY_POLICY, axes_problem
 
 logger = logging.getLogger(__name__)
@@ -24,13 +25,13 @@ logger = logging.getLogger(__name__)
 _SHOWN = 6
 
 
-def align(target: OpenSource, source: OpenSource, target_action_type: str | None = None) -> OpenSource:
+def align(target: AlignedSource, source: OpenedDataset, target_action_type: str | None = None) -> AlignedSource:
     """The source with the target's features, dimensions, units and action type.
 
     Harmless differences pass: order of named dimensions, further dimensions and features, file layout, info keys.
 
     Args:
-        target: as opened.
+        target: see `align_target`.
         source: as opened.
         target_action_type: absolute or delta; guessed when None.
 
@@ -87,38 +88,39 @@ def align(target: OpenSource, source: OpenSource, target_action_type: str | None
             f"source '{source.name}' does not fit the target '{target.name}':\n{listing}\n"
             "`lerobot-ambient inspect --suggest` with the same options proposes what to declare."
         )
-    aligned = replace(source, features=features, columns=columns, maps=maps)
+    aligned = AlignedSource.of(source, maps, features, columns)
     _log(target, source, maps)
     return convert_actions(target, aligned, target_action_type)
 
 
-def identity_maps(target: OpenSource) -> dict[str, FeatureMap]:
-    """The maps of a data set onto itself; a remark where its names cannot be read."""
+def align_target(target: OpenedDataset) -> AlignedSource:
+    """The target onto itself; its maps have a remark where its names cannot be read."""
     maps = {
         key: resolve(key, spec, spec, {})[0]
         for key, spec in target.features.items()
         if is_policy_feature(key) and spec["dtype"] not in NO_NUMBERS
     }
     # Without any names a data set fits itself.
-    return {
+    maps = {
         key: feature if read_names(target.features[key]).problem else replace(feature, remark=None)
         for key, feature in maps.items()
     }
+    return AlignedSource.of(target, maps)
 
 
-def _differ(key: str, target: OpenSource, source: OpenSource) -> bool:
+def _differ(key: str, target: AlignedSource, source: OpenedDataset) -> bool:
     """Whether numbers that the policy does not read are of two types; those it reads are float32 everywhere."""
     return key not in source.columns or source.columns[key].dtype != target.columns[key].dtype
 
 
-def _apply(feature: FeatureMap, source: OpenSource, key: str, target: OpenSource) -> Any:
+def _apply(feature: FeatureMap, source: OpenedDataset, key: str, target: AlignedSource) -> Any:
     shape = (len(source), *target.columns[key].shape[1:])
     if key not in source.columns:
         return np.tile(feature.offset.astype(np.float32), (len(source), 1)).reshape(shape)
     return feature.apply(source.columns[key].reshape(len(source), -1)).reshape(shape)
 
 
-def _all_absent(key: str, source: OpenSource) -> dict[str, Any] | None:
+def _all_absent(key: str, source: OpenedDataset) -> dict[str, Any] | None:
     """A stand-in for a feature the source lacks entirely and whose every dimension is declared filled or masked."""
     rules = source.config.dimensions.get(key)
     if rules and all(rule.is_absent for rule in rules.values()):
@@ -126,7 +128,7 @@ def _all_absent(key: str, source: OpenSource) -> dict[str, Any] | None:
     return None
 
 
-def _camera_problems(key: str, wanted: dict[str, Any], source: OpenSource) -> list[str]:
+def _camera_problems(key: str, wanted: dict[str, Any], source: OpenedDataset) -> list[str]:
     declared = source.config.cameras.get(key)
     offered = source.features.get(key)
     if declared is not None and declared.fill is not None:
@@ -165,7 +167,7 @@ def _camera_problems(key: str, wanted: dict[str, Any], source: OpenSource) -> li
     return []
 
 
-def _spare_keys(target: OpenSource, source: OpenSource) -> list[str]:
+def _spare_keys(target: AlignedSource, source: OpenedDataset) -> list[str]:
     return [key for key in source.features if key not in target.features and not key.startswith("next.")]
 
 
@@ -182,7 +184,7 @@ def _listed(names: Sequence[str]) -> str:
     return shown if len(names) <= _SHOWN else f"{shown}, ... ({len(names)} dimensions)"
 
 
-def _log(target: OpenSource, source: OpenSource, maps: dict[str, FeatureMap]) -> None:
+def _log(target: AlignedSource, source: OpenedDataset, maps: dict[str, FeatureMap]) -> None:
     for key, feature in maps.items():
         if feature.left_out and key in source.columns:
             names = dimension_names(source.features[key])
@@ -197,7 +199,7 @@ def _log(target: OpenSource, source: OpenSource, maps: dict[str, FeatureMap]) ->
         logger.info("'%s': resampled in time from %g to %g fps", source.name, source.fps, target.fps)
 
 
-def common_keys(sources: Sequence[OpenSource]) -> list[str]:
+def common_keys(sources: Sequence[AlignedSource]) -> list[str]:
     """Keys that every data set has; what only some have cannot be collated and is left out."""
     first = sources[0].features
     return [key for key, spec in first.items() if all(_alike(key, spec, source.features) for source in sources)]
@@ -209,7 +211,7 @@ def _alike(key: str, spec: dict[str, Any], features: dict[str, dict[str, Any]]) 
     return (spec["dtype"], tuple(spec["shape"])) == (features[key]["dtype"], tuple(features[key]["shape"]))
 
 
-def left_out_keys(sources: Sequence[OpenSource]) -> list[str]:
+def left_out_keys(sources: Sequence[AlignedSource]) -> list[str]:
     """Features that only some data sets have and that the merge therefore drops."""
     common = set(common_keys(sources))
     return sorted(

@@ -19,13 +19,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lerobot_ambient.core.windows import EVERYTHING
+from lerobot_ambient.data.aligned_source import AlignedSource
 from lerobot_ambient.data.cameras import FrameReader, to_uint8
 from lerobot_ambient.data.columns import Columns
 from lerobot_ambient.data.convert_actions import kind_of
 from lerobot_ambient.data.merged_file import SIGMA_MAX, SIGMA_MIN, TAGS, MergedFile, MergedSource, consecutive
-from lerobot_ambient.data.mixture import RELATIVE_ACTION, Mixture
-from lerobot_ambient.data.open_source import OpenSource, is_bookkeeping
+from lerobot_ambient.data.mixture import Mixture
+from lerobot_ambient.data.open_source import is_bookkeeping
 from lerobot_ambient.data.recipe import MixtureRecipe
+from lerobot_ambient.data.relative_statistics import RELATIVE_ACTION
 from lerobot_ambient.data.source_windows import PerFrame, match_frames, window_table
 
 _IMAGES_AT_ONCE = 16
@@ -107,7 +109,7 @@ class MixtureEpisodes:
         for index, (source, span) in enumerate(zip(mixture.sources, episodes, strict=True)):
             config = source.config
             here = lengths[slice(*span)]
-            before = sum(group.count for group in mixture.groups if group.source == index)
+            before = sum(group.count for group in mixture.plan.groups if group.source == index)
             now = int(np.maximum(here - recipe.drop_n_last_frames, 0).sum())
             declared = config.sigma_min is not None or config.sigma_max is not None
             action = source.maps[ACTION]
@@ -141,7 +143,7 @@ class MixtureEpisodes:
         )
 
 
-def _windows(source: OpenSource) -> PerFrame:
+def _windows(source: AlignedSource) -> PerFrame:
     """(sigma_min, sigma_max) of every frame, float32; 0 and 0 where no window was declared."""
     config = source.config
     if config.windows is not None:

@@ -8,6 +8,7 @@ shifted per data set so that they stay unique, `task_index` points into the comm
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,20 +16,23 @@ import torch
 from numpy.typing import NDArray
 
 from lerobot_ambient.data.align import common_keys
+from lerobot_ambient.data.aligned_source import AlignedSource
 from lerobot_ambient.data.alignment import nearest_dimensions
 from lerobot_ambient.data.columns import Columns
 from lerobot_ambient.data.merged_file import SOURCE, TAGS
-from lerobot_ambient.data.open_source import OpenSource, ReadOptions
+from lerobot_ambient.data.open_source import ReadOptions
 from lerobot_ambient.data.shared_pages import as_tensor, share
 
 _COUNTERS = "counters"
 
 
-def merge_columns(sources: Sequence[OpenSource], options: ReadOptions, tasks: Sequence[str]) -> Columns:
-    """One `Columns` over all data sets; afterwards each source's own arrays are views of it.
+def merge_columns(
+    sources: Sequence[AlignedSource], options: ReadOptions, tasks: Sequence[str]
+) -> tuple[Columns, list[AlignedSource]]:
+    """One `Columns` over all datasets, and the datasets with views of it in place of arrays of their own.
 
     Args:
-        sources: aligned, the target first; their `columns` are replaced by views into the result.
+        sources: the target first.
         options: how chunks are read.
         tasks: every task string.
     """
@@ -60,8 +64,10 @@ def merge_columns(sources: Sequence[OpenSource], options: ReadOptions, tasks: Se
     store = share(whole)
     if store is not None:
         whole = dict(store)
-    for source, low, high in zip(sources, offsets, offsets[1:], strict=False):
-        source.columns |= {key: array[low:high] for key, array in whole.items() if key != _COUNTERS}
+    sources = [
+        replace(source, columns=source.columns | {k: v[low:high] for k, v in whole.items() if k != _COUNTERS})
+        for source, low, high in zip(sources, offsets, offsets[1:], strict=False)
+    ]
     merged = {key: as_tensor(array) for key, array in whole.items()}
     deltas = options.deltas(common_keys(sources))
     rates = np.concatenate([np.full(len(s.episode_ids), s.fps / sources[0].fps) for s in sources])
@@ -72,7 +78,7 @@ def merge_columns(sources: Sequence[OpenSource], options: ReadOptions, tasks: Se
                 tables = np.stack([_nearest(source, key) for source in sources])
                 nearest[key] = torch.from_numpy(tables.reshape(len(sources), *merged[key].shape[1:]))
     counter_table = merged.pop(_COUNTERS)
-    return Columns(
+    columns = Columns(
         merged,
         starts=torch.from_numpy(np.concatenate([s.starts + o for s, o in zip(sources, offsets, strict=False)])),
         stops=torch.from_numpy(np.concatenate([s.stops + o for s, o in zip(sources, offsets, strict=False)])),
@@ -84,14 +90,15 @@ def merge_columns(sources: Sequence[OpenSource], options: ReadOptions, tasks: Se
         nearest=nearest,
         kinds=torch.from_numpy(np.repeat(np.arange(len(sources)), [len(s.episode_ids) for s in sources])),
     )
+    return columns, sources
 
 
-def merged_tasks(sources: Sequence[OpenSource]) -> list[str]:
+def merged_tasks(sources: Sequence[AlignedSource]) -> list[str]:
     """Every task string once, the target's first; an empty string is a task like any other."""
     return list(dict.fromkeys(task for source in sources for task in _task_strings(source)))
 
 
-def _nearest(source: OpenSource, key: str) -> NDArray[np.bool_]:
+def _nearest(source: AlignedSource, key: str) -> NDArray[np.bool_]:
     values = source.columns[key].reshape(len(source), -1)
     feature = source.maps.get(key)
     return np.zeros(values.shape[1], dtype=bool) if feature is None else nearest_dimensions(feature, values)
@@ -103,7 +110,7 @@ def _table(counters: Sequence[NDArray[np.int64]]) -> NDArray[Any]:
     return np.stack([counter.astype(np.int32 if small else np.int64) for counter in counters], axis=1)
 
 
-def _room(source: OpenSource, counter: str, total: int) -> int:
+def _room(source: AlignedSource, counter: str, total: int) -> int:
     """How many numbers a data set takes up: its total, or more where numbers of removed episodes are left out."""
     return max(total, int(source.columns[counter].max()) + 1) if counter in source.columns else total
 
@@ -117,12 +124,12 @@ def _shifts(totals: Sequence[int], inside: Sequence[bool]) -> list[int]:
     return shifts
 
 
-def _task_strings(source: OpenSource) -> list[str]:
+def _task_strings(source: AlignedSource) -> list[str]:
     tasks = source.meta.tasks
     return [""] if tasks is None else [str(task) for task in tasks.sort_values("task_index").index]
 
 
-def _task_map(source: OpenSource, tasks: Sequence[str]) -> NDArray[np.int64]:
+def _task_map(source: AlignedSource, tasks: Sequence[str]) -> NDArray[np.int64]:
     """(number of tasks of the source,) its task_index to the merged one.
 
     Raises:

@@ -11,6 +11,7 @@ import torch
 from lerobot.datasets.video_utils import get_safe_default_video_backend
 
 from lerobot_ambient.data.align import common_keys
+from lerobot_ambient.data.aligned_source import AlignedSource
 from lerobot_ambient.data.camera_specs import camera_shape, policy_spec
 from lerobot_ambient.data.cameras import (
     AbsentReader,
@@ -23,10 +24,10 @@ from lerobot_ambient.data.cameras import (
 from lerobot_ambient.data.episode_table import EpisodeTable
 from lerobot_ambient.data.frame_cache import CacheJob, open_frame_cache
 from lerobot_ambient.data.frame_cache_build import EpisodeFrames
-from lerobot_ambient.data.open_source import OpenSource, ReadOptions
+from lerobot_ambient.data.open_source import ReadOptions
 
 
-def camera_readers(sources: Sequence[OpenSource], options: ReadOptions) -> list[dict[str, FrameReader]]:
+def camera_readers(sources: Sequence[AlignedSource], options: ReadOptions) -> list[dict[str, FrameReader]]:
     """Per data set, a reader of each camera the merged items have, all giving one size and dtype.
 
     With `options.frame_cache` this decodes what is not there yet, with a progress bar.
@@ -64,7 +65,7 @@ def camera_readers(sources: Sequence[OpenSource], options: ReadOptions) -> list[
     return readers
 
 
-def _is_stored(source: OpenSource, key: str) -> bool:
+def _is_stored(source: AlignedSource, key: str) -> bool:
     """Whether a camera is stored as images, or not at all.
 
     Stored images come as LeRobot gives them, float in [0, 1]; beside video, or cached, everything is uint8.
@@ -74,13 +75,13 @@ def _is_stored(source: OpenSource, key: str) -> bool:
     return absent or _own_spec(source, key)["dtype"] == "image"
 
 
-def _own_spec(source: OpenSource, key: str) -> dict[str, Any]:
+def _own_spec(source: AlignedSource, key: str) -> dict[str, Any]:
     """A camera's spec as the data set itself has it (alignment puts the target's in its place)."""
     spec: dict[str, Any] = source.meta.features[source.original[key]]
     return spec
 
 
-def _reader(source: OpenSource, key: str, options: ReadOptions, as_uint8: bool) -> StoredImageReader | VideoReader:
+def _reader(source: AlignedSource, key: str, options: ReadOptions, as_uint8: bool) -> StoredImageReader | VideoReader:
     own, spec = source.original[key], _own_spec(source, key)
     name, shape = f"'{source.name}' {key}", camera_shape(policy_spec(spec))
     starts, episode_ids = torch.from_numpy(source.starts), torch.from_numpy(source.episode_ids)
@@ -102,7 +103,7 @@ def _reader(source: OpenSource, key: str, options: ReadOptions, as_uint8: bool) 
     )
 
 
-def _content(source: OpenSource, own: str, table: EpisodeTable) -> Any:
+def _content(source: AlignedSource, own: str, table: EpisodeTable) -> Any:
     """What stands for a camera's pixels without reading them.
 
     A snapshot of the Hub lies in a folder named by its commit, of which not every file need be here. In a folder of
@@ -116,7 +117,7 @@ def _content(source: OpenSource, own: str, table: EpisodeTable) -> Any:
     return {str(file): (meta.root / file).stat().st_size for file in sorted(files) if (meta.root / file).is_file()}
 
 
-def _job(source: OpenSource, key: str, reader: FrameReader, size: Size, aspect: Size, fit: str) -> CacheJob:
+def _job(source: AlignedSource, key: str, reader: FrameReader, size: Size, aspect: Size, fit: str) -> CacheJob:
     """What the frame cache keeps of a camera. Its address does not depend on the selected episodes or on the root."""
     own, meta = source.original[key], source.meta
     table = EpisodeTable(meta)

@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 
 from lerobot_ambient.data.action_gain import MeasuredGain, declared_gain, gain_line, measure_gain, unknown_gain
 from lerobot_ambient.data.action_type import guess_action_type, to_absolute, to_delta
+from lerobot_ambient.data.aligned_source import AlignedSource
 from lerobot_ambient.data.alignment import ABSENT, nearest_dimensions
 from lerobot_ambient.data.dimension_names import read_names
-from lerobot_ambient.data.open_source import OpenSource
 
 logger = logging.getLogger(__name__)
 
 _MOVES = "how far a step of 1 moves the state"
 
 
-def convert_actions(target: OpenSource, source: OpenSource, target_type: str | None) -> OpenSource:
+def convert_actions(target: AlignedSource, source: AlignedSource, target_type: str | None) -> AlignedSource:
     """The source with the target's kind of actions.
 
     Args:
@@ -54,12 +54,12 @@ def convert_actions(target: OpenSource, source: OpenSource, target_type: str | N
     return _at_the_targets_rate(source, target, target_type)
 
 
-def kind_of(target: OpenSource) -> str | None:
+def kind_of(target: AlignedSource) -> str | None:
     """What a target's actions are where its user does not say: steps where a gain is declared, else as they look."""
     return "delta" if target.config.action_gain is not None else guess(target)
 
 
-def guess(source: OpenSource) -> str | None:
+def guess(source: AlignedSource) -> str | None:
     """What a dataset's actions look like; None where its states do not tell."""
     if "kind" not in source.measured:
         source.measured["kind"] = _guess(source)
@@ -67,7 +67,7 @@ def guess(source: OpenSource) -> str | None:
     return kind
 
 
-def _guess(source: OpenSource) -> str | None:
+def _guess(source: AlignedSource) -> str | None:
     places = _places_to_guess_by(source)
     if places is None:
         return None
@@ -76,7 +76,7 @@ def _guess(source: OpenSource) -> str | None:
     return guess_action_type(action, state, source.columns["episode_index"])
 
 
-def _converted(target: OpenSource, source: OpenSource, declared: str, wanted: str) -> OpenSource:
+def _converted(target: AlignedSource, source: AlignedSource, declared: str, wanted: str) -> AlignedSource:
     """Steps made positions or the reverse, through the state of their frame. Switches are positions in both.
 
     Raises:
@@ -112,7 +112,7 @@ def _converted(target: OpenSource, source: OpenSource, declared: str, wanted: st
 
 
 def _gain(
-    of_steps: OpenSource, other: OpenSource, source: OpenSource, stays: NDArray[np.bool_], *, is_target: bool
+    of_steps: AlignedSource, other: AlignedSource, source: AlignedSource, stays: NDArray[np.bool_], *, is_target: bool
 ) -> NDArray[np.float64]:
     """(D,) the gain of one side's steps beside the other's positions: declared, measured beyond doubt, or 1.
 
@@ -159,7 +159,7 @@ def _gain(
     return np.ones(len(names))
 
 
-def _steps_of_one_gain(target: OpenSource, source: OpenSource) -> OpenSource:
+def _steps_of_one_gain(target: AlignedSource, source: AlignedSource) -> AlignedSource:
     """Steps beside steps: in the target's unit where both gains are declared, else a warning where they differ."""
     names, stays = source.maps[ACTION].names, _stays(source)
     here = declared_gain(target.config.action_gain, names, stays, f"'{target.name}': policy.target_action_gain")
@@ -191,7 +191,7 @@ def _steps_of_one_gain(target: OpenSource, source: OpenSource) -> OpenSource:
     return source
 
 
-def _measured(source: OpenSource, *, are_positions: bool = False) -> MeasuredGain:
+def _measured(source: AlignedSource, *, are_positions: bool = False) -> MeasuredGain:
     """The gain of a dataset's steps, or of its positions taken as steps from their states."""
     if _state_places(source) is None:
         return unknown_gain(len(source.maps[ACTION].names))
@@ -204,7 +204,7 @@ def _measured(source: OpenSource, *, are_positions: bool = False) -> MeasuredGai
     return gain
 
 
-def _at_the_targets_rate(source: OpenSource, target: OpenSource, target_type: str | None) -> OpenSource:
+def _at_the_targets_rate(source: AlignedSource, target: AlignedSource, target_type: str | None) -> AlignedSource:
     """Steps of another frame rate cover another time: n times the rate, n steps for one."""
     if target_type != "delta" or source.fps == target.fps:
         return source
@@ -214,7 +214,7 @@ def _at_the_targets_rate(source: OpenSource, target: OpenSource, target_type: st
     return replace(source, columns=source.columns | {ACTION: scaled})
 
 
-def _state_places(source: OpenSource) -> NDArray[np.int64] | None:
+def _state_places(source: AlignedSource) -> NDArray[np.int64] | None:
     """(D,) the state's place of each action dimension, ABSENT for one that is no part of the state.
 
     By name where action and state share names: a quaternion may stand where the action has angles. Without shared names
@@ -229,7 +229,7 @@ def _state_places(source: OpenSource) -> NDArray[np.int64] | None:
     return np.arange(action.shape[1]) if action.shape == state.shape else None
 
 
-def _places_to_guess_by(source: OpenSource) -> NDArray[np.int64] | None:
+def _places_to_guess_by(source: AlignedSource) -> NDArray[np.int64] | None:
     """`_state_places` where they tell of half of the arm or more; else the leading dimensions of both, unless their
     names forbid it. A guess is refused or declared, so it may be tried where a conversion may not."""
     action, state = source.columns.get(ACTION), source.columns.get(OBS_STATE)
@@ -250,7 +250,7 @@ def _places_to_guess_by(source: OpenSource) -> NDArray[np.int64] | None:
     return np.where(leading < state.shape[1], leading, ABSENT)
 
 
-def _state(source: OpenSource) -> NDArray[Any]:
+def _state(source: AlignedSource) -> NDArray[Any]:
     """(N, D) states in the order of the action's dimensions; 0 for what is no part of the state."""
     state, places = source.columns[OBS_STATE], _state_places(source)
     assert places is not None
@@ -258,7 +258,7 @@ def _state(source: OpenSource) -> NDArray[Any]:
     return ordered
 
 
-def _stateless(source: OpenSource) -> NDArray[np.bool_]:
+def _stateless(source: AlignedSource) -> NDArray[np.bool_]:
     """(D,) action dimensions that are no part of the state, or whose state is a declared constant."""
     places = _state_places(source)
     assert places is not None
@@ -268,12 +268,12 @@ def _stateless(source: OpenSource) -> NDArray[np.bool_]:
     return lacks
 
 
-def _stays(source: OpenSource) -> NDArray[np.bool_]:
+def _stays(source: AlignedSource) -> NDArray[np.bool_]:
     """(D,) dimensions that are positions in both kinds of actions: switches, and what the source lacks."""
     feature = source.maps[ACTION]
     return (feature.take == ABSENT) | nearest_dimensions(feature, source.columns[ACTION])
 
 
-def _told(gain: NDArray[np.float64], source: OpenSource, stays: NDArray[np.bool_]) -> str:
+def _told(gain: NDArray[np.float64], source: AlignedSource, stays: NDArray[np.bool_]) -> str:
     values = set(gain[~stays].tolist())
     return f"gain {values.pop():g}" if len(values) == 1 else f"gain {gain_line(gain, source.maps[ACTION].names, stays)}"

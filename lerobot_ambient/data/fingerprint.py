@@ -16,8 +16,8 @@ from lerobot.utils.constants import ACTION
 
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.plan import Group
+from lerobot_ambient.data.aligned_source import AlignedSource
 from lerobot_ambient.data.alignment_config import CameraConfig, DimensionConfig
-from lerobot_ambient.data.open_source import OpenSource
 from lerobot_ambient.data.recipe import MixtureRecipe
 from lerobot_ambient.data.sources import SourceConfig
 
@@ -25,7 +25,7 @@ _UNDECLARED = (None, "target", None)
 """fps, normalization and action_type of a source that says nothing of them."""
 
 
-def describe_source(source: OpenSource, groups: Sequence[Group]) -> str:
+def describe_source(source: AlignedSource, groups: Sequence[Group]) -> str:
     """One readable line that changes when the data set, its selection, weight or windows change."""
     windows = sorted({group.window.notation for group in groups})
     shown = windows[0] if len(windows) == 1 else f"{len(windows)} windows"

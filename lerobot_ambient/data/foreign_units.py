@@ -18,11 +18,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from lerobot_ambient.data.aligned_source import AlignedSource
 from lerobot_ambient.data.alignment import ABSENT
 from lerobot_ambient.data.alignment_config import DimensionConfig
 from lerobot_ambient.data.match_names import Dimension
 from lerobot_ambient.data.match_units import DEGREES_A_RADIAN, RADIANS_A_DEGREE, Range, text_of
-from lerobot_ambient.data.open_source import OpenSource
 from lerobot_ambient.data.policy_numbers import READ_BY_POLICY
 
 FAR = 20.0
@@ -48,7 +48,7 @@ _NEAR = 4.0
 _SHOWN = 4
 
 
-def foreign_units(target: OpenSource, source: OpenSource) -> list[str]:
+def foreign_units(target: AlignedSource, source: AlignedSource) -> list[str]:
     """A line for each feature of which dimensions seem to be in another unit, with the line to write.
 
     Args:
@@ -102,7 +102,7 @@ def _foreign(
     return np.flatnonzero(foreign).tolist()
 
 
-def _line(source: OpenSource, key: str, found: Sequence[tuple[str, Range, Range]]) -> str:
+def _line(source: AlignedSource, key: str, found: Sequence[tuple[str, Range, Range]]) -> str:
     shown = [f"{name} runs over {text_of(there)}, the target's over {text_of(here)}" for name, there, here in found]
     more = f"; {len(found) - _SHOWN} dimensions more" if len(found) > _SHOWN else ""
     declared = source.config.dimensions.get(key, {})

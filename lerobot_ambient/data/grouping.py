@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.core.noise_levels import NoiseSchedule
-from lerobot_ambient.core.windows import Window
+from lerobot_ambient.core.windows import Window, admits_everything
 
 _BLOCK = 1 << 18
 
@@ -129,7 +129,7 @@ def split_windows(
     order = _sorted_by_group(group_of_frame, counts)
 
     first = np.cumsum(counts) - counts
-    everything = _admits_everything(sigma_min, sigma_max)
+    everything = admits_everything(sigma_min, sigma_max)
     low = np.maximum.reduceat(np.where(everything, np.float32(0), sigma_min)[order], first)
     high = np.minimum.reduceat(np.where(everything, np.float32(0), sigma_max)[order], first)
     return WindowGroups(low, high, counts, order, group_of_frame)
@@ -139,11 +139,7 @@ def _codes(sigma_min: NDArray[Any], sigma_max: NDArray[Any], levels: NDArray[np.
     """(N,) which timesteps the bounds lie between, as one integer. Both bounds are strict."""
     low = np.searchsorted(levels, sigma_min.astype(np.float64), side="right")
     high = np.searchsorted(levels, sigma_max.astype(np.float64), side="left")
-    return np.where(_admits_everything(sigma_min, sigma_max), 0, low * (len(levels) + 1) + high)
-
-
-def _admits_everything(sigma_min: NDArray[Any], sigma_max: NDArray[Any]) -> NDArray[np.bool_]:
-    return (sigma_min == 0) | (sigma_max > sigma_min)
+    return np.where(admits_everything(sigma_min, sigma_max), 0, low * (len(levels) + 1) + high)
 
 
 def _kept(frames: int, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from lerobot_ambient.data.aligned_source import AlignedSource
 from lerobot_ambient.data.columns import Columns
-from lerobot_ambient.data.open_source import OpenSource
 
 
 class MixtureMetadata:
@@ -27,7 +27,7 @@ class MixtureMetadata:
 
     def __init__(
         self,
-        sources: Sequence[OpenSource],
+        sources: Sequence[AlignedSource],
         columns: Columns,
         features: Mapping[str, dict[str, Any]],
         stats: Mapping[str, dict[str, Any]],

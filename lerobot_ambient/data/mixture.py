@@ -6,38 +6,39 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from lerobot.utils.constants import ACTION, OBS_STATE
+from lerobot.utils.constants import ACTION
 from torch import Tensor
 
 from lerobot_ambient.core.mixing import MixingRule
 from lerobot_ambient.core.plan import Group, Plan, make_plan, require_plan_fits
 from lerobot_ambient.core.target_share import crowded_out
 from lerobot_ambient.core.windows import Window
-from lerobot_ambient.data.align import align, identity_maps, left_out_keys
+from lerobot_ambient.data.align import align, align_target, left_out_keys
+from lerobot_ambient.data.aligned_source import AlignedSource
 from lerobot_ambient.data.assemble import merge_columns, merged_tasks
 from lerobot_ambient.data.assemble_cameras import camera_readers
 from lerobot_ambient.data.camera_frames import untrainable_cameras
 from lerobot_ambient.data.camera_statistics import camera_stats
 from lerobot_ambient.data.cameras import AbsentReader
 from lerobot_ambient.data.columns import Columns
-from lerobot_ambient.data.dimension_names import read_names
 from lerobot_ambient.data.fingerprint import describe_recipe, describe_source
 from lerobot_ambient.data.foreign_units import foreign_units
 from lerobot_ambient.data.grouping import WindowGroups, split_windows
 from lerobot_ambient.data.merge import FrameTags, MergedDataset
-from lerobot_ambient.data.merged_file import merged_file_of
+from lerobot_ambient.data.merged_file import MergedFile, merged_file_of
 from lerobot_ambient.data.metadata import MixtureMetadata
-from lerobot_ambient.data.normalization import ActionNormalization, affine_of
-from lerobot_ambient.data.open_source import OpenSource, ReadOptions, open_metadata, open_source
-from lerobot_ambient.data.own_normalization import own_normalized
+from lerobot_ambient.data.normalization import ActionNormalization
+from lerobot_ambient.data.open_source import OpenedDataset, ReadOptions, open_dataset, open_metadata
+from lerobot_ambient.data.own_normalization import Affine, action_normalizations, own_normalized
 from lerobot_ambient.data.recipe import MixtureRecipe
+from lerobot_ambient.data.relative_statistics import RELATIVE_ACTION, relative_action_stats
 from lerobot_ambient.data.sampler import FrameIndex, GroupedFrames, MixtureSampler
 from lerobot_ambient.data.shared_pages import share
 from lerobot_ambient.data.source_windows import windows_of
@@ -47,17 +48,14 @@ from lerobot_ambient.data.target_keys import require_policy_keys
 
 logger = logging.getLogger(__name__)
 
-RELATIVE_ACTION = f"{ACTION}.relative"
 
-
-@dataclass
+@dataclass(frozen=True, eq=False, repr=False)
 class Mixture:
     """The assembled mixture.
 
     Attributes:
         sources: the target first.
-        groups: the plan's rows, with the windows as declared.
-        plan: joint law of (group, timestep).
+        plan: joint law of (group, timestep), its groups with the windows as declared.
         mixing: the rule that filled it.
         frames: which positions of `dataset` each group holds.
         dataset: the merged data set.
@@ -67,8 +65,7 @@ class Mixture:
         fingerprint: one line per data set and one for the recipe; equal lines mean the same mixture.
     """
 
-    sources: list[OpenSource]
-    groups: tuple[Group, ...]
+    sources: list[AlignedSource]
     plan: Plan
     mixing: MixingRule
     frames: GroupedFrames
@@ -145,7 +142,7 @@ class Mixture:
         law = self.plan.by_source().sum(1).tolist()
         lines = [f"mixture of {len(self.sources)} datasets over {self.plan.schedule}; {self.mixing}"]
         for index, (line, drawn) in enumerate(zip(self.fingerprint, law, strict=False)):
-            samples = sum(group.count for group in self.groups if group.source == index)
+            samples = sum(group.count for group in self.plan.groups if group.source == index)
             lines.append(f"  {line}; {samples} samples, {100 * drawn:.1f} % of the draws")
         return "\n".join(lines)
 
@@ -161,7 +158,9 @@ def make_mixture(
     *,
     held_out: bool = False,
 ) -> Mixture:
-    """Open, check and assemble. A merged data set as the target brings its sources with it.
+    """Open, align, group, plan, merge: each step one function, each made of what the one before returns.
+
+    A merged dataset as the target brings its sources with it.
 
     Args:
         target, sources: as declared.
@@ -173,51 +172,119 @@ def make_mixture(
         ValueError: anything that keeps the mixture from being what was asked for; the message names the data
             set, both values and the fix.
     """
+    declared = _declare(target, sources, recipe, held_out=held_out)
+    aligned = _align(declared)
+    stats, aligned, own = _normalize(declared, aligned, recipe)
+    tasks = merged_tasks(aligned)
+    columns, aligned = merge_columns(aligned, options, tasks)
+    kept = [_sample_runs(source, recipe.drop_n_last_frames, source.fps / aligned[0].fps) for source in aligned]
+    if recipe.relative_actions:
+        stats[RELATIVE_ACTION] = relative_action_stats(aligned[0], columns, kept[0])
+    normalizations = action_normalizations(stats, own, recipe, len(options.action_deltas))
+    grouped = _group(aligned, kept, normalizations, recipe)
+    plan = _plan(grouped.groups, aligned, recipe)
+    dataset = _merge(aligned, columns, grouped, stats, tasks, options)
+    features = {key: spec for key, spec in aligned[0].features.items() if key in dataset.keys}
+    for problem in untrainable_cameras(aligned[0].name, features):
+        logger.warning("%s", problem)
+    meta = MixtureMetadata(aligned, columns, features, stats, tasks)
+    by_source = groupby(plan.groups, key=lambda group: group.source)
+    meta.mixture = Mixture(
+        sources=aligned,
+        plan=plan,
+        mixing=recipe.mixing,
+        frames=grouped.frames,
+        dataset=dataset,
+        meta=meta,
+        normalizations=normalizations,
+        kept=kept,
+        fingerprint=[
+            *(describe_source(source, list(groups)) for source, (_, groups) in zip(aligned, by_source, strict=True)),
+            describe_recipe(recipe),
+        ],
+    )
+    return meta.mixture
+
+
+@dataclass(frozen=True)
+class _Declared:
+    """Every dataset of a mixture before it is opened, the target first; `tagged` of them lie in the target's file."""
+
+    configs: Sequence[SourceConfig]
+    names: Sequence[str]
+    action_type: str | None
+    merged: MergedFile | None
+    tagged: int
+
+
+def _declare(
+    target: SourceConfig, sources: Sequence[SourceConfig], recipe: MixtureRecipe, *, held_out: bool
+) -> _Declared:
     names = _unique_names([target, *sources])
     merged = merged_file_of(open_metadata(target, target.repo_id))
-    tagged: list[SourceConfig] = []
-    action_type = recipe.target_action_type
-    if merged is not None:
-        target, *tagged = merged.expand(target)[: 1 if held_out else None]
-        sources = [*tagged, *sources]
-        names = [*merged.names[: 1 + len(tagged)], *names[1:]]
-        action_type = merged.action_type
-    opened = [open_source(target, names[0], is_target=True)]
-    require_policy_keys(names[0], opened[0].features, target.rename)
-    opened[0].maps = identity_maps(opened[0])
-    for config, name in zip(sources, names[1:], strict=True):
-        source = open_source(config, name, cameras=opened[0].camera_keys)
-        _require_apart(opened[0], source)
-        opened.append(align(opened[0], source, action_type))
-        for line in foreign_units(opened[0], opened[-1]):
-            logger.warning("%s", line)
-    for key in left_out_keys(opened):
-        logger.info("feature %s is not in every data set and is left out of the mixture.", key)
-
     if merged is None:
-        stats, notes = target_stats(opened)
+        return _Declared([target, *sources], names, recipe.target_action_type, None, 0)
+    target, *tagged = merged.expand(target)[: 1 if held_out else None]
+    names = [*merged.names[: 1 + len(tagged)], *names[1:]]
+    return _Declared([target, *tagged, *sources], names, merged.action_type, merged, len(tagged))
+
+
+def _align(declared: _Declared) -> list[AlignedSource]:
+    """Every dataset opened and brought into the target's language."""
+    (config, *others), (name, *names) = declared.configs, declared.names
+    opened = open_dataset(config, name, is_target=True)
+    require_policy_keys(name, opened.features, config.rename)
+    target = align_target(opened)
+    aligned = [target]
+    for config, name in zip(others, names, strict=True):
+        opened = open_dataset(config, name, cameras=target.camera_keys)
+        _require_apart(target, opened)
+        aligned.append(align(target, opened, declared.action_type))
+        for line in foreign_units(target, aligned[-1]):
+            logger.warning("%s", line)
+    for key in left_out_keys(aligned):
+        logger.info("feature %s is not in every data set and is left out of the mixture.", key)
+    return aligned
+
+
+def _normalize(
+    declared: _Declared, aligned: Sequence[AlignedSource], recipe: MixtureRecipe
+) -> tuple[dict[str, dict[str, Any]], list[AlignedSource], list[Affine | None]]:
+    """The target's statistics, the datasets with those moved that keep their own, and what these keep."""
+    if declared.merged is None:
+        stats, notes = target_stats(aligned)
     else:
-        stats, notes = merged_stats(merged.stats, opened[0], opened[1 + len(tagged) :])
+        stats, notes = merged_stats(declared.merged.stats, aligned[0], aligned[1 + declared.tagged :])
     for note in notes:
         logger.warning("normalisation of the mixture: %s", note)
-    own = [own_normalized(source, stats, recipe) if index else None for index, source in enumerate(opened)]
-    tasks = merged_tasks(opened)
-    columns = merge_columns(opened, options, tasks)
-    kept = [_kept_runs(source, recipe.drop_n_last_frames, source.fps / opened[0].fps) for source in opened]
-    if recipe.relative_actions:
-        stats[RELATIVE_ACTION] = relative_action_stats(opened[0], columns, kept[0])
-    normalization = _normalization(stats, recipe, len(options.action_deltas))
-    normalizations = [_of_source(normalization, its_own) for its_own in own]
+    moved = [own_normalized(source, stats, recipe) for source in aligned[1:]]
+    return stats, [aligned[0], *(source for source, _ in moved)], [None, *(own for _, own in moved)]
 
+
+@dataclass
+class _Grouped:
+    """Groups, the frames of each, and what tells a frame's group: one number for a dataset, or a tag a frame."""
+
+    groups: list[Group]
+    frames: GroupedFrames
+    tags: list[int | FrameTags]
+
+
+def _group(
+    aligned: Sequence[AlignedSource],
+    kept: Sequence[tuple[np.ndarray, np.ndarray]],
+    normalizations: Sequence[ActionNormalization],
+    recipe: MixtureRecipe,
+) -> _Grouped:
+    """Frames that share a source and a window."""
     groups: list[Group] = []
     parts: list[FrameIndex | tuple[np.ndarray, np.ndarray]] = []
-    group_of_frame: list[int | FrameTags] = []
+    tags: list[int | FrameTags] = []
     offset = 0
-    for index, source in enumerate(opened):
+    for index, (source, (starts, stops)) in enumerate(zip(aligned, kept, strict=True)):
         windows = windows_of(source, index, recipe.mixing, normalizations[index])
-        starts, stops = kept[index]
         if isinstance(windows, Window):
-            group_of_frame.append(len(groups))
+            tags.append(len(groups))
             groups.append(Group(index, source.name, int((stops - starts).sum()), windows, source.config.weight))
             parts.append((starts + offset, stops + offset))
         else:
@@ -225,123 +292,47 @@ def make_mixture(
             if (shared := share(made.arrays())) is not None:
                 made = WindowGroups(**shared)
             require_plan_fits(len(groups) + len(made), recipe.schedule)
-            group_of_frame.append(FrameTags(made.group_of_frame, made.no_group, len(groups)))
+            tags.append(FrameTags(made.group_of_frame, made.no_group, len(groups)))
             groups.extend(
                 Group(index, source.name, count, window, source.config.weight)
                 for count, window in zip(made.counts.tolist(), made.windows, strict=True)
             )
             parts.append(FrameIndex(made.order, made.counts, offset))
         offset += len(source)
+    return _Grouped(groups, GroupedFrames(parts), tags)
 
-    plan = make_plan([_buffered(group, recipe) for group in groups], recipe.schedule, recipe.mixing)
-    for source, law in list(zip(opened, plan.by_source().sum(1).tolist(), strict=True))[1:]:
+
+def _plan(groups: Sequence[Group], aligned: Sequence[AlignedSource], recipe: MixtureRecipe) -> Plan:
+    """The joint law; a source of which nothing would be drawn is refused."""
+    plan = make_plan(groups, recipe.schedule, recipe.mixing, max_amplification=recipe.max_amplification)
+    for source, law in list(zip(aligned, plan.by_source().sum(1).tolist(), strict=True))[1:]:
         if law == 0.0 and recipe.mixing.needs_windows:
             raise ValueError(
                 f"source '{source.name}' is never drawn: its window admits none of the {len(recipe.schedule)} timesteps"
                 f" ({recipe.schedule!r}). Widen the window or remove the source."
             )
-    cameras = camera_readers(opened, options)
-    images, notes = camera_stats(opened[0].name, cameras[0], stats, len(opened[0]))
+    return plan
+
+
+def _merge(
+    aligned: Sequence[AlignedSource],
+    columns: Columns,
+    grouped: _Grouped,
+    stats: dict[str, dict[str, Any]],
+    tasks: Sequence[str],
+    options: ReadOptions,
+) -> MergedDataset:
+    """The datasets behind one index; the target's camera statistics are added to `stats`."""
+    cameras = camera_readers(aligned, options)
+    images, notes = camera_stats(aligned[0].name, cameras[0], stats, len(aligned[0]))
     stats |= images
     for note in notes:
         logger.warning("normalisation of the mixture: %s", note)
-    lengths = [len(source) for source in opened]
-    dataset = MergedDataset(columns, lengths, cameras, group_of_frame, tasks, options.image_transforms)
-    features = {key: spec for key, spec in opened[0].features.items() if key in dataset.keys}
-    for problem in untrainable_cameras(opened[0].name, features):
-        logger.warning("%s", problem)
-    meta = MixtureMetadata(opened, columns, features, stats, tasks)
-    fingerprint = [
-        describe_source(source, list(of_source))
-        for source, (_, of_source) in zip(opened, groupby(groups, key=lambda group: group.source), strict=True)
-    ]
-    fingerprint.append(describe_recipe(recipe))
-    mixture = Mixture(
-        opened,
-        tuple(groups),
-        plan,
-        recipe.mixing,
-        GroupedFrames(parts),
-        dataset,
-        meta,
-        normalizations,
-        kept,
-        fingerprint,
-    )
-    meta.mixture = mixture
-    return mixture
+    lengths = [len(source) for source in aligned]
+    return MergedDataset(columns, lengths, cameras, grouped.tags, tasks, options.image_transforms)
 
 
-def relative_action_stats(target: OpenSource, columns: Columns, kept: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
-    """LeRobot-style statistics (A,) of the target's raw chunks minus the current state, padding left out.
-
-    Raises:
-        ValueError: action and state do not have the same dimensions.
-    """
-    action, state = target.features.get(ACTION), target.features.get(OBS_STATE)
-    if action is None or state is None or tuple(action["shape"]) != tuple(state["shape"]):
-        shapes = {key: spec and tuple(spec["shape"]) for key, spec in ((ACTION, action), (OBS_STATE, state))}
-        raise ValueError(
-            f"relative_actions subtracts {OBS_STATE} from {ACTION}, so both need the same dimensions; "
-            f"'{target.name}' has {shapes}. Set --policy.relative_actions=false."
-        )
-    names, others = (read_names(spec).names for spec in (action, state))
-    if names != others and sorted(names) == sorted(others):
-        raise ValueError(
-            f"relative_actions subtracts {OBS_STATE} from {ACTION} place by place, and '{target.name}' has them in "
-            f"another order, {list(others)} and {list(names)}. Set policy.relative_actions=false."
-        )
-    rows = torch.from_numpy(np.concatenate([np.arange(a, b) for a, b in zip(*kept, strict=True)]))
-    size = int(np.prod(action["shape"]))
-    values = []
-    for some in rows.split(65536):
-        chunks, is_pad = columns.relative_chunks(ACTION, OBS_STATE, some)
-        values.append(chunks.reshape(*is_pad.shape, size)[~is_pad].double())
-    flat = torch.cat(values)
-    low, high, std = flat.amin(0), flat.amax(0), flat.std(0, correction=0)
-    # A dimension that never moves gets range 1: nothing may be divided by its rounding errors.
-    constant = high == low
-    return {
-        "min": torch.where(constant, low - 0.5, low).float(),
-        "max": torch.where(constant, high + 0.5, high).float(),
-        "mean": flat.mean(0).float(),
-        "std": torch.where(constant, 1.0, std).float(),
-        **{
-            f"q{int(100 * q):02d}": torch.where(
-                constant, low + (0.5 if q > 0.5 else -0.5), torch.from_numpy(np.quantile(flat.numpy(), q, axis=0))
-            ).float()
-            for q in (0.01, 0.1, 0.9, 0.99)
-        },
-    }
-
-
-def _normalization(stats: dict[str, dict[str, Any]], recipe: MixtureRecipe, horizon: int) -> ActionNormalization:
-    key = RELATIVE_ACTION if recipe.relative_actions else ACTION
-    offset, scale = affine_of(stats[key], recipe.action_mode)
-    return ActionNormalization(
-        mode=recipe.action_mode,
-        relative=recipe.relative_actions,
-        offset=tuple(float(x) for x in offset.reshape(-1)),
-        scale=tuple(float(x) for x in scale.reshape(-1)),
-        horizon=horizon,
-    )
-
-
-def _of_source(normalization: ActionNormalization, own: tuple[np.ndarray, np.ndarray] | None) -> ActionNormalization:
-    """What a source's noise levels are relative to: the target's normalisation, or its own (offset, scale)."""
-    if own is None:
-        return normalization
-    return replace(normalization, offset=tuple(own[0].tolist()), scale=tuple(own[1].tolist()))
-
-
-def _buffered(group: Group, recipe: MixtureRecipe) -> Group:
-    if recipe.max_amplification is None or group.is_target:
-        return group
-    window = group.window.buffered(recipe.max_amplification)
-    return Group(group.source, group.name, group.count, window, group.weight)
-
-
-def _kept_runs(source: OpenSource, drop: int, rate: float) -> tuple[np.ndarray, np.ndarray]:
+def _sample_runs(source: AlignedSource, drop: int, rate: float) -> tuple[np.ndarray, np.ndarray]:
     """Frames that may start a sample: each episode without its last `drop` frames, as DiffusionPolicy does.
 
     `drop` counts frames of the target; at `rate` times its fps the same time is that many times the frames.
@@ -368,7 +359,7 @@ def _kept_runs(source: OpenSource, drop: int, rate: float) -> tuple[np.ndarray, 
     return starts[long_enough], stops[long_enough]
 
 
-def _require_apart(target: OpenSource, source: OpenSource) -> None:
+def _require_apart(target: AlignedSource, source: OpenedDataset) -> None:
     """A frame may not be both trusted and suspect."""
     if Path(target.meta.root).resolve() != Path(source.meta.root).resolve():
         return

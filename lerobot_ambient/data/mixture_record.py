@@ -15,10 +15,10 @@ import yaml
 from huggingface_hub import constants as hub_constants
 from huggingface_hub import hf_hub_download
 
+from lerobot_ambient.data.aligned_source import AlignedSource
 from lerobot_ambient.data.data_record import DataRecord
 from lerobot_ambient.data.hub_errors import NOT_ON_THE_HUB
 from lerobot_ambient.data.merged_file import MERGE_PATH
-from lerobot_ambient.data.open_source import OpenSource
 from lerobot_ambient.data.source_windows import windows_path
 from lerobot_ambient.data.windows_file import windows_metadata
 
@@ -33,7 +33,7 @@ def record_of(mixture: Mixture) -> list[DataRecord]:
     shares, law = mixture.plan.shares_by_source(), mixture.plan.by_source().sum(1)
     records = []
     for index, source in enumerate(mixture.sources):
-        groups = [group for group in mixture.groups if group.source == index]
+        groups = [group for group in mixture.plan.groups if group.source == index]
         windows = sorted({repr(group.window) for group in groups})
         records.append(
             DataRecord(
@@ -58,7 +58,7 @@ def record_of(mixture: Mixture) -> list[DataRecord]:
     return records
 
 
-def how_found(source: OpenSource) -> str:
+def how_found(source: AlignedSource) -> str:
     """Where a source's windows come from, in words."""
     config = source.config
     if config.windows == MERGE_PATH:
@@ -94,7 +94,7 @@ def license_of(root: Path) -> str | None:
     return None if stated is None else str(stated)
 
 
-def _license_on_the_hub(source: OpenSource) -> str | None:
+def _license_on_the_hub(source: AlignedSource) -> str | None:
     """LeRobot fetches the files of episodes without the card; None where it cannot be had, which stops nothing."""
     config = source.config
     if config.root is not None or hub_constants.HF_HUB_OFFLINE:

@@ -18,7 +18,6 @@ from lerobot.datasets.utils import BackwardCompatibilityError, CompatibilityErro
 from lerobot.utils.constants import ACTION, OBS_PREFIX
 from numpy.typing import NDArray
 
-from lerobot_ambient.data.alignment import FeatureMap
 from lerobot_ambient.data.camera_frames import (
     cameras_without_frames,
     is_left_out,
@@ -76,23 +75,20 @@ class ReadOptions:
         return chosen | ({ACTION: self.action_deltas} if ACTION in keys else {})
 
 
-@dataclass
-class OpenSource:
-    """One data set, its keys already the target's.
+@dataclass(frozen=True, eq=False)
+class OpenedDataset:
+    """One dataset as it was read: its own numbers under the target's keys.
 
     Attributes:
         name: what messages and logs call it.
         config: as declared.
         meta: LeRobot's metadata, under its own keys.
-        features: LeRobot feature specs under the target's keys; the target's own specs once aligned.
-        columns: (N, ...) numbers of the selected frames by key; in the target's units once aligned.
+        features: LeRobot feature specs under the target's keys.
+        columns: (N, ...) numbers of the selected frames by key.
         episode_ids: (E,) int64 episode numbers, in the order of the rows.
         starts, stops: (E,) int64 half-open rows of each episode.
-        maps: once aligned, how each numeric policy feature was made.
-        notes: what alignment did that its user should see.
         frameless: cameras that info.json declares and that have no frame, with the reason; not among the features.
         places: (N,) where each row lies among the rows of the selected episodes in the files; None where as here.
-        measured: what was measured of its actions, once; a copy with other columns begins anew.
     """
 
     name: str
@@ -103,11 +99,8 @@ class OpenSource:
     episode_ids: NDArray[np.int64]
     starts: NDArray[np.int64]
     stops: NDArray[np.int64]
-    maps: dict[str, FeatureMap] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
     frameless: dict[str, str] = field(default_factory=dict)
     places: NDArray[np.int64] | None = None
-    measured: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
         return int(self.stops[-1])
@@ -145,9 +138,9 @@ class OpenSource:
         return f"{self.name}: {len(self.episode_ids)} episodes, {len(self)} frames, {self.fps:g} fps"
 
 
-def open_source(
+def open_dataset(
     config: SourceConfig, name: str, *, is_target: bool = False, cameras: Sequence[str] | None = None
-) -> OpenSource:
+) -> OpenedDataset:
     """Open a data set, read its numbers, rename its keys.
 
     Args:
@@ -214,7 +207,7 @@ def open_source(
     features = _with_columns(name, features, columns, is_target=is_target)
     lengths = np.diff(np.append(read.starts, len(read.columns["episode_index"])))
     features, columns = as_policy_numbers(features, columns)
-    return OpenSource(
+    return OpenedDataset(
         name=name,
         config=config,
         meta=meta,

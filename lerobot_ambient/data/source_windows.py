@@ -12,14 +12,14 @@ from lerobot_ambient.core.mixing import MixingRule
 from lerobot_ambient.core.windows import EVERYTHING, Window
 from lerobot_ambient.data.merged_file import MERGE_PATH, tagged_windows
 from lerobot_ambient.data.normalization import ActionNormalization
-from lerobot_ambient.data.open_source import OpenSource
+from lerobot_ambient.data.open_source import OpenedDataset
 from lerobot_ambient.data.windows_file import WindowTable, read_windows
 
 PerFrame = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 def windows_of(
-    source: OpenSource, index: int, mixing: MixingRule, normalization: ActionNormalization
+    source: OpenedDataset, index: int, mixing: MixingRule, normalization: ActionNormalization
 ) -> Window | PerFrame:
     """The window all frames of a source share, or (sigma_min, sigma_max) per frame.
 
@@ -46,7 +46,7 @@ def windows_of(
     return match_frames(source, table)
 
 
-def window_table(source: OpenSource) -> WindowTable:
+def window_table(source: OpenedDataset) -> WindowTable:
     """The table that `windows` names: the tags of a merged data set, or a file, looked up in its folder first."""
     assert source.config.windows is not None
     if source.config.windows == MERGE_PATH:
@@ -57,7 +57,7 @@ def window_table(source: OpenSource) -> WindowTable:
         raise ValueError(f"source '{source.name}': {error}") from error
 
 
-def windows_path(source: OpenSource) -> Path:
+def windows_path(source: OpenedDataset) -> Path:
     """The file that `windows` names, looked up in the data set's folder first.
 
     Raises:
@@ -73,7 +73,7 @@ def windows_path(source: OpenSource) -> Path:
     return local if local.is_file() else path
 
 
-def match_frames(source: OpenSource, table: WindowTable) -> PerFrame:
+def match_frames(source: OpenedDataset, table: WindowTable) -> PerFrame:
     """Levels of a table in the order of the source's frames.
 
     Raises:

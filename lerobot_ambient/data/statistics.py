@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.data.open_source import OpenSource, is_policy_feature
+from lerobot_ambient.data.aligned_source import AlignedSource
+from lerobot_ambient.data.open_source import is_policy_feature
 
 QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
 _LOW, _HIGH = ("min", "q01", "q10"), ("max", "q90", "q99")
@@ -33,7 +34,7 @@ def exact_stats(values: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
     }
 
 
-def target_stats(sources: Sequence[OpenSource]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+def target_stats(sources: Sequence[AlignedSource]) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """The target's statistics, made to fit its data and safe for the sources.
 
     Statistics that do not describe the selected frames are computed anew. A dimension that is constant in the
@@ -73,7 +74,7 @@ def _shaped(stats: dict[str, NDArray[np.float64]], values: NDArray[Any]) -> dict
 
 
 def merged_stats(
-    stats: Mapping[str, Mapping[str, Any]], target: OpenSource, extra: Sequence[OpenSource]
+    stats: Mapping[str, Mapping[str, Any]], target: AlignedSource, extra: Sequence[AlignedSource]
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """`target_stats` of a merged data set: those it was written under, made safe for sources it does not hold.
 
@@ -118,7 +119,7 @@ def _misfit(stats: Mapping[str, Any], exact: Mapping[str, Any], *, whole: bool) 
     return None
 
 
-def _widen(key: str, stats: dict[str, Any], sources: Sequence[OpenSource]) -> NDArray[np.int64]:
+def _widen(key: str, stats: dict[str, Any], sources: Sequence[AlignedSource]) -> NDArray[np.int64]:
     """Give constant dimensions that a source moves a range of 1, in place; returns them."""
     low, high = (np.asarray(stats[name], dtype=np.float64) for name in ("min", "max"))
     moved = np.zeros(low.size, dtype=bool)

@@ -20,7 +20,7 @@ from lerobot.utils.constants import ACTION
 from lerobot.utils.utils import SuppressProgressBars
 from numpy.typing import NDArray
 
-from lerobot_ambient.data.open_source import OpenSource, is_bookkeeping
+from lerobot_ambient.data.open_source import OpenedDataset, is_bookkeeping
 
 RECORD = Path("meta") / "ambient_jitter.json"
 VERSION = 1
@@ -29,7 +29,7 @@ _STREAM = 11
 
 
 def write_jittered_copy(
-    source: OpenSource, folder: Path, repo_id: str, *, jitter: float, scale: Sequence[float], seed: int
+    source: OpenedDataset, folder: Path, repo_id: str, *, jitter: float, scale: Sequence[float], seed: int
 ) -> None:
     """Write the selected episodes of `source` to `folder`, actions with white Gaussian jitter; once.
 
@@ -73,7 +73,7 @@ def _jittered(actions: NDArray[np.float32], jitter: float, scale: Sequence[float
     return (actions + noise).astype(np.float32)
 
 
-def _write(source: OpenSource, root: Path, repo_id: str, actions: NDArray[np.float32]) -> None:
+def _write(source: OpenedDataset, root: Path, repo_id: str, actions: NDArray[np.float32]) -> None:
     meta = source.meta
     features = {key: source.features[key] for key in source.columns if not is_bookkeeping(key)}
     values = {key: source.columns[key] for key in features} | {ACTION: actions}

@@ -40,7 +40,7 @@ from lerobot_ambient.annotate.results.by_granularity import Threshold
 from lerobot_ambient.annotate.spectra.gaussian_classifier import gaussian_scores
 from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence, sigma_bury
 from lerobot_ambient.data.mixture import Mixture
-from lerobot_ambient.data.open_source import open_source
+from lerobot_ambient.data.open_source import open_dataset
 from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.experiments.jittered_copy import write_jittered_copy
 from lerobot_ambient.integration.training import load_train_config, mixture_without_windows
@@ -170,7 +170,7 @@ def run_recordings(options: RecordingsOptions, *, progress: bool = True) -> Reco
     scale = _mixture(options, [later]).normalization.scale
     copies = []
     for copy, of in JITTERED.items():
-        original = open_source(
+        original = open_dataset(
             SourceConfig(repo_id=of, root=str(options.root.resolve()), episodes=list(EPISODES[of])), of
         )
         folder = options.output_dir.resolve() / "data" / copy.partition("/")[2]

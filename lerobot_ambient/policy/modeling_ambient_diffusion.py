@@ -26,7 +26,8 @@ from torch.optim.swa_utils import AveragedModel
 from lerobot_ambient.core.draws import TimestepLaw, frame_noise
 from lerobot_ambient.core.losses import ambient_target, denoising_target, reduce_loss, renoise
 from lerobot_ambient.data.merge import GROUP_KEY
-from lerobot_ambient.data.mixture import RELATIVE_ACTION, Mixture
+from lerobot_ambient.data.mixture import Mixture
+from lerobot_ambient.data.relative_statistics import RELATIVE_ACTION
 from lerobot_ambient.policy.averaging import growing_average
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.diffusion_model import AmbientDiffusionModel
@@ -142,8 +143,8 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
                 "denoising loss is used. Choose ambient, soft or exclusive, or set --policy.ambient_loss=false.",
                 self.config.mixing.get_choice_name(type(self.config.mixing)),
             )
-        sigma_min = [0.0 if g.is_target or g.window.is_everything else g.window.sigma_min for g in mixture.groups]
-        sigma_max = [group.window.sigma_max for group in mixture.groups]
+        sigma_min = [0.0 if g.is_target or g.window.is_everything else g.window.sigma_min for g in mixture.plan.groups]
+        sigma_max = [group.window.sigma_max for group in mixture.plan.groups]
         for name, values in (
             ("group_source", plan.source_of_group),
             ("group_sigma_min", torch.tensor(sigma_min, dtype=torch.float32)),

@@ -242,7 +242,7 @@ class TestMerge:
     def test_the_tail_that_is_dropped_is_counted_in_the_targets_time(self, target, tmp_path, write_dataset):
         root = write_dataset(tmp_path / "fast", "me/fast", [40], fps=20)
         mixture = make(target, SourceConfig("me/fast", root=str(root), sigma_min=0.3), drop_n_last_frames=3)
-        assert mixture.groups[1].count == 40 - 6
+        assert mixture.plan.groups[1].count == 40 - 6
 
     def test_own_statistics_fill_the_normalised_range(self, target, tmp_path, write_dataset):
         root = write_dataset(tmp_path / "big", "me/big", [60, 40], seed=4, spread=50.0)
@@ -526,7 +526,7 @@ def test_a_windows_file_made_under_a_sources_own_statistics_is_accepted(target, 
     )
     write_windows(table, tmp_path / "windows.parquet")
     mixture = make(target, SourceConfig("me/still", windows=str(tmp_path / "windows.parquet"), **own))
-    assert mixture.groups[1].window.sigma_min == pytest.approx(0.4)
+    assert mixture.plan.groups[1].window.sigma_min == pytest.approx(0.4)
     with pytest.raises(ValueError, match=r"'me/still': its windows file is neither .*nowhere\.parquet"):
         make(target, SourceConfig("me/still", windows="nowhere.parquet", **own))
 

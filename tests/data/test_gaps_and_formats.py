@@ -185,4 +185,4 @@ def test_files_of_ours_under_meta_are_named(arm, written, damage):
 def test_the_window_of_a_source_survives_what_is_computed_anew(arm, written):
     (arm / "meta/stats.json").unlink()
     mixture = make_mixture(config(written), [config(arm, "me/other", sigma_min=0.3)], OPTIONS, RECIPE)
-    assert mixture.groups[1].window == Window(sigma_min=0.3, sigma_max=0.0)
+    assert mixture.plan.groups[1].window == Window(sigma_min=0.3, sigma_max=0.0)

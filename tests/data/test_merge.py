@@ -136,7 +136,7 @@ def test_tails_are_dropped_per_episode_of_every_source(target_root, source_root)
         recipe(drop_n_last_frames=9),
     )
     # Target episodes of 20, 9 and 15 frames keep 11, 0 and 6; source episodes of 30, 12, 25, 18 keep 21, 3, 16, 9.
-    assert [group.count for group in mixture.groups] == [17, 49]
+    assert [group.count for group in mixture.plan.groups] == [17, 49]
     drawn = set(mixture.sampler(seed=0))
     assert drawn <= {*range(11), *range(29, 35), *range(44, 65), *range(74, 77), *range(86, 102), *range(111, 120)}
 
@@ -197,7 +197,7 @@ def test_any_selection_and_horizon_equals_lerobot(source_root, episodes, steps, 
     for key in (*deltas, "action_is_pad", "observation.state_is_pad", "index", "episode_index", "timestamp"):
         assert torch.equal(ours[key], item[key]), key
     lengths = {0: 30, 1: 12, 2: 25, 3: 18}
-    assert mixture.groups[0].count == sum(lengths[episode] - drop for episode in episodes)
+    assert mixture.plan.groups[0].count == sum(lengths[episode] - drop for episode in episodes)
 
 
 @pytest.mark.parametrize("image", [None, (240, 320)])

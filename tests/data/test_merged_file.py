@@ -125,7 +125,7 @@ def differing(got, wanted, keys=None):
 def test_the_plan_and_what_belongs_to_it_are_the_same(logical, merged):
     again = make_mixture(merged, [], OPTIONS, recipe())
     assert torch.equal(again.plan.joint, logical.plan.joint)
-    assert again.groups == logical.groups
+    assert again.plan.groups == logical.plan.groups
     assert repr(again.plan) == repr(logical.plan)
     assert again.normalization == logical.normalization
     assert torch.equal(again.action_mask, logical.action_mask)
@@ -201,7 +201,7 @@ def test_a_window_that_was_never_declared_is_still_missing(tmp_path, target_root
     target, sim = SourceConfig("me/target", root=str(target_root)), SourceConfig("me/sim", root=str(source_root))
     cotrain = recipe(mixing=Cotrain())
     merged = merge(make_mixture(target, [sim], OPTIONS, cotrain), tmp_path / "merged", used=cotrain)
-    assert len(make_mixture(merged, [], OPTIONS, cotrain).groups) == 2
+    assert len(make_mixture(merged, [], OPTIONS, cotrain).plan.groups) == 2
     with pytest.raises(ValueError, match="declares no window"):
         make_mixture(merged, [], OPTIONS, recipe())
 
@@ -221,8 +221,8 @@ def test_another_frame_rate_is_resampled_and_keeps_its_share(tmp_path, write_dat
     np.testing.assert_allclose(written, expected, rtol=1e-5, atol=1e-5)
 
     again = make_mixture(merged, [], OPTIONS, recipe())
-    assert [group.count for group in again.groups] == [35, 21]
-    assert again.groups[1].weight == pytest.approx(2.0 * logical.groups[1].count / 21)
+    assert [group.count for group in again.plan.groups] == [35, 21]
+    assert again.plan.groups[1].weight == pytest.approx(2.0 * logical.plan.groups[1].count / 21)
     np.testing.assert_allclose(again.plan.joint, logical.plan.joint, rtol=1e-12)
     assert (again.sources[1].name, load_merged_file(merged.root).sources[1].fps) == ("me/fast", 25.0)
 

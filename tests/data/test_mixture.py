@@ -12,10 +12,11 @@ from lerobot_ambient.core.mixing import Ambient, Cotrain, Soft, TargetOnly
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data.fingerprint import require_same_mixture
 from lerobot_ambient.data.merge import GROUP_KEY
-from lerobot_ambient.data.mixture import RELATIVE_ACTION, make_mixture
+from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.normalization import ActionNormalization
 from lerobot_ambient.data.open_source import ReadOptions
 from lerobot_ambient.data.recipe import MixtureRecipe
+from lerobot_ambient.data.relative_statistics import RELATIVE_ACTION
 from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.data.windows_file import WINDOWS_PATH, WindowTable, read_windows, write_windows
 
@@ -172,13 +173,13 @@ class TestWindowsFile:
         config = SourceConfig("me/sim", root=str(source_root), windows=str(tmp_path / "w.parquet"), episodes=[1, 3])
         mixture = make_mixture(target, [config], OPTIONS, recipe())
         rows = np.flatnonzero(np.isin(table.episode_index, [1, 3]))
-        assert len(mixture.groups) > 5
+        assert len(mixture.plan.groups) > 5
         for i, row in enumerate(rows):
             group = int(mixture.dataset[44 + i]["info"][GROUP_KEY])
             admitted = mixture.plan.joint[group] > 0
             assert torch.equal(admitted, SCHEDULE.sigmas > float(table.sigma_min[row]))
         # The sampler's groups hold exactly those frames.
-        for g in range(1, len(mixture.groups)):
+        for g in range(1, len(mixture.plan.groups)):
             rank = np.arange(mixture.frames.counts[g])
             for position in mixture.frames.frame(np.full_like(rank, g), rank):
                 assert mixture.dataset[int(position)]["info"][GROUP_KEY] == g
@@ -187,7 +188,7 @@ class TestWindowsFile:
         root = write_dataset(tmp_path / "sim", "me/sim", [30, 12, 25, 18], seed=2)
         write_windows(self.table(target, root, low=0.4, high=0.4), root / WINDOWS_PATH)
         config = SourceConfig("me/sim", root=str(root), windows=WINDOWS_PATH)
-        assert len(make_mixture(target, [config], OPTIONS, recipe()).groups) == 2
+        assert len(make_mixture(target, [config], OPTIONS, recipe()).plan.groups) == 2
 
     def test_another_normalisation_is_refused_with_both_values(self, target, source_root, tmp_path):
         mine = self.normalization(target)

@@ -109,7 +109,7 @@ def test_the_real_pair(shared_data, tmp_path):
     assert config.dimensions["observation.state"] == config.dimensions["action"]
     assert all(config.dimensions["action"][name].scale == 1.0 for name in SO101[:5])
     gripper = config.dimensions["action"]["gripper.pos"]
-    assert gripper.scale * np.array([5.0, 250.0]) + gripper.offset == pytest.approx([0.161, 39.58], abs=0.02)
+    assert gripper.scale * np.array([5.0, 245.0]) + gripper.offset == pytest.approx([1.0, 34.41], abs=0.02)
     assert [line for line, _ in result.alternatives] == ["sigma_min: 0.3", "normalization: own"]
     # stats.json was computed on 50 episodes, 8 are here; its smallest action of this joint is -42 degrees.
     assert facts_of(declared).range("actions", "right.joint_3.pos") == pytest.approx((-39.4, -7.0), abs=0.01)

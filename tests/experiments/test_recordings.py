@@ -14,7 +14,7 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot_ambient.annotate.classifier.curves import TAU
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.cli.__main__ import main
-from lerobot_ambient.data.open_source import open_source
+from lerobot_ambient.data.open_source import open_dataset
 from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.experiments.jittered_copy import write_jittered_copy
 from lerobot_ambient.experiments.recordings import (
@@ -49,7 +49,7 @@ def outcome(tmp_path_factory, recording):
 
 
 def copy(recording, folder, **change):
-    opened = open_source(SourceConfig(repo_id="me/walks", root=str(recording), episodes=[2, 3]), "walks")
+    opened = open_dataset(SourceConfig(repo_id="me/walks", root=str(recording), episodes=[2, 3]), "walks")
     write_jittered_copy(opened, folder, "me/copy", **{"jitter": 0.1, "scale": SCALE, "seed": 0, **change})
     return opened
 

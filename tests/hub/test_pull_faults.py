@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import hf_hub_download
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
-from lerobot_ambient.data.open_source import open_source
+from lerobot_ambient.data.open_source import open_dataset
 from lerobot_ambient.data.source_windows import windows_path
 from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.data.windows_file import WINDOWS_PATH, read_windows
@@ -106,7 +106,7 @@ def test_windows_travel_with_their_data_set(hub, client, source_with_windows):
     LeRobotDataset("me/annotated", root=source_with_windows).push_to_hub()
     client(hub, token="hf_reader", cache="elsewhere")
     config = SourceConfig("me/annotated", windows=WINDOWS_PATH)
-    source = open_source(config, "me/annotated")
+    source = open_dataset(config, "me/annotated")
     assert len(source) == 20
     path = windows_path(source)
     assert source_with_windows not in path.parents
@@ -125,10 +125,10 @@ def test_a_windows_file_made_later_arrives_with_the_next_push(annotated, client,
     HfApi().upload_file(path_or_fileobj=added, **where)
     client(annotated, cache="second")
     with pytest.raises(ValueError, match="its windows file is neither"):
-        windows_path(open_source(config, "me/annotated"))
+        windows_path(open_dataset(config, "me/annotated"))
     LeRobotDataset("me/annotated", root=source_with_windows).push_to_hub()
     client(annotated, cache="third")
-    assert windows_path(open_source(config, "me/annotated")).is_file()
+    assert windows_path(open_dataset(config, "me/annotated")).is_file()
 
 
 @pytest.mark.parametrize("status", FAULTS)
@@ -136,9 +136,9 @@ def test_a_failed_pull_of_a_data_set_says_why_and_can_be_repeated(annotated, cli
     client(annotated, cache="elsewhere")
     annotated.fail("/annotated/", status, times=1000)
     with pytest.raises(ValueError, match=REASONS[status]):
-        open_source(SourceConfig("me/annotated"), "me/annotated")
+        open_dataset(SourceConfig("me/annotated"), "me/annotated")
     annotated.faults.clear()
-    assert len(open_source(SourceConfig("me/annotated"), "me/annotated")) == 20
+    assert len(open_dataset(SourceConfig("me/annotated"), "me/annotated")) == 20
 
 
 @pytest.mark.parametrize("status", [403, 503, DROP])
@@ -146,24 +146,24 @@ def test_files_that_do_not_arrive_are_listed(annotated, client, status, caplog):
     client(annotated, cache="elsewhere")
     annotated.fail("/annotated/resolve/[^/]+/data/", status, times=1000)
     with pytest.raises(ValueError, match="none of the selected episodes can be read") as caught:
-        open_source(SourceConfig("me/annotated"), "me/annotated")
+        open_dataset(SourceConfig("me/annotated"), "me/annotated")
     assert "is missing" in str(caught.value)
     assert "could not be completed from the Hub" in caplog.text
     annotated.faults.clear()
-    assert len(open_source(SourceConfig("me/annotated"), "me/annotated")) == 20
+    assert len(open_dataset(SourceConfig("me/annotated"), "me/annotated")) == 20
 
 
 def test_an_unknown_data_set_is_named(hub, client):
     client(hub)
     with pytest.raises(ValueError, match=r"dataset 'me/nobody' was not found"):
-        open_source(SourceConfig("me/nobody"), "me/nobody")
+        open_dataset(SourceConfig("me/nobody"), "me/nobody")
 
 
 def test_the_licence_comes_from_the_hub(annotated, client):
     from lerobot_ambient.data.mixture_record import _license_on_the_hub
 
     client(annotated, cache="elsewhere")
-    source = open_source(SourceConfig("me/annotated"), "me/annotated")
+    source = open_dataset(SourceConfig("me/annotated"), "me/annotated")
     assert _license_on_the_hub(source) == "apache-2.0"
     annotated.fail("README.md", 403, times=1000)
     client(annotated, cache="third")

@@ -43,7 +43,7 @@ def test_the_real_loader_and_the_policys_draw_fit_the_plan(roots, mixing):
     sampler = mixture.sampler(seed=0)
     loader = DataLoader(mixture.dataset, batch_size=64, sampler=sampler)
     torch.manual_seed(0)
-    counts = torch.zeros(len(mixture.groups), 100)
+    counts = torch.zeros(len(mixture.plan.groups), 100)
     for _ in range(150):
         for batch in loader:
             group = batch["info"][GROUP_KEY]
@@ -69,7 +69,7 @@ def test_no_forbidden_pair_in_a_million_draws(roots, mixing):
     law = TimestepLaw(mixture.plan)
     torch.manual_seed(0)
     sigma = SCHEDULE.sigmas[torch.cat([law(part) for part in group.split(100_000)])]
-    window = mixture.groups[1].window
+    window = mixture.plan.groups[1].window
     assert window.admits(sigma[group == 1]).all()
     if isinstance(mixing, Exclusive):
         assert not window.admits(sigma[group == 0]).any()

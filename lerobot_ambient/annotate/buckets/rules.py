@@ -18,7 +18,7 @@ from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
 from lerobot_ambient.annotate.classifier.options import split_bucket_rule
 from lerobot_ambient.data.column_reader import read_columns
 from lerobot_ambient.data.mixture import Mixture
-from lerobot_ambient.data.open_source import OpenSource
+from lerobot_ambient.data.open_source import OpenedDataset
 
 _EPISODE = "episode_index"
 
@@ -136,7 +136,7 @@ def parse_bucket_rule(text: str, *, seed: int = 0) -> BucketRule:
             return StretchRule(int(value))
 
 
-def read_user_column(source: OpenSource, column: str) -> NDArray[Any]:
+def read_user_column(source: OpenedDataset, column: str) -> NDArray[Any]:
     """(frames,) one column of a data set's parquet files, in the order of its frames.
 
     Args:

@@ -15,6 +15,7 @@ from lerobot_ambient.annotate.report.trajectory_figures import Trajectories
 from lerobot_ambient.annotate.results.found_windows import Finding, Floats
 from lerobot_ambient.annotate.results.trust import full_trust_reasons
 from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence
+from lerobot_ambient.core.windows import admits_everything
 
 if TYPE_CHECKING:
     from lerobot_ambient.annotate.annotate import Annotation
@@ -119,7 +120,7 @@ class SourceReport:
     def admitted(self, sigmas: Floats) -> Floats:
         """(L,) share of the samples whose window admits each level (L,)."""
         low, high = self.finding.sigma_min, self.finding.sigma_max
-        everything = (high > low) | (low == 0.0)
+        everything = admits_everything(low, high)
         above = np.sort(np.where(everything, -1.0, low))
         below = np.sort(np.where(everything, 0.0, high))
         count = np.searchsorted(above, sigmas, side="left")

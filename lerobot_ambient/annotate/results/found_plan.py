@@ -19,7 +19,7 @@ def found_plan(mixture: Mixture, chunks: Sequence[Chunks], findings: Sequence[Fi
 
     Samples whose window admits no timestep are left out; a source may lose all.
     """
-    target = mixture.groups[0]
+    target = mixture.plan.groups[0]
     schedule = mixture.plan.schedule
     groups: list[Group] = [Group(0, target.name, len(chunks[0]), target.window, target.weight)]
     for index, finding in enumerate(findings, start=1):

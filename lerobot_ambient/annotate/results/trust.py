@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lerobot_ambient.core import windows
+
 CHUNKS_ALONE = (
     "Action chunks alone were compared, not what they answer to (observations, tasks): a source that moves like the "
     "target but decides wrongly looks the same."
@@ -29,12 +31,12 @@ TAKES = ("safe", "estimate")
 
 def admits_everything(sigma_min: NDArray[np.floating], sigma_max: NDArray[np.floating]) -> bool:
     """Whether windows (N,) admit every level for every sample."""
-    return bool(((sigma_min == 0.0) | (sigma_max > sigma_min)).all())
+    return bool(windows.admits_everything(sigma_min, sigma_max).all())
 
 
 def admits_nothing(sigma_min: NDArray[np.floating], sigma_max: NDArray[np.floating]) -> bool:
     """Whether windows (N,) admit no level for any sample."""
-    return bool(((sigma_min == 1.0) & (sigma_max == 0.0)).all())
+    return bool(windows.admits_nothing(sigma_min, sigma_max).all())
 
 
 def tolerated(tau: float) -> float:

@@ -32,7 +32,7 @@ from lerobot_ambient.annotate.classifier.options import BUCKET_FORMS
 from lerobot_ambient.core.mixing import Cotrain
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data.mixture import make_mixture
-from lerobot_ambient.data.open_source import ReadOptions, open_source
+from lerobot_ambient.data.open_source import ReadOptions, open_dataset
 from lerobot_ambient.data.recipe import MixtureRecipe
 from lerobot_ambient.data.sources import SourceConfig
 
@@ -232,7 +232,7 @@ def test_columns_follow_the_frames_where_rows_lie_out_of_order(mixture, tmp_path
     (file,) = root.glob("data/*/*.parquet")
     rows = pq.read_table(file)
     pq.write_table(rows.take(np.random.default_rng(0).permutation(len(rows))), file)
-    shuffled = open_source(SourceConfig("me/sim", root=str(root), episodes=[1, 2]), "me/sim")
+    shuffled = open_dataset(SourceConfig("me/sim", root=str(root), episodes=[1, 2]), "me/sim")
     for column in ("operator", "station"):
         np.testing.assert_array_equal(read_user_column(shuffled, column), read_user_column(source, column))
 
@@ -244,7 +244,7 @@ def test_labels_that_are_missing_are_named(mixture, tmp_path):
     labels = [None, *rows["operator"].to_pylist()[1:]]
     at = rows.column_names.index("operator")
     pq.write_table(rows.set_column(at, "operator", pa.array(labels, pa.string())), file)
-    source = open_source(SourceConfig("me/sim", root=str(root)), "me/sim")
+    source = open_dataset(SourceConfig("me/sim", root=str(root)), "me/sim")
     with pytest.raises(ValueError, match=r"'me/sim': column 'operator' cannot be read .*operator is null at frame 0"):
         read_user_column(source, "operator")
 
