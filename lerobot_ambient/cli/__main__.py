@@ -91,8 +91,18 @@ class _WithExample:
         return parser
 
 
+_MISSPELT = 0.75
+"""How alike an option that is not there and one of ours are from where on the one is taken for the other."""
+
+
 class _Parser(argparse.ArgumentParser):
     """Names what a misspelt verb, choice or option is nearest to."""
+
+    _words: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self._words = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         wrong, known = [], []
@@ -101,6 +111,11 @@ class _Parser(argparse.ArgumentParser):
         elif match := re.match(r"unrecognized arguments: (.*)$", message):
             wrong = [word.partition("=")[0] for word in match[1].split() if word.startswith("--")]
             known = list(_options(self))
+        elif re.search(r"\b(is|are) required", message):
+            # LeRobot's options may stand here too, so only what was meant for one of ours is named.
+            known = list(_options(self))
+            typed = [word.partition("=")[0] for word in self._words if word.startswith("--")]
+            wrong = [o for o in typed if o not in known and difflib.get_close_matches(o, known, cutoff=_MISSPELT)]
         near = {name: None for word in wrong for name in difflib.get_close_matches(word, known, n=1)}
         super().error(f"{message}; did you mean {' and '.join(near)}?" if near else message)
 
@@ -112,6 +127,12 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
         if isinstance(action, argparse._SubParsersAction):
             for below in action.choices.values():
                 yield from _options(below)
+
+
+def _parser_of(parser: argparse.ArgumentParser, verb: str) -> argparse.ArgumentParser:
+    (verbs,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    found: argparse.ArgumentParser = verbs.choices[verb]
+    return found
 
 
 class _KeepLines(argparse.HelpFormatter):
@@ -153,8 +174,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.getLogger("lerobot.utils.import_utils").setLevel(logging.ERROR)
     if not {"lerobot", "torch"} & set(sys.modules):
         sys.meta_path.insert(0, _Notice())
+    from lerobot_ambient.integration.near_options import options_of_verb
+
     try:
-        return args.run(args) or 0
+        with options_of_verb(list(_options(_parser_of(parser, args.verb)))):
+            return args.run(args) or 0
     except KeyboardInterrupt:
         print("lerobot-ambient: interrupted", file=sys.stderr)
         return 130

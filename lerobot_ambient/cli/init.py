@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import sys
 from pathlib import Path
@@ -95,8 +96,11 @@ def _complete(args: argparse.Namespace) -> None:
         return
     if args.target is not None or args.source or not sys.stdin.isatty():
         missing = "--target" if args.target is None else "--source"
+        typed = [word.partition("=")[0] for word in args.more]
+        near = [f" ({option} is no option)" for option in difflib.get_close_matches(missing, typed, n=1, cutoff=0.75)]
         raise ValueError(
-            f"init needs a target and at least one source, {missing} is missing. For example:\n  {EXAMPLE}"
+            f"init needs a target and at least one source, {missing} is missing{''.join(near)}. For example:\n"
+            f"  {EXAMPLE}"
         )
     print("The target is the small dataset that you trust; a source is any other one.")
     args.target = _ask_data_set("name of the target, e.g. me/target: ")

@@ -12,7 +12,9 @@ import difflib
 import json
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -34,6 +36,24 @@ _MANY = 30
 
 _SOURCES = "--policy.sources"
 _NO_HINT = "; --help lists what there is."
+
+
+_verb: ContextVar[tuple[str, ...]] = ContextVar("verb", default=())
+
+
+@contextmanager
+def options_of_verb(options: Iterable[str]) -> Iterator[None]:
+    """Propose these options too: those of the verb that runs, which are taken out before LeRobot parses the others."""
+    before = _verb.set(tuple(options))
+    try:
+        yield
+    finally:
+        _verb.reset(before)
+
+
+def verb_options() -> tuple[str, ...]:
+    """The options of the verb that runs; none in a command of LeRobot."""
+    return _verb.get()
 
 
 def alike(one: str, other: str) -> float:

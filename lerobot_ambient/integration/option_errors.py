@@ -36,6 +36,7 @@ from lerobot_ambient.integration.near_options import (
     near_names,
     near_options,
     offered,
+    verb_options,
 )
 
 _MODULE = "draccus.argparsing"
@@ -290,4 +291,4 @@ def _near(asked: Any, words: Sequence[str], wrong: Mapping[str, str]) -> str:
     known = [option for action in asked.parser._actions for option in action.option_strings if option.startswith("--")]
     here = {place.removeprefix(prefix): kind for place, kind in chosen.items()}
     known = [f"--{prefix}{option[2:]}" for option in offered(known, asked.config_class, here)]
-    return near_options(wrong, known, chosen, config_file_typed())
+    return near_options(wrong, [*(() if prefix else verb_options()), *known], chosen, config_file_typed())

@@ -169,13 +169,23 @@ def test_the_verbs_stand_in_the_order_of_work_and_the_laboratory_apart(capsys):
         (("inspct",), "did you mean inspect?"),
         (("make-data", "mase"), "did you mean maze?"),
         (("card", "x", "--repo_id=me/x"), "unrecognized arguments: --repo_id=me/x; did you mean --repo-id?"),
+        (("annotate", "--metod=classifier", "--steps=3"), "--rethreshold is required; did you mean --method?"),
+        (("annotate", "--policy.horizon=8"), "one of the arguments --method --rethreshold is required\n"),
+        (("sweep", "--trails=3"), "are required: --space; did you mean --trials?"),
+        (("card", "--repo_id=me/x"), "are required: checkpoint; did you mean --repo-id?"),
+        # Past what a verb knows LeRobot parses, and its options are proposed beside the verb's.
+        (("inspect", "--sugest"), "there is no option --sugest; did you mean --suggest?"),
+        (("inspect", "--sugest", "--dataset.repoid=x"), "did you mean --suggest or --dataset.repo_id?"),
+        (("doctor", "--jsn"), "there is no option --jsn; did you mean --json?"),
+        (("annotate", "--method=spectral", "--writ-config=x"), "did you mean --write-config?"),
     ],
 )
-def test_what_is_misspelt_is_answered_with_the_nearest(capsys, argv, near):
+def test_what_is_misspelt_is_answered_with_the_nearest(capsys, monkeypatch, argv, near):
+    monkeypatch.setattr("sys.argv", ["lerobot-ambient", *argv])
     with pytest.raises(SystemExit) as exit_:
         cli.main(argv)
     assert exit_.value.code == 2
-    assert near in capsys.readouterr().err.splitlines()[-1]
+    assert near in capsys.readouterr().err.splitlines()[-1] + "\n"
 
 
 def test_loading_lerobot_is_said_before_it_takes_its_seconds(tmp_path):

@@ -84,7 +84,8 @@ def test_on_a_terminal_init_asks(here, monkeypatch, capsys):
     ("words", "message"),
     [
         (["init"], "init needs a target and at least one source, --target is missing. For example:"),
-        (["init", "--target=me/arm"], "--source is missing"),
+        (["init", "--target=me/arm"], "--source is missing. For"),
+        (["init", "--targt=me/arm", "--source=me/x"], "--target is missing (--targt is no option)"),
         ([*INIT, "--source=me/x="], "'me/x=' names no dataset"),
         ([*INIT, "--write=mine.json"], "a configuration is a YAML file; name it for example mine.yaml"),
         ([*INIT, "--write=data"], "a configuration is a YAML file"),
