@@ -1,10 +1,81 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ambient co-training for LeRobot: train on all your robot data without copying its faults.
 
-After `import lerobot_ambient` LeRobot knows the policy type `ambient_diffusion` and the environment types wherever it
-knows its own, and `lerobot-train` merges `--policy.sources` into the target. Nothing of LeRobot is loaded for it.
+    import lerobot_ambient as la
+
+After it LeRobot knows the policy type `ambient_diffusion` and the environment types wherever it knows its own, and
+`lerobot-train` merges `--policy.sources` into the target. Nothing of LeRobot, torch or NumPy is loaded for that: the
+names below are, with what they need, when one is first used.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from lerobot_ambient.integration import register
 
+if TYPE_CHECKING:
+    from lerobot_ambient.core.losses import ambient_target as ambient_target
+    from lerobot_ambient.core.losses import denoising_target as denoising_target
+    from lerobot_ambient.core.losses import renoise as renoise
+    from lerobot_ambient.core.mixing import Ambient as Ambient
+    from lerobot_ambient.core.mixing import Cotrain as Cotrain
+    from lerobot_ambient.core.mixing import Exclusive as Exclusive
+    from lerobot_ambient.core.mixing import MixingRule as MixingRule
+    from lerobot_ambient.core.mixing import Soft as Soft
+    from lerobot_ambient.core.mixing import TargetOnly as TargetOnly
+    from lerobot_ambient.core.noise_levels import NoiseSchedule as NoiseSchedule
+    from lerobot_ambient.core.plan import Group as Group
+    from lerobot_ambient.core.plan import Plan as Plan
+    from lerobot_ambient.core.plan import make_plan as make_plan
+    from lerobot_ambient.core.windows import Window as Window
+    from lerobot_ambient.data.sources import Source as Source
+    from lerobot_ambient.integration.opened_mixture import Mixture as Mixture
+
+_HOME = {
+    "Source": "data.sources",
+    "Window": "core.windows",
+    "Mixture": "integration.opened_mixture",
+    "Plan": "core.plan",
+    "Group": "core.plan",
+    "make_plan": "core.plan",
+    "NoiseSchedule": "core.noise_levels",
+    "MixingRule": "core.mixing",
+    "Ambient": "core.mixing",
+    "Soft": "core.mixing",
+    "Cotrain": "core.mixing",
+    "TargetOnly": "core.mixing",
+    "Exclusive": "core.mixing",
+    "denoising_target": "core.losses",
+    "ambient_target": "core.losses",
+    "renoise": "core.losses",
+}
+"""Where each name lives; the imports above say the same to type checkers and editors."""
+
+__all__ = [*_HOME, "__version__"]
+
 register()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("lerobot_policy_ambient_diffusion")
+    except PackageNotFoundError:
+        return "0+unknown"

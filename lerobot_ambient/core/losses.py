@@ -23,12 +23,21 @@ from torch import Tensor
 
 
 def denoising_target(x_0: Tensor, eps: Tensor, prediction_type: str) -> Tensor:
-    """The usual DDPM target: `eps` for "epsilon", `x_0` for "sample"; shape of x_0."""
+    """The usual DDPM target: `eps` for "epsilon", `x_0` for "sample"; shape of x_0.
+
+    >>> x_0, eps = torch.zeros(4, 16, 2), torch.ones(4, 16, 2)
+    >>> bool((la.denoising_target(x_0, eps, "epsilon") == eps).all())
+    True
+    """
     return {"epsilon": eps, "sample": x_0}[prediction_type]
 
 
 def renoise(x_tmin: Tensor, sigma_min: Tensor, sigma_t: Tensor, eps: Tensor) -> Tensor:
     """x_t from x_tmin by adding just the missing noise: scale by alpha_t / alpha_min, top up the variance.
+
+    >>> x_tmin, eps = torch.ones(4, 16, 2), torch.zeros(4, 16, 2)
+    >>> la.renoise(x_tmin, torch.tensor(0.6), torch.tensor(0.8), eps)[0, 0]
+    tensor([0.7500, 0.7500])
 
     Args:
         x_tmin: (B, H, A) chunk at level sigma_min.
@@ -41,6 +50,13 @@ def renoise(x_tmin: Tensor, sigma_min: Tensor, sigma_t: Tensor, eps: Tensor) -> 
 
 def ambient_target(x_tmin: Tensor, x_t: Tensor, sigma_min: Tensor, sigma_t: Tensor, prediction_type: str) -> Tensor:
     """The ambient regression target.
+
+    >>> x_0, eps = torch.randn(4, 16, 2), torch.randn(4, 16, 2)
+    >>> sigma_min, sigma_t = torch.tensor(0.0), torch.tensor(0.8)
+    >>> x_t = la.renoise(x_0, sigma_min, sigma_t, eps)
+    >>> target = la.ambient_target(x_0, x_t, sigma_min, sigma_t, "epsilon")
+    >>> torch.allclose(target, eps, atol=1e-6)  # without any sigma_min it is the denoising target
+    True
 
     sample:   (sigma_t^2 sqrt(1 - sigma_min^2) x_tmin - sigma_min^2 sqrt(1 - sigma_t^2) x_t) / D
     epsilon:  (sigma_t (1 - sigma_min^2) x_t - sigma_t sqrt(1 - sigma_t^2) sqrt(1 - sigma_min^2) x_tmin) / D

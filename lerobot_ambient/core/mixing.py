@@ -27,7 +27,16 @@ from lerobot_ambient.core.windows import admits
 
 
 class MixingRule(ABC):
-    """A rule that shares each noise level between the groups.
+    """A rule that shares each noise level between the groups; a new idea is one more class with `shares`.
+
+    >>> class Half(la.MixingRule):
+    ...     def shares(self, groups, schedule):
+    ...         share = torch.full((len(groups), len(schedule)), 0.5 / (len(groups) - 1), dtype=torch.float64)
+    ...         share[0] = 0.5  # the target has half of each noise level, whatever the windows
+    ...         return share
+    >>> groups = [la.Group(0, "target", 10, la.Window(0.0)), la.Group(1, "sim", 90, la.Window(0.5))]
+    >>> la.make_plan(groups, la.NoiseSchedule(torch.linspace(0.1, 1.0, 10)), Half()).group_law
+    tensor([0.5000, 0.5000], dtype=torch.float64)
 
     Its `str` is for logs and cards, what a user types and what follows from it; its `identity` is for fingerprints.
     """
@@ -51,7 +60,11 @@ class MixingRule(ABC):
 
 @dataclass(frozen=True)
 class TargetOnly(MixingRule):
-    """Filtering: the sources are never drawn."""
+    """Filtering: the sources are never drawn.
+
+    >>> print(la.TargetOnly())
+    target_only, no source is drawn
+    """
 
     needs_windows = False
     admits_by_windows = False
@@ -70,6 +83,9 @@ class TargetOnly(MixingRule):
 @dataclass(frozen=True)
 class Cotrain(MixingRule):
     """Co-training: every group at every noise level, windows ignored.
+
+    >>> print(la.Cotrain(alpha=0.5))
+    cotrain, the target has 50 % of each noise level that it shares (alpha 0.5)
 
     Args:
         alpha: the target's share, in (0, 1); None shares by weight times size (plain concatenation).
@@ -98,6 +114,9 @@ class Cotrain(MixingRule):
 class Ambient(MixingRule):
     """Ambient co-training: every group exactly where its window admits it, the target everywhere.
 
+    >>> print(la.Ambient())
+    ambient, the datasets share a noise level by weight times size
+
     Args:
         alpha: the target's share at levels where a source is admissible too, in (0, 1); None shares by
             weight times size over the admissible groups.
@@ -122,6 +141,9 @@ class Ambient(MixingRule):
 @dataclass(frozen=True)
 class Soft(MixingRule):
     """Soft ambient: the clean share is a function of the noise level instead of a threshold.
+
+    >>> la.Soft.linear(1.0, 0.5).clean_share(torch.tensor([0.0, 0.5, 1.0])).tolist()
+    [1.0, 0.75, 0.5]
 
     Windows that are declared still hold; a source without one is admissible everywhere.
 
@@ -176,7 +198,11 @@ class Soft(MixingRule):
 
 @dataclass(frozen=True)
 class Exclusive(MixingRule):
-    """Exclusive bands (the paper's ablation): where a source is admissible the target is not used at all."""
+    """Exclusive bands (the paper's ablation): where a source is admissible the target is not used at all.
+
+    >>> print(la.Exclusive())
+    exclusive, sources alone where one may teach
+    """
 
     @property
     def identity(self) -> str:

@@ -50,6 +50,11 @@ def flow_to_vp(tau: Tensor) -> Tensor:
 class NoiseSchedule:
     """The noise levels of a discrete diffusion, one per timestep.
 
+    >>> la.NoiseSchedule(torch.linspace(0.1, 1.0, 10))
+    NoiseSchedule(T=10, sigma 0.1000 .. 1.0000)
+    >>> la.NoiseSchedule.from_alphas_cumprod(torch.tensor([0.99, 0.75, 0.0])).sigmas.numpy().round(2)
+    array([0.1, 0.5, 1. ])
+
     Args:
         sigmas: (T,) float64 VP levels, strictly increasing, each in (0, 1].
 

@@ -17,13 +17,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from torch import Tensor
 
+from lerobot_ambient.core.heat_map import draw_shares, shares_figure, shares_html
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.windows import Window
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _COLUMN_TOLERANCE = 1e-9
 _MAX_CELLS = 1 << 28
@@ -32,6 +37,9 @@ _MAX_CELLS = 1 << 28
 @dataclass(frozen=True, slots=True)
 class Group:
     """Samples of one source that share one window.
+
+    >>> la.Group(1, "me/sim", count=9000, window=la.Window(sigma_min=0.5)).is_target
+    False
 
     Args:
         source: index of the data set, 0 is the target.
@@ -68,7 +76,18 @@ class Mixing(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """The joint law of (group, timestep).
+    """The joint law of (group, timestep): a table from which sampler and policy both draw.
+
+    In a notebook it shows its heat map, and `plan.plot()` draws it.
+
+    >>> groups = [la.Group(0, "target", 1000, la.Window(0.0)), la.Group(1, "sim", 9000, la.Window(0.5))]
+    >>> plan = la.make_plan(groups, la.NoiseSchedule(torch.linspace(0.1, 1.0, 10)), la.Ambient())
+    >>> plan
+    Plan(2 groups, NoiseSchedule(T=10, sigma 0.1000 .. 1.0000))
+      target: 1000 samples, window [0, 1], 55.00 % of the draws
+      sim: 9000 samples, window (0.5, 1], 45.00 % of the draws
+    >>> plan.shares_by_source()[1].numpy().round(2)  # of the source, level by level
+    array([0. , 0. , 0. , 0. , 0. , 0.9, 0.9, 0.9, 0.9, 0.9])
 
     Args:
         groups: the rows.
@@ -130,6 +149,29 @@ class Plan:
         """(S, T) share(source | t): columns sum to 1 wherever p(t) > 0."""
         return self.by_source() / self.base.clamp_min(torch.finfo(torch.float64).tiny)
 
+    def plot(self, ax: Axes | None = None) -> Figure:
+        """Draw the heat map: a row a dataset, the timesteps to the right, the share of each at each as a colour.
+
+        Args:
+            ax: of matplotlib, to draw on; a figure of its own when None.
+
+        Returns:
+            The figure; without `ax` one outside pyplot, so `plan.plot().savefig("plan.png")` writes it.
+        """
+        if ax is None:
+            return shares_figure(*self._picture())
+        draw_shares(ax, *self._picture())
+        return cast("Figure", ax.figure)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the heat map."""
+        return shares_html(*self._picture())
+
+    def _picture(self) -> tuple[Any, Any, Any, list[str]]:
+        """Shares (S, T), law (S,), sigmas (T,) and names, as `core.heat_map` takes them."""
+        law = self.by_source().sum(1).numpy()
+        return self.shares_by_source().numpy(), law, self.schedule.sigmas.numpy(), self.source_names()
+
     def __repr__(self) -> str:
         law = self.group_law
         kept = (
@@ -151,7 +193,12 @@ def make_plan(
     base: Tensor | None = None,
     max_amplification: float | None = None,
 ) -> Plan:
-    """Fill the plan of a mixture.
+    """Fill the plan of a mixture; without any data, to look at what a mixing rule does.
+
+    >>> groups = [la.Group(0, "target", 1000, la.Window(0.0)), la.Group(1, "sim", 9000, la.Window(0.5))]
+    >>> levels = la.NoiseSchedule(torch.linspace(0.1, 1.0, 10))
+    >>> la.make_plan(groups, levels, la.Cotrain(alpha=0.25)).group_law
+    tensor([0.2500, 0.7500], dtype=torch.float64)
 
     Args:
         groups: all groups, at least one of them the target's.

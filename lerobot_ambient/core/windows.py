@@ -36,6 +36,11 @@ def admits(sigmas: Any, sigma_min: Any, sigma_max: Any) -> Any:
 class Window:
     """Admissible noise levels [0, sigma_max) U (sigma_min, 1].
 
+    >>> la.Window(sigma_min=0.3)
+    (0.3, 1]
+    >>> la.Window(sigma_min=0.7, sigma_max=0.2).admits(torch.tensor([0.1, 0.2, 0.5, 0.9]))
+    tensor([ True, False, False,  True])
+
     Args:
         sigma_min: levels strictly above it are admitted, in [0, 1]; 0 admits everything, 1 nothing above.
         sigma_max: levels strictly below it are admitted, in [0, 1]; 0 admits nothing below.

@@ -8,6 +8,8 @@ P(t | g) draws its timestep; `info` is the one carrier that LeRobot's preprocess
 from __future__ import annotations
 
 import os
+import sys
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, get_worker_info
+from torch.utils.data import Dataset, RandomSampler, get_worker_info
+from torch.utils.data.distributed import DistributedSampler
 
 from lerobot_ambient.data.batch_transport import GatheredBatch
 from lerobot_ambient.data.cameras import FrameReader
@@ -88,12 +91,14 @@ class MergedDataset(Dataset[dict[str, Any]]):
         return [*self.columns.keys, *self.camera_keys]
 
     def __len__(self) -> int:
+        warn_of_shuffling()
         return int(self.offsets[-1])
 
     def __getitem__(self, position: int) -> dict[str, Any]:
-        if not -len(self) <= position < len(self):
-            raise IndexError(f"position {position} is outside the mixture of {len(self)} frames.")
-        batch = self.gather([position % len(self)])
+        frames = int(self.offsets[-1])
+        if not -frames <= position < frames:
+            raise IndexError(f"position {position} is outside the mixture of {frames} frames.")
+        batch = self.gather([position % frames])
         item = {key: value[0] for key, value in batch.items() if key != "info"}
         return item | {"info": {GROUP_KEY: batch["info"][GROUP_KEY][0]}}
 
@@ -157,6 +162,26 @@ class MergedDataset(Dataset[dict[str, Any]]):
         single = (wanted.shape[1] == 1 and not images.is_floating_point()) or key not in self.columns.deltas
         batch[key] = images.squeeze(1) if single else images
         return batch
+
+
+def warn_of_shuffling() -> None:
+    """Warn where torch's own shuffling asks a merged dataset for its length; to be called by its `__len__`.
+
+    A dataset is never told which sampler draws from it, and the positions that it gets look alike. But samplers that
+    shuffle ask it how long it is, and a plan's sampler does not. So the caller's caller is looked at.
+    """
+    told = sys._getframe(2).f_locals
+    asking = told.get("self")
+    # DistributedSampler asks while it is made, before it has kept its arguments.
+    shuffles = isinstance(asking, DistributedSampler) and told.get("shuffle", getattr(asking, "shuffle", False))
+    if shuffles or isinstance(asking, RandomSampler):
+        warnings.warn(
+            f"{type(asking).__name__} draws every frame of the merged datasets alike: the plan is skipped, with its "
+            "windows and shares. Use `mixture.loader(batch_size=...)`, or `sampler=mixture.sampler(seed)` in place of "
+            "`shuffle=True`.",
+            UserWarning,
+            skip_file_prefixes=(os.path.dirname(torch.__file__), os.path.dirname(os.path.dirname(__file__))),
+        )
 
 
 def _decode(images: Tensor, wanted: Tensor, samples: Sequence[tuple[FrameReader, int]]) -> Callable[[], None]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 
 from lerobot_ambient.core.windows import EVERYTHING, Window
 from lerobot_ambient.data.action_gain import check_gain
@@ -14,9 +14,12 @@ NORMALIZATIONS = ("target", "own")
 ACTION_TYPES = ("absolute", "delta")
 
 
-@dataclass
+@dataclass(repr=False)
 class SourceConfig:
-    """One suboptimal data set and the noise levels at which it may teach.
+    """One suboptimal data set and the noise levels at which it may teach. From Python it is called `Source`.
+
+    >>> la.Source("me/sim", root="data/sim", sigma_min=0.3)
+    Source('me/sim', root='data/sim', sigma_min=0.3)
 
     Args:
         repo_id: data set on the Hub, or the name of a local one.
@@ -92,6 +95,15 @@ class SourceConfig:
                 "be drawn; lower sigma_min, raise sigma_max, or remove the source."
             )
 
+    def __repr__(self) -> str:
+        """As it would be written: what is not said has its default."""
+        said = []
+        for one in fields(self):
+            default = one.default if one.default_factory is MISSING else one.default_factory()
+            if one.name != "repo_id" and getattr(self, one.name) != default:
+                said.append(f"{one.name}={getattr(self, one.name)!r}")
+        return f"Source({', '.join([repr(self.repo_id), *said])})"
+
     def _declared_window(self) -> Window | None:
         if self.sigma_min is None and self.sigma_max is None:
             return None
@@ -118,6 +130,10 @@ class SourceConfig:
                 "to trust it everywhere, which is plain co-training."
             )
         return EVERYTHING if window is None else window
+
+
+Source = SourceConfig
+"""Its name for who writes Python; configuration files and their messages know it by the longer one."""
 
 
 def check_episodes(name: str, episodes: Sequence[int] | None) -> None:

@@ -35,6 +35,12 @@ class ShortenedNotice(logging.Filter):
 
 def install_in_command() -> None:
     """Shorten the notice in this process, where its command line is about one of our types. Idempotent."""
+    if ours_are_meant(sys.argv[1:]):
+        install()
+
+
+def install() -> None:
+    """Shorten the notice in this process. Idempotent."""
     logger = logging.getLogger(LOGGER)
-    if ours_are_meant(sys.argv[1:]) and not any(isinstance(known, ShortenedNotice) for known in logger.filters):
+    if not any(isinstance(known, ShortenedNotice) for known in logger.filters):
         logger.addFilter(ShortenedNotice())

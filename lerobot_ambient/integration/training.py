@@ -25,6 +25,7 @@ from lerobot_ambient.data.dimension_names import dimension_names
 from lerobot_ambient.data.episode_table import EpisodeTable
 from lerobot_ambient.data.fingerprint import require_same_mixture
 from lerobot_ambient.data.hub_errors import NOT_ON_THE_HUB, reason_of
+from lerobot_ambient.data.merge import warn_of_shuffling
 from lerobot_ambient.data.merged_file import merged_file_of
 from lerobot_ambient.data.metadata import MixtureMetadata
 from lerobot_ambient.data.mixture import Mixture, make_mixture
@@ -76,6 +77,7 @@ class MergedTrainingDataset(Dataset[dict[str, Any]]):
         return datasets.Dataset.from_dict({"task_index": self.mixture.dataset.columns.counter("task_index").tolist()})
 
     def __len__(self) -> int:
+        warn_of_shuffling()
         return len(self.mixture.dataset)
 
     def __getitem__(self, position: int) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def plan_picture(config: AmbientDiffusionConfig) -> bytes | None:
         return None
     import numpy as np
 
-    from lerobot_ambient.figures.plan_heat_map import shares_figure
+    from lerobot_ambient.core.heat_map import shares_figure
 
     shares, sigmas = record_shares(config)
     law = np.array([record.share for record in config.mixture_record])

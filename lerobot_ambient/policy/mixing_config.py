@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import draccus
 
@@ -48,3 +48,11 @@ class SoftConfig(Soft, MixingConfig):
 @dataclass(frozen=True)
 class ExclusiveConfig(Exclusive, MixingConfig):
     """Sources alone inside their windows, the target alone outside."""
+
+
+def as_choice(rule: MixingRule) -> MixingRule:
+    """The choice of a configuration file that stands for a rule of `core.mixing`; any other rule as it is."""
+    for choice in MixingConfig.get_known_choices().values():
+        if type(rule) in choice.__bases__:
+            return choice(**{one.name: getattr(rule, one.name) for one in fields(choice)})
+    return rule

@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`la.Mixture`: a training configuration with its datasets opened, for who works in Python."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from html import escape
+from typing import Any
+
+from lerobot.configs.default import DatasetConfig
+from lerobot.configs.train import TrainPipelineConfig
+from torch.utils.data import DataLoader
+
+from lerobot_ambient.core.mixing import Ambient, MixingRule
+from lerobot_ambient.core.plan import Plan
+from lerobot_ambient.data.mixture import Mixture as AssembledMixture
+from lerobot_ambient.data.sources import Source
+from lerobot_ambient.integration import decoder_notice
+from lerobot_ambient.integration.near_options import near_names
+from lerobot_ambient.integration.training import (
+    MergedTrainingDataset,
+    load_train_config,
+    make_merged_datasets,
+    mixture_without_windows,
+    target_config,
+)
+from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.mixing_config import as_choice
+
+_OF_THE_TARGET = ("repo_id", "root", "revision", "episodes", "rename", "dimension_names", "action_type", "action_gain")
+"""What a `Source` may say of a target: all else is about how a dataset is brought to the target, or trusted."""
+_GIVEN_OTHERWISE = ("sources", "mixing", "target_rename", "target_dimension_names", "target_action_type")
+
+
+class Mixture:
+    """A target, its sources, and the plan by which a policy is trained on them.
+
+    The target is the trusted dataset of your task. It teaches at every noise level, a source only inside its window;
+    `plan` says how often each is drawn, and at which levels. A mixture is what `lerobot-train` makes of the same
+    configuration, frame for frame.
+
+    >>> target = la.Source("me/target", root="data/target")
+    >>> sim = la.Source("me/sim", root="data/sim", sigma_min=0.3)
+    >>> mix = la.Mixture.open(target, [sim], horizon=8, n_action_steps=4)
+    >>> mix.plan
+    Plan(2 groups, NoiseSchedule(T=100, sigma 0.0251 .. 1.0000))
+      me/target: 136 samples, window [0, 1], 54.44 % of the draws
+      me/sim: 170 samples, window (0.3, 1], 45.56 % of the draws
+    >>> batch = next(iter(mix.loader(batch_size=16)))
+    >>> batch["action"].shape
+    torch.Size([16, 8, 2])
+
+    Without a window it opens all the same, so that `la.annotate` can look for one; only then it has a plan.
+
+    Attributes:
+        config: LeRobot's TrainPipelineConfig, with an AmbientDiffusionConfig as its policy.
+    """
+
+    def __init__(self, config: TrainPipelineConfig) -> None:
+        """Open the datasets of a configuration, as `load_train_config` reads it; it is not changed.
+
+        Raises:
+            ValueError: anything that keeps them from being one mixture.
+        """
+        decoder_notice.install()
+        self.config = config
+        self._without_window = _names_without_window(config.policy)
+        with command_line():
+            # What training sees of the configuration it also writes to; this mixture's stays as it was declared.
+            if self._without_window:
+                self._training, self._assembled = None, mixture_without_windows(config)
+            else:
+                self._training, _ = make_merged_datasets(copy.deepcopy(config))
+                self._assembled = self._training.mixture
+
+    @classmethod
+    def open(
+        cls, target: Source | str, sources: Sequence[Source] = (), *, mixing: MixingRule | None = None, **policy: Any
+    ) -> Mixture:
+        """Open a target and its sources.
+
+        Args:
+            target: the trusted dataset, as a `Source` or by its repo_id alone; it takes no window and no weight.
+            sources: the others.
+            mixing: how they share the noise levels, such as `la.Soft.linear(1.0, 0.1)`; `la.Ambient()` when None.
+            policy: options of the policy ambient_diffusion, such as `horizon=16`, `num_train_timesteps=100`,
+                `device="cpu"`; all are in docs/reference/policy-config.md. Nothing is pushed to the Hub without
+                `repo_id=...`.
+
+        Raises:
+            ValueError: an option that is not one, or datasets that do not fit; the message says what to write.
+        """
+        decoder_notice.install()
+        target = Source(target) if isinstance(target, str) else target
+        _refuse_source_options(target)
+        known = [one.name for one in dataclasses.fields(AmbientDiffusionConfig) if one.name not in _GIVEN_OTHERWISE]
+        wrong = [name for name in policy if name not in known]
+        if wrong:
+            near = near_names(wrong, known)
+            raise ValueError(f"{', '.join(wrong)} is no option of the policy ambient_diffusion{near}")
+        for source in sources:
+            if not isinstance(source, Source):
+                raise ValueError(f'a source is written la.Source("me/sim", sigma_min=0.3); got {source!r}.')
+        rule = Ambient() if mixing is None else mixing
+        if not isinstance(rule, MixingRule):
+            raise ValueError(
+                f"mixing is a rule such as la.Ambient(alpha=0.5), la.Cotrain() or la.TargetOnly(); got {rule!r}."
+            )
+        config = AmbientDiffusionConfig(
+            sources=list(sources),
+            mixing=as_choice(rule),  # type: ignore[arg-type]
+            target_rename=target.rename,
+            target_dimension_names=target.dimension_names,
+            target_action_type=target.action_type,
+            target_action_gain=target.action_gain,
+            **{"push_to_hub": policy.get("repo_id") is not None, **policy},
+        )
+        dataset = DatasetConfig(
+            repo_id=target.repo_id, root=target.root, revision=target.revision, episodes=target.episodes
+        )
+        return cls(TrainPipelineConfig(dataset=dataset, policy=config))
+
+    @classmethod
+    def from_config(cls, path: str, *options: str) -> Mixture:
+        """Open what a configuration file of `lerobot-train` declares.
+
+        Args:
+            path: YAML or JSON, as `lerobot-ambient init` writes it.
+            options: further ones of lerobot-train, such as "--policy.mixing.type=cotrain".
+
+        Raises:
+            ValueError: a value that does not fit, or a policy of another type.
+            FileNotFoundError: no such file.
+        """
+        return cls(load_train_config(path, options))
+
+    @property
+    def target(self) -> Source:
+        """The trusted dataset, as declared."""
+        return target_config(self.config)
+
+    @property
+    def sources(self) -> list[Source]:
+        """The others, as declared."""
+        return list(self.config.policy.sources)
+
+    @property
+    def plan(self) -> Plan:
+        """The joint distribution of (group, timestep); a notebook shows its heat map, `plan.plot()` draws it.
+
+        Raises:
+            ValueError: a source without a window.
+        """
+        return self._planned().mixture.plan
+
+    @property
+    def notes(self) -> list[str]:
+        """What was done to fit the datasets to each other and is worth a look."""
+        return self._assembled.notes
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to know before training on it; empty where there is nothing."""
+        return self._assembled.warnings
+
+    @property
+    def num_frames(self) -> int:
+        """Of all datasets together."""
+        return int(self._assembled.dataset.offsets[-1])
+
+    def loader(self, batch_size: int | None = None, *, seed: int | None = None, workers: int = 0) -> DataLoader:
+        """A DataLoader that draws by the plan: the batches that training's preprocessor gets, in their order.
+
+        One pass is an epoch, and the next pass draws the next one. Each batch has the keys of a LeRobotDataset, and
+        `batch["info"]["ambient_group"]`, the row of the plan that each sample was drawn for.
+
+        Args:
+            batch_size: samples of a batch; the configuration's when None.
+            seed: of the draws; the configuration's when None, with which it draws what training draws.
+            workers: processes that read ahead; they start as the configuration says, by default by "spawn", for which
+                a script needs `if __name__ == "__main__":`.
+
+        Raises:
+            ValueError: a source without a window, or a batch of less than one sample.
+        """
+        size = self.config.batch_size if batch_size is None else batch_size
+        if size < 1 or workers < 0:
+            raise ValueError(f"a loader needs batch_size >= 1 and workers >= 0; got {size} and {workers}.")
+        dataset = self._planned()
+        chosen = self.config.seed if seed is None else seed
+        context = self.config.dataloader_multiprocessing_context if workers else None
+        return DataLoader(
+            dataset,
+            batch_size=size,
+            sampler=dataset.mixture.sampler(0 if chosen is None else chosen),
+            num_workers=workers,
+            multiprocessing_context=context,
+        )
+
+    def without_windows(self) -> AssembledMixture:
+        """What estimates of windows are made on: the same datasets, all admitted everywhere."""
+        return self._assembled if self._without_window else mixture_without_windows(self.config)
+
+    def _planned(self) -> MergedTrainingDataset:
+        """What training would get.
+
+        Raises:
+            ValueError: a source without a window.
+        """
+        if self._training is None:
+            names = ", ".join(f"'{name}'" for name in self._without_window)
+            raise ValueError(
+                f"no plan without a window for {names}: it says at which noise levels a source may teach. Estimate it, "
+                '`found = la.annotate(mix, method="spectral")` and `mix = mix.with_windows(found)`, write it, '
+                '`la.Source("me/sim", sigma_min=0.3)`, or trust the source everywhere, `mixing=la.Cotrain()`.'
+            )
+        return self._training
+
+    def __len__(self) -> int:
+        # What a DataLoader asks first, whether it shuffles or not.
+        raise TypeError(
+            "a mixture has no length: frames are drawn by its plan, not one after the other. Use "
+            "`mix.loader(batch_size=...)` in place of DataLoader(mix); `mix.num_frames` counts the frames."
+        )
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        head = str(self._assembled) if self._training is not None else "\n".join(self._assembled.fingerprint[:-1])
+        missing = [f"no window yet, so no plan: {name}" for name in self._without_window]
+        warned = [f"warning: {warning}" for warning in self.warnings if self._training is not None]
+        return "\n".join([head, *missing, *warned])
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the recipe, and the heat map of the plan."""
+        picture = "" if self._training is None else self.plan._repr_html_()
+        return f"<pre>{escape(repr(self))}</pre>\n{picture}"
+
+
+@contextmanager
+def command_line(*words: str) -> Iterator[None]:
+    """Let LeRobot read these words where it looks for its own command line, which a notebook's or a script's is not."""
+    before = sys.argv
+    sys.argv = [before[0] if before else "", *words]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+def _names_without_window(policy: Any) -> list[str]:
+    if not policy.mixing.needs_windows:
+        return []
+    lacks = (None, None, None)
+    return [
+        source.repo_id for source in policy.sources if (source.windows, source.sigma_min, source.sigma_max) == lacks
+    ]
+
+
+def _refuse_source_options(target: Source) -> None:
+    said: Mapping[str, Any] = {
+        one.name: getattr(target, one.name) for one in dataclasses.fields(Source) if one.name not in _OF_THE_TARGET
+    }
+    plain = Source(target.repo_id)
+    wrong = [name for name, value in said.items() if value != getattr(plain, name)]
+    if wrong:
+        raise ValueError(
+            f"the target '{target.repo_id}' is trusted and all else is brought to it, so it takes no "
+            f"{', '.join(wrong)}. It takes {', '.join(_OF_THE_TARGET)}."
+        )
