@@ -27,9 +27,10 @@ from lerobot_ambient.core.windows import admits
 
 
 class MixingRule(ABC):
-    """A rule that shares each noise level between the groups; a new idea is one more class with `shares`.
+    """A rule that shares each noise level between the groups; a new idea is one more class.
 
     >>> class Half(la.MixingRule):
+    ...     identity = "Half()"
     ...     def shares(self, groups, schedule):
     ...         share = torch.full((len(groups), len(schedule)), 0.5 / (len(groups) - 1), dtype=torch.float64)
     ...         share[0] = 0.5  # the target has half of each noise level, whatever the windows
