@@ -18,11 +18,11 @@ LAYERS = (
     "testing",
     "data",
     "figures",
-    "envs",
     "annotate",
     "policy",
     "integration",
     "sweep",
+    "benchmarks",
     "experiments",
     "cli",
 )
@@ -134,8 +134,8 @@ def test_importing_the_package_is_cheap():
         ("data/a.py", "from lerobot_ambient import integration", "integration lies above data"),
         (
             "data/a.py",
-            "import importlib\nimportlib.import_module('lerobot_ambient.envs.maze')",
-            "envs lies above",
+            "import importlib\nimportlib.import_module('lerobot_ambient.benchmarks.tasks.maze.environment')",
+            "benchmarks lies above",
         ),
         ("data/a.py", "import lerobot_ambient", "may not import the package's root"),
         (

@@ -83,7 +83,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Make the maze's data."""
     # Late, so that the help of every verb stays quick.
-    from lerobot_ambient.envs.maze_data import Pictures, make_maze_data
+    from lerobot_ambient.benchmarks.tasks.maze.data import Pictures, make_maze_data
 
     if args.hide_goal and args.images is None:
         raise ValueError(
@@ -99,12 +99,12 @@ def run(args: argparse.Namespace) -> int:
 
 def run_aloha(args: argparse.Namespace) -> int:
     """Make the data of ALOHA's cube transfer."""
-    from lerobot_ambient.envs.aloha_gl import choose_gl, require_gl
+    from lerobot_ambient.benchmarks.tasks.aloha.gl import choose_gl, require_gl
 
     require_gl()
     choose_gl()
     # Late, so that the help of every verb stays quick, and after the choice, which MuJoCo reads when it is imported.
-    from lerobot_ambient.envs.aloha_data import make_aloha_data
+    from lerobot_ambient.benchmarks.tasks.aloha.data import make_aloha_data
 
     return _make(
         args,
@@ -118,7 +118,7 @@ def run_aloha(args: argparse.Namespace) -> int:
 def run_arm7(args: argparse.Namespace) -> int:
     """Make the arm's data."""
     # Late, so that the help of every verb stays quick.
-    from lerobot_ambient.envs.arm7_data import make_arm7_data
+    from lerobot_ambient.benchmarks.tasks.arm7.data import make_arm7_data
 
     return _make(
         args,
@@ -130,7 +130,7 @@ def run_arm7(args: argparse.Namespace) -> int:
 def run_pushing(args: argparse.Namespace) -> int:
     """Make the data of planar pushing."""
     # Late, so that the help of every verb stays quick.
-    from lerobot_ambient.envs.pushing_data import make_pushing_data
+    from lerobot_ambient.benchmarks.tasks.pushing.data import make_pushing_data
 
     return _make(
         args,
@@ -142,7 +142,7 @@ def run_pushing(args: argparse.Namespace) -> int:
 def run_sorting(args: argparse.Namespace) -> int:
     """Make the data of block sorting."""
     # Late, so that the help of every verb stays quick.
-    from lerobot_ambient.envs.sorting_data import make_sorting_data
+    from lerobot_ambient.benchmarks.tasks.sorting.data import make_sorting_data
 
     return _make(
         args,

@@ -19,7 +19,7 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.envs import make_env, make_env_config, preprocess_observation
 from numpy.typing import NDArray
 
-from lerobot_ambient.envs.demonstration_record import RECORD
+from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import RECORD
 
 KINDS = ("target", "source")
 

@@ -21,8 +21,8 @@ import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from lerobot_ambient.envs.aloha_gl import drawing_environment, require_gl
-from lerobot_ambient.envs.demonstration_record import RECORD
+from lerobot_ambient.benchmarks.tasks.aloha.gl import drawing_environment, require_gl
+from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import RECORD
 from lerobot_ambient.experiments.estimated_windows import AS_ESTIMATED
 from lerobot_ambient.integration.commands.stages import Stage, StageRunner, stock_command
 

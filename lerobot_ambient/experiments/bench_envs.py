@@ -40,7 +40,7 @@ def environments() -> list[str]:
     """The names of this package's environments, without their prefix."""
     from lerobot.envs.configs import EnvConfig
 
-    import lerobot_ambient.envs.configuration  # noqa: F401 (registers them)
+    import lerobot_ambient.benchmarks.tasks.configuration  # noqa: F401 (registers them)
 
     return sorted(name.removeprefix(PREFIX) for name in EnvConfig.get_known_choices() if name.startswith(PREFIX))
 

@@ -14,7 +14,7 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from lerobot_ambient.envs.lowdim_writer import write_low_dim_dataset
+from lerobot_ambient.benchmarks.tasks.shared.lowdim_writer import write_low_dim_dataset
 
 FPS = 30
 EPISODES, FRAMES = 50, 200

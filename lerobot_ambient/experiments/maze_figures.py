@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lerobot_ambient.envs.maze import MazeEnv
-from lerobot_ambient.envs.maze_geometry import DEFAULT_MAZE_SEED, Maze
+from lerobot_ambient.benchmarks.tasks.maze.environment import MazeEnv
+from lerobot_ambient.benchmarks.tasks.maze.geometry import DEFAULT_MAZE_SEED, Maze
 from lerobot_ambient.experiments.denoising import Denoising, denoise
 from lerobot_ambient.experiments.report import arm_rollouts
 from lerobot_ambient.experiments.trajectories import Trajectory, read_demonstrations, read_recordings

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lerobot_ambient.envs.sorting_task import DEFAULT_BLOCKS, decode_return
+from lerobot_ambient.benchmarks.tasks.sorting.task import DEFAULT_BLOCKS, decode_return
 from lerobot_ambient.experiments import common_arms
 from lerobot_ambient.experiments.arm import Arm, Choices, Sweep
 from lerobot_ambient.experiments.claims import Arms, Claim, points_above

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lerobot_ambient.envs.maze import MazeEnv
-from lerobot_ambient.envs.maze_render import OBSERVATION_SIZE
+from lerobot_ambient.benchmarks.tasks.maze.environment import MazeEnv
+from lerobot_ambient.benchmarks.tasks.maze.render import OBSERVATION_SIZE
 from lerobot_ambient.experiments import common_arms, maze
 from lerobot_ambient.experiments.arm import Arm, Choices
 from lerobot_ambient.experiments.claims import Arms, Claim, points_above

@@ -9,7 +9,7 @@ from types import ModuleType
 
 _TYPES = {
     "lerobot.policies": "lerobot_ambient.policy.configuration_ambient_diffusion",
-    "lerobot.envs": "lerobot_ambient.envs.configuration",
+    "lerobot.envs": "lerobot_ambient.benchmarks.tasks.configuration",
     "lerobot.cameras": "lerobot_ambient.testing.video_camera.config_camera",
 }
 """LeRobot's packages that register types when they are loaded, and our module that adds to theirs."""

@@ -53,8 +53,8 @@ def test_sizes_that_make_no_story_are_refused(tmp_path, changed, message):
 def unfilmed(tmp_path, monkeypatch):
     """The data stage as if it were done: whole demonstrations, with grey pictures, which cost nothing."""
     pytest.importorskip("gym_aloha", reason=WITHOUT)
-    from lerobot_ambient.envs import aloha_data
-    from lerobot_ambient.envs.aloha_demonstrations import demonstration
+    from lerobot_ambient.benchmarks.tasks.aloha import data as aloha_data
+    from lerobot_ambient.benchmarks.tasks.aloha.demonstrations import demonstration
 
     def film(number: int, kind: Any, seed: int, size: tuple[int, int]) -> aloha_data.Film:
         played, attempts = demonstration(number, kind, seed)
@@ -106,7 +106,7 @@ def test_recorded_actions_succeed_in_the_environment_that_lerobot_makes(unfilmed
 def test_a_replay_tells_a_wrong_order_of_the_joints(unfilmed, blind):
     from lerobot.envs import make_env, make_env_config
 
-    from lerobot_ambient.envs.aloha_demonstrations import demonstration
+    from lerobot_ambient.benchmarks.tasks.aloha.demonstrations import demonstration
     from lerobot_ambient.experiments.aloha_replay import replay
 
     env = make_env(make_env_config("aloha", task="AlohaTransferCube-v0"), n_envs=1)["aloha"][0]
@@ -121,7 +121,7 @@ def test_a_replay_tells_a_wrong_order_of_the_joints(unfilmed, blind):
 
 @pytest.mark.slow
 def test_the_rest_of_the_story_in_small(unfilmed, tmp_path):
-    from lerobot_ambient.envs.aloha_gl import require_gl
+    from lerobot_ambient.benchmarks.tasks.aloha.gl import require_gl
 
     try:
         require_gl()

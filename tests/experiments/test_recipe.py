@@ -72,7 +72,7 @@ def test_lerobot_parses_every_arm(name, arm, tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_an_experiment_names_what_the_package_has(name):
     study = STUDIES[name]
-    repo_ids = import_module(f"lerobot_ambient.envs.{study.task.name}_data").REPO_IDS
+    repo_ids = import_module(f"lerobot_ambient.benchmarks.tasks.{study.task.name}.data").REPO_IDS
     assert repo_ids == {"target": study.task.target, "source": study.task.source}
     assert set(COLOURS) == set(MARKERS) == set(FAMILIES)
     for arm in study.arms(study.defaults, study.full):

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from lerobot_ambient.envs.sorting_task import episode_return
+from lerobot_ambient.benchmarks.tasks.sorting.task import episode_return
 from lerobot_ambient.experiments import pushing, scaling, sorting, vision
 from lerobot_ambient.experiments.claims import points_above, ratio_at_most, succeeds_as_often
 from lerobot_ambient.experiments.study import Sizes

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The environments' LeRobot configurations. Importing this registers them for `lerobot-eval --env.type=...`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from lerobot.configs import FeatureType, PolicyFeature
+from lerobot.envs.configs import EnvConfig
+from lerobot.utils.constants import ACTION, OBS_ENV_STATE, OBS_IMAGE, OBS_STATE
+
+from lerobot_ambient.benchmarks.tasks import ARM7_ID, MAZE_ID, PUSHING_ID, SORTING_ID
+from lerobot_ambient.benchmarks.tasks.arm7.task import EPISODE_LENGTH as ARM7_EPISODE_LENGTH
+from lerobot_ambient.benchmarks.tasks.arm7.task import FPS as ARM7_FPS
+from lerobot_ambient.benchmarks.tasks.arm7.task import JOINTS
+from lerobot_ambient.benchmarks.tasks.maze.geometry import DEFAULT_MAZE_SEED
+from lerobot_ambient.benchmarks.tasks.maze.task import EPISODE_LENGTH, FPS
+from lerobot_ambient.benchmarks.tasks.pushing.task import EPISODE_LENGTH as PUSHING_EPISODE_LENGTH
+from lerobot_ambient.benchmarks.tasks.pushing.task import FPS as PUSHING_FPS
+from lerobot_ambient.benchmarks.tasks.pushing.task import physics_named
+from lerobot_ambient.benchmarks.tasks.sorting.task import DEFAULT_BLOCKS
+from lerobot_ambient.benchmarks.tasks.sorting.task import FPS as SORTING_FPS
+
+
+@EnvConfig.register_subclass("ambient_maze")
+@dataclass
+class AmbientMazeEnvConfig(EnvConfig):
+    """The maze, see `lerobot_ambient.benchmarks.tasks.maze.environment.MazeEnv`.
+
+    Args:
+        maze_seed: which maze; it must be the one the demonstrations were made in.
+        episode_length: step limit of an episode.
+        image_size: height and width of the rendered pictures in pixels.
+        obs_type: state, or pixels_agent_pos: the goal is then seen in a picture, and its position is not given.
+        observation_size: height and width of the observed picture in pixels; as in the demonstrations.
+        hide_goal: leave the goal out of the observed picture; as in the demonstrations.
+    """
+
+    task: str | None = "Maze-v0"
+    fps: int = FPS
+    maze_seed: int = DEFAULT_MAZE_SEED
+    episode_length: int = EPISODE_LENGTH
+    render_mode: str = "rgb_array"
+    image_size: int = 192
+    obs_type: str = "state"
+    observation_size: int = 40
+    hide_goal: bool = False
+    features: dict[str, PolicyFeature] = field(
+        default_factory=lambda: {
+            ACTION: PolicyFeature(type=FeatureType.ACTION, shape=(2,)),
+            "agent_pos": PolicyFeature(type=FeatureType.STATE, shape=(2,)),
+            "environment_state": PolicyFeature(type=FeatureType.ENV, shape=(2,)),
+        }
+    )
+    features_map: dict[str, str] = field(
+        default_factory=lambda: {
+            ACTION: ACTION,
+            "agent_pos": OBS_STATE,
+            "environment_state": OBS_ENV_STATE,
+        }
+    )
+
+    def __post_init__(self) -> None:
+        if self.obs_type == "pixels_agent_pos":
+            picture = (self.observation_size, self.observation_size, 3)
+            self.features["pixels"] = PolicyFeature(type=FeatureType.VISUAL, shape=picture)
+            self.features_map["pixels"] = OBS_IMAGE
+            # A configuration that was saved and read again has lost it before.
+            self.features.pop("environment_state", None)
+            self.features_map.pop("environment_state", None)
+
+    @property
+    def package_name(self) -> str:
+        """The package that registers the gymnasium id."""
+        return "lerobot_ambient.benchmarks.tasks"
+
+    @property
+    def gym_id(self) -> str:
+        """The gymnasium id."""
+        return MAZE_ID
+
+    @property
+    def gym_kwargs(self) -> dict[str, Any]:
+        """Arguments of `MazeEnv`."""
+        return {
+            "maze_seed": self.maze_seed,
+            "episode_length": self.episode_length,
+            "fps": self.fps,
+            "render_mode": self.render_mode,
+            "image_size": self.image_size,
+            "obs_type": self.obs_type,
+            "observation_size": self.observation_size,
+            "hide_goal": self.hide_goal,
+        }
+
+
+@EnvConfig.register_subclass("ambient_sorting")
+@dataclass
+class AmbientSortingEnvConfig(EnvConfig):
+    """Block sorting, see `lerobot_ambient.benchmarks.tasks.sorting.environment.SortingEnv`.
+
+    Args:
+        blocks: in every episode; as in the demonstrations.
+        condition: whether the environment state ends with the flag of the target demonstrations; as in those.
+        episode_length: step limit of an episode; None gives every block its share.
+        image_size: height and width of the rendered pictures in pixels.
+    """
+
+    task: str | None = "Sorting-v0"
+    fps: int = SORTING_FPS
+    blocks: int = DEFAULT_BLOCKS
+    condition: bool = False
+    episode_length: int | None = None
+    render_mode: str = "rgb_array"
+    image_size: int = 192
+    features: dict[str, PolicyFeature] = field(default_factory=dict)
+    features_map: dict[str, str] = field(
+        default_factory=lambda: {
+            ACTION: ACTION,
+            "agent_pos": OBS_STATE,
+            "environment_state": OBS_ENV_STATE,
+        }
+    )
+
+    def __post_init__(self) -> None:
+        if self.fps != SORTING_FPS:
+            raise ValueError(f"ambient_sorting: fps is {self.fps}, the gripper's speeds are meant for {SORTING_FPS}")
+        # Four entries a block, the held colour, the flag.
+        entries = 4 * self.blocks + 1 + int(self.condition)
+        self.features = {
+            ACTION: PolicyFeature(type=FeatureType.ACTION, shape=(3,)),
+            "agent_pos": PolicyFeature(type=FeatureType.STATE, shape=(3,)),
+            "environment_state": PolicyFeature(type=FeatureType.ENV, shape=(entries,)),
+        }
+
+    @property
+    def package_name(self) -> str:
+        """The package that registers the gymnasium id."""
+        return "lerobot_ambient.benchmarks.tasks"
+
+    @property
+    def gym_id(self) -> str:
+        """The gymnasium id."""
+        return SORTING_ID
+
+    @property
+    def gym_kwargs(self) -> dict[str, Any]:
+        """Arguments of `SortingEnv`."""
+        return {
+            "blocks": self.blocks,
+            "condition": self.condition,
+            "episode_length": self.episode_length,
+            "render_mode": self.render_mode,
+            "image_size": self.image_size,
+        }
+
+
+@EnvConfig.register_subclass("ambient_pushing")
+@dataclass
+class AmbientPushingEnvConfig(EnvConfig):
+    """Planar pushing, see `lerobot_ambient.benchmarks.tasks.pushing.environment.PushingEnv`.
+
+    Args:
+        physics: "target" or "source".
+        episode_length: step limit of an episode.
+        image_size: height and width of the rendered pictures in pixels.
+    """
+
+    task: str | None = "Pushing-v0"
+    fps: int = PUSHING_FPS
+    physics: str = "target"
+    episode_length: int = PUSHING_EPISODE_LENGTH
+    render_mode: str = "rgb_array"
+    image_size: int = 192
+    features: dict[str, PolicyFeature] = field(
+        default_factory=lambda: {
+            ACTION: PolicyFeature(type=FeatureType.ACTION, shape=(2,)),
+            "agent_pos": PolicyFeature(type=FeatureType.STATE, shape=(2,)),
+            "environment_state": PolicyFeature(type=FeatureType.ENV, shape=(4,)),
+        }
+    )
+    features_map: dict[str, str] = field(
+        default_factory=lambda: {
+            ACTION: ACTION,
+            "agent_pos": OBS_STATE,
+            "environment_state": OBS_ENV_STATE,
+        }
+    )
+
+    def __post_init__(self) -> None:
+        physics_named(self.physics)
+        if self.fps != PUSHING_FPS:
+            raise ValueError(f"ambient_pushing: fps is {self.fps}, the pusher takes commands at {PUSHING_FPS}")
+
+    @property
+    def package_name(self) -> str:
+        """The package that registers the gymnasium id."""
+        return "lerobot_ambient.benchmarks.tasks"
+
+    @property
+    def gym_id(self) -> str:
+        """The gymnasium id."""
+        return PUSHING_ID
+
+    @property
+    def gym_kwargs(self) -> dict[str, Any]:
+        """Arguments of `PushingEnv`."""
+        return {
+            "physics": self.physics,
+            "episode_length": self.episode_length,
+            "render_mode": self.render_mode,
+            "image_size": self.image_size,
+        }
+
+
+@EnvConfig.register_subclass("ambient_arm7")
+@dataclass
+class AmbientArm7EnvConfig(EnvConfig):
+    """Motion planning for a seven-joint arm, see `lerobot_ambient.benchmarks.tasks.arm7.environment.Arm7Env`.
+
+    Args:
+        episode_length: step limit of an episode.
+        image_size: height and width of the rendered pictures in pixels.
+    """
+
+    task: str | None = "Arm7-v0"
+    fps: int = ARM7_FPS
+    episode_length: int = ARM7_EPISODE_LENGTH
+    render_mode: str = "rgb_array"
+    image_size: int = 192
+    features: dict[str, PolicyFeature] = field(
+        default_factory=lambda: {
+            ACTION: PolicyFeature(type=FeatureType.ACTION, shape=(JOINTS,)),
+            "agent_pos": PolicyFeature(type=FeatureType.STATE, shape=(JOINTS,)),
+            "environment_state": PolicyFeature(type=FeatureType.ENV, shape=(JOINTS,)),
+        }
+    )
+    features_map: dict[str, str] = field(
+        default_factory=lambda: {
+            ACTION: ACTION,
+            "agent_pos": OBS_STATE,
+            "environment_state": OBS_ENV_STATE,
+        }
+    )
+
+    def __post_init__(self) -> None:
+        if self.fps != ARM7_FPS:
+            raise ValueError(f"ambient_arm7: fps is {self.fps}, the arm takes commands at {ARM7_FPS}")
+
+    @property
+    def package_name(self) -> str:
+        """The package that registers the gymnasium id."""
+        return "lerobot_ambient.benchmarks.tasks"
+
+    @property
+    def gym_id(self) -> str:
+        """The gymnasium id."""
+        return ARM7_ID
+
+    @property
+    def gym_kwargs(self) -> dict[str, Any]:
+        """Arguments of `Arm7Env`."""
+        return {
+            "episode_length": self.episode_length,
+            "render_mode": self.render_mode,
+            "image_size": self.image_size,
+        }

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Planar pushing in two physics."""
