@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from typing import Any
 import pytest
 
 from .datasets import RECORDINGS, write
+from .mixtures import MIXTURES
+from .surfaces import merged
 
 GOLDEN = Path(__file__).with_name("golden")
 
@@ -34,9 +37,12 @@ def updating(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture
 def contract(updating: bool) -> Callable[[str, Any], None]:
-    """`contract(name, value)`: the JSON value equals the golden file of that name, or becomes it with the option."""
+    """`contract(name, value)`: the JSON value equals the golden file of that name, or becomes it with the option.
 
-    def check(name: str, value: Any) -> None:
+    With a `tolerance`, numbers that are no integers may differ by that much, relatively.
+    """
+
+    def check(name: str, value: Any, tolerance: float = 0.0) -> None:
         path = GOLDEN / name
         now = dump(value)
         if updating:
@@ -47,7 +53,7 @@ def contract(updating: bool) -> Callable[[str, Any], None]:
         difference = difflib.unified_diff(
             then.splitlines(), now.splitlines(), f"golden/{name}", "this code", lineterm="", n=2
         )
-        assert now == then, (
+        assert now == then or (tolerance and then and _close(json.loads(then), value, tolerance)), (
             "a contract changed. If users are to live with that, tell them in CHANGELOG.md and run\n"
             "    pytest tests/contracts --update-contracts\n" + "\n".join(difference)
         )
@@ -65,6 +71,32 @@ def root_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return path if path.is_dir() else write(path, RECORDINGS[name])
 
     return root
+
+
+@pytest.fixture(scope="session")
+def opened(
+    root_of: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], tuple[Any, Any]]:
+    """`opened(name)`: one of `mixtures.MIXTURES`, its configuration and the dataset LeRobot's training is given."""
+    found: dict[str, tuple[Any, Any]] = {}
+
+    def mixture(name: str) -> tuple[Any, Any]:
+        if name not in found:
+            cfg = MIXTURES[name](root_of, tmp_path_factory.mktemp(name))
+            found[name] = cfg, merged(cfg)
+        return found[name]
+
+    return mixture
+
+
+def _close(then: Any, now: Any, tolerance: float) -> bool:
+    if isinstance(then, dict) and isinstance(now, dict):
+        return then.keys() == now.keys() and all(_close(then[key], now[key], tolerance) for key in then)
+    if isinstance(then, list) and isinstance(now, list):
+        return len(then) == len(now) and all(_close(a, b, tolerance) for a, b in zip(then, now, strict=True))
+    if isinstance(then, float) and isinstance(now, float):
+        return math.isclose(then, now, rel_tol=tolerance)
+    return bool(then == now)
 
 
 def dump(value: Any) -> str:

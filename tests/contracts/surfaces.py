@@ -8,6 +8,7 @@ package changes no contract and no test of one.
 from __future__ import annotations
 
 import argparse
+import copy
 import importlib
 import sys
 import tomllib
@@ -15,8 +16,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
+
+if TYPE_CHECKING:
+    from torch.utils.data import DataLoader
 
 PACKAGE = "lerobot_ambient"
 
@@ -132,6 +136,28 @@ def sampler(dataset: Any, seed: int) -> Any:
     return lerobot_train.EpisodeAwareSampler(
         *([], []), shuffle=True, seed=seed, absolute_to_relative_idx=dataset.absolute_to_relative_idx
     )
+
+
+def loader(dataset: Any, batch_size: int, *, seed: int = 0, rank: int | None = None) -> DataLoader[Any]:
+    """The loader that LeRobot's training script makes; with a rank, accelerate's share of one of two processes."""
+    from accelerate.data_loader import prepare_data_loader
+    from torch.utils.data import DataLoader
+
+    whole: DataLoader[Any] = DataLoader(dataset, batch_size=batch_size, sampler=sampler(dataset, seed), num_workers=0)
+    if rank is None:
+        return whole
+    return prepare_data_loader(whole, num_processes=2, process_index=rank, put_on_device=False)
+
+
+def fresh_policy(cfg: Any, dataset: Any, *, seed: int = 0) -> tuple[Any, Any]:
+    """The policy that LeRobot's training script makes, in training, and the preprocessor of its batches."""
+    import torch
+    from lerobot.policies import make_policy, make_pre_post_processors
+
+    torch.manual_seed(seed)
+    policy = make_policy(copy.deepcopy(cfg.policy), ds_meta=dataset.meta)
+    preprocessor, _ = make_pre_post_processors(policy.config, dataset_stats=dataset.meta.stats)
+    return policy.train(), preprocessor
 
 
 @contextmanager

@@ -12,13 +12,8 @@ from .surfaces import merged
 
 
 @pytest.fixture(scope="module")
-def fingerprints(root_of, tmp_path_factory):
-    found = {}
-    for name, make in MIXTURES.items():
-        cfg = make(root_of, tmp_path_factory.mktemp(name))
-        merged(cfg)
-        found[name] = cfg.policy.mixture_fingerprint
-    return found
+def fingerprints(opened):
+    return {name: opened(name)[0].policy.mixture_fingerprint for name in MIXTURES}
 
 
 def test_mixtures_keep_their_fingerprints(fingerprints, contract):
