@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -22,9 +21,10 @@ from lerobot_ambient.annotate.classifier.fits import fit_shards
 from lerobot_ambient.annotate.classifier.held_out import ChunkScores, Floats
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.annotate.classifier.processes import Processes
-from lerobot_ambient.annotate.locality.by_classifier import CropEvidence, crop_evidence, crop_fits
+from lerobot_ambient.annotate.locality.by_classifier import crop_evidence, crop_fits
 from lerobot_ambient.annotate.locality.by_moments import PLACES, LocalityEvidence, LocalityOptions, locality_window
-from lerobot_ambient.annotate.mixing.mode_mix import ModeMix, mode_mixes
+from lerobot_ambient.annotate.mixing.mode_mix import mode_mixes
+from lerobot_ambient.annotate.results.annotation import Annotation
 from lerobot_ambient.annotate.results.by_granularity import (
     Threshold,
     bucket_finding,
@@ -34,82 +34,10 @@ from lerobot_ambient.annotate.results.by_granularity import (
 from lerobot_ambient.annotate.results.found_windows import Finding
 from lerobot_ambient.annotate.spectra.gaussian_classifier import gaussian_level
 from lerobot_ambient.annotate.spectra.power_comparison import CompareOptions
-from lerobot_ambient.annotate.spectra.spectrum import MIN_HORIZON, SpectralEvidence, spectral_window
+from lerobot_ambient.annotate.spectra.spectrum import MIN_HORIZON, spectral_window
 from lerobot_ambient.data.mixture import Mixture
 
 GRANULARITIES = ("dataset", "bucket", "datapoint")
-
-
-@dataclass(frozen=True, eq=False)
-class Annotation:
-    """What is known of one source.
-
-    Args:
-        finding: its windows.
-        spectral: of its spectra; None where chunks are too short for any.
-        classifier: what classifiers said, for the classifier method.
-        locality: the evidence for sigma_max, if it was asked for.
-        mode_mixes: how each granularity shifts the mix of modes, of the target and of the source.
-    """
-
-    finding: Finding
-    spectral: SpectralEvidence | None = None
-    classifier: ClassifierEvidence | None = None
-    locality: LocalityEvidence | CropEvidence | None = None
-    mode_mixes: tuple[ModeMix, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """One entry of `annotate --json`."""
-        entry = self.finding.to_dict()
-        if self.classifier is not None:
-            curve, distance = self.classifier.curve, self.classifier.distance
-            low, high = curve.band()
-            entry["curve"] = {
-                "sigmas": curve.sigmas.tolist(),
-                "p": curve.p.tolist(),
-                "low": low.tolist(),
-                "high": high.tolist(),
-                "total_variation_at_least": None if distance is None else distance.band()[0].tolist(),
-            }
-        if self.mode_mixes:
-            entry["mode_mixes"] = [
-                {
-                    "data": mix.data,
-                    "granularity": mix.granularity,
-                    "excess": None if np.isnan(mix.excess) else mix.excess,
-                }
-                for mix in self.mode_mixes
-            ]
-        return entry
-
-    def taking(self, end: str) -> Annotation:
-        """The annotation with this end of what is known of sigma_min as its windows (`Finding.taking`)."""
-        return replace(self, finding=self.finding.taking(end))
-
-    def with_locality(
-        self, evidence: LocalityEvidence | CropEvidence, second: LocalityEvidence | None = None
-    ) -> Annotation:
-        """The annotation with sigma_max: as far as crops are shown to be alike. Weak evidence does not go beyond.
-
-        Args:
-            evidence: by second moments or by classifiers on crops.
-            second: by second moments, beside that of classifiers: each misses what the other sees, so both must hold.
-        """
-        notes = [f"Locality: {note}" for note in evidence.notes]
-        shown = evidence.shown
-        if second is not None and second.shown < shown:
-            shown = second.shown
-            beyond = (
-                f"nothing is found in too little data up to {second.sigma_max:.3f}" if second.weak else "they differ"
-            )
-            notes.append(
-                f"Locality: second moments show crops to be alike only up to {shown:.3f}, and that is sigma_max; from "
-                f"there on {beyond}."
-            )
-        found = evidence.sigma_max if second is None else min(evidence.sigma_max, second.sigma_max)
-        sigma_max = np.full(len(self.finding.sigma_min), shown)
-        finding = replace(self.finding, sigma_max=sigma_max, sigma_max_estimate=found).with_notes(*notes)
-        return replace(self, finding=finding, locality=evidence)
 
 
 def annotate_by_spectrum(chunks: Sequence[Chunks], *, seed: int = 0, progress: bool = False) -> list[Annotation]:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lerobot_ambient.annotate.annotate import Annotation, ClassifierMethod
+    from lerobot_ambient.annotate.annotate import ClassifierMethod
     from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
     from lerobot_ambient.annotate.mixing.soft_shares import SoftShares
+    from lerobot_ambient.annotate.results.annotation import Annotation
     from lerobot_ambient.annotate.results.by_granularity import Threshold
     from lerobot_ambient.data.aligned_source import AlignedSource
     from lerobot_ambient.data.config_windows import FoundWindow

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lerobot_ambient.annotate.annotate import Annotation
+    from lerobot_ambient.annotate.results.annotation import Annotation
     from lerobot_ambient.annotate.results.found_windows import Finding
     from lerobot_ambient.annotate.results.trust import SourceWindow
     from lerobot_ambient.data.config_windows import FoundWindow

@@ -19,8 +19,8 @@ from lerobot_ambient.annotate.results.trust import (
 )
 
 if TYPE_CHECKING:
-    from lerobot_ambient.annotate.annotate import Annotation
     from lerobot_ambient.annotate.mixing.soft_shares import SoftShares
+    from lerobot_ambient.annotate.results.annotation import Annotation
     from lerobot_ambient.annotate.results.found_windows import Finding
     from lerobot_ambient.data.windows_file import WindowTable
 

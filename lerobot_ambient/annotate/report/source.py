@@ -18,10 +18,10 @@ from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence
 from lerobot_ambient.core.windows import admits_everything
 
 if TYPE_CHECKING:
-    from lerobot_ambient.annotate.annotate import Annotation
     from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
     from lerobot_ambient.annotate.locality.by_classifier import CropEvidence
     from lerobot_ambient.annotate.mixing.mode_mix import ModeMix
+    from lerobot_ambient.annotate.results.annotation import Annotation
 
 SURE, ROUGH = 0.1, 0.25
 """Widths of an interval of sigma_min up to which it counts as settled, or as known roughly."""

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from lerobot_ambient.annotate.annotate import Annotation
 from lerobot_ambient.annotate.buckets.partition import Buckets
 from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
 from lerobot_ambient.annotate.classifier.calibration import calibrate
@@ -18,6 +17,7 @@ from lerobot_ambient.annotate.mixing.mode_mix import mode_mix
 from lerobot_ambient.annotate.report.classifier_figures import reliability
 from lerobot_ambient.annotate.report.source import SourceReport, verdict
 from lerobot_ambient.annotate.report.source import warnings as warnings_at
+from lerobot_ambient.annotate.results.annotation import Annotation
 from lerobot_ambient.annotate.results.found_windows import Finding
 from lerobot_ambient.annotate.spectra.spectrum import spectral_window
 from lerobot_ambient.core.windows import Window

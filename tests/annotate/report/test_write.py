@@ -12,7 +12,6 @@ import pytest
 import torch
 from PIL import Image
 
-from lerobot_ambient.annotate.annotate import Annotation
 from lerobot_ambient.annotate.buckets.partition import Buckets
 from lerobot_ambient.annotate.chunks.chunk_set import ActionAxes, ArrayChunks
 from lerobot_ambient.annotate.chunks.mixture_chunks import Path
@@ -29,6 +28,7 @@ from lerobot_ambient.annotate.mixing.soft_shares import soft_shares
 from lerobot_ambient.annotate.report.source import verdict
 from lerobot_ambient.annotate.report.trajectory_figures import Trajectories, draw_trajectories, most_moved
 from lerobot_ambient.annotate.report.write import SourceReport, write_report
+from lerobot_ambient.annotate.results.annotation import Annotation
 from lerobot_ambient.annotate.results.by_granularity import Threshold, data_set_finding
 from lerobot_ambient.annotate.results.found_windows import Finding
 from lerobot_ambient.annotate.spectra.spectrum import spectral_window

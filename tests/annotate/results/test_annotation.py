@@ -3,8 +3,8 @@
 
 import numpy as np
 
-from lerobot_ambient.annotate.annotate import Annotation
 from lerobot_ambient.annotate.locality.by_moments import LocalityEvidence
+from lerobot_ambient.annotate.results.annotation import Annotation
 from lerobot_ambient.annotate.results.found_windows import Finding
 
 

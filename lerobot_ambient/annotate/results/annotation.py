@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All that a method came to know of one source: its windows, and the evidence they rest on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
+from lerobot_ambient.annotate.locality.by_classifier import CropEvidence
+from lerobot_ambient.annotate.locality.by_moments import LocalityEvidence
+from lerobot_ambient.annotate.mixing.mode_mix import ModeMix
+from lerobot_ambient.annotate.results.found_windows import Finding
+from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence
+
+
+@dataclass(frozen=True, eq=False)
+class Annotation:
+    """What is known of one source.
+
+    Args:
+        finding: its windows.
+        spectral: of its spectra; None where chunks are too short for any.
+        classifier: what classifiers said, for the classifier method.
+        locality: the evidence for sigma_max, if it was asked for.
+        mode_mixes: how each granularity shifts the mix of modes, of the target and of the source.
+    """
+
+    finding: Finding
+    spectral: SpectralEvidence | None = None
+    classifier: ClassifierEvidence | None = None
+    locality: LocalityEvidence | CropEvidence | None = None
+    mode_mixes: tuple[ModeMix, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """One entry of `annotate --json`."""
+        entry = self.finding.to_dict()
+        if self.classifier is not None:
+            curve, distance = self.classifier.curve, self.classifier.distance
+            low, high = curve.band()
+            entry["curve"] = {
+                "sigmas": curve.sigmas.tolist(),
+                "p": curve.p.tolist(),
+                "low": low.tolist(),
+                "high": high.tolist(),
+                "total_variation_at_least": None if distance is None else distance.band()[0].tolist(),
+            }
+        if self.mode_mixes:
+            entry["mode_mixes"] = [
+                {
+                    "data": mix.data,
+                    "granularity": mix.granularity,
+                    "excess": None if np.isnan(mix.excess) else mix.excess,
+                }
+                for mix in self.mode_mixes
+            ]
+        return entry
+
+    def taking(self, end: str) -> Annotation:
+        """The annotation with this end of what is known of sigma_min as its windows (`Finding.taking`)."""
+        return replace(self, finding=self.finding.taking(end))
+
+    def with_locality(
+        self, evidence: LocalityEvidence | CropEvidence, second: LocalityEvidence | None = None
+    ) -> Annotation:
+        """The annotation with sigma_max: as far as crops are shown to be alike. Weak evidence does not go beyond.
+
+        Args:
+            evidence: by second moments or by classifiers on crops.
+            second: by second moments, beside that of classifiers: each misses what the other sees, so both must hold.
+        """
+        notes = [f"Locality: {note}" for note in evidence.notes]
+        shown = evidence.shown
+        if second is not None and second.shown < shown:
+            shown = second.shown
+            beyond = (
+                f"nothing is found in too little data up to {second.sigma_max:.3f}" if second.weak else "they differ"
+            )
+            notes.append(
+                f"Locality: second moments show crops to be alike only up to {shown:.3f}, and that is sigma_max; from "
+                f"there on {beyond}."
+            )
+        found = evidence.sigma_max if second is None else min(evidence.sigma_max, second.sigma_max)
+        sigma_max = np.full(len(self.finding.sigma_min), shown)
+        finding = replace(self.finding, sigma_max=sigma_max, sigma_max_estimate=found).with_notes(*notes)
+        return replace(self, finding=finding, locality=evidence)
