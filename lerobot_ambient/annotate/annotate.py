@@ -14,24 +14,22 @@ from lerobot_ambient.annotate.buckets.partition import Buckets
 from lerobot_ambient.annotate.buckets.rules import BucketRule, ColumnRule, EpisodeRule
 from lerobot_ambient.annotate.buckets.windows import BucketWindows, bucket_windows
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
-from lerobot_ambient.annotate.classifier.classify import classify
-from lerobot_ambient.annotate.classifier.cross_fit import WorkFolder
-from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
+from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence, classify
 from lerobot_ambient.annotate.classifier.fits import fit_shards
 from lerobot_ambient.annotate.classifier.held_out import ChunkScores, Floats
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
-from lerobot_ambient.annotate.classifier.processes import Processes
+from lerobot_ambient.annotate.classifier.shared_work import Processes, WorkFolder
 from lerobot_ambient.annotate.locality.by_classifier import crop_evidence, crop_fits
 from lerobot_ambient.annotate.locality.by_moments import PLACES, LocalityEvidence, LocalityOptions, locality_window
 from lerobot_ambient.annotate.mixing.mode_mix import mode_mixes
 from lerobot_ambient.annotate.results.annotation import Annotation
-from lerobot_ambient.annotate.results.by_granularity import (
+from lerobot_ambient.annotate.results.found_windows import Finding
+from lerobot_ambient.annotate.results.windows_from_curves import (
     Threshold,
     bucket_finding,
     data_point_finding,
     data_set_finding,
 )
-from lerobot_ambient.annotate.results.found_windows import Finding
 from lerobot_ambient.annotate.spectra.gaussian_classifier import gaussian_level
 from lerobot_ambient.annotate.spectra.power_comparison import CompareOptions
 from lerobot_ambient.annotate.spectra.spectrum import MIN_HORIZON, spectral_window

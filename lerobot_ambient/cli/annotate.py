@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
     from lerobot_ambient.annotate.mixing.soft_shares import SoftShares
     from lerobot_ambient.annotate.results.annotation import Annotation
-    from lerobot_ambient.annotate.results.by_granularity import Threshold
+    from lerobot_ambient.annotate.results.windows_from_curves import Threshold
     from lerobot_ambient.data.aligned_source import AlignedSource
     from lerobot_ambient.data.config_windows import FoundWindow
     from lerobot_ambient.data.mixture import Mixture
@@ -167,7 +167,7 @@ def run(args: argparse.Namespace) -> int:
         return _rethreshold(args, mixture_without_windows(cfg))
     method = processes = None
     if args.method == "classifier":
-        from lerobot_ambient.annotate.classifier.processes import launched_processes
+        from lerobot_ambient.annotate.classifier.shared_work import launched_processes
 
         method, processes = _classifier_method(args), launched_processes(args.device)
     file = None
@@ -310,7 +310,7 @@ def _require_packages(args: argparse.Namespace) -> None:
 
 
 def _threshold(args: argparse.Namespace) -> Threshold:
-    from lerobot_ambient.annotate.results.by_granularity import Threshold
+    from lerobot_ambient.annotate.results.windows_from_curves import Threshold
 
     return Threshold(**_given(args, _OF_THRESHOLD))
 
@@ -400,8 +400,8 @@ def _windows_path(args: argparse.Namespace, source: AlignedSource) -> Path:
 
 
 def _rethreshold(args: argparse.Namespace, mixture: Mixture) -> int:
-    from lerobot_ambient.annotate.results.rethreshold import rethreshold
     from lerobot_ambient.annotate.results.trust import admits_everything, require_trust
+    from lerobot_ambient.annotate.results.windows_from_curves import rethreshold
     from lerobot_ambient.cli.annotate_render import render_rethreshold, rethreshold_entry
     from lerobot_ambient.data.windows_file import read_windows, write_windows
 

@@ -12,7 +12,7 @@ from lerobot_ambient.annotate.mixing.soft_shares import SoftShares
 from lerobot_ambient.annotate.report.source import little_left, warnings
 from lerobot_ambient.annotate.report.write import SourceReport, write_report
 from lerobot_ambient.annotate.results.annotation import Annotation
-from lerobot_ambient.annotate.results.found_plan import found_plan
+from lerobot_ambient.annotate.results.found_windows import found_plan
 from lerobot_ambient.core.mixing import Ambient, MixingRule
 from lerobot_ambient.core.plan import Plan
 from lerobot_ambient.data.mixture import Mixture

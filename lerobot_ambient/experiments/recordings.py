@@ -30,9 +30,9 @@ from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks, chunks_of
 from lerobot_ambient.annotate.classifier.curves import sigma_min_of
 from lerobot_ambient.annotate.classifier.held_out import Floats
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
-from lerobot_ambient.annotate.classifier.processes import Processes
+from lerobot_ambient.annotate.classifier.shared_work import Processes
 from lerobot_ambient.annotate.results.annotation import Annotation
-from lerobot_ambient.annotate.results.by_granularity import Threshold
+from lerobot_ambient.annotate.results.windows_from_curves import Threshold
 from lerobot_ambient.annotate.spectra.gaussian_classifier import gaussian_scores
 from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence, sigma_bury
 from lerobot_ambient.data.mixture import Mixture

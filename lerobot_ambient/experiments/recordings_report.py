@@ -14,7 +14,7 @@ import numpy as np
 from lerobot_ambient.annotate.classifier.curves import TAU, sigma_min_of
 from lerobot_ambient.annotate.report import write as annotate_report
 from lerobot_ambient.annotate.results.annotation import Annotation
-from lerobot_ambient.annotate.results.found_plan import found_plan
+from lerobot_ambient.annotate.results.found_windows import found_plan
 from lerobot_ambient.core.mixing import Ambient
 from lerobot_ambient.data.replace_file import replace_file
 from lerobot_ambient.experiments.claims import Claim

@@ -4,8 +4,7 @@
 import numpy as np
 import pytest
 
-from lerobot_ambient.annotate.results.by_granularity import Threshold
-from lerobot_ambient.annotate.results.rethreshold import rethreshold
+from lerobot_ambient.annotate.results.windows_from_curves import Threshold, rethreshold
 from lerobot_ambient.data.normalization import ActionNormalization
 from lerobot_ambient.data.windows_file import WindowTable, read_windows, write_windows
 

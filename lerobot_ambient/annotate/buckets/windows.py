@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.buckets.partition import Buckets
 from lerobot_ambient.annotate.classifier.curves import TAU, CrossingRule, isotonic_crossing, sigma_min_of
-from lerobot_ambient.annotate.classifier.episode_errors import widening
-from lerobot_ambient.annotate.classifier.held_out import ChunkScores, Floats, Ints
+from lerobot_ambient.annotate.classifier.held_out import ChunkScores, Floats, Ints, widening
 
 _ERRORS = 1.96
 _WIDE = 0.1

@@ -30,8 +30,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.classifier.episode_errors import episode_mean, widening
-from lerobot_ambient.annotate.classifier.held_out import ChunkScores, Floats, HeldOutLogits, Scores, sigmoid
+from lerobot_ambient.annotate.classifier.held_out import (
+    ChunkScores,
+    Floats,
+    HeldOutLogits,
+    Scores,
+    episode_mean,
+    sigmoid,
+    widening,
+)
 
 _RIDGE = 1e-3
 """Keeps the slope finite where labels are separated."""

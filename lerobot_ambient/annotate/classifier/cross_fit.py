@@ -6,9 +6,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property, partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -31,7 +30,7 @@ from lerobot_ambient.annotate.classifier.folds import (
 from lerobot_ambient.annotate.classifier.held_out import ChunkScores, Floats, HeldOutLogits, Scores
 from lerobot_ambient.annotate.classifier.network import NoisyChunkClassifier
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
-from lerobot_ambient.annotate.classifier.shards import Arrays, Shards
+from lerobot_ambient.annotate.classifier.shared_work import Arrays, Shards, WorkFolder
 
 VERSION = 1
 """Raise it when the same chunks and options would give other scores."""
@@ -39,19 +38,6 @@ VERSION = 1
 _PROBES = 64
 _PIECE = 1 << 14
 """Chunks that are scored between two saves, and that processes share out."""
-
-
-@dataclass(frozen=True)
-class WorkFolder:
-    """Where shards are kept.
-
-    Args:
-        path: a folder, made when needed.
-        identity: lines that change with the data, a mixture's `fingerprint`.
-    """
-
-    path: Path
-    identity: Sequence[str]
 
 
 class CrossFit:

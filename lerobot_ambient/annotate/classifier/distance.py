@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lerobot_ambient.annotate.classifier.episode_errors import episode_mean, widening
-from lerobot_ambient.annotate.classifier.held_out import Floats, Scores
+from lerobot_ambient.annotate.classifier.held_out import Floats, Scores, episode_mean, widening
 
 
 @dataclass(frozen=True, eq=False)

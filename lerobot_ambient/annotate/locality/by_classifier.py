@@ -42,12 +42,13 @@ from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
 from lerobot_ambient.annotate.classifier.calibration import calibrate
-from lerobot_ambient.annotate.classifier.cross_fit import CrossFit, WorkFolder
+from lerobot_ambient.annotate.classifier.cross_fit import CrossFit
 from lerobot_ambient.annotate.classifier.curves import TAU, data_set_curve, require_tau
 from lerobot_ambient.annotate.classifier.fits import cross_fits, find, fit_shards
 from lerobot_ambient.annotate.classifier.fold_training import score_levels
 from lerobot_ambient.annotate.classifier.folds import compared_dims
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
+from lerobot_ambient.annotate.classifier.shared_work import WorkFolder
 from lerobot_ambient.annotate.locality.by_moments import PLACES, up_to
 from lerobot_ambient.annotate.locality.crops import Crops, crop_starts
 from lerobot_ambient.annotate.locality.receptive_field import EXCESS, ReceptiveField, receptive_field

@@ -26,8 +26,7 @@ from lerobot_ambient.annotate.buckets.windows import bucket_windows
 from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
 from lerobot_ambient.annotate.chunks.mixture_chunks import chunks_of
 from lerobot_ambient.annotate.classifier.curves import first_crossing, sigma_min_of
-from lerobot_ambient.annotate.classifier.episode_errors import episode_mean
-from lerobot_ambient.annotate.classifier.held_out import ChunkScores
+from lerobot_ambient.annotate.classifier.held_out import ChunkScores, episode_mean
 from lerobot_ambient.annotate.classifier.options import BUCKET_FORMS
 from lerobot_ambient.core.mixing import Cotrain
 from lerobot_ambient.core.noise_levels import NoiseSchedule

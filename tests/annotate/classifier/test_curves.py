@@ -20,8 +20,7 @@ from lerobot_ambient.annotate.classifier.curves import (
     sigma_min_interval,
     sigma_min_of,
 )
-from lerobot_ambient.annotate.classifier.episode_errors import episode_mean
-from lerobot_ambient.annotate.classifier.held_out import HeldOutLogits, Scores
+from lerobot_ambient.annotate.classifier.held_out import HeldOutLogits, Scores, episode_mean
 
 SIGMAS = np.array([0.1, 0.2, 0.4, 0.7, 0.9])
 FLAT = np.full(5, 0.45)

@@ -12,7 +12,6 @@ import torch
 from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
 from lerobot_ambient.annotate.classifier import cross_fit
 from lerobot_ambient.annotate.classifier.calibration import calibrate, chunk_scores
-from lerobot_ambient.annotate.classifier.cross_fit import WorkFolder
 from lerobot_ambient.annotate.classifier.evidence import gather_evidence
 from lerobot_ambient.annotate.classifier.fits import (
     annotate_classifier,
@@ -22,6 +21,7 @@ from lerobot_ambient.annotate.classifier.fits import (
     fit_shards,
 )
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
+from lerobot_ambient.annotate.classifier.shared_work import WorkFolder
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 
 SCHEDULE = NoiseSchedule(torch.sin(torch.linspace(0.02, math.pi / 2 - 0.004, 100, dtype=torch.float64)))

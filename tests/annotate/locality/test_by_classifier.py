@@ -9,10 +9,10 @@ import torch
 
 from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
 from lerobot_ambient.annotate.classifier.calibration import calibrate
-from lerobot_ambient.annotate.classifier.cross_fit import WorkFolder
 from lerobot_ambient.annotate.classifier.curves import data_set_curve, sigma_min_of
 from lerobot_ambient.annotate.classifier.fits import annotate_classifier, fit_shards
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
+from lerobot_ambient.annotate.classifier.shared_work import WorkFolder
 from lerobot_ambient.annotate.locality.by_classifier import crop_evidence, crop_fits, crop_windows, grouped_lengths
 from lerobot_ambient.annotate.locality.by_moments import locality_window, up_to
 from lerobot_ambient.core.noise_levels import NoiseSchedule

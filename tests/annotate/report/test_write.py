@@ -29,8 +29,8 @@ from lerobot_ambient.annotate.report.source import verdict
 from lerobot_ambient.annotate.report.trajectory_figures import Trajectories, draw_trajectories, most_moved
 from lerobot_ambient.annotate.report.write import SourceReport, write_report
 from lerobot_ambient.annotate.results.annotation import Annotation
-from lerobot_ambient.annotate.results.by_granularity import Threshold, data_set_finding
 from lerobot_ambient.annotate.results.found_windows import Finding
+from lerobot_ambient.annotate.results.windows_from_curves import Threshold, data_set_finding
 from lerobot_ambient.annotate.spectra.spectrum import spectral_window
 from lerobot_ambient.core.mixing import Ambient
 from lerobot_ambient.core.noise_levels import NoiseSchedule

@@ -10,7 +10,7 @@ from lerobot_ambient.annotate.classifier.calibration import calibrate, chunk_sco
 from lerobot_ambient.annotate.classifier.curves import data_set_curve
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.classifier.held_out import HeldOutLogits, Scores
-from lerobot_ambient.annotate.results.by_granularity import (
+from lerobot_ambient.annotate.results.windows_from_curves import (
     Threshold,
     bucket_finding,
     data_point_finding,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm, t
 
-from lerobot_ambient.annotate.classifier.episode_errors import episode_mean, widening
+from lerobot_ambient.annotate.classifier.held_out import episode_mean, widening
 
 
 def test_the_mean_is_over_chunks_not_over_episodes():
