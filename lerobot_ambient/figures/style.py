@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -87,9 +88,10 @@ def sigma_axis(axis: Axes, *, label: bool = True) -> None:
         axis.set_xlabel(SIGMA)
 
 
-def legend_above(axis: Axes, columns: int = 2) -> None:
-    """A legend that covers no curve."""
+def legend_above(axis: Axes, columns: int = 2, handles: Sequence[Artist] | None = None) -> None:
+    """A legend that covers no curve; of what is labelled, or of other handles."""
     axis.legend(
+        handles=axis.get_legend_handles_labels()[0] if handles is None else handles,
         loc="lower left",
         bbox_to_anchor=(0.0, 1.0),
         ncols=columns,

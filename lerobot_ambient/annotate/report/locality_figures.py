@@ -35,8 +35,9 @@ def draw_locality(evidence: LocalityEvidence) -> Picture:
     figure = new_figure()
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[8, 1])
     field = evidence.field
-    upper.fill_between(field.sigmas, field.low, field.high, step="mid", color=TARGET, alpha=0.2, linewidth=0)
-    upper.step(field.sigmas, field.steps, where="mid", color=TARGET)
+    span = {"step": "mid", "color": TARGET, "alpha": 0.2, "linewidth": 0}
+    upper.fill_between(field.sigmas, field.low, field.high, label="by other episodes", **span)
+    upper.step(field.sigmas, field.steps, where="mid", color=TARGET, label="r(σ)")
     upper.set_ylabel("receptive field r(σ), steps")
     upper.set_ylim(bottom=0)
     sigma_axis(upper, label=False)
@@ -46,20 +47,14 @@ def draw_locality(evidence: LocalityEvidence) -> Picture:
     colours = ["#4FB394", "#E3E6E9", SOURCE]
     lower.pcolormesh(edges, [0.0, 1.0], state[None], cmap=ListedColormap(colours), vmin=-0.5, vmax=2.5)
     if evidence.sigma_max > 0.0:
-        upper.axvline(evidence.shown, color=WINDOW)
-        upper.axvline(evidence.sigma_max, color=LIMIT, linestyle="--")
+        upper.axvline(evidence.shown, color=WINDOW, label=r"$σ_{\mathrm{max}}$, shown")
+        upper.axvline(evidence.sigma_max, color=LIMIT, linestyle="--", label="not refuted")
     lower.set_yticks([])
     lower.grid(visible=False)
     sigma_axis(lower)
     names = ["shown to be alike", "undecided", "told apart"]
-    upper.legend(
-        handles=[Patch(color=colour, label=name) for colour, name in zip(colours, names, strict=True)],
-        loc="lower left",
-        bbox_to_anchor=(0.0, 1.0),
-        ncols=3,
-        borderaxespad=0.2,
-        handlelength=1.2,
-    )
+    patches = [Patch(color=colour, label=name) for colour, name in zip(colours, names, strict=True)]
+    legend_above(upper, 3, [*upper.get_legend_handles_labels()[0], *patches])
     return Picture(
         "locality.png",
         png_of(figure),

@@ -46,7 +46,7 @@ def draw_spectra(evidence: SpectralEvidence) -> Picture:
     if evidence.f_star is not None and evidence.f_star > 0.0:
         _mark_f_star(axis, evidence)
     _frequency_axis(axis, evidence)
-    legend_above(axis)
+    _legend(axis)
     return Picture(
         "spectra.png",
         png_of(figure),
@@ -77,7 +77,7 @@ def draw_deciding_spectrum(evidence: SpectralEvidence) -> Picture | None:
     axis.set_yscale("log")
     axis.set_xlabel(_label(evidence))
     axis.set_ylabel(POWER)
-    legend_above(axis)
+    _legend(axis)
     return Picture(
         "spectrum_decides.png",
         png_of(figure),
@@ -127,6 +127,12 @@ def _spectrum(
     colour, line = style
     axis.fill_between(f, low, high, color=colour, alpha=0.2, linewidth=0)
     axis.plot(f, psd, color=colour, linestyle=line, label=figure_name(of.name))
+
+
+def _legend(axis: Axes) -> None:
+    from matplotlib.patches import Patch
+
+    legend_above(axis, 2, [*axis.get_legend_handles_labels()[0], Patch(color=LIMIT, alpha=0.2, label="95 % bands")])
 
 
 def _mark_f_star(axis: Axes, evidence: SpectralEvidence) -> None:

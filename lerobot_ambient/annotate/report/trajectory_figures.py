@@ -85,6 +85,7 @@ def draw_trajectories(trajectories: Trajectories) -> Picture:
         for colour, line, name in zip((TARGET, SOURCE), ("-", (0, (4, 1.5))), trajectories.names, strict=True)
     ]
     figure.legend(handles=handles, loc="outside upper left", ncols=2)
+    figure.supylabel("action (the target's units)", fontsize=8.5)
     absent = np.isnan(trajectories.source[0].action).all(0)
     lacking = [trajectories.axes.dimension(int(dim)) for dim in np.flatnonzero(absent)]
     more = f" The {dims - shown} that move least are not shown." if dims > shown else ""

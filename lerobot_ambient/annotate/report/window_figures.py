@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +22,10 @@ from lerobot_ambient.figures.style import (
     styled,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.colors import LinearSegmentedColormap
+
 TIMES, EPISODES = 40, 4
 """Bins of time within the episode, and episodes drawn as lines."""
 
@@ -30,7 +35,7 @@ def draw_overview(reports: Sequence[SourceReport]) -> Picture:
     """A bar per source: at which levels it teaches, with the interval of sigma_min."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    figure = new_figure(0.75 + 0.72 * len(reports))
+    figure = new_figure(1.25 + 0.72 * len(reports))
     axis = figure.subplots()
     sigmas = np.linspace(0.0, 1.0, 501, dtype=np.float64)
     shades = LinearSegmentedColormap.from_list("teaches", ["#EEF0F2", "#4FB394"])
@@ -61,6 +66,7 @@ def draw_overview(reports: Sequence[SourceReport]) -> Picture:
     axis.grid(visible=False)
     axis.spines["left"].set_visible(False)
     sigma_axis(axis)
+    legend_above(axis, 3, _overview_handles(reports, shades))
     some = (
         " A hollow diamond is the median of samples with windows of their own."
         if any(report.varies for report in reports)
@@ -75,6 +81,29 @@ def draw_overview(reports: Sequence[SourceReport]) -> Picture:
         f"what noise must bury.{some}",
         "; ".join(said) + ".",
     )
+
+
+def _overview_handles(reports: Sequence[SourceReport], shades: LinearSegmentedColormap) -> list[Artist]:
+    """What the overview's legend shows, and nothing that is not drawn."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles: list[Artist] = [Patch(color=shades(0.0), label="the target alone")]
+    shown = [report for report in reports if not report.finding.is_full_trust]
+    if shown:
+        handles.insert(0, Patch(color=shades(1.0), label="the source teaches too"))
+    if any(report.varies for report in shown):
+        handles.insert(1, Patch(color=shades(0.4), label="some of its samples do"))
+    point: dict[str, Any] = {"color": "black", "linestyle": "none"}
+    if shown:
+        handles.append(Line2D([], [], marker="D", markersize=4, label=r"$σ_{\mathrm{min}}$", **point))
+        point |= {"marker": "o", "markersize": 3.5, "fillstyle": "none"}
+        handles.append(Line2D([], [], label=r"estimate of $σ_{\mathrm{min}}$", **point))
+    known = {"classifier": "its 95 % interval", "spectral": "what noise must bury"}
+    methods = {report.finding.method for report in reports}
+    said = known[methods.pop()] if len(methods) == 1 else "what is known of it"
+    handles.append(Line2D([], [], color="black", linewidth=1.2, marker="|", markersize=6, label=said))
+    return handles
 
 
 @styled

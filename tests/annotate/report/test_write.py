@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
 from lerobot_ambient.annotate.buckets.partition import Buckets
@@ -27,6 +28,7 @@ from lerobot_ambient.annotate.mixing.mode_mix import mode_mix
 from lerobot_ambient.annotate.mixing.soft_shares import soft_shares
 from lerobot_ambient.annotate.report.source import verdict
 from lerobot_ambient.annotate.report.trajectory_figures import Trajectories, draw_trajectories, most_moved
+from lerobot_ambient.annotate.report.window_figures import draw_overview
 from lerobot_ambient.annotate.report.write import SourceReport, write_report
 from lerobot_ambient.annotate.results.annotation import Annotation
 from lerobot_ambient.annotate.results.found_windows import Finding
@@ -88,6 +90,46 @@ def plan_of(reports, target=TARGET):
 def write(folder, reports, target=TARGET, **more):
     given = {"yaml": YAML, "command": "lerobot-ambient annotate --method=classifier", **more}
     return write_report(folder, reports, plan_of(reports, target), target=target, **given)
+
+
+@pytest.fixture
+def legends(monkeypatch):
+    """What stands in the legends of the figures that are drawn, colour bars among them, a list a figure."""
+    drawn, save = [], Figure.savefig
+
+    def saved(figure, *args, **kwargs):
+        boxes = [*figure.legends, *(axis.get_legend() for axis in figure.axes if axis.get_legend() is not None)]
+        bars = [axis.get_ylabel() for axis in figure.axes if axis.get_label() == "<colorbar>"]
+        drawn.append([text.get_text() for box in boxes for text in box.get_texts()] + bars)
+        return save(figure, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", saved)
+    return drawn
+
+
+def test_every_figure_says_by_itself_what_is_what(tmp_path, full, legends):
+    files = write(tmp_path, [full])
+    assert len(legends) == len(files.figures) > 8
+    assert all(legends), legends
+
+
+@pytest.mark.parametrize(
+    ("reports", "words"),
+    [
+        ([bare()], ["the source teaches too", "the target alone", "min", "estimate of", "what noise must bury"]),
+        ([bare(method="classifier")], ["teaches", "alone", "min", "estimate of", "its 95 % interval"]),
+        (
+            [bare(sigma_min=np.linspace(0.1, 0.9, 156)), bare("me/b", method="classifier")],
+            ["teaches", "some of its samples do", "alone", "min", "estimate of", "what is known of it"],
+        ),
+        ([bare(sigma_min=0.0)], ["the target alone", "what noise must bury"]),
+    ],
+)
+def test_the_overview_explains_what_it_shows_and_nothing_else(reports, words, legends):
+    draw_overview(reports)
+    ((*said,),) = legends
+    assert len(said) == len(words)
+    assert all(word in text for word, text in zip(words, said, strict=True)), said
 
 
 def test_of_many_dimensions_those_that_move_are_drawn_by_name():
