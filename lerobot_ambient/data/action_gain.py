@@ -28,11 +28,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lerobot_ambient.data.alignment_config import Gain
+
 TOLERANCE = 2.0
 """Within this factor of 1 a gain is not told from lag."""
-
-Gain = float | dict[str, float] | None
-"""As declared: one of all dimensions, or one of each."""
 
 _SAMPLE = 50_000
 _LONGEST_LAG = 0.5
@@ -116,17 +115,6 @@ def measure_gain(step: NDArray[Any], state: NDArray[Any], episode: NDArray[np.in
 def unknown_gain(dims: int) -> MeasuredGain:
     """Of a recording that cannot tell."""
     return MeasuredGain(*(np.full(dims, value) for value in (np.nan, 0.0, np.nan, 0.0)))
-
-
-def check_gain(gain: Gain, what: str) -> None:
-    """Refuse a declared gain that is no number to multiply by.
-
-    Raises:
-        ValueError: naming `what`.
-    """
-    values = list(gain.values()) if isinstance(gain, Mapping) else [] if gain is None else [gain]
-    if any(not math.isfinite(value) or value == 0.0 for value in values):
-        raise ValueError(f"{what} must be finite and not 0, got {gain}: a step of 1 moves the state by it.")
 
 
 def declared_gain(gain: Gain, names: Sequence[str], stays: NDArray[np.bool_], what: str) -> NDArray[np.float64] | None:

@@ -25,9 +25,9 @@ from lerobot_ambient.data.columns import Columns
 from lerobot_ambient.data.convert_actions import kind_of
 from lerobot_ambient.data.merged_file import SIGMA_MAX, SIGMA_MIN, TAGS, MergedFile, MergedSource, consecutive
 from lerobot_ambient.data.mixture import Mixture
+from lerobot_ambient.data.normalization import RELATIVE_ACTION
 from lerobot_ambient.data.open_source import is_bookkeeping
 from lerobot_ambient.data.recipe import MixtureRecipe
-from lerobot_ambient.data.relative_statistics import RELATIVE_ACTION
 from lerobot_ambient.data.source_windows import PerFrame, match_frames, window_table
 
 _IMAGES_AT_ONCE = 16

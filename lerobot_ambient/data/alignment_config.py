@@ -14,10 +14,14 @@ cameras:
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 INTERPOLATIONS = ("linear", "nearest")
 FITS = ("stretch", "pad", "crop")
+
+Gain = float | dict[str, float] | None
+"""How far a step of 1 moves the state: one number for all dimensions, or one for each."""
 
 
 @dataclass
@@ -85,3 +89,14 @@ class CameraConfig:
             raise ValueError(f"a camera's fill is a brightness in [0, 1], got {self.fill}.")
         if self.fit is not None and self.fill is not None:
             raise ValueError("a camera gives fit and fill; keep one: an absent camera has nothing to fit.")
+
+
+def check_gain(gain: Gain, what: str) -> None:
+    """Refuse a declared gain that is no number to multiply by.
+
+    Raises:
+        ValueError: naming `what`.
+    """
+    values = list(gain.values()) if isinstance(gain, Mapping) else [] if gain is None else [gain]
+    if any(not math.isfinite(value) or value == 0.0 for value in values):
+        raise ValueError(f"{what} must be finite and not 0, got {gain}: a step of 1 moves the state by it.")

@@ -34,11 +34,11 @@ from lerobot_ambient.data.grouping import WindowGroups, split_windows
 from lerobot_ambient.data.merge import FrameTags, MergedDataset
 from lerobot_ambient.data.merged_file import MergedFile, merged_file_of
 from lerobot_ambient.data.metadata import MixtureMetadata
-from lerobot_ambient.data.normalization import ActionNormalization
+from lerobot_ambient.data.normalization import RELATIVE_ACTION, ActionNormalization
 from lerobot_ambient.data.open_source import OpenedDataset, ReadOptions, open_dataset, open_metadata
 from lerobot_ambient.data.own_normalization import Affine, action_normalizations, own_normalized
 from lerobot_ambient.data.recipe import MixtureRecipe
-from lerobot_ambient.data.relative_statistics import RELATIVE_ACTION, relative_action_stats
+from lerobot_ambient.data.relative_statistics import relative_action_stats
 from lerobot_ambient.data.sampler import FrameIndex, GroupedFrames, MixtureSampler
 from lerobot_ambient.data.shared_pages import share
 from lerobot_ambient.data.source_windows import windows_of

@@ -12,7 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from lerobot.utils.constants import ACTION
 from numpy.typing import NDArray
+
+RELATIVE_ACTION = f"{ACTION}.relative"
+"""The key of the statistics of chunks relative to the current state, among those of a mixture."""
 
 # LeRobot's NormalizationMode value -> the two statistics that define its affine map.
 _RANGE_STATS = {"MIN_MAX": ("min", "max"), "QUANTILES": ("q01", "q99"), "QUANTILE10": ("q10", "q90")}

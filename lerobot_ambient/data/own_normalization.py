@@ -16,9 +16,8 @@ from lerobot.utils.constants import ACTION, OBS_ENV_STATE
 from numpy.typing import NDArray
 
 from lerobot_ambient.data.aligned_source import AlignedSource
-from lerobot_ambient.data.normalization import ActionNormalization, affine_of
+from lerobot_ambient.data.normalization import RELATIVE_ACTION, ActionNormalization, affine_of
 from lerobot_ambient.data.recipe import MixtureRecipe
-from lerobot_ambient.data.relative_statistics import RELATIVE_ACTION
 from lerobot_ambient.data.statistics import exact_stats
 
 Affine = tuple[NDArray[np.float64], NDArray[np.float64]]

@@ -13,9 +13,6 @@ from lerobot_ambient.data.aligned_source import AlignedSource
 from lerobot_ambient.data.columns import Columns
 from lerobot_ambient.data.dimension_names import read_names
 
-RELATIVE_ACTION = f"{ACTION}.relative"
-"""Their key among the statistics of a mixture."""
-
 
 def relative_action_stats(
     target: AlignedSource, columns: Columns, kept: tuple[np.ndarray, np.ndarray]

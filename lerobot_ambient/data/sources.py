@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field, fields
 
 from lerobot_ambient.core.windows import EVERYTHING, Window
-from lerobot_ambient.data.action_gain import check_gain
-from lerobot_ambient.data.alignment_config import CameraConfig, DimensionConfig
+from lerobot_ambient.data.alignment_config import CameraConfig, DimensionConfig, check_gain
 
 NORMALIZATIONS = ("target", "own")
 ACTION_TYPES = ("absolute", "delta")

@@ -16,8 +16,9 @@ from lerobot_ambient.cli.__main__ import main
 from lerobot_ambient.core.mixing import Cotrain
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data import convert_actions
-from lerobot_ambient.data.action_gain import MeasuredGain, check_gain, declared_gain, measure_gain, unknown_gain
+from lerobot_ambient.data.action_gain import MeasuredGain, declared_gain, measure_gain, unknown_gain
 from lerobot_ambient.data.action_type import to_absolute, to_delta
+from lerobot_ambient.data.alignment_config import check_gain
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.open_source import ReadOptions
 from lerobot_ambient.data.recipe import MixtureRecipe

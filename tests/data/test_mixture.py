@@ -13,10 +13,9 @@ from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data.fingerprint import require_same_mixture
 from lerobot_ambient.data.merge import GROUP_KEY
 from lerobot_ambient.data.mixture import make_mixture
-from lerobot_ambient.data.normalization import ActionNormalization
+from lerobot_ambient.data.normalization import RELATIVE_ACTION, ActionNormalization
 from lerobot_ambient.data.open_source import ReadOptions
 from lerobot_ambient.data.recipe import MixtureRecipe
-from lerobot_ambient.data.relative_statistics import RELATIVE_ACTION
 from lerobot_ambient.data.sources import SourceConfig
 from lerobot_ambient.data.windows_file import WINDOWS_PATH, WindowTable, read_windows, write_windows
 

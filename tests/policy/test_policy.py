@@ -19,7 +19,7 @@ from lerobot_ambient.core.mixing import Ambient, Cotrain
 from lerobot_ambient.core.plan import Group, make_plan
 from lerobot_ambient.core.windows import EVERYTHING, Window
 from lerobot_ambient.data.merge import GROUP_KEY
-from lerobot_ambient.data.relative_statistics import RELATIVE_ACTION
+from lerobot_ambient.data.normalization import RELATIVE_ACTION
 from lerobot_ambient.policy.averaging import decay_after
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.mixing_config import MixingConfig
