@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lerobot_ambient.core.plan import Plan as Plan
     from lerobot_ambient.core.plan import make_plan as make_plan
     from lerobot_ambient.core.windows import Window as Window
-    from lerobot_ambient.data.sources import Source as Source
+    from lerobot_ambient.data.declared.sources import Source as Source
     from lerobot_ambient.integration.opened_mixture import Mixture as Mixture
 
 _HOME = {

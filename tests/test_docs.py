@@ -359,8 +359,8 @@ def _default(field: dataclasses.Field) -> object:
 def test_the_policy_reference_has_every_option_with_its_default():
     from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
 
-    from lerobot_ambient.data.alignment_config import FITS, INTERPOLATIONS, CameraConfig, DimensionConfig
-    from lerobot_ambient.data.sources import ACTION_TYPES, NORMALIZATIONS, SourceConfig
+    from lerobot_ambient.data.declared.alignment import FITS, INTERPOLATIONS, CameraConfig, DimensionConfig
+    from lerobot_ambient.data.declared.sources import ACTION_TYPES, NORMALIZATIONS, SourceConfig
     from lerobot_ambient.policy.configuration_ambient_diffusion import DENOISERS, AmbientDiffusionConfig
     from lerobot_ambient.policy.mixing_config import MixingConfig
 
@@ -413,8 +413,8 @@ def test_the_windows_reference_is_the_schema(tmp_path):
     import numpy as np
     import pyarrow.parquet as pq
 
-    from lerobot_ambient.data.normalization import ActionNormalization
-    from lerobot_ambient.data.windows_file import WindowTable, write_windows
+    from lerobot_ambient.data.normalization.affine import ActionNormalization
+    from lerobot_ambient.data.windows.windows_file import WindowTable, write_windows
 
     zero = np.zeros(1, dtype=np.int64)
     normalization = ActionNormalization("MIN_MAX", False, (0.0,), (1.0,), 16)
@@ -432,7 +432,7 @@ def test_the_windows_reference_is_the_schema(tmp_path):
 
 
 def test_the_page_of_the_merge_on_disk_has_its_columns_and_keys():
-    from lerobot_ambient.data.merged_file import TAGS, MergedFile, MergedSource
+    from lerobot_ambient.data.windows.merged_file import TAGS, MergedFile, MergedSource
 
     page = ROOT / "docs/how-to/merge-to-disk.md"
     rows = table(page, "The columns")

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from lerobot_ambient.annotate.mixing.soft_shares import SoftShares
     from lerobot_ambient.annotate.results.annotation import Annotation
     from lerobot_ambient.annotate.results.windows_from_curves import Threshold
-    from lerobot_ambient.data.aligned_source import AlignedSource
-    from lerobot_ambient.data.config_windows import FoundWindow
+    from lerobot_ambient.data.alignment.aligned_source import AlignedSource
     from lerobot_ambient.data.mixture import Mixture
+    from lerobot_ambient.data.suggest.config_windows import FoundWindow
 
 METHODS = ("spectral", "classifier")
 TAKES = ("safe", "estimate")
@@ -157,7 +157,7 @@ def run(args: argparse.Namespace) -> int:
     from lerobot_ambient.cli.annotate_render import render, source_windows, yaml_to_paste
     from lerobot_ambient.cli.annotate_report import Outcome
     from lerobot_ambient.cli.progress import say
-    from lerobot_ambient.data.windows_file import write_windows
+    from lerobot_ambient.data.windows.windows_file import write_windows
     from lerobot_ambient.integration.training import load_train_config, mixture_without_windows, recipe_of
 
     cfg = load_train_config(args.config_path, args.more)
@@ -392,7 +392,7 @@ def _windows_paths(args: argparse.Namespace, sources: Sequence[AlignedSource]) -
 
 def _windows_path(args: argparse.Namespace, source: AlignedSource) -> Path:
     """The windows file of a source: in the folder that was named, else in the data set's own."""
-    from lerobot_ambient.data.windows_file import WINDOWS_PATH
+    from lerobot_ambient.data.windows.windows_file import WINDOWS_PATH
 
     if args.windows_dir is not None:
         return Path(args.windows_dir) / f"{source.name.replace('/', '__')}.parquet"
@@ -403,7 +403,7 @@ def _rethreshold(args: argparse.Namespace, mixture: Mixture) -> int:
     from lerobot_ambient.annotate.results.trust import admits_everything, require_trust
     from lerobot_ambient.annotate.results.windows_from_curves import rethreshold
     from lerobot_ambient.cli.annotate_render import render_rethreshold, rethreshold_entry
-    from lerobot_ambient.data.windows_file import read_windows, write_windows
+    from lerobot_ambient.data.windows.windows_file import read_windows, write_windows
 
     threshold = _threshold(args)
     paths = _windows_paths(args, mixture.sources[1:])

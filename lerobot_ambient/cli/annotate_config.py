@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lerobot_ambient.annotate.results.annotation import Annotation
     from lerobot_ambient.annotate.results.found_windows import Finding
     from lerobot_ambient.annotate.results.trust import SourceWindow
-    from lerobot_ambient.data.config_windows import FoundWindow
+    from lerobot_ambient.data.suggest.config_windows import FoundWindow
     from lerobot_ambient.integration.config_file import ConfigWithWindows
 
 
@@ -25,8 +25,8 @@ def windows_of(
         windows: what a configuration may say of each (`source_windows`).
         in_folders: whether windows files lie in the datasets' own folders, where they are found by their usual name.
     """
-    from lerobot_ambient.data.config_windows import FoundWindow
-    from lerobot_ambient.data.windows_file import WINDOWS_PATH
+    from lerobot_ambient.data.suggest.config_windows import FoundWindow
+    from lerobot_ambient.data.windows.windows_file import WINDOWS_PATH
 
     found = []
     for annotation, window in zip(annotations, windows, strict=True):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lerobot_ambient.annotate.mixing.soft_shares import SoftShares
     from lerobot_ambient.annotate.results.annotation import Annotation
     from lerobot_ambient.annotate.results.found_windows import Finding
-    from lerobot_ambient.data.windows_file import WindowTable
+    from lerobot_ambient.data.windows.windows_file import WindowTable
 
 
 def render(

@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _suggest(cfg: Any, args: argparse.Namespace) -> int:
     from lerobot_ambient.cli.own_config import render_written, suggestions_for
-    from lerobot_ambient.data.suggest_yaml import to_yaml
+    from lerobot_ambient.data.suggest.as_yaml import to_yaml
     from lerobot_ambient.integration.config_file import require_free, text_read, write_suggested
 
     if args.png is not None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lerobot_ambient.data.merged_file import MergedFile
-    from lerobot_ambient.data.physical_merge import MergeSummary
+    from lerobot_ambient.data.export.physical_merge import MergeSummary
+    from lerobot_ambient.data.windows.merged_file import MergedFile
 
 # Options that say which data sets to merge; the merged one takes their place.
 _PARTS = (
@@ -62,8 +62,8 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from lerobot_ambient.cli.progress import say
-    from lerobot_ambient.data.aligned_episodes import MixtureEpisodes
-    from lerobot_ambient.data.physical_merge import write_merge
+    from lerobot_ambient.data.export.aligned_episodes import MixtureEpisodes
+    from lerobot_ambient.data.export.physical_merge import write_merge
     from lerobot_ambient.integration.training import load_train_config, mixture_of, recipe_of
 
     cfg = load_train_config(args.config_path, args.more)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lerobot_ambient.data.suggest import Suggestion
+    from lerobot_ambient.data.suggest.suggest import Suggestion
 
 
 def suggestions_for(cfg: Any) -> list[Suggestion]:
@@ -18,7 +18,7 @@ def suggestions_for(cfg: Any) -> list[Suggestion]:
     Raises:
         ValueError: a dataset that cannot be opened, or a target without actions.
     """
-    from lerobot_ambient.data.suggest import facts_of, suggest
+    from lerobot_ambient.data.suggest.suggest import facts_of, suggest
     from lerobot_ambient.integration.training import target_config
 
     target = facts_of(target_config(cfg))

@@ -20,31 +20,31 @@ from lerobot_ambient.core.mixing import MixingRule
 from lerobot_ambient.core.plan import Group, Plan, make_plan, require_plan_fits
 from lerobot_ambient.core.target_share import crowded_out
 from lerobot_ambient.core.windows import Window
-from lerobot_ambient.data.align import align, align_target, left_out_keys
-from lerobot_ambient.data.aligned_source import AlignedSource
-from lerobot_ambient.data.assemble import merge_columns, merged_tasks
-from lerobot_ambient.data.assemble_cameras import camera_readers
-from lerobot_ambient.data.camera_frames import untrainable_cameras
-from lerobot_ambient.data.camera_statistics import camera_stats
-from lerobot_ambient.data.cameras import AbsentReader
-from lerobot_ambient.data.columns import Columns
-from lerobot_ambient.data.fingerprint import describe_recipe, describe_source
-from lerobot_ambient.data.foreign_units import foreign_units
-from lerobot_ambient.data.grouping import WindowGroups, split_windows
-from lerobot_ambient.data.merge import FrameTags, MergedDataset
-from lerobot_ambient.data.merged_file import MergedFile, merged_file_of
-from lerobot_ambient.data.metadata import MixtureMetadata
-from lerobot_ambient.data.normalization import RELATIVE_ACTION, ActionNormalization
-from lerobot_ambient.data.open_source import OpenedDataset, ReadOptions, open_dataset, open_metadata
-from lerobot_ambient.data.own_normalization import Affine, action_normalizations, own_normalized
-from lerobot_ambient.data.recipe import MixtureRecipe
-from lerobot_ambient.data.relative_statistics import relative_action_stats
-from lerobot_ambient.data.sampler import FrameIndex, GroupedFrames, MixtureSampler
-from lerobot_ambient.data.shared_pages import share
-from lerobot_ambient.data.source_windows import windows_of
-from lerobot_ambient.data.sources import SourceConfig
-from lerobot_ambient.data.statistics import merged_stats, target_stats
-from lerobot_ambient.data.target_keys import require_policy_keys
+from lerobot_ambient.data.alignment.align import align, align_target, left_out_keys
+from lerobot_ambient.data.alignment.aligned_source import AlignedSource
+from lerobot_ambient.data.alignment.foreign_units import foreign_units
+from lerobot_ambient.data.alignment.target_keys import require_policy_keys
+from lerobot_ambient.data.batches.camera_readers import camera_readers
+from lerobot_ambient.data.batches.columns import Columns
+from lerobot_ambient.data.batches.merge_columns import merge_columns, merged_tasks
+from lerobot_ambient.data.batches.merged_dataset import FrameTags, MergedDataset
+from lerobot_ambient.data.batches.mixture_metadata import MixtureMetadata
+from lerobot_ambient.data.batches.relative_statistics import relative_action_stats
+from lerobot_ambient.data.batches.shared_pages import share
+from lerobot_ambient.data.cameras.needed_cameras import untrainable_cameras
+from lerobot_ambient.data.cameras.readers import AbsentReader
+from lerobot_ambient.data.declared.recipe import MixtureRecipe
+from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.normalization.affine import RELATIVE_ACTION, ActionNormalization
+from lerobot_ambient.data.normalization.camera_statistics import camera_stats
+from lerobot_ambient.data.normalization.own import Affine, action_normalizations, own_normalized
+from lerobot_ambient.data.normalization.statistics import merged_stats, target_stats
+from lerobot_ambient.data.provenance.fingerprint import describe_recipe, describe_source
+from lerobot_ambient.data.reading.open_dataset import OpenedDataset, ReadOptions, open_dataset, open_metadata
+from lerobot_ambient.data.sampling.grouping import WindowGroups, split_windows
+from lerobot_ambient.data.sampling.sampler import FrameIndex, GroupedFrames, MixtureSampler
+from lerobot_ambient.data.windows.merged_file import MergedFile, merged_file_of
+from lerobot_ambient.data.windows.source_windows import windows_of
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import RECORD
-from lerobot_ambient.data.replace_file import replace_file
+from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.experiments.aloha_story import EVAL_SEED, AlohaStoryOptions
 from lerobot_ambient.experiments.estimated_windows import printed_windows
 from lerobot_ambient.experiments.oracles_report import markdown_table

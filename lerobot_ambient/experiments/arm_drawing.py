@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.data.column_reader import read_columns
-from lerobot_ambient.data.dimension_names import dimension_names
-from lerobot_ambient.data.episode_table import EpisodeTable
-from lerobot_ambient.data.open_source import open_metadata
-from lerobot_ambient.data.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.files.dimension_names import dimension_names
+from lerobot_ambient.data.files.episode_table import EpisodeTable
+from lerobot_ambient.data.reading.column_reader import read_columns
+from lerobot_ambient.data.reading.open_dataset import open_metadata
 from lerobot_ambient.figures.experiment_style import styled, subplots
 from lerobot_ambient.testing.virtual_arm.geometry import links, moving_tip
 from lerobot_ambient.testing.virtual_arm.joints import JOINTS

@@ -23,7 +23,7 @@ import torch
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from tqdm import tqdm
 
-from lerobot_ambient.data.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import SourceConfig
 from lerobot_ambient.experiments import bench_loader_data as generated
 from lerobot_ambient.experiments import bench_loader_peers as peers
 from lerobot_ambient.integration.commands.machine import machine

@@ -17,9 +17,9 @@ from lerobot.datasets.sampler import EpisodeAwareSampler
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from lerobot_ambient.data.declared.sources import SourceConfig
 from lerobot_ambient.data.mixture import make_mixture
-from lerobot_ambient.data.open_source import ReadOptions
-from lerobot_ambient.data.sources import SourceConfig
+from lerobot_ambient.data.reading.open_dataset import ReadOptions
 from lerobot_ambient.integration.training import MergedTrainingDataset, recipe_of
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 

@@ -27,9 +27,9 @@ from lerobot_ambient.core.mixing import Ambient
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.plan import Group, make_plan
 from lerobot_ambient.core.windows import EVERYTHING
-from lerobot_ambient.data.grouping import WindowGroups, split_windows
-from lerobot_ambient.data.permutation import IntArray
-from lerobot_ambient.data.sampler import FrameIndex, GroupedFrames, MixtureSampler
+from lerobot_ambient.data.sampling.grouping import WindowGroups, split_windows
+from lerobot_ambient.data.sampling.permutation import IntArray
+from lerobot_ambient.data.sampling.sampler import FrameIndex, GroupedFrames, MixtureSampler
 
 SIZES = (10**6, 10**7, 10**8)
 _TIMESTEPS = 100

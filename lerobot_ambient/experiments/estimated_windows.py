@@ -12,7 +12,7 @@ import numpy as np
 
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.windows import Window
-from lerobot_ambient.data.windows_file import read_windows
+from lerobot_ambient.data.windows.windows_file import read_windows
 from lerobot_ambient.experiments.arm import Arm
 from lerobot_ambient.experiments.recipe import NOWHERE, Places, Task, render_yaml, train_config, windows_path
 from lerobot_ambient.integration.commands.stages import Stage, stock_command

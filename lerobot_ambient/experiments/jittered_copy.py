@@ -20,7 +20,7 @@ from lerobot.utils.constants import ACTION
 from lerobot.utils.utils import SuppressProgressBars
 from numpy.typing import NDArray
 
-from lerobot_ambient.data.open_source import OpenedDataset, is_bookkeeping
+from lerobot_ambient.data.reading.open_dataset import OpenedDataset, is_bookkeeping
 
 RECORD = Path("meta") / "ambient_jitter.json"
 VERSION = 1

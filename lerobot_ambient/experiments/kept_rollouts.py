@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from lerobot_ambient.data.replace_file import replace_file
+from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.integration.commands.results import Rollouts
 
 FORMAT = 1

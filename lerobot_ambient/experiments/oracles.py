@@ -30,7 +30,7 @@ from typing import Any
 from tqdm import tqdm
 
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
-from lerobot_ambient.data.replace_file import replace_file
+from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.experiments.oracles_cases import Case, SigmaMaxCase, SigmaMinCase
 from lerobot_ambient.experiments.oracles_laws import MixturePair, Trajectories
 from lerobot_ambient.experiments.oracles_locality import GaussianPair, InTurn, Jittered

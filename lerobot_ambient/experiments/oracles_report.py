@@ -14,7 +14,7 @@ import numpy as np
 
 from lerobot_ambient.annotate.classifier.curves import TAU
 from lerobot_ambient.core.proportions import wilson_interval
-from lerobot_ambient.data.replace_file import replace_file
+from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.experiments.claims import Claim
 from lerobot_ambient.experiments.oracles import OracleOutcome
 from lerobot_ambient.experiments.oracles_cases import SigmaMaxCase, SigmaMinCase

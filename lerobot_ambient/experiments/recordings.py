@@ -35,9 +35,9 @@ from lerobot_ambient.annotate.results.annotation import Annotation
 from lerobot_ambient.annotate.results.windows_from_curves import Threshold
 from lerobot_ambient.annotate.spectra.gaussian_classifier import gaussian_scores
 from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence, sigma_bury
+from lerobot_ambient.data.declared.sources import SourceConfig
 from lerobot_ambient.data.mixture import Mixture
-from lerobot_ambient.data.open_source import open_dataset
-from lerobot_ambient.data.sources import SourceConfig
+from lerobot_ambient.data.reading.open_dataset import open_dataset
 from lerobot_ambient.experiments.jittered_copy import write_jittered_copy
 from lerobot_ambient.integration.training import load_train_config, mixture_without_windows
 

@@ -16,7 +16,7 @@ from lerobot_ambient.annotate.report import write as annotate_report
 from lerobot_ambient.annotate.results.annotation import Annotation
 from lerobot_ambient.annotate.results.found_windows import found_plan
 from lerobot_ambient.core.mixing import Ambient
-from lerobot_ambient.data.replace_file import replace_file
+from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.experiments.claims import Claim
 from lerobot_ambient.experiments.oracles_report import markdown_table
 from lerobot_ambient.experiments.recordings import (

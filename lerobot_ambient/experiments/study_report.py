@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lerobot_ambient.data.replace_file import replace_file
+from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.experiments.figures import draw_comparison, draw_sweeps
 from lerobot_ambient.experiments.kept_rollouts import kept_file, write_kept
 from lerobot_ambient.experiments.report import arm_rollouts, markdown, results_json

@@ -20,12 +20,12 @@ from typing import Any
 import draccus
 import yaml
 
-from lerobot_ambient.data.config_comments import carry_comments
-from lerobot_ambient.data.config_windows import OPTIONS, FoundWindow, merge_windows
-from lerobot_ambient.data.replace_file import replace_file
-from lerobot_ambient.data.sources import SourceConfig
-from lerobot_ambient.data.suggest import Suggestion, plain
-from lerobot_ambient.data.suggest_yaml import sources_block
+from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.files.replace_file import replace_file
+from lerobot_ambient.data.suggest.as_yaml import sources_block
+from lerobot_ambient.data.suggest.config_comments import carry_comments
+from lerobot_ambient.data.suggest.config_windows import OPTIONS, FoundWindow, merge_windows
+from lerobot_ambient.data.suggest.suggest import Suggestion, plain
 from lerobot_ambient.integration.training import load_train_config
 
 _WIDTH = 110

@@ -10,12 +10,12 @@ import numpy as np
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from tqdm import tqdm
 
-from lerobot_ambient.data.camera_frames import cameras_without_frames, needed_cameras, without
-from lerobot_ambient.data.column_reader import read_columns
-from lerobot_ambient.data.episode_table import EpisodeTable
-from lerobot_ambient.data.picture_files import broken_pictures
-from lerobot_ambient.data.sources import SourceConfig
-from lerobot_ambient.data.video_files import broken_videos, count_videos, timestamp_error, timestamp_fix
+from lerobot_ambient.data.cameras.needed_cameras import cameras_without_frames, needed_cameras, without
+from lerobot_ambient.data.cameras.picture_files import broken_pictures
+from lerobot_ambient.data.cameras.video_files import broken_videos, count_videos, timestamp_error, timestamp_fix
+from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.files.episode_table import EpisodeTable
+from lerobot_ambient.data.reading.column_reader import read_columns
 from lerobot_ambient.integration.doctor import Check
 
 _MANY = 40

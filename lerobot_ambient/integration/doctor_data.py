@@ -10,11 +10,11 @@ from typing import Any
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.utils.import_utils import get_safe_default_video_backend
 
-from lerobot_ambient.data.camera_frames import needed_cameras
-from lerobot_ambient.data.episode_table import EpisodeTable
+from lerobot_ambient.data.cameras.needed_cameras import needed_cameras
+from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.files.episode_table import EpisodeTable
 from lerobot_ambient.data.mixture import Mixture
-from lerobot_ambient.data.open_source import open_metadata
-from lerobot_ambient.data.sources import SourceConfig
+from lerobot_ambient.data.reading.open_dataset import open_metadata
 from lerobot_ambient.integration.doctor import Check, captured_logs
 from lerobot_ambient.integration.doctor_cameras import check_cameras
 from lerobot_ambient.integration.training import load_train_config, mixture_of, target_config

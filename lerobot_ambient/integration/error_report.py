@@ -103,7 +103,7 @@ def _from_worker(error: BaseException) -> str | None:
 
 def _not_found(error: BaseException) -> str | None:
     """LeRobot takes a path that is not there for a model on the Hub, and tells of the Hub only."""
-    from lerobot_ambient.data.hub_errors import NOT_ON_THE_HUB, reason_of
+    from lerobot_ambient.data.files.hub_errors import NOT_ON_THE_HUB, reason_of
 
     for cause in chain(error):
         if not isinstance(cause, NOT_ON_THE_HUB):

@@ -185,7 +185,7 @@ def near_field(wrong: Mapping[str, str], cls: type, config_file: str | None) -> 
         cls: the class it was looked for in.
         config_file: that was given beside the options, if any.
     """
-    from lerobot_ambient.data.sources import SourceConfig
+    from lerobot_ambient.data.declared.sources import SourceConfig
     from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
     from lerobot_ambient.policy.mixing_config import MixingConfig
 
@@ -246,7 +246,9 @@ def _scores(name: str, known: Iterable[str], idle: set[str]) -> dict[str, float]
 
 
 def _fields_of_a_source(name: str) -> dict[str, float]:
-    from lerobot_ambient.data.sources import SourceConfig  # The package is imported without it: it needs torch.
+    from lerobot_ambient.data.declared.sources import (
+        SourceConfig,  # The package is imported without it: it needs torch.
+    )
 
     beside, _, leaf = name.removeprefix("--").rpartition(".")
     inside = "sources" in beside

@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader
 
 from lerobot_ambient.core.mixing import Ambient, MixingRule
 from lerobot_ambient.core.plan import Plan
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import Mixture as AssembledMixture
-from lerobot_ambient.data.sources import Source
 from lerobot_ambient.integration import decoder_notice
 from lerobot_ambient.integration.near_options import near_names
 from lerobot_ambient.integration.training import (

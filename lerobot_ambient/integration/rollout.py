@@ -17,8 +17,8 @@ from lerobot.configs import FeatureType
 from lerobot.robots import make_robot_from_config
 from lerobot.utils.constants import ACTION, OBS_IMAGES, OBS_STATE
 
-from lerobot_ambient.data.dimension_names import is_numbered
-from lerobot_ambient.data.match_names import match_dimensions
+from lerobot_ambient.data.alignment.match_names import match_dimensions
+from lerobot_ambient.data.files.dimension_names import is_numbered
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.latency import chunk_seconds, slow_warning
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lerobot_ambient.data.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import SourceConfig
 
 logger = logging.getLogger(__name__)
 

@@ -20,19 +20,19 @@ from lerobot.utils.constants import ACTION, IMAGENET_STATS, OBS_STATE, TRAINING_
 from torch.utils.data import Dataset
 
 from lerobot_ambient.core.mixing import Cotrain
-from lerobot_ambient.data.camera_frames import untrainable_cameras
-from lerobot_ambient.data.dimension_names import dimension_names
-from lerobot_ambient.data.episode_table import EpisodeTable
-from lerobot_ambient.data.fingerprint import require_same_mixture
-from lerobot_ambient.data.hub_errors import NOT_ON_THE_HUB, reason_of
-from lerobot_ambient.data.merge import warn_of_shuffling
-from lerobot_ambient.data.merged_file import merged_file_of
-from lerobot_ambient.data.metadata import MixtureMetadata
+from lerobot_ambient.data.batches.merged_dataset import warn_of_shuffling
+from lerobot_ambient.data.batches.mixture_metadata import MixtureMetadata
+from lerobot_ambient.data.cameras.needed_cameras import untrainable_cameras
+from lerobot_ambient.data.declared.recipe import MixtureRecipe
+from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.export.record import record_of
+from lerobot_ambient.data.files.dimension_names import dimension_names
+from lerobot_ambient.data.files.episode_table import EpisodeTable
+from lerobot_ambient.data.files.hub_errors import NOT_ON_THE_HUB, reason_of
 from lerobot_ambient.data.mixture import Mixture, make_mixture
-from lerobot_ambient.data.mixture_record import record_of
-from lerobot_ambient.data.open_source import ReadOptions, open_metadata, wanted_episodes
-from lerobot_ambient.data.recipe import MixtureRecipe
-from lerobot_ambient.data.sources import SourceConfig
+from lerobot_ambient.data.provenance.fingerprint import require_same_mixture
+from lerobot_ambient.data.reading.open_dataset import ReadOptions, open_metadata, wanted_episodes
+from lerobot_ambient.data.windows.merged_file import merged_file_of
 from lerobot_ambient.integration.environment import refuse_environment_of_training
 from lerobot_ambient.integration.error_report import CONFIG_SUFFIXES, not_there, on_the_way_to_configuration
 from lerobot_ambient.integration.fine_tuning import refuse_lost_settings

@@ -6,9 +6,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from lerobot_ambient.data.alignment_config import DimensionConfig
-from lerobot_ambient.data.data_record import DataRecord
-from lerobot_ambient.data.sources import SourceConfig
+from lerobot_ambient.data.declared.alignment import DimensionConfig
+from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.provenance.data_record import DataRecord
 
 _UNITS = {
     math.degrees(1.0): "radians to degrees",

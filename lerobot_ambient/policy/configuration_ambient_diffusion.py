@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from lerobot.configs import PreTrainedConfig
 from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
 
-from lerobot_ambient.data.alignment_config import check_gain
-from lerobot_ambient.data.data_record import DataRecord
-from lerobot_ambient.data.sources import ACTION_TYPES, SourceConfig
+from lerobot_ambient.data.declared.alignment import check_gain
+from lerobot_ambient.data.declared.sources import ACTION_TYPES, SourceConfig
+from lerobot_ambient.data.provenance.data_record import DataRecord
 from lerobot_ambient.policy.mixing_config import AmbientConfig, MixingConfig
 
 DENOISERS = ("unet", "mlp")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from huggingface_hub import HfApi, ModelCard
 from lerobot.policies.pretrained import PreTrainedPolicy
 
-from lerobot_ambient.data.hub_errors import NOT_ON_THE_HUB, reason_of
+from lerobot_ambient.data.files.hub_errors import NOT_ON_THE_HUB, reason_of
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.model_card import FIGURE, Result, model_card, record_shares
 

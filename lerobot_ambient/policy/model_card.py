@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from lerobot_ambient.core.proportions import wilson_interval
 from lerobot_ambient.core.target_share import crowded_out
-from lerobot_ambient.data.data_record import DataRecord
-from lerobot_ambient.data.mixture_record import decode_shares
+from lerobot_ambient.data.export.record import decode_shares
+from lerobot_ambient.data.provenance.data_record import DataRecord
 from lerobot_ambient.policy.card_alignment import alignment, table
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.schedule import noise_schedule

@@ -25,9 +25,9 @@ from torch.optim.swa_utils import AveragedModel
 
 from lerobot_ambient.core.draws import TimestepLaw, frame_noise
 from lerobot_ambient.core.losses import ambient_target, denoising_target, reduce_loss, renoise
-from lerobot_ambient.data.merge import GROUP_KEY
+from lerobot_ambient.data.batches.merged_dataset import GROUP_KEY
 from lerobot_ambient.data.mixture import Mixture
-from lerobot_ambient.data.normalization import RELATIVE_ACTION
+from lerobot_ambient.data.normalization.affine import RELATIVE_ACTION
 from lerobot_ambient.policy.averaging import growing_average
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.diffusion_model import AmbientDiffusionModel

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lerobot_ambient.data.normalization import affine_of
+from lerobot_ambient.data.normalization.affine import affine_of
 
 
 class RelativeActions(nn.Module):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
-from lerobot_ambient.data.replace_file import replace_file
+from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.sweep.config import BaseConfig, render, tuned_config
 from lerobot_ambient.sweep.space import Space
 from lerobot_ambient.sweep.trial import Evaluation, Goal

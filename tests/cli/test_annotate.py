@@ -12,7 +12,7 @@ import yaml
 
 from lerobot_ambient.annotate.results.trust import CHUNKS_ALONE, FULL_TRUST
 from lerobot_ambient.cli.__main__ import main
-from lerobot_ambient.data.windows_file import WINDOWS_PATH, read_windows
+from lerobot_ambient.data.windows.windows_file import WINDOWS_PATH, read_windows
 
 
 @pytest.fixture(scope="module")

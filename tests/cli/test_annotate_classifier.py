@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from lerobot_ambient.cli.__main__ import main
-from lerobot_ambient.data.windows_file import WINDOWS_PATH, read_windows
+from lerobot_ambient.data.windows.windows_file import WINDOWS_PATH, read_windows
 
 QUICK = ("--folds=2", "--steps=120", "--levels=10", "--draws=4")
 

@@ -114,7 +114,7 @@ def test_held_out_episodes_are_the_targets(merged):
 
 def test_options_whose_value_is_a_word_of_its_own(data):
     from lerobot_ambient.cli.merge import training_command
-    from lerobot_ambient.data.physical_merge import MergeSummary
+    from lerobot_ambient.data.export.physical_merge import MergeSummary
 
     spaced = [word for option in data for word in option.split("=", 1)]
     command = training_command(None, [*spaced, "--policy.device", "cpu"], MergeSummary(Path("x"), "me/x", 1, 1))

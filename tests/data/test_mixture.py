@@ -10,14 +10,14 @@ from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
 from lerobot_ambient.core.mixing import Ambient, Cotrain, Soft, TargetOnly
 from lerobot_ambient.core.noise_levels import NoiseSchedule
-from lerobot_ambient.data.fingerprint import require_same_mixture
-from lerobot_ambient.data.merge import GROUP_KEY
+from lerobot_ambient.data.batches.merged_dataset import GROUP_KEY
+from lerobot_ambient.data.declared.recipe import MixtureRecipe
+from lerobot_ambient.data.declared.sources import SourceConfig
 from lerobot_ambient.data.mixture import make_mixture
-from lerobot_ambient.data.normalization import RELATIVE_ACTION, ActionNormalization
-from lerobot_ambient.data.open_source import ReadOptions
-from lerobot_ambient.data.recipe import MixtureRecipe
-from lerobot_ambient.data.sources import SourceConfig
-from lerobot_ambient.data.windows_file import WINDOWS_PATH, WindowTable, read_windows, write_windows
+from lerobot_ambient.data.normalization.affine import RELATIVE_ACTION, ActionNormalization
+from lerobot_ambient.data.provenance.fingerprint import require_same_mixture
+from lerobot_ambient.data.reading.open_dataset import ReadOptions
+from lerobot_ambient.data.windows.windows_file import WINDOWS_PATH, WindowTable, read_windows, write_windows
 
 SCHEDULE = NoiseSchedule.from_alphas_cumprod(DDPMScheduler(100, beta_schedule="squaredcos_cap_v2").alphas_cumprod)
 OPTIONS = ReadOptions(observation_deltas=[-1, 0], action_deltas=list(range(-1, 7)))

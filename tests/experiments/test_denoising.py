@@ -8,7 +8,7 @@ import pytest
 import torch
 from lerobot.configs import FeatureType, PolicyFeature
 
-from lerobot_ambient.data.normalization import RELATIVE_ACTION
+from lerobot_ambient.data.normalization.affine import RELATIVE_ACTION
 from lerobot_ambient.experiments.denoising import denoise
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy

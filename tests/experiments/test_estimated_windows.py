@@ -12,8 +12,8 @@ import yaml
 from lerobot.configs.train import TrainPipelineConfig
 
 from lerobot_ambient.cli.__main__ import build_parser
-from lerobot_ambient.data.normalization import ActionNormalization
-from lerobot_ambient.data.windows_file import WindowTable, write_windows
+from lerobot_ambient.data.normalization.affine import ActionNormalization
+from lerobot_ambient.data.windows.windows_file import WindowTable, write_windows
 from lerobot_ambient.experiments.arm import Arm
 from lerobot_ambient.experiments.common_arms import ESTIMATES, estimated
 from lerobot_ambient.experiments.estimated_windows import (

@@ -14,8 +14,8 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot_ambient.annotate.classifier.curves import TAU
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.cli.__main__ import main
-from lerobot_ambient.data.open_source import open_dataset
-from lerobot_ambient.data.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.reading.open_dataset import open_dataset
 from lerobot_ambient.experiments.jittered_copy import write_jittered_copy
 from lerobot_ambient.experiments.recordings import (
     LATER,

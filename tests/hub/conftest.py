@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lerobot_ambient.data.windows_file import WINDOWS_PATH
+from lerobot_ambient.data.windows.windows_file import WINDOWS_PATH
 from lerobot_ambient.testing.loopback_hub.hub import LoopbackHub
 
 TOKENS = {"hf_writer": "write", "hf_reader": "read"}
@@ -158,8 +158,8 @@ def source_with_windows(tmp_path: Path, write_dataset: Callable[..., Path]) -> P
     """me/annotated: two episodes with a windows file in the data set's own folder."""
     import numpy as np
 
-    from lerobot_ambient.data.normalization import ActionNormalization
-    from lerobot_ambient.data.windows_file import WindowTable, write_windows
+    from lerobot_ambient.data.normalization.affine import ActionNormalization
+    from lerobot_ambient.data.windows.windows_file import WindowTable, write_windows
 
     root = write_dataset(tmp_path / "annotated", "me/annotated", [9, 11], seed=3)
     episode = np.repeat([0, 1], [9, 11])

@@ -11,10 +11,10 @@ import pytest
 from huggingface_hub import hf_hub_download
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
-from lerobot_ambient.data.open_source import open_dataset
-from lerobot_ambient.data.source_windows import windows_path
-from lerobot_ambient.data.sources import SourceConfig
-from lerobot_ambient.data.windows_file import WINDOWS_PATH, read_windows
+from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.reading.open_dataset import open_dataset
+from lerobot_ambient.data.windows.source_windows import windows_path
+from lerobot_ambient.data.windows.windows_file import WINDOWS_PATH, read_windows
 from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
 from lerobot_ambient.testing.loopback_hub.hub import DROP, LoopbackHub
 from lerobot_ambient.testing.loopback_hub.store import Repo
@@ -160,7 +160,7 @@ def test_an_unknown_data_set_is_named(hub, client):
 
 
 def test_the_licence_comes_from_the_hub(annotated, client):
-    from lerobot_ambient.data.mixture_record import _license_on_the_hub
+    from lerobot_ambient.data.export.record import _license_on_the_hub
 
     client(annotated, cache="elsewhere")
     source = open_dataset(SourceConfig("me/annotated"), "me/annotated")

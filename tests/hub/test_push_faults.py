@@ -13,7 +13,7 @@ import pytest
 from huggingface_hub.errors import HfHubHTTPError
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
-from lerobot_ambient.data.windows_file import WINDOWS_PATH
+from lerobot_ambient.data.windows.windows_file import WINDOWS_PATH
 from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
 from lerobot_ambient.testing.loopback_hub.hub import DROP
 

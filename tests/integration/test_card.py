@@ -14,11 +14,11 @@ import yaml
 from lerobot.configs import FeatureType, PolicyFeature
 
 from lerobot_ambient.core.windows import Window
-from lerobot_ambient.data.data_record import DataRecord
-from lerobot_ambient.data.mixture_record import decode_shares, encode_shares, license_of
-from lerobot_ambient.data.normalization import ActionNormalization
-from lerobot_ambient.data.sources import SourceConfig
-from lerobot_ambient.data.windows_file import WINDOWS_PATH, WindowTable, write_windows
+from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.export.record import decode_shares, encode_shares, license_of
+from lerobot_ambient.data.normalization.affine import ActionNormalization
+from lerobot_ambient.data.provenance.data_record import DataRecord
+from lerobot_ambient.data.windows.windows_file import WINDOWS_PATH, WindowTable, write_windows
 from lerobot_ambient.integration.training import load_train_config, make_merged_datasets
 from lerobot_ambient.policy.card_alignment import alignment
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig

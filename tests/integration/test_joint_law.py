@@ -13,11 +13,11 @@ from torch.utils.data import DataLoader
 from lerobot_ambient.core.draws import TimestepLaw
 from lerobot_ambient.core.mixing import Ambient, Cotrain, Exclusive, Soft, TargetOnly
 from lerobot_ambient.core.noise_levels import NoiseSchedule
-from lerobot_ambient.data.merge import GROUP_KEY
+from lerobot_ambient.data.batches.merged_dataset import GROUP_KEY
+from lerobot_ambient.data.declared.recipe import MixtureRecipe
+from lerobot_ambient.data.declared.sources import SourceConfig
 from lerobot_ambient.data.mixture import make_mixture
-from lerobot_ambient.data.open_source import ReadOptions
-from lerobot_ambient.data.recipe import MixtureRecipe
-from lerobot_ambient.data.sources import SourceConfig
+from lerobot_ambient.data.reading.open_dataset import ReadOptions
 
 SCHEDULE = NoiseSchedule.from_alphas_cumprod(DDPMScheduler(100, beta_schedule="squaredcos_cap_v2").alphas_cumprod)
 

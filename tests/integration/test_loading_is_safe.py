@@ -15,7 +15,7 @@ def checkpoint(tmp_path):
     from lerobot.configs import FeatureType, PolicyFeature
     from lerobot.policies import make_pre_post_processors
 
-    from lerobot_ambient.data.sources import SourceConfig
+    from lerobot_ambient.data.declared.sources import SourceConfig
     from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
     from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
 

@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader
 from lerobot_ambient.annotate.chunks.mixture_chunks import chunks_of
 from lerobot_ambient.annotate.spectra.spectrum import spectral_window
 from lerobot_ambient.cli.__main__ import main
+from lerobot_ambient.data.declared.sources import SourceConfig
 from lerobot_ambient.data.mixture import make_mixture
-from lerobot_ambient.data.open_source import ReadOptions
-from lerobot_ambient.data.sources import SourceConfig
+from lerobot_ambient.data.reading.open_dataset import ReadOptions
 from lerobot_ambient.integration.training import recipe_of
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.mixing_config import CotrainConfig

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch.utils.data import DataLoader, DistributedSampler, SequentialSampler
 
 import lerobot_ambient as la
-from lerobot_ambient.data.merge import GROUP_KEY
+from lerobot_ambient.data.batches.merged_dataset import GROUP_KEY
 from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
 
 from .conftest import SMALL_POLICY

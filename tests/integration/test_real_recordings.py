@@ -110,10 +110,10 @@ def test_bimanual_hands_with_video_and_renamed_keys(shared_data, tmp_path, lerob
 @pytest.mark.parametrize("name", ["so101_teleop", "bimanual_hands"])
 def test_the_merge_reads_what_lerobot_reads(shared_data, tmp_path, name):
     from lerobot_ambient.core.mixing import Cotrain
+    from lerobot_ambient.data.declared.recipe import MixtureRecipe
+    from lerobot_ambient.data.declared.sources import SourceConfig
     from lerobot_ambient.data.mixture import make_mixture
-    from lerobot_ambient.data.open_source import ReadOptions
-    from lerobot_ambient.data.recipe import MixtureRecipe
-    from lerobot_ambient.data.sources import SourceConfig
+    from lerobot_ambient.data.reading.open_dataset import ReadOptions
 
     from .test_joint_law import SCHEDULE
 

@@ -18,8 +18,8 @@ from lerobot_ambient.core.losses import ambient_target, reduce_loss, renoise
 from lerobot_ambient.core.mixing import Ambient, Cotrain
 from lerobot_ambient.core.plan import Group, make_plan
 from lerobot_ambient.core.windows import EVERYTHING, Window
-from lerobot_ambient.data.merge import GROUP_KEY
-from lerobot_ambient.data.normalization import RELATIVE_ACTION
+from lerobot_ambient.data.batches.merged_dataset import GROUP_KEY
+from lerobot_ambient.data.normalization.affine import RELATIVE_ACTION
 from lerobot_ambient.policy.averaging import decay_after
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.mixing_config import MixingConfig
@@ -417,7 +417,7 @@ class TestConfiguration:
         assert mlp_only < 40_000
 
     def test_normalisation_maps_are_lerobots(self):
-        from lerobot_ambient.data.normalization import affine_of
+        from lerobot_ambient.data.normalization.affine import affine_of
 
         stats = {
             "min": torch.tensor([-1.0, 2.0]),

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from lerobot_ambient.annotate.buckets.partition import Buckets, by_cluster, by_column, by_episode, by_stretch, by_task
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
 from lerobot_ambient.annotate.classifier.options import split_bucket_rule
-from lerobot_ambient.data.column_reader import read_columns
 from lerobot_ambient.data.mixture import Mixture
-from lerobot_ambient.data.open_source import OpenedDataset
+from lerobot_ambient.data.reading.column_reader import read_columns
+from lerobot_ambient.data.reading.open_dataset import OpenedDataset
 
 _EPISODE = "episode_index"
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lerobot_ambient.annotate.chunks.chunk_set import ActionAxes
-from lerobot_ambient.data.columns import Columns
-from lerobot_ambient.data.dimension_names import read_names
+from lerobot_ambient.data.batches.columns import Columns
+from lerobot_ambient.data.files.dimension_names import read_names
 from lerobot_ambient.data.mixture import Mixture
 
 

@@ -18,7 +18,7 @@ import torch
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from lerobot_ambient.data.array_store import ArrayStore, publish_folder, store_arrays
+from lerobot_ambient.data.batches.array_store import ArrayStore, publish_folder, store_arrays
 
 _PATIENCE = timedelta(days=7)
 """How long a process waits for the slowest; torch would give up after half an hour."""

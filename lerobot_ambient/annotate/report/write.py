@@ -29,7 +29,7 @@ from lerobot_ambient.annotate.report.spectra_figures import draw_deciding_spectr
 from lerobot_ambient.annotate.report.trajectory_figures import draw_trajectories
 from lerobot_ambient.annotate.report.window_figures import draw_histogram, draw_over_time, draw_overview
 from lerobot_ambient.core.plan import Plan
-from lerobot_ambient.data.replace_file import replace_file
+from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.figures.plan_heat_map import plan_figure
 from lerobot_ambient.figures.style import WIDTH, Picture, figure_name, png_of, styled
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
 from lerobot_ambient.annotate.results.trust import CHUNKS_ALONE, TAKES, admits_everything, admits_nothing
 from lerobot_ambient.core.plan import Group, Mixing, Plan, make_plan
-from lerobot_ambient.data.grouping import split_windows
 from lerobot_ambient.data.mixture import Mixture
-from lerobot_ambient.data.windows_file import WindowTable
+from lerobot_ambient.data.sampling.grouping import split_windows
+from lerobot_ambient.data.windows.windows_file import WindowTable
 
 Floats = NDArray[np.float64]
 

@@ -30,7 +30,7 @@ from lerobot_ambient.annotate.classifier.curves import (
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.classifier.held_out import Floats
 from lerobot_ambient.annotate.results.found_windows import Finding
-from lerobot_ambient.data.windows_file import WindowTable
+from lerobot_ambient.data.windows.windows_file import WindowTable
 
 _SOFT_SLOPE = 0.5
 _UNDERCONFIDENT_SLOPE, _OVERLAP = 1.25, 0.1

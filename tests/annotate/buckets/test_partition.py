@@ -30,10 +30,10 @@ from lerobot_ambient.annotate.classifier.held_out import ChunkScores, episode_me
 from lerobot_ambient.annotate.classifier.options import BUCKET_FORMS
 from lerobot_ambient.core.mixing import Cotrain
 from lerobot_ambient.core.noise_levels import NoiseSchedule
+from lerobot_ambient.data.declared.recipe import MixtureRecipe
+from lerobot_ambient.data.declared.sources import SourceConfig
 from lerobot_ambient.data.mixture import make_mixture
-from lerobot_ambient.data.open_source import ReadOptions, open_dataset
-from lerobot_ambient.data.recipe import MixtureRecipe
-from lerobot_ambient.data.sources import SourceConfig
+from lerobot_ambient.data.reading.open_dataset import ReadOptions, open_dataset
 
 SIGMAS = np.linspace(0.01, 0.99, 12)
 LENGTHS = st.lists(st.integers(1, 30), min_size=1, max_size=8)

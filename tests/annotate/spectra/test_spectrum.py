@@ -20,10 +20,10 @@ from lerobot_ambient.annotate.spectra.power_comparison import CompareOptions
 from lerobot_ambient.annotate.spectra.spectrum import dct_matrix, frequencies, sigma_bury, spectral_window
 from lerobot_ambient.core.mixing import Cotrain
 from lerobot_ambient.core.noise_levels import NoiseSchedule
+from lerobot_ambient.data.declared.recipe import MixtureRecipe
+from lerobot_ambient.data.declared.sources import SourceConfig
 from lerobot_ambient.data.mixture import make_mixture
-from lerobot_ambient.data.open_source import ReadOptions
-from lerobot_ambient.data.recipe import MixtureRecipe
-from lerobot_ambient.data.sources import SourceConfig
+from lerobot_ambient.data.reading.open_dataset import ReadOptions
 
 HORIZON, DIMS = 16, 2
 

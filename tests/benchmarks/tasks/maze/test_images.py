@@ -28,7 +28,7 @@ from lerobot_ambient.benchmarks.tasks.maze.task import TASK, draw_start_goal, me
 from lerobot_ambient.benchmarks.tasks.shared.conformance import check_environment
 from lerobot_ambient.benchmarks.tasks.shared.conformance_lerobot import check_lerobot
 from lerobot_ambient.benchmarks.tasks.shared.lowdim_writer import write_low_dim_dataset
-from lerobot_ambient.data.cameras import StoredImageReader
+from lerobot_ambient.data.cameras.readers import StoredImageReader
 
 DATA = Path("data/chunk-000/file-000.parquet")
 SEEING = {"obs_type": "pixels_agent_pos"}

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames of cameras: which are needed, where they are stored, how they are decoded and cached."""

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a user declares a source: `--policy.sources='[{repo_id: me/sim, sigma_min: 0.3}]'`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass, field, fields
+
+from lerobot_ambient.core.windows import EVERYTHING, Window
+from lerobot_ambient.data.declared.alignment import CameraConfig, DimensionConfig, check_gain
+
+NORMALIZATIONS = ("target", "own")
+ACTION_TYPES = ("absolute", "delta")
+
+
+@dataclass(repr=False)
+class SourceConfig:
+    """One suboptimal data set and the noise levels at which it may teach. From Python it is called `Source`.
+
+    >>> la.Source("me/sim", root="data/sim", sigma_min=0.3)
+    Source('me/sim', root='data/sim', sigma_min=0.3)
+
+    Args:
+        repo_id: data set on the Hub, or the name of a local one.
+        root: its folder; LeRobot's own cache when None.
+        revision: branch, tag or commit on the Hub.
+        episodes: which of its episodes to use; all when None.
+        weight: multiplies its size where data sets share a noise level; positive.
+        sigma_min: VP level in [0, 1]; strictly above it the source teaches. 0 admits everything.
+        sigma_max: VP level in [0, 1]; strictly below it the source teaches (locality). 0 admits nothing below.
+        windows: parquet file with a window per frame; "meta/ambient_windows.parquet" is looked up in the
+            data set's own folder first. Excludes sigma_min and sigma_max.
+        rename: keys of this data set to the target's keys, e.g. {actions: action}.
+        dimension_names: per target key, the names of its dimensions in their order, where its own info.json has none,
+            or others than it should; they replace those.
+        dimensions: per target key, per target dimension, where its numbers come from; see DimensionConfig.
+            Dimensions of the same name need no entry.
+        cameras: per target camera, how it is fitted, or what stands for it; see CameraConfig.
+        normalization: whose statistics normalise its actions and observations: target or own.
+        fps: frames per second, where the data set's own info.json is wrong (or to replay it at another speed).
+        action_type: absolute or delta (each action is a step from the state of its frame); guessed when None.
+        action_gain: how far a step of 1 moves the state, a number or one for each of the target's dimensions; for steps
+            in a unit of their own, such as a controller's [-1, 1]. 1 when None, refused where measured otherwise.
+        skip_broken: leave out episodes that cannot be read instead of refusing the data set.
+    """
+
+    repo_id: str = ""
+    root: str | None = None
+    revision: str | None = None
+    episodes: list[int] | None = None
+    weight: float = 1.0
+    sigma_min: float | None = None
+    sigma_max: float | None = None
+    windows: str | None = None
+    rename: dict[str, str] = field(default_factory=dict)
+    dimension_names: dict[str, list[str]] = field(default_factory=dict)
+    dimensions: dict[str, dict[str, DimensionConfig]] = field(default_factory=dict)
+    cameras: dict[str, CameraConfig] = field(default_factory=dict)
+    normalization: str = "target"
+    fps: float | None = None
+    action_type: str | None = None
+    action_gain: float | dict[str, float] | None = None
+    skip_broken: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.repo_id:
+            raise ValueError("a source needs a repo_id, e.g. sources: [{repo_id: me/sim, sigma_min: 0.3}].")
+        if not 0.0 < self.weight < float("inf"):
+            raise ValueError(f"source '{self.repo_id}': weight must be positive and finite, got {self.weight}.")
+        check_episodes(self.repo_id, self.episodes)
+        for name, value, known in (
+            ("normalization", self.normalization, NORMALIZATIONS),
+            ("action_type", self.action_type, (None, *ACTION_TYPES)),
+        ):
+            if value not in known:
+                choices = ", ".join(str(choice) for choice in known if choice is not None)
+                raise ValueError(f"source '{self.repo_id}': {name} must be one of {choices}; got '{value}'.")
+        if self.fps is not None and not 0.0 < self.fps < float("inf"):
+            raise ValueError(f"source '{self.repo_id}': fps must be positive and finite, got {self.fps}.")
+        check_gain(self.action_gain, f"'{self.repo_id}': action_gain")
+        if self.action_gain is not None and self.action_type == "absolute":
+            raise ValueError(
+                f"'{self.repo_id}': action_gain is of steps, and its action_type is absolute; remove one of the two."
+            )
+        if self.windows is not None and (self.sigma_min is not None or self.sigma_max is not None):
+            raise ValueError(
+                f"source '{self.repo_id}' has both a windows file ({self.windows}) and sigma_min={self.sigma_min}, "
+                f"sigma_max={self.sigma_max}; keep one of them."
+            )
+        window = self._declared_window()
+        if window is not None and window.is_nothing:
+            raise ValueError(
+                f"source '{self.repo_id}': its window admits nothing (sigma_min=1 and sigma_max=0), so it would never "
+                "be drawn; lower sigma_min, raise sigma_max, or remove the source."
+            )
+
+    def __repr__(self) -> str:
+        """As it would be written: what is not said has its default."""
+        said = []
+        for one in fields(self):
+            default = one.default if one.default_factory is MISSING else one.default_factory()
+            if one.name != "repo_id" and getattr(self, one.name) != default:
+                said.append(f"{one.name}={getattr(self, one.name)!r}")
+        return f"Source({', '.join([repr(self.repo_id), *said])})"
+
+    def _declared_window(self) -> Window | None:
+        if self.sigma_min is None and self.sigma_max is None:
+            return None
+        try:
+            return Window(
+                sigma_min=1.0 if self.sigma_min is None else self.sigma_min,
+                sigma_max=0.0 if self.sigma_max is None else self.sigma_max,
+            )
+        except ValueError as error:
+            raise ValueError(f"source '{self.repo_id}': {error}") from error
+
+    def window(self, *, required: bool) -> Window:
+        """The window written in the config; everything when none is and the mixing does not need one.
+
+        Raises:
+            ValueError: the mixing acts on windows and this source declares none.
+        """
+        window = self._declared_window()
+        if window is None and required:
+            raise ValueError(
+                f"source '{self.repo_id}' declares no window, and this mixing needs one: it says at which noise "
+                "levels the source may teach. Write for example `sigma_min: 0.3` (teach only above level 0.3), "
+                "`sigma_max: 0.2` (only below 0.2), `windows: meta/ambient_windows.parquet`, or `sigma_min: 0.0` "
+                "to trust it everywhere, which is plain co-training."
+            )
+        return EVERYTHING if window is None else window
+
+
+Source = SourceConfig
+"""Its name for who writes Python; configuration files and their messages know it by the longer one."""
+
+
+def check_episodes(name: str, episodes: Sequence[int] | None) -> None:
+    """Refuse an empty, negative or repeating list of episodes.
+
+    Raises:
+        ValueError: naming the data set.
+    """
+    if episodes is None:
+        return
+    if len(episodes) == 0:
+        raise ValueError(f"'{name}': the list of episodes is empty; leave it out to use all of them.")
+    if min(episodes) < 0:
+        raise ValueError(f"'{name}': episode {min(episodes)} is negative; episodes count from 0.")
+    if len(set(episodes)) != len(episodes):
+        repeated = sorted({e for e in episodes if list(episodes).count(e) > 1})
+        raise ValueError(f"'{name}': episodes {repeated} are listed more than once.")
