@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from .datasets import RECORDINGS, write
 from .mixtures import MIXTURES
+from .recordings import RECORDINGS, write
 from .surfaces import merged
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -63,7 +63,7 @@ def contract(updating: bool) -> Callable[[str, Any], None]:
 
 @pytest.fixture(scope="session")
 def root_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """`root_of(name)`: the folder of one of `datasets.RECORDINGS`, written at the first call."""
+    """`root_of(name)`: the folder of one of `recordings.RECORDINGS`, written at the first call."""
     folder = tmp_path_factory.mktemp("contracts")
 
     def root(name: str) -> Path:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .datasets import ACTION, CAMERA, RECORDINGS, STATE, values
+from .recordings import ACTION, CAMERA, RECORDINGS, STATE, values
 from .surfaces import configuration
 
 Roots = Callable[[str], Path]

@@ -188,15 +188,21 @@ def watched_policy() -> Iterator[list[dict[str, Any]]]:
         yield seen
 
 
-def train(cfg: Any, words: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """LeRobot's own `train`; returns what `watched_policy` saw.
-
-    Args:
-        cfg: as `configuration` makes it.
-        words: of the command line, where LeRobot looks for the checkpoint of a resumed run.
-    """
+def train(words: Sequence[str]) -> list[dict[str, Any]]:
+    """Stock `lerobot-train` with these words, in this process; returns what `watched_policy` saw."""
     from lerobot.scripts import lerobot_train
 
     with watched_policy() as seen, mock.patch.object(sys, "argv", ["lerobot-train", *words]):
-        lerobot_train.train(cfg)
+        lerobot_train.main()
     return seen
+
+
+def trained_policy(folder: Path) -> tuple[Any, Any, Any]:
+    """A checkpoint as LeRobot's evaluation and rollout load it: the policy and its two processors."""
+    from lerobot.configs import PreTrainedConfig
+    from lerobot.policies import get_policy_class, make_pre_post_processors
+
+    registered_policies()
+    config = PreTrainedConfig.from_pretrained(folder)
+    policy = get_policy_class(config.type).from_pretrained(folder, config=config)
+    return policy.eval(), *make_pre_post_processors(config, pretrained_path=str(folder))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from lerobot.configs import PreTrainedConfig
 
-from .datasets import ACTION, CAMERA, STATE
+from .recordings import ACTION, CAMERA, STATE
 from .surfaces import configuration, registered_policies
 
 SOURCES: list[dict[str, Any]] = [
