@@ -335,8 +335,8 @@ def test_the_cli_reference_has_every_verb_and_option():
 
 
 def test_the_cli_reference_has_the_sizes_of_every_experiment():
-    from lerobot_ambient.experiments.catalogue import NAMES, study_named
-    from lerobot_ambient.experiments.study import SIZE_FLAGS, options_for
+    from lerobot_ambient.benchmarks.engine.study import SIZE_FLAGS, options_for
+    from lerobot_ambient.benchmarks.studies.catalogue import NAMES, study_named
 
     page = ROOT / "docs/reference/cli.md"
     for name in NAMES:

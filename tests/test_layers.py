@@ -23,7 +23,6 @@ LAYERS = (
     "integration",
     "sweep",
     "benchmarks",
-    "experiments",
     "cli",
 )
 """Lowest first. A module may import its own layer and those before it."""
@@ -146,7 +145,7 @@ def test_importing_the_package_is_cheap():
         ("policy/a.py", "from lerobot.scripts import lerobot_train", "only integration"),
         ("cli/a.py", "def f():\n    from lerobot.scripts.lerobot_train import train", "only integration"),
         ("integration/a.py", "import lerobot_ambient", "may not import the package's root"),
-        ("__init__.py", "from lerobot_ambient.experiments import maze", "root offers nothing of that layer"),
+        ("__init__.py", "from lerobot_ambient.benchmarks import studies", "root offers nothing of that layer"),
         ("__init__.py", "from .cli import inspect", "root offers nothing of that layer"),
         ("helpers/a.py", "x = 1", "the folder helpers is not one of the layers"),
     ],
@@ -176,7 +175,7 @@ def test_a_planted_violation_is_found(tmp_path, file, source, reason):
             "integration/a.py",
             "from lerobot.scripts import lerobot_train\nfrom lerobot_ambient.policy import x",
         ),
-        ("cli/a.py", "def f():\n    from lerobot_ambient.experiments import maze\n    import matplotlib"),
+        ("cli/a.py", "def f():\n    from lerobot_ambient.benchmarks import studies\n    import matplotlib"),
         (
             "__init__.py",
             "from lerobot_ambient.integration import register\nfrom .integration.register import r",

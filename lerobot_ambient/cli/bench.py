@@ -43,7 +43,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
-    from lerobot_ambient.experiments.bench_train import bench_train
+    from lerobot_ambient.benchmarks.speed.training import bench_train
 
     if not (args.root / "meta" / "info.json").is_file():
         raise ValueError(f"--root {args.root} is no LeRobot data set (no meta/info.json).")

@@ -27,7 +27,7 @@ def add_envs(benches: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print, one line an environment as soon as it is known."""
-    from lerobot_ambient.experiments.bench_envs import bench_envs, environments
+    from lerobot_ambient.benchmarks.speed.environments import bench_envs, environments
 
     names = args.envs if args.envs is not None else environments()
     speeds = bench_envs(names, steps=args.steps, rounds=args.rounds)

@@ -31,7 +31,7 @@ def add_latency(benches: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print. Returns 1 if the actions of any sampler are not equal to stock's."""
-    from lerobot_ambient.experiments.bench_latency import DEFAULT_STEPS, bench_latency
+    from lerobot_ambient.benchmarks.speed.latency import DEFAULT_STEPS, bench_latency
 
     samplers = DEFAULT_STEPS if args.samplers is None else [word.strip() for word in args.samplers.split(",")]
     # LeRobot prints on stdout that it loads weights; what is printed here may be read by a program.

@@ -38,8 +38,8 @@ def add_loader(benches: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, write and print."""
-    from lerobot_ambient.experiments.bench_loader import LoaderOptions, bench_loader
-    from lerobot_ambient.experiments.bench_loader_page import render_markdown, replace_section
+    from lerobot_ambient.benchmarks.speed.loader import LoaderOptions, bench_loader
+    from lerobot_ambient.benchmarks.speed.loader_page import render_markdown, replace_section
 
     options = LoaderOptions(
         pairs=args.pairs,

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print, one line a size as soon as it is known."""
     from tqdm import tqdm
 
-    from lerobot_ambient.experiments.bench_scale import bench_scale
+    from lerobot_ambient.benchmarks.speed.scale import bench_scale
 
     for name in ("sources", "draws"):
         if getattr(args, name) < 1:

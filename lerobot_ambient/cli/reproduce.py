@@ -14,7 +14,7 @@ from lerobot_ambient.cli.reproduce_aloha import add_aloha
 from lerobot_ambient.cli.reproduce_arm_story import add_arm_story
 
 if TYPE_CHECKING:
-    from lerobot_ambient.experiments.study_report import Report
+    from lerobot_ambient.benchmarks.engine.study_report import Report
 
 
 STUDIES = {
@@ -113,8 +113,8 @@ def _add_study(
 
 def run_recordings(args: argparse.Namespace) -> int:
     """Annotate recordings with known jitter."""
-    from lerobot_ambient.experiments import recordings
-    from lerobot_ambient.experiments.recordings_report import write_report
+    from lerobot_ambient.benchmarks.estimators import recordings
+    from lerobot_ambient.benchmarks.estimators.recordings_report import write_report
 
     options = recordings.RecordingsOptions(args.root, args.output_dir, jitter=args.jitter, seed=args.seed)
     outcome = recordings.run_recordings(options, progress=not args.json)
@@ -126,8 +126,8 @@ def run_oracles(args: argparse.Namespace) -> int:
     """Annotate data sets with known answers."""
     from dataclasses import replace
 
-    from lerobot_ambient.experiments import oracles
-    from lerobot_ambient.experiments.oracles_report import write_report
+    from lerobot_ambient.benchmarks.estimators import oracles
+    from lerobot_ambient.benchmarks.estimators.oracles_report import write_report
 
     options = oracles.OracleOptions.quick(args.output_dir) if args.quick else oracles.OracleOptions(args.output_dir)
     outcome = oracles.run_oracles(replace(options, jobs=_jobs(args)), progress=not args.json)
@@ -139,10 +139,10 @@ def run_oracles(args: argparse.Namespace) -> int:
 def run_study(args: argparse.Namespace) -> int:
     """Run an experiment. Returns 0, or 1 after printing which stage failed and the end of its log."""
     # Late, so that the help of every verb stays quick.
-    from lerobot_ambient.experiments.catalogue import study_named
-    from lerobot_ambient.experiments.study import SIZE_FLAGS, options_for
-    from lerobot_ambient.experiments.study_report import write_report
-    from lerobot_ambient.experiments.study_run import run_study as run
+    from lerobot_ambient.benchmarks.engine.study import SIZE_FLAGS, options_for
+    from lerobot_ambient.benchmarks.engine.study_report import write_report
+    from lerobot_ambient.benchmarks.engine.study_run import run_study as run
+    from lerobot_ambient.benchmarks.studies.catalogue import study_named
     from lerobot_ambient.integration.commands.stages import StageError, StageRunner
 
     study = study_named(args.experiment)

@@ -33,8 +33,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the story. Returns 0, or 1 after printing which stage failed and the end of its log."""
     from dataclasses import replace
 
-    from lerobot_ambient.experiments import aloha_story
-    from lerobot_ambient.experiments.aloha_story_report import results_of, text_of, write_page
+    from lerobot_ambient.benchmarks.walkthroughs import aloha_story
+    from lerobot_ambient.benchmarks.walkthroughs.aloha_story_report import results_of, text_of, write_page
     from lerobot_ambient.integration.commands.stages import StageError
 
     sizes = aloha_story.AlohaStoryOptions.quick if args.quick else aloha_story.AlohaStoryOptions

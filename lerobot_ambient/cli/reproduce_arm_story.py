@@ -33,8 +33,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the story. Returns 0, or 1 after printing which stage failed and the end of its log."""
     from dataclasses import replace
 
-    from lerobot_ambient.experiments import arm_story
-    from lerobot_ambient.experiments.arm_story_report import results_of, text_of
+    from lerobot_ambient.benchmarks.walkthroughs import arm_story
+    from lerobot_ambient.benchmarks.walkthroughs.arm_story_report import results_of, text_of
     from lerobot_ambient.integration.commands.stages import StageError
 
     sizes = arm_story.ArmStoryOptions.quick if args.quick else arm_story.ArmStoryOptions

@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _make_video(path: Path) -> None:
-    from lerobot_ambient.experiments.arm_story_video import HEIGHT, WIDTH, write_video
+    from lerobot_ambient.benchmarks.walkthroughs.arm_story_video import HEIGHT, WIDTH, write_video
 
     was_there = path.exists()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ def _make_video(path: Path) -> None:
 
 
 def _draw(root: Path, path: Path, episode: int) -> None:
-    from lerobot_ambient.experiments.arm_drawing import draw_arm_episode, read_arm_episode
+    from lerobot_ambient.benchmarks.walkthroughs.arm_drawing import draw_arm_episode, read_arm_episode
 
     _say(f"{draw_arm_episode(read_arm_episode(root, episode), path)}: episode {episode} of {root}")
 

@@ -34,8 +34,8 @@ def options_for(tmp_path, *more: str) -> list[str]:
 
 
 def test_the_defaults_are_those_of_the_experiment(tmp_path):
-    from lerobot_ambient.experiments.study import STRETCH
-    from lerobot_ambient.experiments.study_run import FINAL_EVAL_SEED
+    from lerobot_ambient.benchmarks.engine.study import STRETCH
+    from lerobot_ambient.benchmarks.engine.study_run import FINAL_EVAL_SEED
     from lerobot_ambient.sweep.worker import SweepOptions
 
     args = build_parser().parse_args(["sweep", SPACE])

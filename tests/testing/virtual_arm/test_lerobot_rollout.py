@@ -11,7 +11,7 @@ from functools import partialmethod
 import pytest
 import torch
 
-from lerobot_ambient.experiments.arm_story_video import HEIGHT, WIDTH, write_video
+from lerobot_ambient.benchmarks.walkthroughs.arm_story_video import HEIGHT, WIDTH, write_video
 from lerobot_ambient.testing.virtual_arm.joints import JOINTS
 
 pytestmark = pytest.mark.usefixtures("feetech")

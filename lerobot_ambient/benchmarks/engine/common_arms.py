@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arms that several experiments share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lerobot_ambient.benchmarks.engine.arm import Arm
+
+AMBIENT_ALPHA = 0.5
+FINE_TUNING = 0.25
+"""Steps of a fine-tuning, as a share of a training's."""
+COTRAIN_ALPHA, SIGMA_MIN = "cotrain_alpha", "sigma_min"
+"""Names of sweeps."""
+ESTIMATES = {
+    "spectral": "the spectra of the action chunks",
+    "classifier-dataset": "a classifier, one window for the data set",
+    "classifier-bucket": "a classifier, a window for each of 32 clusters of like chunks",
+    "classifier-datapoint": "a classifier, a window for each chunk",
+    "classifier-datapoint-locality": "a classifier, a window for each chunk, with a sigma_max by locality",
+}
+"""`estimated_windows.WINDOW_METHODS` in words."""
+FINE = ("classifier-bucket", "classifier-datapoint", "classifier-datapoint-locality")
+"""Those that give one source many windows."""
+
+
+def target_only() -> Arm:
+    """Filtering."""
+    return Arm("target_only", "Filtering: only the trusted demonstrations.", {"type": "target_only"}, None)
+
+
+def source_only() -> Arm:
+    """The source as if it were the target."""
+    summary = "Only the source: what its many demonstrations teach, faults included."
+    return Arm("source_only", summary, {"type": "target_only"}, None, trained_on="source")
+
+
+def cotrain(alpha: float) -> Arm:
+    """Co-training; alpha is the target's share."""
+    summary = "Co-training: both data sets at every noise level."
+    return Arm("cotrain", summary, {"type": "cotrain", "alpha": alpha}, needs=(COTRAIN_ALPHA,))
+
+
+def ambient(sigma_min: float) -> Arm:
+    """Ambient co-training with one window."""
+    summary = "Ambient co-training: the source teaches only where noise hides its faults."
+    mixing = {"type": "ambient", "alpha": AMBIENT_ALPHA}
+    return Arm("ambient", summary, mixing, {"sigma_min": sigma_min}, needs=(SIGMA_MIN,))
+
+
+def exclusive(sigma_min: float) -> Arm:
+    """Exclusive bands."""
+    summary = "Exclusive bands: the source alone above sigma_min, the target alone below (an ablation)."
+    return Arm("exclusive", summary, {"type": "exclusive"}, {"sigma_min": sigma_min}, needs=(SIGMA_MIN,))
+
+
+def estimated(method: str) -> Arm:
+    """Ambient co-training with estimated windows.
+
+    Where a source has many windows, only a part of it is admitted at low levels. A fixed `alpha` would give that part
+    the whole share of the source and repeat it often. So the shares follow the sizes, with a weight of the source that
+    makes the target's share the same alpha where all of the source is admitted.
+    """
+    summary = f"Ambient co-training; the windows come from {ESTIMATES[method]}, without roll-outs."
+    if method not in FINE:
+        mixing = {"type": "ambient", "alpha": AMBIENT_ALPHA}
+        return Arm(f"ambient:{method}", summary, mixing, windows=method)
+    return Arm(f"ambient:{method}", summary, {"type": "ambient"}, windows=method, share=AMBIENT_ALPHA)
+
+
+def fine_tuned(base: Arm) -> Arm:
+    """The policy of another arm, trained on with the target alone."""
+    summary = f"Fine-tuning on the target alone (--policy.path), from the policy of the arm {base.name}."
+    return Arm(
+        f"{base.name}:finetuned",
+        summary,
+        {"type": "target_only"},
+        None,
+        base=base.name,
+        steps=FINE_TUNING,
+        needs=base.needs,
+    )
+
+
+def on(data: str, arm: Arm) -> Arm:
+    """The same arm on another pair of data sets."""
+    return replace(arm, name=f"{arm.name}:{data}", data=data)

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The windows of a source: estimated ones as a stage of an experiment, and all of them for its report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lerobot_ambient.benchmarks.engine.arm import Arm
+from lerobot_ambient.benchmarks.engine.recipe import NOWHERE, Places, Task, render_yaml, train_config, windows_path
+from lerobot_ambient.core.noise_levels import NoiseSchedule
+from lerobot_ambient.core.windows import Window
+from lerobot_ambient.data.windows.windows_file import read_windows
+from lerobot_ambient.integration.commands.stages import Stage, stock_command
+
+WINDOW_METHODS: dict[str, tuple[str, ...]] = {
+    "spectral": ("--method=spectral",),
+    "classifier-dataset": ("--method=classifier",),
+    "classifier-bucket": ("--method=classifier", "--granularity=bucket", "--bucket=clusters:32"),
+    "classifier-datapoint": ("--method=classifier", "--granularity=datapoint"),
+    "classifier-datapoint-locality": ("--method=classifier", "--granularity=datapoint", "--locality"),
+}
+"""Ways to estimate the source's windows: the options of `lerobot-ambient annotate`."""
+
+AS_ESTIMATED = ("--take=estimate", "--accept-full-trust")
+"""Experiments measure what the estimates are worth, the ones that trust everything too. In no stage's key: windows are
+those that were made before annotate knew these options."""
+
+
+def window_stage(task: Task, method: str, folder: Path, data_root: Path, inputs: Mapping[str, Any]) -> Stage:
+    """A stage that leaves a windows file of the source.
+
+    Args:
+        task: whose source it is.
+        method: a name in `WINDOW_METHODS`.
+        folder: of all methods; they keep what classifiers learnt in its `work`, which all granularities share.
+        data_root: parent folder of `target` and `source`.
+        inputs: what else the result depends on.
+    """
+    # Whatever window the arm declares is ignored by annotate.
+    arm = Arm("ambient", "", {"type": "ambient", "alpha": 0.5}, {"sigma_min": 0.3})
+    words = list(WINDOW_METHODS[method])
+    here = folder / method
+    sizes = {"seed": 0, "steps": 1000, "batch_size": 128}
+    command = [
+        *stock_command("lerobot-ambient", "lerobot_ambient.cli"),
+        *["annotate", f"--config_path={here / 'train.yaml'}", *words, f"--windows-dir={here / 'run'}", "--json"],
+        *AS_ESTIMATED,
+    ]
+    if "--method=classifier" in words:
+        command.append(f"--work-dir={folder / 'work'}")
+    return Stage(
+        here,
+        {**inputs, "annotate": words, "config": train_config(task, arm, NOWHERE, **sizes)},
+        command,
+        files={"train.yaml": render_yaml(task, train_config(task, arm, Places(str(data_root)), **sizes))},
+        product=f"run/{windows_path(task, '', method).name}",
+    )
+
+
+def describe_windows(path: Path) -> dict[str, Any]:
+    """Median and spread of the windows in a file, and the confidence with which the data set's is known.
+
+    Args:
+        path: of the windows file.
+    """
+    table = read_windows(path, curves=False)
+    low, middle, high = np.quantile(table.sigma_min, [0.05, 0.5, 0.95]).tolist()
+    described = {
+        "sigma_min": round(middle, 5),
+        "sigma_max": round(float(np.median(table.sigma_max)), 5),
+        "sigma_min_quantiles": [round(low, 5), round(high, 5)],
+        "method": table.method,
+        "granularity": table.granularity,
+    }
+    log = path.parent.parent / "log.txt"
+    interval = _interval(log)
+    return described if interval is None else {**described, "interval": interval}
+
+
+def printed_findings(log: Path) -> list[dict[str, Any]]:
+    """The last JSON list in a log, which `annotate --json` prints, an entry for each source; empty if there is none."""
+    text = log.read_text(encoding="utf-8") if log.is_file() else ""
+    start = text.rfind("\n[\n")
+    if start < 0:
+        return []
+    findings: list[dict[str, Any]] = json.JSONDecoder().raw_decode(text[start + 1 :])[0]
+    return findings
+
+
+def printed_windows(log: Path, keys: Sequence[str]) -> list[dict[str, Any]]:
+    """These keys of the findings in the log of a finished `annotate --json`."""
+    findings = printed_findings(log)
+    assert findings, f"{log} ends with what annotate found"
+    return [{key: one[key] for key in keys} for one in findings]
+
+
+def _interval(log: Path) -> list[float] | None:
+    """The 95 % interval of the data set's sigma_min that annotate printed into its log."""
+    findings = printed_findings(log)
+    return [round(float(edge), 5) for edge in findings[0]["interval"]] if findings else None
+
+
+def windows_json(task: Task, arm: Arm, windows_root: Path) -> list[dict[str, Any]]:
+    """The source's window, and the outermost of the schedule's few levels that lie in it: those are in force.
+
+    Args:
+        task: whose source it is.
+        arm: that declares the window or names the method that estimates it.
+        windows_root: folder of the estimated windows of the arm's data.
+    """
+    if arm.source is None:
+        return []
+    if arm.windows is not None:
+        return [{"source": task.source, **describe_windows(windows_path(task, str(windows_root), arm.windows))}]
+    if not {"sigma_min", "sigma_max"} & set(arm.source):
+        return []
+    window = Window(arm.source.get("sigma_min", 0.0), arm.source.get("sigma_max", 0.0))
+    above, below = window.effective(squared_cosine_schedule())
+    used = {
+        "first_level_used": None if above is None else round(above, 5),
+        "last_level_used": None if below is None else round(below, 5),
+    }
+    return [{"source": task.source, "sigma_min": window.sigma_min, "sigma_max": window.sigma_max, **used}]
+
+
+def squared_cosine_schedule() -> NoiseSchedule:
+    """The 100 levels of the recipe's DDPM schedule, as diffusers builds them."""
+    from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+
+    scheduler = DDPMScheduler(num_train_timesteps=100, beta_schedule="squaredcos_cap_v2")
+    return NoiseSchedule.from_alphas_cumprod(scheduler.alphas_cumprod)
+
+
+def windows_text(windows: Sequence[dict[str, Any]]) -> str:
+    """`windows_json` in a cell of a table."""
+    return "; ".join(map(_window, windows)) or "–"
+
+
+def _window(window: dict[str, Any]) -> str:
+    if "sigma_min_quantiles" not in window:
+        return " and ".join(
+            text
+            for text, level in (
+                (
+                    f"σ < {window['sigma_max']:g} (up to {window['last_level_used'] or 0:.3f})",
+                    window["last_level_used"],
+                ),
+                (
+                    f"σ > {window['sigma_min']:g} (from {window['first_level_used'] or 0:.3f})",
+                    window["first_level_used"],
+                ),
+            )
+            if level is not None
+        )
+    low, high = window["sigma_min_quantiles"]
+    text = f"σ > {window['sigma_min']:.3f}"
+    if low < high:
+        text += f" in the median, {low:.3f} to {high:.3f} for nine in ten"
+    if "interval" in window:
+        text += f" (data set: {window['interval'][0]:.3f} to {window['interval'][1]:.3f})"
+    if window["sigma_max"] > 0.0:
+        text += f", and σ < {window['sigma_max']:.3f}"
+    return text

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The figures that all experiments have: success against another figure of merit, and the sweeps."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lerobot_ambient.benchmarks.engine.study_run import SweepPoint
+from lerobot_ambient.figures.experiment_style import colour, label, marker, save, styled, subplots
+from lerobot_ambient.integration.commands.results import Interval, Measure, Rollouts
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
+
+PARAMETERS = {
+    "alpha": "α, the target's share",
+    "sigma_min": r"$\sigma_{\min}$ of the source",
+    "sigma_max": r"$\sigma_{\max}$ of the source",
+}
+"""Swept parameters in words."""
+PERCENT_TOP = 104.0
+"""Where an axis of percents ends, so that a marker at 100 and its ring are whole."""
+
+
+@styled
+def draw_comparison(arms: Mapping[str, Rollouts], measure: Measure, path: Path) -> Path:
+    """Success against a figure of merit, a labelled point with its 95 % intervals per arm.
+
+    Args:
+        arms: all roll-outs by arm; one without a success has no place.
+        measure: on the horizontal axis, logarithmic.
+        path: without suffix; a PNG and an SVG are written.
+
+    Returns:
+        The PNG's path.
+    """
+    figure, axes = subplots(1, 1, figsize=(6.6, 3.8))
+    axis = axes.flat[0]
+    shown = {name: value for name, one in arms.items() if (value := measure.of(one)) is not None}
+    for name, value in shown.items():
+        _point(axis, name, list(shown), value, arms[name], measure)
+    axis.set_xscale("log")
+    plain_log_ticks(axis, list(shown.values()))
+    axis.set_xlabel(f"{measure.label} ({measure.unit}), log scale")
+    axis.set_ylabel("success (%)")
+    if shown:
+        figure.legend(frameon=False, loc="outside right upper", handletextpad=0.4)
+    axis.set_ylim(top=min(101.5, axis.get_ylim()[1]))
+    return save(figure, path)
+
+
+@styled
+def draw_sweeps(sweeps: Sequence[SweepPoint], measures: Sequence[Measure], path: Path) -> Path:
+    """Success and figures of merit over each swept parameter; a ring marks the chosen value."""
+    names = list(dict.fromkeys(point.sweep.name for point in sweeps))
+    rows = 1 + len(measures)
+    size = (1.2 + 2.4 * len(names), 0.6 + 1.8 * rows)
+    figure, axes = subplots(rows, len(names), figsize=size, sharex="col", sharey="row")
+    for column, name in enumerate(names):
+        points = [point for point in sweeps if point.sweep.name == name]
+        arm = points[0].arm.name
+        chosen = [point.chosen for point in points]
+        values = [point.value for point in points]
+        rates = [(point.rollouts.rate, point.rollouts.wilson95) for point in points]
+        draw_curve(axes[0][column], values, rates, arm, 100.0, chosen)
+        for axis, measure in zip(axes[1:, column], measures, strict=True):
+            merits = [(measure.of(point.rollouts), measure.interval95(point.rollouts)) for point in points]
+            draw_curve(axis, values, merits, arm, 100.0 if measure.unit == "%" else 1.0, chosen)
+        lowest = axes[-1][column]
+        axes[0][column].set_title(label(arm), color=colour(arm))
+        lowest.set_xlabel(PARAMETERS[points[0].sweep.parameter])
+        if min(values) > 0.0 and _crowding(np.log(values)) < _crowding(values):
+            lowest.set_xscale("log")
+        lowest.set_xticks(values, [f"{value:g}" for value in values])
+        lowest.minorticks_off()
+    axes[0][0].set_ylabel("success (%)")
+    axes[0][0].set_ylim(top=PERCENT_TOP)
+    for axis, measure in zip(axes[1:, 0], measures, strict=True):
+        axis.set_ylabel("\n".join(textwrap.wrap(f"{measure.label} ({measure.unit})", 24)))
+        axis.set_ylim(bottom=0, top=PERCENT_TOP if measure.unit == "%" else None)
+    return save(figure, path)
+
+
+def _crowding(places: ArrayLike) -> float:
+    """How close the nearest two of some places are, as the range over their distance."""
+    ordered = np.sort(np.asarray(places, dtype=np.float64))
+    return float(np.ptp(ordered) / np.diff(ordered).min()) if len(ordered) > 1 else 0.0
+
+
+@styled
+def draw_shares(arms: Mapping[str, Rollouts], measures: Sequence[Measure], path: Path) -> Path:
+    """Several shares of every arm with their intervals: a row an arm, a panel a share."""
+    names = list(arms)
+    size = (1.6 + 2.0 * len(measures), 0.8 + 0.3 * len(names))
+    figure, axes = subplots(1, len(measures), figsize=size, sharey="row")
+    for axis, measure in zip(axes.flat, measures, strict=True):
+        for row, name in enumerate(names):
+            value, interval = measure.of(arms[name]), measure.interval95(arms[name])
+            if value is None:
+                continue
+            low, high = interval or (value, value)
+            axis.errorbar(
+                [100 * value],
+                [row],
+                xerr=[[100 * (value - low)], [100 * (high - value)]],
+                color=colour(name),
+                marker=marker(name, names),
+                markerfacecolor="white" if ":" in name else colour(name),
+                markersize=9 if name == "omni" else 6.5,
+                linestyle="none",
+                capsize=2.5,
+            )
+        axis.set_xlim(-5, 105)
+        axis.set_xlabel("\n".join(textwrap.wrap(f"{measure.label} (%)", 26)))
+    axes[0][0].set_yticks(range(len(names)), [label(name) for name in names])
+    axes[0][0].invert_yaxis()
+    return save(figure, path)
+
+
+@styled
+def draw_scaling(lines: Mapping[str, Sequence[tuple[int, Rollouts]]], floor: Rollouts | None, path: Path) -> Path:
+    """Success over a size, with Wilson's intervals.
+
+    Args:
+        lines: by arm, the sizes and the roll-outs there.
+        floor: an arm that does not depend on the size, as a band.
+        path: without suffix; a PNG and an SVG are written.
+    """
+    figure, axes = subplots(1, 1, figsize=(6.6, 3.8))
+    axis = axes.flat[0]
+    if floor is not None:
+        low, high = floor.wilson95
+        axis.axhspan(100 * low, 100 * high, color=colour("target_only"), alpha=0.12, linewidth=0)
+        axis.axhline(100 * floor.rate, color=colour("target_only"), linewidth=1.0, label=label("target_only"))
+    sizes = sorted({size for points in lines.values() for size, _ in points})
+    for index, (name, points) in enumerate(lines.items()):
+        # A little apart, so that intervals do not hide each other.
+        values = [size * 1.03 ** (index - (len(lines) - 1) / 2) for size, _ in points]
+        draw_curve(axis, values, [(one.rate, one.wilson95) for _, one in points], name, 100.0, arms=list(lines))
+    axis.set_xscale("log")
+    axis.set_xticks(sizes, [str(size) for size in sizes])
+    axis.minorticks_off()
+    axis.set_xlabel("source demonstrations")
+    axis.set_ylabel("success (%)")
+    figure.legend(frameon=False, loc="outside right upper", handletextpad=0.4)
+    return save(figure, path)
+
+
+def draw_curve(
+    axis: Axes,
+    values: Sequence[float],
+    points: Sequence[tuple[float | None, Interval | None]],
+    arm: str,
+    scale: float,
+    chosen: Sequence[bool] = (),
+    *,
+    arms: Sequence[str] = (),
+) -> None:
+    """A line through figures with their intervals.
+
+    Args:
+        axis: to draw on.
+        values: abscissae.
+        points: each a figure and its interval; None leaves a gap.
+        arm: gives the colour, the marker and the name in a legend.
+        scale: of the ordinate.
+        chosen: which of them get a ring.
+        arms: all arms of the axis, to tell variants apart.
+    """
+    middle = [math.nan if value is None else scale * value for value, _ in points]
+    ends = [interval or (math.nan, math.nan) for _, interval in points]
+    errors = [
+        [m - scale * low for m, (low, _) in zip(middle, ends, strict=True)],
+        [scale * high - m for m, (_, high) in zip(middle, ends, strict=True)],
+    ]
+    axis.errorbar(
+        values,
+        middle,
+        errors,
+        color=colour(arm),
+        marker=marker(arm, arms) if arms else "o",
+        markersize=5 if arms else 4,
+        linewidth=1.2,
+        capsize=2.5,
+        label=label(arm),
+    )
+    for value, height, ring in zip(values, middle, chosen, strict=False):
+        if ring:
+            axis.plot(value, height, marker="o", markersize=10, fillstyle="none", color="black")
+
+
+def plain_log_ticks(axis: Axes, values: Sequence[float]) -> None:
+    """Steps of 1, 2, 3, 4, 5, 7 written as plain numbers; of 1, 2, 5 where those are too many."""
+    if not values:
+        return
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    low, high = min(values) / 1.3, max(values) * 1.3
+    steps = (1, 2, 3, 4, 5, 7) if high / low < 30 else (1, 2, 5)
+    ticks = [step * 10.0**power for power in range(-3, 7) for step in steps]
+    axis.set_xlim(low, high)
+    axis.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _point(axis: Axes, name: str, names: Sequence[str], x: float, rollouts: Rollouts, measure: Measure) -> None:
+    low, high = rollouts.wilson95
+    rate = rollouts.rate
+    x_low, x_high = measure.interval95(rollouts) or (x, x)
+    variant = ":" in name
+    axis.errorbar(
+        [x],
+        [100 * rate],
+        yerr=[[100 * (rate - low)], [100 * (high - rate)]],
+        xerr=[[max(0.0, x - x_low)], [max(0.0, x_high - x)]],
+        color=colour(name),
+        marker=marker(name, names),
+        markerfacecolor="white" if variant else colour(name),
+        markersize=11 if name in ("ambient", "omni") else 6.5,
+        linestyle="none",
+        linewidth=0.8 if variant else 1.2,
+        capsize=2.5,
+        label=label(name),
+        zorder=4 if name in ("ambient", "omni") else 3,
+    )

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An experiment as results JSON and as a page: a table, the sweeps, and what was promised against measured."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lerobot_ambient.benchmarks.engine.claims import percent
+from lerobot_ambient.benchmarks.engine.estimated_windows import windows_text
+from lerobot_ambient.benchmarks.engine.study_run import FinalRun, Outcome, SweepPoint
+from lerobot_ambient.integration.commands.results import Interval, Measure, Rollouts
+
+
+def pooled(runs: Sequence[FinalRun]) -> dict[str, list[FinalRun]]:
+    """The final runs by arm, in the order given."""
+    arms: dict[str, list[FinalRun]] = {}
+    for run in runs:
+        arms.setdefault(run.arm.name, []).append(run)
+    return arms
+
+
+def arm_rollouts(outcome: Outcome) -> dict[str, Rollouts]:
+    """All final roll-outs of each arm, over its training seeds."""
+    return {name: Rollouts.pool([run.rollouts for run in runs]) for name, runs in pooled(outcome.runs).items()}
+
+
+def results_json(outcome: Outcome, command: str, stage_seconds: float, machines: Sequence[str]) -> dict[str, Any]:
+    """The machine-readable results; a public contract, see docs.
+
+    Args:
+        outcome: what was run.
+        command: that repeats it.
+        stage_seconds: wall time of all stages added up.
+        machines: on which the stages ran, that of most of them first.
+    """
+    study, sizes, arms = outcome.study, outcome.options.sizes, arm_rollouts(outcome)
+    return {
+        "experiment": study.name,
+        "command": command,
+        "machine": "; ".join(machines),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "data": {pair or "default": _data_summary(root) for pair, root in outcome.data.items()},
+        "training": {"steps": sizes.steps, "batch_size": sizes.batch_size},
+        "stage_seconds": round(stage_seconds, 1),
+        "reused": sum(one.reused for one in outcome.kept),
+        "arms": [_arm_json(outcome, name, runs, arms[name]) for name, runs in pooled(outcome.runs).items()],
+        "sweeps": [_sweep_json(outcome, point) for point in outcome.sweeps],
+        "claims": [{"claim": one.promise, "measured": one.measured, "held": one.held} for one in study.claims(arms)],
+    }
+
+
+def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[str, str]]) -> str:
+    """The results as a page.
+
+    Args:
+        outcome: what was run.
+        results: of `results_json`.
+        figures: (file name beside the page, caption).
+    """
+    study, sizes = outcome.study, outcome.options.sizes
+    measures = [one for one in study.measures if any(one.of(arm) is not None for arm in arm_rollouts(outcome).values())]
+    lines = [
+        f"# {study.title}",
+        "",
+        f"`{results['command']}`  ",
+        f"{results['date']}, {results['machine']}; {sizes.steps} steps of batch {sizes.batch_size} a run; the "
+        f"stages' times add up to {results['stage_seconds'] / 60:.0f} minutes, each with one thread."
+        + _reused(results["reused"], len(outcome.kept)),
+        "",
+        *_data_table(results["data"]),
+        "",
+        "## Arms",
+        "",
+        *_row(
+            "arm",
+            "success (Wilson 95 %)",
+            *(_heading(one) for one in measures),
+            "trials",
+            "training seeds",
+            "source's window",
+            *study.published,
+        ),
+        _rule(5 + len(measures) + len(study.published)),
+    ]
+    for arm in results["arms"]:
+        low_high = arm["wilson95"]
+        rate = arm["successes"] / arm["trials"]
+        lines += _row(
+            _label(arm),
+            f"{percent(rate)} [{percent(low_high[0])}, {percent(low_high[1])}]",
+            *(_measured(one, arm["metrics"]) for one in measures),
+            str(arm["trials"]),
+            ", ".join(map(str, arm["train_seeds"])),
+            windows_text(arm["windows"]),
+            *(column.get(arm["arm"], "–") for column in study.published.values()),
+        )
+    for note in study.notes:
+        lines += ["", note]
+    if results["claims"]:
+        lines += ["", "## Promised and measured", "", "| promise | measured | |", "|---|---|---|"]
+    for one in results["claims"]:
+        lines.append(f"| {one['claim']} | {one['measured']} | {'held' if one['held'] else '**missed**'} |")
+    lines += [
+        "",
+        "## Each training seed",
+        "",
+        *_row("arm", "seed", "success", *(_heading(one) for one in measures), "training", "evaluation"),
+        _rule(5 + len(measures)),
+    ]
+    for run in outcome.runs:
+        metrics = _rollouts_json(outcome, run.rollouts)["metrics"]
+        lines += _row(
+            run.arm.name,
+            str(run.seed),
+            percent(run.rollouts.rate),
+            *(_measured(one, metrics) for one in measures),
+            f"{run.kept.train_seconds:.0f} s",
+            f"{run.kept.eval_seconds:.0f} s",
+        )
+    if outcome.sweeps:
+        swept = [one for one in measures if any(one.of(point.rollouts) is not None for point in outcome.sweeps)]
+        lines += [
+            "",
+            "## Sweeps",
+            "",
+            "On training seed 0 and evaluation seeds of their own.",
+            "",
+            *_row("arm", "value", "success (Wilson 95 %)", *(_heading(one) for one in swept), "trials", ""),
+            _rule(5 + len(swept)),
+        ]
+        for point in outcome.sweeps:
+            low, high = point.rollouts.wilson95
+            metrics = _rollouts_json(outcome, point.rollouts)["metrics"]
+            lines += _row(
+                point.arm.name,
+                f"{point.sweep.parameter} = {point.value:g}",
+                f"{percent(point.rollouts.rate)} [{percent(low)}, {percent(high)}]",
+                *(_measured(one, metrics) for one in swept),
+                str(point.rollouts.trials),
+                "chosen" if point.chosen else "",
+            )
+    for file, caption in figures:
+        lines += ["", f"![{caption}]({file})", "", f"*{caption}*"]
+    return "\n".join(lines) + "\n"
+
+
+def _reused(reused: int, policies: int) -> str:
+    return (
+        f" {reused} of {policies} policies were rolled out by earlier calls with the same settings." if reused else ""
+    )
+
+
+def _arm_json(outcome: Outcome, name: str, runs: Sequence[FinalRun], rollouts: Rollouts) -> dict[str, Any]:
+    arm = runs[0].arm
+    return {
+        "arm": name,
+        "mixing": arm.mixing["type"],
+        "mixing_parameters": {key: value for key, value in arm.mixing.items() if key != "type"},
+        "data": arm.data or "default",
+        "train_seeds": [run.seed for run in runs],
+        **_rollouts_json(outcome, rollouts),
+        "windows": [dict(window) for window in runs[0].kept.windows],
+        "per_seed": [
+            {
+                "seed": run.seed,
+                **_rollouts_json(outcome, run.rollouts),
+                "train_seconds": run.kept.train_seconds,
+                "eval_seconds": run.kept.eval_seconds,
+            }
+            for run in runs
+        ],
+    }
+
+
+def _sweep_json(outcome: Outcome, point: SweepPoint) -> dict[str, Any]:
+    return {
+        "arm": point.arm.name,
+        "parameter": point.sweep.parameter,
+        "value": point.value,
+        **_rollouts_json(outcome, point.rollouts),
+        "windows": [dict(window) for window in point.kept.windows],
+        "chosen": point.chosen,
+    }
+
+
+def _rollouts_json(outcome: Outcome, rollouts: Rollouts) -> dict[str, Any]:
+    metrics = {}
+    for measure in outcome.study.measures:
+        metrics[measure.key] = _rounded(measure.of(rollouts))
+        metrics[f"{measure.key}95"] = _rounded(measure.interval95(rollouts))
+    return {
+        "trials": rollouts.trials,
+        "successes": rollouts.count,
+        "wilson95": _rounded(rollouts.wilson95),
+        "metrics": metrics,
+    }
+
+
+def _data_summary(root: Path) -> dict[str, Any]:
+    summary: dict[str, Any] = {}
+    for kind in ("target", "source"):
+        info = json.loads((root / kind / "meta" / "info.json").read_text())
+        summary[kind] = {"episodes": info["total_episodes"], "frames": info["total_frames"]}
+        record = root / kind / "meta" / "ambient_make_data.json"
+        if record.is_file():
+            made = json.loads(record.read_text())
+            summary[kind]["seed"] = made["arguments"]["seed"]
+            known = ("root", "repo_id", "episodes", "frames")
+            summary[kind] |= {
+                key: _rounded(value) if isinstance(value, float) else value
+                for key, value in made["summary"].items()
+                if key not in known
+            }
+    return summary
+
+
+def _data_table(data: dict[str, Any]) -> list[str]:
+    keys = list(dict.fromkeys(key for pair in data.values() for one in pair.values() for key in one))
+    several = len(data) > 1
+    lines = _row(*(["data"] if several else []), "", *(key.replace("_", " ") for key in keys))
+    lines.append(_rule(len(keys) + 1 + several))
+    for pair, kinds in data.items():
+        for kind, one in kinds.items():
+            cells = [f"{value:.4g}" if isinstance(value := one.get(key, "–"), float) else str(value) for key in keys]
+            lines += _row(*([pair] if several else []), kind, *cells)
+    return lines
+
+
+def _label(arm: dict[str, Any]) -> str:
+    parameters = ", ".join(f"{key} {value}" for key, value in arm["mixing_parameters"].items())
+    return f"**{arm['arm']}**" + (f" ({parameters})" if parameters else "")
+
+
+def _heading(measure: Measure) -> str:
+    return f"{measure.label} (95 %)" if measure.unit == "%" else f"{measure.label}, {measure.unit} (95 %)"
+
+
+def _measured(measure: Measure, metrics: dict[str, Any]) -> str:
+    value, interval = metrics[measure.key], metrics[f"{measure.key}95"]
+    if value is None:
+        return "–"
+
+    def shown(number: float) -> str:
+        return percent(number) if measure.unit == "%" else f"{number:.2f}"
+
+    return shown(value) + (f" [{shown(interval[0])}, {shown(interval[1])}]" if interval else "")
+
+
+def _row(*cells: str) -> list[str]:
+    return [f"| {' | '.join(cells)} |"]
+
+
+def _rule(columns: int) -> str:
+    return "|" + "---|" * columns
+
+
+def _rounded(value: float | Interval | None) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, tuple):
+        return [_rounded(one) for one in value]
+    assert math.isfinite(value)
+    return round(value, 5)

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An experiment as a declaration: its task, data, sweeps, arms, figures of merit and promises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lerobot_ambient.benchmarks.engine.arm import Arm, Choices, Sweep
+from lerobot_ambient.benchmarks.engine.claims import Claim
+from lerobot_ambient.benchmarks.engine.recipe import Task
+from lerobot_ambient.integration.commands.results import Measure, Rollouts
+
+if TYPE_CHECKING:
+    from lerobot_ambient.benchmarks.engine.study_run import Outcome
+
+SWEEP_TRAIN_SEED = 0
+STRETCH = 10_000
+"""Evaluation seeds that belong to one training seed."""
+PRECISIONS = ("no", "bf16", "fp16")
+"""Of accelerate; "no" is float32."""
+Figure = tuple[Path, str]
+"""A PNG and its caption."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large an experiment is.
+
+    Args:
+        seeds: training seeds of the final runs. Seed 0 is the sweeps'.
+        trials: roll-outs of each final run.
+        sweep_trials: roll-outs of each run of a sweep.
+        steps, batch_size: of every training.
+        target_episodes, source_episodes: of the data that is made.
+        sweep: whether to sweep; otherwise the study's defaults are used.
+    """
+
+    seeds: tuple[int, ...] = (1, 2)
+    trials: int = 250
+    sweep_trials: int = 100
+    steps: int = 7000
+    batch_size: int = 128
+    target_episodes: int = 50
+    source_episodes: int = 5000
+    sweep: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
+            raise ValueError(f"--seeds {self.seeds}: give at least one, each once, none negative.")
+        if self.sweep and SWEEP_TRAIN_SEED in self.seeds:
+            raise ValueError(
+                f"--seeds {self.seeds}: seed {SWEEP_TRAIN_SEED} trains the sweeps; the final runs need other seeds, "
+                "or the winner would be judged by the run that made it win."
+            )
+        for name in ("trials", "sweep_trials"):
+            if not 1 <= getattr(self, name) <= STRETCH:
+                raise ValueError(f"--{_flag(name)} {getattr(self, name)} must lie in [1, {STRETCH}].")
+        for name in ("steps", "batch_size", "target_episodes", "source_episodes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{_flag(name)} must be at least 1, got {getattr(self, name)}.")
+
+
+SIZE_FLAGS = tuple(entry.name for entry in fields(Sizes) if entry.name != "sweep")
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """One experiment.
+
+    Args:
+        name: of its command and its files.
+        title: of its page.
+        task: what is learnt.
+        data: gives the arguments of `make-data` for each of its pairs of data sets; arms name them by key.
+        sweeps: what is settled first.
+        defaults: the value of every sweep where there is none.
+        arms: all arms, given the sweeps' choices and the sizes.
+        measures: figures of merit beside success.
+        choose: index of the best candidate of a sweep.
+        claims: promises, as far as the arms are there.
+        published: columns of published figures: heading, and the cell of each arm.
+        notes: paragraphs below the table: units, sources of the published figures.
+        draw: further figures; gets the outcome and the path that all of them begin with.
+        full, quick: sizes.
+        quick_arms: names of the arms of the quick form.
+        order: names of the arms in tables and figures.
+    """
+
+    name: str
+    title: str
+    task: Task
+    data: Callable[[Sizes], Mapping[str, Sequence[str]]]
+    sweeps: tuple[Sweep, ...]
+    defaults: Choices
+    arms: Callable[[Choices, Sizes], Sequence[Arm]]
+    measures: tuple[Measure, ...]
+    choose: Callable[[Sequence[Rollouts]], int]
+    claims: Callable[[Mapping[str, Rollouts]], list[Claim]]
+    published: Mapping[str, Mapping[str, str]]
+    notes: tuple[str, ...]
+    draw: Callable[[Outcome, Path], Sequence[Figure]]
+    full: Sizes
+    quick: Sizes
+    quick_arms: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        names = [arm.name for arm in self.arms(self.defaults, self.full)]
+        assert len(set(names)) == len(names), "an arm's name is its key"
+        assert set(self.quick_arms) <= set(names)
+        assert {need for arm in self.arms(self.defaults, self.full) for need in arm.needs} <= set(self.defaults)
+        assert {sweep.name for sweep in self.sweeps} == set(self.defaults)
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        return tuple(arm.name for arm in self.arms(self.defaults, self.full))
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user decides.
+
+    Args:
+        output_dir: everything is written below it.
+        sizes: of the experiment.
+        arms: names, each of `Study.order`.
+        data_root: existing data to use instead of making some; parent folder of target and source.
+        jobs: stages side by side.
+        mixed_precision: accelerate's, of every training.
+        reuse: a file of kept roll-outs; what it holds with the same settings is not made again.
+    """
+
+    output_dir: Path
+    sizes: Sizes
+    arms: tuple[str, ...]
+    data_root: Path | None = None
+    jobs: int = 2
+    mixed_precision: str = "no"
+    reuse: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.mixed_precision not in PRECISIONS:
+            raise ValueError(f"--mixed-precision {self.mixed_precision} must be one of {', '.join(PRECISIONS)}.")
+        if self.jobs < 1:
+            raise ValueError(f"--jobs must be at least 1, got {self.jobs}.")
+
+
+def options_for(
+    study: Study,
+    output_dir: Path,
+    *,
+    quick: bool = False,
+    arms: tuple[str, ...] | None = None,
+    data_root: Path | None = None,
+    jobs: int = 2,
+    mixed_precision: str = "no",
+    reuse: Path | None = None,
+    **sizes: object,
+) -> Options:
+    """The options of a study: its full or quick sizes, with those given instead.
+
+    Raises:
+        ValueError: an arm is unknown, twice there, or lacks the arm it is fine-tuned from; or a size is out of range.
+    """
+    chosen = arms if arms is not None else (study.quick_arms if quick else study.order)
+    known = {arm.name: arm for arm in study.arms(study.defaults, study.full)}
+    if not chosen or len(set(chosen)) != len(chosen) or any(name not in known for name in chosen):
+        raise ValueError(f"--arms {','.join(chosen)}: name each once, of {', '.join(known)}.")
+    for name in chosen:
+        base = known[name].base
+        if base is not None and base not in chosen:
+            raise ValueError(f"--arms {','.join(chosen)}: {name} is fine-tuned from {base}; name that too.")
+    given = {name: value for name, value in sizes.items() if value is not None}
+    return Options(
+        output_dir,
+        replace(study.quick if quick else study.full, **given),  # type: ignore[arg-type]
+        chosen,
+        data_root,
+        jobs,
+        mixed_precision,
+        reuse,
+    )
+
+
+def _flag(name: str) -> str:
+    return name.replace("_", "-")

@@ -1,0 +1,444 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An experiment from data to roll-outs: stock LeRobot commands as stages, sweeps first, final runs after.
+
+Layout of the output folder
+
+    data/<pair>/run/{target,source}    unless --data-root names existing data
+    windows/<pair>/<method>/           estimated windows of the source
+    sweep/<sweep>-<value>/             train, eval: on their own training seed and evaluation seeds
+    final/<arm>-seed<seed>/            train, eval
+    results/, results.json             table, figures, numbers, kept roll-outs
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from lerobot_ambient.benchmarks.engine.arm import Arm, Choices, Sweep
+from lerobot_ambient.benchmarks.engine.estimated_windows import window_stage, windows_json
+from lerobot_ambient.benchmarks.engine.kept_rollouts import Kept, read_kept
+from lerobot_ambient.benchmarks.engine.recipe import NOWHERE, Places, Task, fine_tuning_flags, render_yaml, train_config
+from lerobot_ambient.benchmarks.engine.study import STRETCH, SWEEP_TRAIN_SEED, Options, Study
+from lerobot_ambient.benchmarks.engine.trajectories import recorded_jerks
+from lerobot_ambient.integration.commands.machine import machine
+from lerobot_ambient.integration.commands.results import Rollouts, read_eval_info
+from lerobot_ambient.integration.commands.stages import Stage, StageRunner, stock_command
+
+SWEEP_EVAL_SEED, FINAL_EVAL_SEED = 50_000, 100_000
+"""First evaluation seeds. Every training seed of the final runs has its own stretch, the same for all arms."""
+EVAL_BATCH = 50
+VERSION = 2
+"""Raise it, and the next, when the same inputs would give other results."""
+TRAINING_VERSION = 3
+"""Raise it when the same inputs would give other policies, on the same data and windows."""
+DEFAULT_PAIR = "default"
+"""Folder of the data whose key is the empty word."""
+
+
+@dataclass(frozen=True, eq=False)
+class SweepPoint:
+    """One value of a sweep and its roll-outs."""
+
+    sweep: Sweep
+    arm: Arm
+    value: float
+    kept: Kept
+    chosen: bool = False
+
+    @property
+    def rollouts(self) -> Rollouts:
+        return self.kept.rollouts
+
+
+@dataclass(frozen=True, eq=False)
+class FinalRun:
+    """One trained policy of the final comparison.
+
+    Args:
+        arm: how it was trained.
+        seed: of its training.
+        kept: its evaluation.
+        recordings: folder of the recorded roll-outs; None where none were recorded.
+        policy: folder of the pretrained policy; None where only the roll-outs were kept.
+    """
+
+    arm: Arm
+    seed: int
+    kept: Kept
+    recordings: Path | None = None
+    policy: Path | None = None
+
+    @property
+    def rollouts(self) -> Rollouts:
+        return self.kept.rollouts
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Everything the report needs.
+
+    Args:
+        study, options: what was asked for.
+        data: parent folder of target and source of each pair.
+        choices: of the sweeps.
+        sweeps: every value that was tried.
+        runs: every policy of the final comparison, in the order of the arms.
+    """
+
+    study: Study
+    options: Options
+    data: dict[str, Path]
+    choices: Choices
+    sweeps: list[SweepPoint]
+    runs: list[FinalRun]
+
+    @property
+    def kept(self) -> list[Kept]:
+        """Every evaluation."""
+        return [*(point.kept for point in self.sweeps), *(run.kept for run in self.runs)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Chain:
+    """The stages of one policy.
+
+    Args:
+        name: in the output folder.
+        arm, seed: how it is trained.
+        train, evaluate: the stages.
+        recorded: the roll-outs are recorded.
+        task: what is learnt.
+        windows: parent folder of the estimated windows.
+        base: of the policy that is fine-tuned.
+        reused: the evaluation, if it need not be made.
+    """
+
+    name: str
+    arm: Arm
+    seed: int
+    train: Stage
+    evaluate: Stage
+    recorded: bool
+    task: Task
+    windows: Path
+    base: _Chain | None = None
+    reused: Kept | None = None
+
+    @property
+    def stages(self) -> list[Stage]:
+        if self.reused is not None:
+            return []
+        # Of a base whose roll-outs are known only the training is made up for.
+        training = [self.base.train] if self.base is not None and self.base.reused is not None else []
+        return [*training, self.train, self.evaluate]
+
+    @property
+    def pretrained(self) -> Path:
+        return _pretrained(self.train.run_folder)
+
+    @property
+    def recordings(self) -> Path | None:
+        return self.evaluate.run_folder / "recordings" if self.recorded and self.reused is None else None
+
+    def kept(self) -> Kept:
+        """The finished evaluation."""
+        if self.reused is not None:
+            return replace(self.reused, name=self.name)
+        rollouts = read_eval_info(self.evaluate.run_folder / "eval_info.json")
+        if self.recordings is not None:
+            rollouts = replace(rollouts, jerks=recorded_jerks(self.recordings))
+        train, evaluate = self.train.seconds, self.evaluate.seconds
+        assert train is not None
+        assert evaluate is not None
+        # Stages that an older version finished do not say where.
+        machines = tuple(stage.machine or machine() for stage in (self.train, self.evaluate))
+        windows = windows_json(self.task, self.arm, self.windows)
+        return Kept(self.name, self.evaluate.key, rollouts, train, evaluate, machines, windows)
+
+    def final(self) -> FinalRun:
+        policy = self.pretrained if self.reused is None else None
+        return FinalRun(self.arm, self.seed, self.kept(), self.recordings, policy)
+
+
+def run_study(study: Study, options: Options, runner: StageRunner) -> Outcome:
+    """Make the data, sweep, train and evaluate; what is already done is not done again.
+
+    Raises:
+        StageError: a command failed.
+        ValueError: `data_root` does not hold the data, or `reuse` no roll-outs of the study.
+    """
+    return _Run(study, replace(options, output_dir=options.output_dir.resolve()), runner).outcome()
+
+
+class _Run:
+    def __init__(self, study: Study, options: Options, runner: StageRunner) -> None:
+        self.study, self.options, self.runner = study, options, runner
+        self.output = options.output_dir
+        self._data_keys: dict[str, str] = {}
+        self._reused = {} if options.reuse is None else read_kept(options.reuse, study.name)
+
+    def outcome(self) -> Outcome:
+        before = [
+            arm for arm in self.study.arms(self.study.defaults, self.options.sizes) if arm.name in self.options.arms
+        ]
+        needs = {need for arm in before for need in arm.needs} if self.options.sizes.sweep else set()
+        sweeps = [sweep for sweep in self.study.sweeps if sweep.name in needs]
+        self._make_data({arm.data for arm in before} | {sweep.arm(sweep.values[0]).data for sweep in sweeps})
+
+        tried = [(sweep, value, self._trial(sweep, value)) for sweep in sweeps for value in sweep.values]
+        free = [arm for arm in before if arm.base is None and arm.windows is None and not needs & set(arm.needs)]
+        first = [chain for arm in free for chain in self._finals(arm)]
+        # The granularities of one data set share what the classifiers learnt, so they come one after the other.
+        estimates: dict[tuple[str, bool], list[Stage]] = {}
+        for (data, method), stage in self._needed_windows(before, needs).items():
+            estimates.setdefault((data, method.startswith("classifier")), []).append(stage)
+        swept = [chain for _, _, chain in tried]
+        self._run([*estimates.values(), *_stages_of([*swept, *first])], "sweeps and arms without" if tried else "arms")
+
+        points = self._choose(tried)
+        choices = {**self.study.defaults, **{point.sweep.name: point.value for point in points if point.chosen}}
+        arms = [arm for arm in self.study.arms(choices, self.options.sizes) if arm.name in self.options.arms]
+        done = {arm.name for arm in free}
+        second = [chain for arm in arms if arm.name not in done and arm.base is None for chain in self._finals(arm)]
+        # The slowest first, so that the last one does not run alone.
+        second.sort(key=lambda chain: not chain.arm.one_seed)
+        self._run(_stages_of(second), "final runs")
+        bases = {(chain.arm.name, chain.seed): chain for chain in [*first, *second]}
+        tuned = [chain for arm in arms if arm.base is not None for chain in self._finals(arm, bases)]
+        self._run(_stages_of(tuned), "fine-tuning")
+
+        order = {name: index for index, name in enumerate(self.study.order)}
+        runs = sorted(
+            (chain.final() for chain in [*first, *second, *tuned]), key=lambda run: (order[run.arm.name], run.seed)
+        )
+        return Outcome(self.study, self.options, self._data, choices, points, runs)
+
+    def _run(self, chains: Sequence[Sequence[Stage]], title: str) -> None:
+        if chains:
+            self.runner.run(chains, title)
+
+    def _needed_windows(self, arms: Sequence[Arm], swept: set[str]) -> dict[tuple[str, str], Stage]:
+        """The stages of windows that a training is still to use, or may, where a sweep has still to say which."""
+        needed = {
+            (arm.data, arm.windows)
+            for arm in arms
+            if arm.windows is not None
+            and (swept & set(arm.needs) or any(chain.reused is None for chain in self._finals(arm)))
+        }
+        return {key: stage for key, stage in self._windows.items() if key in needed}
+
+    def _make_data(self, pairs: set[str]) -> None:
+        self._data: dict[str, Path] = {}
+        name, root = self.study.task.name, self.options.data_root
+        if root is not None:
+            root = root.resolve()
+            for kind in ("target", "source"):
+                if not (root / kind / "meta" / "info.json").is_file():
+                    raise ValueError(
+                        f"--data-root {root} has no data set {kind} (no {kind}/meta/info.json). Make it with "
+                        f"`lerobot-ambient make-data {name} --root {root}`, or leave --data-root out."
+                    )
+        stages = []
+        for pair, words in self.study.data(self.options.sizes).items():
+            if pair not in pairs:
+                continue
+            if root is not None and pair == "":
+                self._data[pair] = root
+                continue
+            folder = self.output / "data" / (pair or DEFAULT_PAIR)
+            # make-data itself continues after a kill, in the same folder.
+            command = [
+                *stock_command("lerobot-ambient", "lerobot_ambient.cli"),
+                *["make-data", name, f"--root={folder / 'run'}", *words],
+            ]
+            stages.append(
+                Stage(
+                    folder,
+                    {"version": self._task_versions(), "make-data": [name, *words]},
+                    command,
+                    resume=command,
+                    checkpoint=folder / "run",
+                    product="run/source/meta/info.json",
+                )
+            )
+            self._data[pair] = folder / "run"
+        if stages:
+            self.runner.run([[stage] for stage in stages], "data")
+
+    def _task_versions(self) -> dict[str, Any]:
+        """What the data and the roll-outs depend on beside their arguments; both numbers only grow."""
+        return _versions(VERSION + self.study.task.revision)
+
+    @cached_property
+    def _windows(self) -> dict[tuple[str, str], Stage]:
+        """A stage for every method and data set that an arm needs."""
+        stages = {}
+        for arm in self.study.arms(self.study.defaults, self.options.sizes):
+            if arm.windows is None or arm.name not in self.options.arms or (arm.data, arm.windows) in stages:
+                continue
+            inputs = {"version": _versions(), "data": self._data_key(arm.data)}
+            folder = windows_folder(self.output, arm)
+            stages[arm.data, arm.windows] = window_stage(
+                self.study.task, arm.windows, folder, self._data[arm.data], inputs
+            )
+        return stages
+
+    def _data_key(self, pair: str) -> str:
+        """A hash of what two data sets say about themselves: their records, counts and statistics."""
+        if pair not in self._data_keys:
+            digest = hashlib.sha256()
+            for kind in ("target", "source"):
+                for name in ("ambient_make_data.json", "info.json", "stats.json"):
+                    file = self._data[pair] / kind / "meta" / name
+                    digest.update(file.read_bytes() if file.is_file() else b"absent")
+            self._data_keys[pair] = digest.hexdigest()[:16]
+        return self._data_keys[pair]
+
+    def _frames(self, pair: str) -> tuple[int, int]:
+        """Numbers of frames of the target and the source."""
+        target, source = (
+            int(json.loads((self._data[pair] / kind / "meta" / "info.json").read_text())["total_frames"])
+            for kind in ("target", "source")
+        )
+        return target, source
+
+    def _trial(self, sweep: Sweep, value: float) -> _Chain:
+        folder = self.output / "sweep" / f"{sweep.name}-{value:g}"
+        return self._chain(
+            sweep.arm(value), folder, SWEEP_TRAIN_SEED, SWEEP_EVAL_SEED, self.options.sizes.sweep_trials, recorded=False
+        )
+
+    def _finals(self, arm: Arm, bases: dict[tuple[str, int], _Chain] | None = None) -> list[_Chain]:
+        seeds = self.options.sizes.seeds
+        return [
+            self._chain(
+                arm,
+                self.output / "final" / f"{arm.folder}-seed{seed}",
+                seed,
+                FINAL_EVAL_SEED + index * STRETCH,
+                self.options.sizes.trials,
+                recorded=self.study.task.recorded,
+                base=bases[arm.base, seed] if bases is not None and arm.base is not None else None,
+            )
+            for index, seed in enumerate(seeds[:1] if arm.one_seed else seeds)
+        ]
+
+    def _chain(
+        self, arm: Arm, folder: Path, seed: int, first: int, trials: int, *, recorded: bool, base: _Chain | None = None
+    ) -> _Chain:
+        task, sizes = self.study.task, self.options.sizes
+        if arm.share is not None:
+            arm = arm.weighted(*self._frames(arm.data))
+        chosen = {"seed": seed, "steps": sizes.steps, "batch_size": sizes.batch_size}
+        inputs = {
+            "version": _versions(TRAINING_VERSION),
+            "command": "lerobot-train",
+            "data": self._data_key(arm.data),
+            "config": train_config(task, arm, NOWHERE, **chosen),
+        }
+        if arm.windows is not None:
+            inputs["windows"] = self._windows[arm.data, arm.windows].key
+        if base is not None:
+            inputs["base"] = base.train.key
+            inputs["flags"] = fine_tuning_flags(arm, NOWHERE)
+        precision = self.options.mixed_precision
+        if precision != "no":
+            inputs["mixed_precision"] = precision
+        places = Places(
+            str(self._data[arm.data]),
+            str(windows_folder(self.output, arm)),
+            str(base.pretrained) if base is not None else "",
+        )
+        train_folder = folder / "train"
+        pretrained = _pretrained(train_folder / "run")
+        train_command = stock_command("lerobot-train", "lerobot.scripts.lerobot_train")
+        train = Stage(
+            train_folder,
+            inputs,
+            [
+                *train_command,
+                f"--config_path={train_folder / 'train.yaml'}",
+                f"--output_dir={train_folder / 'run'}",
+                *fine_tuning_flags(arm, places),
+            ],
+            files={"train.yaml": render_yaml(task, train_config(task, arm, places, **chosen), arm.summary)},
+            resume=[
+                *train_command,
+                f"--config_path={pretrained / 'train_config.json'}",
+                "--resume=true",
+            ],
+            checkpoint=pretrained / "train_config.json",
+            product="run/checkpoints/last/pretrained_model/model.safetensors",
+            # LeRobot's accelerator has no option for it, but accelerate reads this variable.
+            environment={"ACCELERATE_MIXED_PRECISION": precision},
+        )
+        # lerobot-eval records one batch only, each roll-out as a data set of its own.
+        settings = [
+            *task.env_flags(arm),
+            f"--eval.n_episodes={trials}",
+            f"--eval.batch_size={trials if recorded else min(EVAL_BATCH, trials)}",
+            "--eval.use_async_envs=false",
+            f"--seed={first}",
+            *(["--eval.recording=true"] if recorded else []),
+        ]
+        evaluate = Stage(
+            folder / "eval",
+            {
+                "version": self._task_versions(),
+                "command": "lerobot-eval",
+                "policy": train.key,
+                "settings": settings,
+            },
+            [
+                *stock_command("lerobot-eval", "lerobot.scripts.lerobot_eval"),
+                f"--policy.path={pretrained}",
+                *settings,
+                f"--output_dir={folder / 'eval' / 'run'}",
+            ],
+            product="run/eval_info.json",
+        )
+        return _Chain(
+            folder.relative_to(self.output).as_posix(),
+            arm,
+            seed,
+            train,
+            evaluate,
+            recorded,
+            task,
+            windows_folder(self.output, arm),
+            base,
+            None if evaluate.is_done else self._reused.get(evaluate.key),
+        )
+
+    def _choose(self, tried: Sequence[tuple[Sweep, float, _Chain]]) -> list[SweepPoint]:
+        points = [SweepPoint(sweep, chain.arm, value, chain.kept()) for sweep, value, chain in tried]
+        for name in dict.fromkeys(point.sweep.name for point in points):
+            indices = [index for index, point in enumerate(points) if point.sweep.name == name]
+            best = indices[self.study.choose([points[index].rollouts for index in indices])]
+            points[best] = replace(points[best], chosen=True)
+        return points
+
+
+def _stages_of(chains: Sequence[_Chain]) -> list[list[Stage]]:
+    return [stages for chain in chains if (stages := chain.stages)]
+
+
+def windows_folder(output: Path, arm: Arm) -> Path:
+    """Folder of the estimated windows of an arm's data."""
+    return output / "windows" / (arm.data or DEFAULT_PAIR)
+
+
+def _pretrained(run_folder: Path) -> Path:
+    return run_folder / "checkpoints" / "last" / "pretrained_model"
+
+
+def _versions(experiment: int = VERSION) -> dict[str, Any]:
+    names = ("lerobot_policy_ambient_diffusion", "lerobot")
+    return {"experiment": experiment, **{name: metadata.version(name) for name in names}}

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The experiments that train policies, by name."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from lerobot_ambient.benchmarks.engine.study import Study
+
+NAMES = ("maze", "sorting", "pushing", "scaling", "arm7", "vision")
+
+
+def study_named(name: str) -> Study:
+    """The experiment called `name`, one of `NAMES`."""
+    assert name in NAMES
+    study = import_module(f"lerobot_ambient.benchmarks.studies.{name}").STUDY
+    assert isinstance(study, Study)
+    return study

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The maze experiment's own figures: the paths of demonstrations and roll-outs, and what the policies denoise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lerobot_ambient.benchmarks.engine.report import arm_rollouts
+from lerobot_ambient.benchmarks.engine.trajectories import Trajectory, read_demonstrations, read_recordings
+from lerobot_ambient.benchmarks.studies.denoising import Denoising, denoise
+from lerobot_ambient.benchmarks.tasks.maze.environment import MazeEnv
+from lerobot_ambient.benchmarks.tasks.maze.geometry import DEFAULT_MAZE_SEED, Maze
+from lerobot_ambient.figures.experiment_style import colour, label, save, styled, subplots
+from lerobot_ambient.integration.commands.results import Measure, Rollouts
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from lerobot_ambient.benchmarks.engine.study import Figure
+    from lerobot_ambient.benchmarks.engine.study_run import Outcome
+
+FAILED, WALL = "#9A9A9A", "#33373D"
+DENOISED = ("target_only", "cotrain", "ambient")
+LEVELS, DRAWS = (0.95, 0.5, 0.1), 8
+TASK_SEED = 500_000
+"""Of the start and the goal that are shown; far from those of any evaluation."""
+
+
+def draw_maze(outcome: Outcome, begin: Path) -> Sequence[Figure]:
+    """The paths of demonstrations and roll-outs, and what the policies denoise."""
+    return [*_trajectories(outcome, begin), *_denoising(outcome, begin)]
+
+
+def _trajectories(outcome: Outcome, begin: Path) -> Sequence[Figure]:
+    """The paths of both data sets, and the first roll-outs of every arm that is not a variant."""
+    first: dict[str, list[Trajectory]] = {}
+    for run in outcome.runs:
+        if run.recordings is not None and run.arm.name not in first and ":" not in run.arm.name:
+            first[run.arm.name] = read_recordings(run.recordings)
+    if not first or "" not in outcome.data:
+        return []
+    demonstrations = {kind: read_demonstrations(outcome.data[""] / kind) for kind in ("target", "source")}
+    path = begin.with_name(f"{begin.name}-trajectories")
+    return [
+        (
+            draw_trajectories(demonstrations, first, arm_rollouts(outcome), outcome.study.measures[0], path),
+            "Twenty demonstrations of each data set, and the same twenty tasks rolled out by each arm. Dot: start; "
+            "grey with a cross: failed. MSA: mean squared acceleration of all successful roll-outs.",
+        )
+    ]
+
+
+def _denoising(outcome: Outcome, begin: Path) -> Sequence[Figure]:
+    """One task and its first chunk, by the first policy of each of three arms."""
+    env = MazeEnv()
+    seen, _ = env.reset(seed=TASK_SEED)
+    observation = {f"observation.{to}": seen[key] for key, to in _OBSERVED.items()}
+    found: dict[str, list[Denoising]] = {}
+    for run in outcome.runs:
+        if run.policy is not None and run.arm.name in DENOISED and run.arm.name not in found:
+            found[run.arm.name] = denoise(run.policy, observation, LEVELS, DRAWS)
+    if not found:
+        return []
+    path = begin.with_name(f"{begin.name}-denoising")
+    return [
+        (
+            draw_denoising(found, seen["agent_pos"], path),
+            f"From global to local: what each policy takes its noisy chunk for, {DRAWS} chunks at one start at three "
+            "noise levels on the way from noise to action. Grey: the noisy chunk, where it lies in the frame. Line: "
+            "the denoiser's estimate of the chunk without noise.",
+        )
+    ]
+
+
+_OBSERVED = {"agent_pos": "state", "environment_state": "environment_state"}
+
+
+@styled
+def draw_trajectories(
+    demonstrations: Mapping[str, Sequence[Trajectory]],
+    paths: Mapping[str, Sequence[Trajectory]],
+    arms: Mapping[str, Rollouts],
+    smoothness: Measure,
+    path: Path,
+) -> Path:
+    """Small multiples of the maze: the demonstrations, then the recorded roll-outs of every arm.
+
+    Args:
+        demonstrations: by "target" and "source".
+        paths: recorded roll-outs by arm.
+        arms: all roll-outs by arm, for the numbers in the titles.
+        smoothness: that is shown beside the success.
+        path: without suffix; a PNG and an SVG are written.
+
+    Returns:
+        The PNG's path.
+    """
+    panels = [(f"{kind}\n(demonstrations)", "#444444", list(some)) for kind, some in demonstrations.items()]
+    for name, some in paths.items():
+        rate, value = arms[name].rate, smoothness.of(arms[name])
+        numbers = f"{100 * rate:.1f} %" + ("" if value is None else f", MSA {value:.2f}")
+        panels.append((f"{label(name)}\n{numbers}", colour(name), list(some)))
+    columns = len(panels) if len(panels) <= 5 else math.ceil(len(panels) / 2)
+    rows = math.ceil(len(panels) / columns)
+    maze = Maze.from_seed(DEFAULT_MAZE_SEED)
+    figure, axes = subplots(rows, columns, figsize=(2.15 * columns, 2.45 * rows))
+    for axis in axes.flat[len(panels) :]:
+        axis.set_axis_off()
+    for axis, (title, shade, trajectories) in zip(axes.flat, panels, strict=False):
+        _draw_maze(axis, maze)
+        for one in sorted(trajectories, key=lambda one: one.success):
+            ink = shade if one.success else FAILED
+            axis.plot(*one.points.T, color=ink, linewidth=0.9, alpha=0.85 if one.success else 0.7)
+            axis.plot(*one.points[0], marker="o", markersize=2.2, color=ink)
+            if not one.success:
+                axis.plot(*one.points[-1], marker="x", markersize=4, color="#B00020", markeredgewidth=1.1)
+        axis.set_title(title, color=shade)
+    return save(figure, path)
+
+
+@styled
+def draw_denoising(arms: Mapping[str, Sequence[Denoising]], start: NDArray[np.floating], path: Path) -> Path:
+    """A row an arm, a column a noise level: noisy chunks and estimates of the clean ones, in the maze.
+
+    Args:
+        arms: chunks of two-dimensional positions at the same levels for every arm.
+        start: where the robot is, (2,).
+        path: without suffix; a PNG and an SVG are written.
+
+    Returns:
+        The PNG's path.
+    """
+    estimates = np.concatenate([one.clean.reshape(-1, 2) for levels in arms.values() for one in levels])
+    reach = 1.15 * float(np.abs(estimates - start).max())
+    columns = len(next(iter(arms.values())))
+    figure, axes = subplots(len(arms), columns, figsize=(2.3 * columns, 2.35 * len(arms)))
+    maze = Maze.from_seed(DEFAULT_MAZE_SEED)
+    for row, (name, levels) in zip(axes, arms.items(), strict=True):
+        for axis, one in zip(row, levels, strict=True):
+            _draw_maze(axis, maze)
+            axis.plot(*one.noisy.reshape(-1, 2).T, ".", markersize=1.8, color=FAILED, alpha=0.6)
+            for chunk in one.clean:
+                axis.plot(*chunk.T, color=colour(name), linewidth=1.1, alpha=0.8)
+            axis.plot(*start, marker="o", markersize=4, color="black")
+            axis.set(xlim=(start[0] - reach, start[0] + reach), ylim=(start[1] - reach, start[1] + reach))
+            axis.set_title(f"{label(name)}, $\\sigma$ = {one.sigma:.2f}", color=colour(name))
+    return save(figure, path)
+
+
+def _draw_maze(axis: Axes, maze: Maze) -> None:
+    from matplotlib.patches import Rectangle
+
+    for low_x, low_y, high_x, high_y in maze.wall_rectangles:
+        axis.add_patch(Rectangle((low_x, low_y), high_x - low_x, high_y - low_y, color=WALL, linewidth=0))
+    margin = maze.wall / 2 + 0.02
+    axis.set(xlim=(-margin, maze.cells + margin), ylim=(-margin, maze.cells + margin), aspect="equal")
+    axis.set_axis_off()

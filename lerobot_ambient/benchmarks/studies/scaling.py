@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scaling experiment: pushing with more and more demonstrations of the source.
+
+When data sets share a noise level by their sizes, a growing source takes over, and ambient training tends to training
+on the source alone. The remedies give the target a share that does not shrink: by a constant, by a function of the
+noise level (soft ambient), or by admitting less of the source (windows per bucket).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lerobot_ambient.benchmarks.engine import common_arms
+from lerobot_ambient.benchmarks.engine.arm import Arm, Choices
+from lerobot_ambient.benchmarks.engine.claims import Arms, Claim, points_above
+from lerobot_ambient.benchmarks.engine.study import Figure, Sizes, Study
+from lerobot_ambient.benchmarks.studies import pushing
+from lerobot_ambient.integration.commands.results import SUCCESS, highest
+
+if TYPE_CHECKING:
+    from lerobot_ambient.benchmarks.engine.study_run import Outcome
+
+SHARES = (1, 2, 4, 8)
+"""Sizes of the source in units of the smallest."""
+SIGMA_MIN = 0.3
+KINDS = ("cotrain:by-size", "ambient:by-size", "ambient:share", "soft", "ambient:bucket")
+REMEDIES = KINDS[2:]
+
+
+def _kinds() -> list[Arm]:
+    window = {"sigma_min": SIGMA_MIN}
+    by_size = "the data sets share a noise level by their sizes"
+    bucket = common_arms.estimated("classifier-bucket")
+    return [
+        Arm("cotrain:by-size", f"Co-training; {by_size}.", {"type": "cotrain"}),
+        Arm("ambient:by-size", f"Ambient co-training; {by_size}.", {"type": "ambient"}, window),
+        replace(common_arms.ambient(SIGMA_MIN), name="ambient:share", needs=()),
+        Arm("soft", "Soft ambient: the target's share falls linearly with the noise level.", pushing.SOFT),
+        replace(bucket, name="ambient:bucket", share=None),
+    ]
+
+
+def source_sizes(sizes: Sizes) -> list[int]:
+    """Numbers of source demonstrations; the largest is `sizes.source_episodes`."""
+    return [max(1, sizes.source_episodes * share // SHARES[-1]) for share in SHARES]
+
+
+def arms(choices: Choices, sizes: Sizes) -> list[Arm]:
+    """Every kind at every size; the target alone is the common floor."""
+    return [
+        common_arms.target_only(),
+        *(
+            replace(kind, name=f"{kind.name}{'-' if ':' in kind.name else ':'}x{share}", data=f"x{share}")
+            for kind in _kinds()
+            for share in SHARES
+        ),
+    ]
+
+
+def data(sizes: Sizes) -> dict[str, list[str]]:
+    """A pair of data sets for every size; a smaller source is the beginning of a larger one."""
+    target = f"--target-episodes={sizes.target_episodes}"
+    pairs = {
+        f"x{share}": [target, f"--source-episodes={count}"]
+        for share, count in zip(SHARES, source_sizes(sizes), strict=True)
+    }
+    return {"": pairs[f"x{SHARES[0]}"], **pairs}
+
+
+def arm_of(kind: str, share: int) -> str:
+    """The name of a kind's arm at a size."""
+    return f"{kind}{'-' if ':' in kind else ':'}x{share}"
+
+
+def claims(arms: Arms) -> list[Claim]:
+    """The best remedy at the largest size does not fall behind itself at the smallest."""
+    last = [kind for kind in REMEDIES if arm_of(kind, SHARES[-1]) in arms]
+    best = max(last, key=lambda kind: arms[arm_of(kind, SHARES[-1])].rate, default="")
+    return points_above(arms, arm_of(best, SHARES[-1]), arm_of(best, SHARES[0]), 0.0)
+
+
+def draw(outcome: Outcome, begin: Path) -> Sequence[Figure]:
+    """Success over the size of the source."""
+    from lerobot_ambient.benchmarks.engine.figures import draw_scaling
+    from lerobot_ambient.benchmarks.engine.report import arm_rollouts
+
+    found = arm_rollouts(outcome)
+    counts = source_sizes(outcome.options.sizes)
+    lines = {
+        kind: [
+            (count, found[arm_of(kind, share)])
+            for share, count in zip(SHARES, counts, strict=True)
+            if arm_of(kind, share) in found
+        ]
+        for kind in KINDS
+    }
+    lines = {kind: points for kind, points in lines.items() if points}
+    if not lines:
+        return []
+    path = begin.with_name(f"{begin.name}-curve")
+    caption = "Success over the number of source demonstrations, with Wilson 95 % intervals. Line: the target alone."
+    return [(draw_scaling(lines, found.get("target_only"), path), caption)]
+
+
+STUDY = Study(
+    name="scaling",
+    title="Scaling: pushing with more and more demonstrations of the source",
+    task=pushing.TASK,
+    data=data,
+    sweeps=(),
+    defaults={},
+    arms=arms,
+    measures=(pushing.ACCELERATION,),
+    choose=partial(highest, measure=SUCCESS),
+    claims=claims,
+    published={},
+    notes=(
+        "`by-size`: the data sets share a noise level by their numbers of frames. `share`: the target has half of it "
+        "where the source is admitted. `bucket`: by size, with a window for each of 32 clusters of like chunks. "
+        f"Ambient arms without estimated windows have sigma_min {SIGMA_MIN:g}.",
+        'The question is the talk\'s ("Learning From Bad Data In Robotics", 24 Sept 2025): as the source grows, '
+        "ambient training tends to training on the source alone; it names soft ambient as a remedy and gives no "
+        "figures.",
+    ),
+    draw=draw,
+    full=Sizes(trials=150, steps=6000, batch_size=64, source_episodes=4000),
+    quick=Sizes(seeds=(1,), trials=50, steps=4000, batch_size=64, source_episodes=400, sweep=False),
+    quick_arms=("target_only", "ambient:by-size-x1", "ambient:by-size-x8"),
+)

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The vision experiment: the maze, with the goal shown in a picture only.
+
+It asks whether the path from a camera to an action learns. A control trains on pictures that leave the goal out: what
+it achieves needs no eyes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lerobot_ambient.benchmarks.engine import common_arms
+from lerobot_ambient.benchmarks.engine.arm import Arm, Choices
+from lerobot_ambient.benchmarks.engine.claims import Arms, Claim, points_above
+from lerobot_ambient.benchmarks.engine.common_arms import on
+from lerobot_ambient.benchmarks.engine.recipe import FEW_STEPS, Task
+from lerobot_ambient.benchmarks.engine.study import Figure, Sizes, Study
+from lerobot_ambient.benchmarks.studies import maze
+from lerobot_ambient.benchmarks.tasks.maze.environment import MazeEnv
+from lerobot_ambient.benchmarks.tasks.maze.render import OBSERVATION_SIZE
+from lerobot_ambient.figures.experiment_style import save, styled, subplots
+from lerobot_ambient.integration.commands.results import smoothest_of_the_best
+
+if TYPE_CHECKING:
+    from lerobot_ambient.benchmarks.engine.study_run import Outcome
+
+TASK = Task(
+    "maze",
+    # One picture an observation: the point has no momentum, and a second one doubles the encoder's work.
+    policy={
+        "n_obs_steps": 1,
+        "vision_backbone": "resnet18",
+        "pretrained_backbone_weights": None,
+        "use_group_norm": True,
+        "resize_shape": None,
+        "ema_decay": 0.99,
+        "optimizer_lr": 5.0e-4,
+        **FEW_STEPS,
+    },
+    env={"obs_type": "pixels_agent_pos", "observation_size": OBSERVATION_SIZE},
+    frame_cache=True,
+)
+BLIND = "blind"
+"""The data whose pictures leave the goal out."""
+TASK_SEEDS = (500_000, 500_001, 500_002)
+"""Of the starts and goals that are shown; far from those of any evaluation."""
+ALPHA, SIGMA_MIN = 0.5, 0.16
+"""The maze's values, where the goal's position is given."""
+SIGHT_POINTS = 25.0
+
+
+def arms(choices: Choices, sizes: Sizes) -> list[Arm]:
+    """All arms; nothing is swept."""
+    ambient = replace(common_arms.ambient(SIGMA_MIN), needs=())
+    blind = replace(
+        on(BLIND, ambient),
+        summary="The same, with the goal left out of the pictures: a control that cannot see where to go.",
+        env={"hide_goal": True},
+    )
+    return [common_arms.target_only(), replace(common_arms.cotrain(ALPHA), needs=()), ambient, blind]
+
+
+def data(sizes: Sizes) -> dict[str, list[str]]:
+    """The pairs of data sets; both show the same paths."""
+    words = [
+        f"--images={OBSERVATION_SIZE}",
+        f"--target-episodes={sizes.target_episodes}",
+        f"--source-episodes={sizes.source_episodes}",
+    ]
+    return {"": words, BLIND: [*words, "--hide-goal"]}
+
+
+def claims(arms: Arms) -> list[Claim]:
+    """The policy sees the goal, and the source helps it, as far as the arms are there."""
+    return [
+        *points_above(arms, "ambient", f"ambient:{BLIND}", SIGHT_POINTS),
+        *points_above(arms, "ambient", "target_only", 0.0),
+    ]
+
+
+def draw(outcome: Outcome, begin: Path) -> Sequence[Figure]:
+    """What the policies see at a few starts, with the goal and without."""
+    return [
+        (
+            draw_observations(begin.with_name(f"{begin.name}-observations")),
+            "What the policies see at three starts, enlarged: above with the goal (green), below without, as the "
+            "control is trained and evaluated.",
+        )
+    ]
+
+
+@styled
+def draw_observations(path: Path) -> Path:
+    """Observations at `TASK_SEEDS`, a row with the goal and one without. Writes PNG and SVG, returns the PNG."""
+    figure, axes = subplots(2, len(TASK_SEEDS), figsize=(2.1 * len(TASK_SEEDS), 4.3))
+    for row, hidden in enumerate((False, True)):
+        env = MazeEnv(obs_type="pixels_agent_pos", observation_size=OBSERVATION_SIZE, hide_goal=hidden)
+        for axis, seed in zip(axes[row], TASK_SEEDS, strict=True):
+            seen, _ = env.reset(seed=seed)
+            axis.imshow(seen["pixels"], interpolation="nearest")
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.grid(False)
+    return save(figure, path)
+
+
+STUDY = Study(
+    name="vision",
+    title="Vision: the maze, with the goal shown in a picture only",
+    task=TASK,
+    data=data,
+    sweeps=(),
+    defaults={},
+    arms=arms,
+    measures=(maze.ACCELERATION,),
+    choose=partial(smoothest_of_the_best, measure=maze.ACCELERATION),
+    claims=claims,
+    published={},
+    notes=(
+        f"The policy observes its position and a picture of {OBSERVATION_SIZE} x {OBSERVATION_SIZE} pixels with the "
+        "maze, the goal and the robot, through the stock ResNet-18 of LeRobot's diffusion policy, trained from "
+        "scratch. Decoded pictures come from the frame cache. Data sets and paths are the maze's.",
+        f"`ambient:{BLIND}` is trained and evaluated without the goal in its pictures; it succeeds by luck only.",
+        "Mean squared acceleration is that of the successful roll-outs; its interval is a bootstrap over roll-outs.",
+    ),
+    draw=draw,
+    full=Sizes(trials=150, steps=4000, batch_size=64, source_episodes=500),
+    quick=Sizes(seeds=(1,), trials=50, steps=400, batch_size=32, source_episodes=500, sweep=False),
+    quick_arms=("ambient", f"ambient:{BLIND}"),
+)

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Estimated windows as stages of an experiment."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import draccus
+import numpy as np
+import pytest
+import yaml
+from lerobot.configs.train import TrainPipelineConfig
+
+from lerobot_ambient.benchmarks.engine.arm import Arm
+from lerobot_ambient.benchmarks.engine.common_arms import ESTIMATES, estimated
+from lerobot_ambient.benchmarks.engine.estimated_windows import (
+    WINDOW_METHODS,
+    describe_windows,
+    window_stage,
+    windows_json,
+    windows_text,
+)
+from lerobot_ambient.benchmarks.engine.recipe import Places, Task, train_config, windows_path
+from lerobot_ambient.cli.__main__ import build_parser
+from lerobot_ambient.data.normalization.affine import ActionNormalization
+from lerobot_ambient.data.windows.windows_file import WindowTable, write_windows
+
+TASK = Task("maze")
+
+
+@pytest.fixture
+def stages(tmp_path):
+    return {
+        method: window_stage(TASK, method, tmp_path / "windows", tmp_path / "data", {"data": "key"})
+        for method in WINDOW_METHODS
+    }
+
+
+def test_every_method_is_a_command_that_annotate_takes(stages):
+    for stage in stages.values():
+        words = stage.command[stage.command.index("annotate") :]
+        args, more = build_parser().parse_known_args(words)
+        assert more == []
+        assert args.windows_dir == stage.run_folder
+        # What is committed was measured with the estimates, full trust too, and under these keys.
+        assert (args.take, args.accept_full_trust) == ("estimate", True)
+        assert not {"--take=estimate", "--accept-full-trust"} & set(stage.inputs["annotate"])
+        yaml.safe_load(stage.files["train.yaml"])
+
+
+def test_the_trained_policy_takes_the_file_that_the_stage_makes(stages, tmp_path):
+    assert set(ESTIMATES) == set(WINDOW_METHODS)
+    places = Places(str(tmp_path / "data"), str(tmp_path / "windows"))
+    for method, stage in stages.items():
+        config = train_config(TASK, estimated(method), places, seed=1, steps=100, batch_size=8)
+        (source,) = draccus.decode(TrainPipelineConfig, config).policy.sources
+        assert Path(source.windows) == stage.folder / stage.product
+        assert source.sigma_min is None
+
+
+def test_many_windows_share_by_size_so_that_a_small_admitted_part_is_not_repeated():
+    fine, whole = estimated("classifier-datapoint"), estimated("classifier-dataset")
+    assert whole.mixing["alpha"] == 0.5
+    assert whole.weighted(300, 4000) is whole
+    assert "alpha" not in fine.mixing
+    weighted = fine.weighted(300, 4000)
+    assert weighted.name == fine.name
+    # 300 frames of the target weigh as much as 4000 of the source: half and half where all are admitted.
+    assert weighted.source["weight"] * 4000 == pytest.approx(300)
+    assert replace(fine, share=0.8).weighted(300, 4000).source["weight"] * 4000 == pytest.approx(300 / 4)
+
+
+@pytest.mark.parametrize("change", [{"share": 1.0}, {"share": 0.0}, {"share": 0.5, "source": {"weight": 2.0}}])
+def test_a_share_that_cannot_be_is_refused(change):
+    with pytest.raises(ValueError, match=r"a share lies in \(0, 1\) and needs a source without a weight"):
+        replace(estimated("classifier-datapoint"), **change)
+
+
+def test_granularities_share_what_the_classifiers_learnt(stages):
+    work = {word for stage in stages.values() for word in stage.command if word.startswith("--work-dir")}
+    assert len(work) == 1
+
+
+def test_the_key_knows_the_method_and_the_data_but_no_folder(stages, tmp_path):
+    assert len({stage.key for stage in stages.values()}) == len(stages)
+    elsewhere = window_stage(TASK, "spectral", tmp_path / "b", tmp_path / "c", {"data": "key"})
+    other = window_stage(TASK, "spectral", tmp_path / "windows", tmp_path / "data", {"data": "other"})
+    assert elsewhere.key == stages["spectral"].key != other.key
+
+
+def test_windows_are_described_by_median_spread_and_interval(tmp_path):
+    path = windows_path(TASK, str(tmp_path), "classifier-datapoint")
+    levels = np.linspace(0.0, 1.0, 101, dtype=np.float32)
+    index = np.arange(101)
+    table = WindowTable(
+        repo_id="ambient/maze_source",
+        episode_index=index,
+        frame_index=index,
+        sigma_min=levels,
+        sigma_max=np.zeros(101, np.float32),
+        normalization=ActionNormalization("MIN_MAX", True, (0.0,), (1.0,), 16),
+        method="classifier",
+        granularity="datapoint",
+    )
+    write_windows(table, path)
+    findings = json.dumps([{"interval": [0.1, 0.2]}], indent=2)
+    (tmp_path / "classifier-datapoint" / "log.txt").write_text(f"a warning\n{findings}\n")
+    described = describe_windows(path)
+    assert described["sigma_min"] == pytest.approx(0.5)
+    assert described["sigma_min_quantiles"] == pytest.approx([0.05, 0.95])
+    assert described["interval"] == [0.1, 0.2]
+    assert (described["method"], described["granularity"]) == ("classifier", "datapoint")
+    text = windows_text([{"source": "s", **described}])
+    assert text == "σ > 0.500 in the median, 0.050 to 0.950 for nine in ten (data set: 0.100 to 0.200)"
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        (None, "–"),
+        ({}, "–"),
+        # The schedule has no level 0.16; the first above it is what the source really gets.
+        ({"sigma_min": 0.16}, "σ > 0.16 (from 0.167)"),
+        ({"sigma_min": 1.0, "sigma_max": 0.46}, "σ < 0.46 (up to 0.448)"),
+        ({"sigma_min": 0.7, "sigma_max": 0.16}, "σ < 0.16 (up to 0.152) and σ > 0.7 (from 0.700)"),
+    ],
+)
+def test_declared_windows_show_the_levels_in_force(tmp_path, source, text):
+    arm = Arm("ambient", "", {"type": "ambient"}, source)
+    assert windows_text(windows_json(TASK, arm, tmp_path)) == text

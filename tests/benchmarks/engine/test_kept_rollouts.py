@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Roll-outs that are kept beside the page, and an experiment that goes on from them in another folder."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lerobot_ambient.benchmarks.engine.kept_rollouts import Kept, kept_file, read_kept, write_kept
+from lerobot_ambient.benchmarks.engine.study import Options, options_for
+from lerobot_ambient.benchmarks.engine.study_report import write_report
+from lerobot_ambient.benchmarks.engine.study_run import Outcome, run_study
+from lerobot_ambient.benchmarks.studies.pushing import STUDY
+from lerobot_ambient.integration.commands.results import Rollouts
+from lerobot_ambient.integration.commands.stages import Stage
+
+
+def one(name: str, key: str, returns: Sequence[float], *, jerks: bool = False) -> Kept:
+    values = np.array(returns)
+    rollouts = Rollouts(values > -1.0, values, values**2 if jerks else None)
+    return Kept(name, key, rollouts, 61.5, 7.25, ("a", "b"), [{"source": "me/sim", "sigma_min": 0.3}])
+
+
+class TestTheFile:
+    def test_gives_back_to_the_last_digit_what_was_written(self, tmp_path):
+        path = kept_file(tmp_path, "pushing")
+        written = [one("final/a", "1", [-1 / 3, -np.pi * 1e3]), one("final/b", "2", [0.1], jerks=True)]
+        write_kept(path, "pushing", written)
+        read = read_kept(path, "pushing")
+        assert list(read) == ["1", "2"]
+        for before, after in zip(written, read.values(), strict=True):
+            assert after.rollouts.returns.tobytes() == before.rollouts.returns.tobytes()
+            assert after.rollouts.successes.tobytes() == before.rollouts.successes.tobytes()
+            for name in ("name", "train_seconds", "eval_seconds", "machines", "windows"):
+                assert getattr(after, name) == getattr(before, name)
+            assert (before.reused, after.reused) == (False, True)
+        assert read["1"].rollouts.jerks is None
+        np.testing.assert_array_equal(read["2"].rollouts.jerks, [0.1**2])
+
+    def test_keeps_other_runs_and_replaces_the_same(self, tmp_path):
+        path = kept_file(tmp_path, "pushing")
+        write_kept(path, "pushing", [one("final/a", "1", [0.0]), one("final/b", "2", [0.0])])
+        write_kept(path, "pushing", [one("final/b", "3", [-2.0])])
+        assert {kept.name: key for key, kept in read_kept(path, "pushing").items()} == {"final/a": "1", "final/b": "3"}
+
+    def test_says_what_is_wrong_with_it(self, tmp_path):
+        with pytest.raises(ValueError, match=r"no such file\. A finished `reproduce pushing` writes pushing-rollouts"):
+            read_kept(tmp_path / "none.json", "pushing")
+        path = kept_file(tmp_path, "maze")
+        write_kept(path, "maze", [one("final/a", "1", [0.0])])
+        with pytest.raises(ValueError, match="holds roll-outs of 'maze' in format 1; `reproduce pushing` reads those"):
+            read_kept(path, "pushing")
+
+    @pytest.mark.parametrize("text", ["", "[]", '{"experiment": "maze"}', '{"experiment": "maze", "format": 1, "r'])
+    def test_is_not_overwritten_if_it_cannot_be_read(self, tmp_path, text):
+        path = kept_file(tmp_path, "maze")
+        path.write_text(text)
+        with pytest.raises(ValueError, match="not a file of roll-outs"):
+            write_kept(path, "maze", [one("final/a", "1", [0.0])])
+        assert path.read_text() == text
+
+
+class Pretending:
+    """A runner whose commands are done at once; notes their folders."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.ran = root, []
+
+    def run(self, chains: Sequence[Sequence[Stage]], title: str) -> None:
+        for stage in (stage for chain in chains for stage in chain):
+            self.ran.append(stage.folder.relative_to(self.root).as_posix())
+            stage.run_folder.mkdir(parents=True)
+            (stage.folder / "done.json").write_text(json.dumps({"key": stage.key, "seconds": 5.0, "machine": "here"}))
+            # Roll-outs that depend on what was trained, so that a wrong one would be seen.
+            value = int(stage.key, 16) / 16.0**16
+            metrics = {"successes": [True, False], "sum_rewards": [-value, -1.0]}
+            (stage.run_folder / "eval_info.json").write_text(json.dumps({"per_task": [{"metrics": metrics}]}))
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    for kind in ("target", "source"):
+        (tmp_path / "data" / kind / "meta").mkdir(parents=True)
+        (tmp_path / "data" / kind / "meta" / "info.json").write_text('{"total_episodes": 4, "total_frames": 9}')
+    return tmp_path / "data"
+
+
+def ran(options: Options) -> tuple[Outcome, list[str]]:
+    runner = Pretending(options.output_dir)
+    return run_study(STUDY, options, runner), runner.ran
+
+
+def test_an_experiment_goes_on_in_another_folder(tmp_path, data):
+    """A sweep and its arm in one call, everything else in a second: the page is that of a single call."""
+    sizes = {"trials": 2, "sweep_trials": 2, "data_root": data}
+    whole, _ = ran(options_for(STUDY, tmp_path / "whole", arms=("soft", "cotrain", "cotrain:finetuned"), **sizes))
+    first, _ = ran(options_for(STUDY, tmp_path / "first", arms=("cotrain",), **sizes))
+    write_report(first, "c", tmp_path / "docs")
+    file = kept_file(tmp_path / "docs", "pushing")
+
+    more = options_for(STUDY, tmp_path / "more", arms=("soft", "cotrain", "cotrain:finetuned"), reuse=file, **sizes)
+    second, stages = ran(more)
+    # What is fine-tuned has to be trained again, but not rolled out, and nothing is swept.
+    fresh = [f"final/soft-seed{seed}/{stage}" for seed in (1, 2) for stage in ("train", "eval")]
+    for seed in (1, 2):
+        tuned = f"final/cotrain-finetuned-seed{seed}"
+        fresh += [f"final/cotrain-seed{seed}/train", f"{tuned}/train", f"{tuned}/eval"]
+    assert sorted(stages) == sorted(fresh)
+
+    report, at_once = write_report(second, "c", tmp_path / "docs"), write_report(whole, "c", tmp_path / "at-once")
+    for name in ("arms", "sweeps", "claims", "data"):
+        assert report.results[name] == at_once.results[name]
+    assert (report.results["reused"], at_once.results["reused"]) == (5, 0)
+    assert "5 of 9 policies were rolled out by earlier calls" in report.page.read_text()
+    assert report.results["machine"] == "here"
+    assert sorted(read_kept(file, "pushing")) == sorted(one.key for one in whole.kept)
+
+    third, stages = ran(options_for(STUDY, tmp_path / "last", arms=more.arms, reuse=file, **sizes))
+    assert stages == []
+    assert [run.policy for run in third.runs] == [None] * 6
+
+
+def test_only_equal_settings_are_taken(tmp_path, data):
+    sizes = {"trials": 2, "sweep": False, "data_root": data, "arms": ("soft",)}
+    first, _ = ran(options_for(STUDY, tmp_path / "first", **sizes))
+    write_report(first, "c", tmp_path / "docs")
+    file = kept_file(tmp_path / "docs", "pushing")
+    for number, change in enumerate([{"steps": 7}, {"trials": 3}, {"batch_size": 1}, {"seeds": (3, 4)}]):
+        _, stages = ran(options_for(STUDY, tmp_path / f"other{number}", reuse=file, **(sizes | change)))
+        # A training seed has evaluation seeds of its own place, so other seeds share nothing either.
+        assert len(stages) == 4, change
+    (data / "source" / "meta" / "info.json").write_text('{"total_episodes": 5, "total_frames": 9}')
+    _, stages = ran(options_for(STUDY, tmp_path / "other", reuse=file, **sizes))
+    assert len(stages) == 4

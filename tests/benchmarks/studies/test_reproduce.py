@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`lerobot-ambient reproduce`: its options, and one very small run through the stock commands."""
+
+import importlib.util
+import itertools
+import json
+from dataclasses import replace
+
+import pytest
+import yaml
+
+from lerobot_ambient.benchmarks.engine import study_run
+from lerobot_ambient.benchmarks.engine.study import STRETCH, options_for
+from lerobot_ambient.benchmarks.studies.catalogue import NAMES, study_named
+from lerobot_ambient.benchmarks.studies.maze import STUDY
+from lerobot_ambient.cli.__main__ import build_parser, main
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"arms": ("ambient", "magic")}, "name each once, of target_only"),
+        ({"arms": ("ambient", "ambient")}, "name each once"),
+        ({"arms": ()}, "name each once"),
+        ({"seeds": (0, 1)}, "seed 0 trains the sweeps"),
+        ({"seeds": (1, 1)}, "each once"),
+        ({"seeds": ()}, "at least one"),
+        ({"arms": ("cotrain:finetuned",)}, "fine-tuned from cotrain; name that too"),
+        ({"trials": 0}, r"--trials 0 must lie in \[1, 10000\]"),
+        ({"sweep_trials": 10_001}, "--sweep-trials 10001"),
+        ({"steps": 0}, "--steps must be at least 1, got 0"),
+        ({"jobs": 0}, "--jobs must be at least 1, got 0"),
+    ],
+)
+def test_bad_sizes_are_refused(tmp_path, change, message):
+    with pytest.raises(ValueError, match=message):
+        options_for(STUDY, tmp_path, **change)
+
+
+def test_evaluation_seeds_never_meet():
+    """No roll-out that helped to choose, and none that is drawn, is counted in the final figures."""
+    finals = [study_run.FINAL_EVAL_SEED + index * STRETCH for index in range(10)]
+    starts = sorted([study_run.SWEEP_EVAL_SEED, *finals])
+    assert all(later - earlier >= STRETCH for earlier, later in itertools.pairwise(starts))
+
+
+def test_data_of_an_older_revision_of_the_task_is_not_taken(tmp_path):
+    keys = []
+
+    class Noting:
+        def run(self, chains, title):
+            keys.append([stage.key for chain in chains for stage in chain])
+
+    for revision in (0, 0, 1):
+        study = replace(STUDY, task=replace(STUDY.task, revision=revision))
+        study_run._Run(study, options_for(study, tmp_path), Noting())._make_data({""})
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_the_weight_of_a_source_with_many_windows_comes_from_the_frames(tmp_path):
+    for kind, frames in (("target", 300), ("source", 4000)):
+        (tmp_path / kind / "meta").mkdir(parents=True)
+        (tmp_path / kind / "meta" / "info.json").write_text(json.dumps({"total_frames": frames}))
+    study = study_named("pushing")
+    options = options_for(study, tmp_path, arms=("ambient:classifier-bucket",), data_root=tmp_path)
+    run = study_run._Run(study, options, runner=None)
+    run._make_data({""})
+    (arm,) = (arm for arm in study.arms(study.defaults, options.sizes) if arm.name in options.arms)
+    configs = [yaml.safe_load(chain.train.files["train.yaml"]) for chain in run._finals(arm)]
+    assert [config["policy"]["sources"][0]["weight"] for config in configs] == [0.075, 0.075]
+
+
+def test_missing_data_names_the_fix(tmp_path, capsys):
+    code = main(["reproduce", "maze", "--quick", "--data-root", str(tmp_path), "--output-dir", str(tmp_path / "o")])
+    assert code == 2
+    assert f"lerobot-ambient make-data maze --root {tmp_path}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_quick_form_is_smaller(name, tmp_path):
+    study = study_named(name)
+    full, quick = options_for(study, tmp_path), options_for(study, tmp_path, quick=True)
+    assert full.arms == study.order
+    assert set(quick.arms) < set(full.arms)
+    assert (len(full.sizes.seeds), len(quick.sizes.seeds)) == (2, 1)
+    assert len(full.sizes.seeds) * full.sizes.trials >= 300
+    assert full.sizes.sweep
+    assert not quick.sizes.sweep
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_help_is_complete(capsys, name):
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["reproduce", name, "--help"])
+    text = capsys.readouterr().out
+    for flag in ("--quick", "--output-dir", "--data-root", "--results-dir", "--arms", "--seeds", "--jobs", "--json"):
+        assert flag in text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (importlib.util.find_spec("pydrake") and importlib.util.find_spec("ompl")),
+    reason="THE MAZE IS NOT REPRODUCED IN THIS RUN: drake or ompl is missing (pip install "
+    "'lerobot_policy_ambient_diffusion[maze]')",
+)
+def test_a_tiny_maze_from_data_to_figures(tmp_path, capsys):
+    """Four stock commands; then the same command again, which must find everything done."""
+    flags = [
+        *["--arms=ambient", "--target-episodes=10", "--source-episodes=20", "--steps=20", "--batch-size=8"],
+        *["--trials=4", f"--output-dir={tmp_path}", f"--results-dir={tmp_path / 'docs'}", "--jobs=1", "--json"],
+    ]
+    assert main(["reproduce", "maze", "--quick", *flags]) == 0
+    results = json.loads(capsys.readouterr().out)
+    (arm,) = results["arms"]
+    assert (arm["arm"], arm["train_seeds"], arm["trials"]) == ("ambient", [1], 4)
+    assert results["data"]["default"]["source"]["episodes"] == 20
+    assert results["command"].startswith("lerobot-ambient reproduce maze --quick --arms=ambient --trials=4")
+    assert str(tmp_path) not in json.dumps(results)
+    assert json.loads((tmp_path / "results.json").read_text()) == results
+    assert json.loads((tmp_path / "docs" / "maze.json").read_text()) == results
+    for figure in ("trajectories", "denoising"):
+        assert (tmp_path / "docs" / f"maze-{figure}.png").is_file()
+        assert f"maze-{figure}.png" in (tmp_path / "docs" / "maze.md").read_text()
+    assert "| **ambient** (alpha 0.5) |" in (tmp_path / "docs" / "maze.md").read_text()
+
+    stages = sorted(tmp_path.glob("**/done.json"))
+    assert [file.parent.name for file in stages] == ["default", "eval", "train"]
+    before = [file.read_bytes() for file in stages]
+    assert main(["reproduce", "maze", "--quick", *flags]) == 0
+    assert [file.read_bytes() for file in stages] == before
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("preloaded_commands")
+@pytest.mark.parametrize(
+    ("name", "arm", "packages", "pictures"),
+    [
+        ("sorting", "omni", [], ["shares"]),
+        # Without a success there is nothing to compare.
+        ("pushing", "ambient,ambient:finetuned", ["pymunk"], []),
+        ("scaling", "soft:x1", ["pymunk"], ["curve"]),
+        ("arm7", "ambient", ["mujoco", "ompl"], []),
+        ("vision", "ambient:blind", ["pydrake", "ompl"], ["observations"]),
+    ],
+)
+def test_the_tiny_form_of_an_experiment_runs_from_data_to_figures(name, arm, packages, pictures, tmp_path, capsys):
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{name.upper()} IS NOT REPRODUCED IN THIS RUN: {package} is missing; install the extra")
+    flags = [
+        *[f"--arms={arm}", "--target-episodes=4", "--source-episodes=8", "--steps=12", "--batch-size=8", "--trials=2"],
+        *[f"--output-dir={tmp_path}", f"--results-dir={tmp_path / 'docs'}", "--jobs=1", "--json"],
+    ]
+    assert main(["reproduce", name, "--quick", *flags]) == 0
+    results = json.loads(capsys.readouterr().out)
+    assert results["experiment"] == name
+    assert [(found["arm"], found["trials"]) for found in results["arms"]] == [(one, 2) for one in arm.split(",")]
+    for trained in tmp_path.glob("final/*/train/run/checkpoints/last/pretrained_model/config.json"):
+        sources = json.loads(trained.read_text())["sources"]
+        assert len(sources) == (0 if "finetuned" in str(trained.relative_to(tmp_path)) else 1)
+    page = (tmp_path / "docs" / f"{name}.md").read_text()
+    for picture in pictures:
+        assert (tmp_path / "docs" / f"{name}-{picture}.png").is_file()
+        assert f"{name}-{picture}.png" in page
+    for folder in tmp_path.glob("final/*"):
+        assert f"env.type=ambient_{study_named(name).task.name}" in (folder / "eval" / "stage.json").read_text()
