@@ -24,7 +24,7 @@ VERBS = ("doctor", "init", "inspect", "annotate", "merge", "sweep", "card")
 """The verb modules beside this one, in the order of a user's work and of `--help`; a verb is typed with hyphens."""
 
 LABORATORY = ("make_data", "reproduce", "bench", "virtual_arm", "loopback_hub", "policy_server")
-"""Those that rehearse, measure and reproduce; `--help` lists them apart."""
+"""Those in `laboratory/`, which rehearse, measure and reproduce; `--help` lists them apart."""
 
 EXTRAS = {
     "pydrake": "maze",
@@ -54,10 +54,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help=_DEBUG_HELP)
     subparsers = parser.add_subparsers(title="verbs", dest="verb", metavar="<verb>", required=True)
     for verb in VERBS:
-        _add(verb, _WithExample(subparsers))
+        _add(f"lerobot_ambient.cli.{verb}", _WithExample(subparsers))
     apart = _WithExample(subparsers, listed=False)
     for verb in LABORATORY:
-        _add(verb, apart)
+        _add(f"lerobot_ambient.cli.laboratory.{verb}", apart)
     if apart.helps:
         parser.formatter_class = _KeepLines
         lines = [line for name, text in apart.helps.items() for line in _entry(name, text)]
@@ -66,8 +66,8 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add(verb: str, subparsers: Any) -> None:
-    module = importlib.import_module(f"lerobot_ambient.cli.{verb}")
+def _add(name: str, subparsers: Any) -> None:
+    module = importlib.import_module(name)
     subparsers.example = getattr(module, "EXAMPLE", None)
     module.add_parser(subparsers)
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lerobot_ambient.benchmarks.speed.environments import bench_envs, environments
-from lerobot_ambient.cli.bench_envs import add_envs
+from lerobot_ambient.cli.laboratory.bench_envs import add_envs
 
 
 def run(*arguments: str) -> int:

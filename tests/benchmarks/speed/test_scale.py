@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lerobot_ambient.benchmarks.speed.scale import bench_scale, measure
-from lerobot_ambient.cli.bench_scale import add_scale
+from lerobot_ambient.cli.laboratory.bench_scale import add_scale
 
 
 def run(*arguments: str) -> int:

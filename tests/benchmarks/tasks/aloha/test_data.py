@@ -17,7 +17,7 @@ from lerobot_ambient.benchmarks.tasks.aloha.data import Film, make_aloha_data
 from lerobot_ambient.benchmarks.tasks.aloha.demonstrations import STYLES, Played, demonstration
 from lerobot_ambient.benchmarks.tasks.aloha.gl import require_gl
 from lerobot_ambient.benchmarks.tasks.aloha.scene import NAMES, SUCCESS, AlohaScene
-from lerobot_ambient.cli import make_data
+from lerobot_ambient.cli.laboratory import make_data
 
 PICTURE = "observation.images.top"
 

@@ -31,7 +31,7 @@ from lerobot_ambient.benchmarks.tasks.arm7.planner import raw_path, short_path
 from lerobot_ambient.benchmarks.tasks.arm7.scene import ArmScene
 from lerobot_ambient.benchmarks.tasks.arm7.task import CLEARANCE, MAX_STEP, SPACING, draw_task
 from lerobot_ambient.benchmarks.tasks.maze.task import mean_squared_acceleration
-from lerobot_ambient.cli import make_data
+from lerobot_ambient.cli.laboratory import make_data
 
 DATA = Path("data/chunk-000/file-000.parquet")
 CORNER = np.zeros((3, 7))

@@ -31,7 +31,7 @@ from lerobot_ambient.benchmarks.tasks.maze.task import (
 )
 from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import RECORD
 from lerobot_ambient.benchmarks.tasks.shared.lowdim_writer import write_low_dim_dataset
-from lerobot_ambient.cli import make_data
+from lerobot_ambient.cli.laboratory import make_data
 
 DATA = Path("data/chunk-000/file-000.parquet")
 

@@ -19,7 +19,7 @@ from lerobot_ambient.benchmarks.tasks.pushing.demonstrator import STYLES, Demons
 from lerobot_ambient.benchmarks.tasks.pushing.environment import PushingEnv
 from lerobot_ambient.benchmarks.tasks.pushing.task import HALF, PHYSICS, TABLE, is_success, looks_right
 from lerobot_ambient.benchmarks.tasks.pushing.world import ARM
-from lerobot_ambient.cli import make_data
+from lerobot_ambient.cli.laboratory import make_data
 
 DATA = Path("data/chunk-000/file-000.parquet")
 

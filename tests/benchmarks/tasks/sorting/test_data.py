@@ -30,7 +30,7 @@ from lerobot_ambient.benchmarks.tasks.sorting.task import (
     STEPS_PER_BLOCK,
     TASKS,
 )
-from lerobot_ambient.cli import make_data
+from lerobot_ambient.cli.laboratory import make_data
 
 DATA = Path("data/chunk-000/file-000.parquet")
 

@@ -7,10 +7,10 @@ import argparse
 import json
 from pathlib import Path
 
-from lerobot_ambient.cli.bench_envs import add_envs
-from lerobot_ambient.cli.bench_latency import add_latency
-from lerobot_ambient.cli.bench_loader import add_loader
-from lerobot_ambient.cli.bench_scale import add_scale
+from lerobot_ambient.cli.laboratory.bench_envs import add_envs
+from lerobot_ambient.cli.laboratory.bench_latency import add_latency
+from lerobot_ambient.cli.laboratory.bench_loader import add_loader
+from lerobot_ambient.cli.laboratory.bench_scale import add_scale
 
 EXAMPLE = "lerobot-ambient bench loader --seconds=2"
 

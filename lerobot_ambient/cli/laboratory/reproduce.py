@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lerobot_ambient.cli.reproduce_aloha import add_aloha
-from lerobot_ambient.cli.reproduce_arm_story import add_arm_story
+from lerobot_ambient.cli.laboratory.reproduce_aloha import add_aloha
+from lerobot_ambient.cli.laboratory.reproduce_arm_story import add_arm_story
 
 if TYPE_CHECKING:
     from lerobot_ambient.benchmarks.engine.study_report import Report
