@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from lerobot_ambient.integration.opened_mixture import Mixture as Mixture
 
 _HOME = {
-    "Source": "data.sources",
+    "Source": "data.declared.sources",
     "Window": "core.windows",
     "Mixture": "integration.opened_mixture",
     "Plan": "core.plan",

@@ -7,21 +7,15 @@ import re
 import numpy as np
 import pytest
 import yaml
-from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
 from lerobot_ambient.cli.__main__ import main
-from lerobot_ambient.core.mixing import Cotrain
-from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data.alignment.foreign_units import _foreign, _missing_unit
 from lerobot_ambient.data.declared.alignment import DimensionConfig
-from lerobot_ambient.data.declared.recipe import MixtureRecipe
 from lerobot_ambient.data.declared.sources import SourceConfig
 from lerobot_ambient.data.mixture import make_mixture
-from lerobot_ambient.data.reading.open_dataset import ReadOptions
 
-SCHEDULE = NoiseSchedule.from_alphas_cumprod(DDPMScheduler(100, beta_schedule="squaredcos_cap_v2").alphas_cumprod)
-OPTIONS = ReadOptions(observation_deltas=[-1, 0], action_deltas=list(range(-1, 7)))
-RECIPE = MixtureRecipe(schedule=SCHEDULE, mixing=Cotrain(), action_mode="MIN_MAX")
+from ..small_recipe import OPTIONS, RECIPE
+
 DEGREES = 180 / np.pi
 
 

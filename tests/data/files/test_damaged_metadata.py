@@ -18,7 +18,7 @@ from lerobot_ambient.data.declared.sources import SourceConfig
 from lerobot_ambient.data.files.checked_metadata import CheckedMetadata
 from lerobot_ambient.data.mixture import make_mixture
 
-from .test_rows_out_of_order import OPTIONS, RECIPE
+from ..small_recipe import OPTIONS, RECIPE
 
 EPISODES, TASKS = "meta/episodes/chunk-000/file-000.parquet", "meta/tasks.parquet"
 GONE = object()

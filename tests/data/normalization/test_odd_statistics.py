@@ -11,7 +11,7 @@ import pytest
 from lerobot_ambient.data.declared.sources import SourceConfig
 from lerobot_ambient.data.mixture import make_mixture
 
-from .test_rows_out_of_order import OPTIONS, RECIPE
+from ..small_recipe import OPTIONS, RECIPE
 
 CAMERA = "observation.images.cam"
 

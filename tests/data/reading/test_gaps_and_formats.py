@@ -18,7 +18,7 @@ from lerobot_ambient.data.declared.sources import SourceConfig
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.integration import doctor_data
 
-from .test_rows_out_of_order import OPTIONS, RECIPE
+from ..small_recipe import OPTIONS, RECIPE
 
 EPISODES, DATA = "meta/episodes/chunk-000/file-000.parquet", "data/chunk-000/file-000.parquet"
 
