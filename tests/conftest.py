@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every test runs under, and the fixtures several folders share."""
 
+import fcntl
 import functools
 import logging
+import multiprocessing.spawn
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from ctypes.util import find_library
 from pathlib import Path
 from typing import Any
@@ -77,37 +79,36 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def _preloaded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ...]]:
-    """The words that stand for a console script; the server behind them lives as long as the tests do."""
-    place = str(tmp_path_factory.mktemp("preloaded") / "socket")
-    start = (sys.executable, str(ROOT / "tests" / "preloaded.py"))
-    with subprocess.Popen([*start, "serve", place], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None and server.stdin is not None
-        assert server.stdout.readline() == "ready\n", "the server of preloaded commands did not start"
-        yield (sys.executable, "-IS", start[1], "run", place)
-        server.stdin.close()
+def preloaded_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `python` that has LeRobot loaded already, with stand-ins of the console scripts beside it: see preloaded.py.
+
+    One server for all processes of a test run. Where it cannot work, this is the interpreter of this process.
+    """
+    if sys.platform != "linux":
+        return Path(sys.executable)  # It counts on /proc and pidfd.
+    worker = "PYTEST_XDIST_WORKER" in os.environ
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if worker else base) / "preloaded"
+    folder.mkdir(exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "socket").exists():
+            until = os.getppid() if worker else os.getpid()
+            start = [sys.executable, str(ROOT / "tests" / "preloaded.py"), "serve", str(folder), str(until)]
+            server = subprocess.Popen(start, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+            assert server.stdout is not None
+            assert server.stdout.readline() == "ready\n", "the server of preloaded programs did not start"
+    return folder / "python"
 
 
 @pytest.fixture
-def preloaded_commands(_preloaded_server: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stages start the stock commands and ours from a process that has LeRobot loaded: seconds saved at each start.
+def preloaded_commands(preloaded_python: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is started by `sys.executable` or multiprocessing is forked from a process that has LeRobot loaded.
 
     The one test of each command in a process of its own does without.
     """
-    from lerobot_ambient.integration.commands.stages import Stage, StageRunner
-
-    if sys.platform != "linux":
-        return  # The server counts on /proc and pidfd; elsewhere the commands start as they always do.
-    prepare = StageRunner._prepare
-    scripts = {
-        str(Path(sys.executable).with_name(name)) for name in ("lerobot-train", "lerobot-eval", "lerobot-ambient")
-    }
-
-    def prepared(self: StageRunner, stage: Stage) -> list[str]:
-        words = prepare(self, stage)
-        return [part for word in words for part in ((*_preloaded_server, word) if word in scripts else (word,))]
-
-    monkeypatch.setattr(StageRunner, "_prepare", prepared)
+    monkeypatch.setattr(sys, "executable", str(preloaded_python))
+    monkeypatch.setattr(multiprocessing.spawn, "_python_exe", os.fsencode(preloaded_python))
 
 
 @pytest.fixture(scope="session")

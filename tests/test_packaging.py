@@ -24,10 +24,12 @@ print((build.build_wheel if target == "wheel" else build.build_editable)(folder)
 """
 
 # -S keeps site from reading the environment's .pth files, so an editable install of this checkout cannot take
-# the place of the build under test; the environment's other packages are then added by hand, behind it.
+# the place of the build under test; the environment's other packages are then added by hand, behind it. The editable
+# build is looked for by a process that has LeRobot loaded already, where the path alone is made such a one.
 DISCOVER = """
 import site, sys
 built, *environment = sys.argv[1:]
+sys.path[:] = [entry for entry in sys.path if entry.startswith(sys.base_prefix)]
 site.addsitedir(built)
 sys.path.extend(environment)
 from lerobot.utils.import_utils import register_third_party_plugins
@@ -76,10 +78,11 @@ def test_the_name_keeps_its_underscores(built):
     assert metadata.Distribution.at(info).metadata["Name"] == DISTRIBUTION
 
 
-def test_lerobot_discovers_the_policy(built, tmp_path, checkout):
+def test_lerobot_discovers_the_policy(built, tmp_path, checkout, preloaded_python):
     kind, site = built
     environment = dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))
-    command = [sys.executable, "-S", "-c", DISCOVER, str(site), *environment]
+    python = [sys.executable, "-S"] if kind == "wheel" else [preloaded_python]
+    command = [*python, "-c", DISCOVER, str(site), *environment]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     config_module, package, shim = done.stdout.splitlines()[-3:]

@@ -4,7 +4,6 @@
 import json
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -180,7 +179,7 @@ def test_locality_adds_a_sigma_max_that_is_shown(annotate):
     assert len(sim["notes"]) > len(plain[0]["notes"])
 
 
-def test_spectra_need_none_of_the_packages_of_the_extra(annotate):
+def test_spectra_need_none_of_the_packages_of_the_extra(annotate, preloaded_python):
     """Someone without the extra 'annotate' gets the first guess all the same."""
     source = json.dumps([{"repo_id": "me/shaky", "root": str(annotate.copies["me/shaky"])}])
     arguments = [
@@ -198,6 +197,6 @@ for name in ("scipy", "sklearn", "matplotlib", "jinja2"):
 from lerobot_ambient.cli.__main__ import main
 sys.exit(main({arguments!r}))
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([preloaded_python, "-c", script], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-1500:]
     assert json.loads(done.stdout)[0]["sigma_min"] > 0.3

@@ -46,10 +46,16 @@ def untrained(fit, fold, tick):
     raise AssertionError("trained")
 
 
+@pytest.fixture(scope="module")
+def work_dir(tmp_path_factory):
+    """Where every test finds what another one has trained."""
+    return tmp_path_factory.mktemp("work")
+
+
 @pytest.fixture
-def annotate(roots, tmp_path, capsys):
+def annotate(roots, work_dir, capsys):
     def run(*arguments, method="--method=classifier", quick=QUICK, **chosen):
-        work = (f"--work-dir={tmp_path / 'work'}",) if method == "--method=classifier" else ()
+        work = (f"--work-dir={work_dir}",) if method == "--method=classifier" else ()
         code = main(["annotate", method, *quick, *work, *options(roots, **chosen), *arguments])
         return code, capsys.readouterr()
 
@@ -171,7 +177,7 @@ def test_sigma_max_is_what_crops_and_second_moments_both_show(annotate):
         assert sum("Weak evidence" in note for note in said) <= 1
 
 
-def test_a_report_shows_the_curve_and_the_spectra(annotate, tmp_path):
+def test_a_report_shows_the_curve_and_the_spectra(annotate, work_dir, tmp_path):
     code, printed = annotate(f"--report={tmp_path / 'report'}")
     assert code == 0
     page = tmp_path / "report" / "report.html"
@@ -180,10 +186,10 @@ def test_a_report_shows_the_curve_and_the_spectra(annotate, tmp_path):
     assert {"1_me-shaky_classifier.png", "1_me-shaky_spectra.png", "plan.png"} <= names
     text = page.read_text()
     assert "lerobot-ambient annotate --method=classifier --folds=2" in text
-    assert str(tmp_path / "work") not in text
+    assert str(work_dir) not in text
 
 
-def test_processes_that_were_launched_together_share_the_work(roots, tmp_path):
+def test_processes_that_were_launched_together_share_the_work(roots, tmp_path, capsys):
     command = [
         *("annotate", "--method=classifier", *QUICK, "--granularity=datapoint", "--device=cpu"),
         *(f"--work-dir={tmp_path / 'work'}", *options(roots), "--json"),
@@ -201,14 +207,8 @@ def test_processes_that_were_launched_together_share_the_work(roots, tmp_path):
     )
     assert launched.returncode == 0, launched.stderr[-2000:]
     together = json.loads(launched.stdout[launched.stdout.index("[\n") :])
-    alone = subprocess.run(
-        [sys.executable, "-m", "lerobot_ambient.cli", *command, f"--work-dir={tmp_path / 'alone'}"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
-    )
-    assert together == json.loads(alone.stdout[alone.stdout.index("[\n") :])
+    assert main([*command, f"--work-dir={tmp_path / 'alone'}"]) == 0
+    assert together == json.loads(capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

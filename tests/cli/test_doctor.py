@@ -89,6 +89,7 @@ def test_a_distribution_that_lerobot_would_not_find_is_a_problem(capsys, monkeyp
     assert "\n1 problem, " in out
 
 
+@pytest.mark.usefixtures("preloaded_commands")
 def test_the_exception_that_discovery_swallows_is_told(monkeypatch, tmp_path):
     (tmp_path / f"{doctor.DISTRIBUTION}.py").write_text("import no_such_gizmo")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

@@ -121,11 +121,13 @@ def test_options_whose_value_is_a_word_of_its_own(data):
     assert command == ["lerobot-train", "--dataset.repo_id=me/x", "--dataset.root=x", "--policy.device", "cpu"]
 
 
-def test_killed_in_the_middle_it_goes_on_to_the_same_result(data, merged, tmp_path):
+def test_killed_in_the_middle_it_goes_on_to_the_same_result(data, merged, tmp_path, preloaded_python):
     output, work = tmp_path / "merged", tmp_path / "merged.partial"
     arguments = ["merge", f"--output={output}", "--repo-id=me/merged", "--part-episodes=2", *POLICY, *data]
     with subprocess.Popen(
-        [sys.executable, "-m", "lerobot_ambient.cli", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [preloaded_python, "-m", "lerobot_ambient.cli", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     ) as process:
         deadline = time.monotonic() + 120
         while not (work / "episodes-000002").exists():

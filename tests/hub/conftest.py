@@ -74,10 +74,10 @@ def train_words(roots: tuple[Path, Path]) -> list[str]:
 
 @pytest.fixture(scope="session")
 def lerobot() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs one of LeRobot's commands in a process of its own: (command, words, hub, home, token)."""
+    """Runs one of LeRobot's commands, by name or path, in a process of its own: (command, words, hub, home, token)."""
 
     def run(
-        command: str, words: Sequence[str], hub: LoopbackHub, home: Path, token: str | None = "hf_writer"
+        command: str | Path, words: Sequence[str], hub: LoopbackHub, home: Path, token: str | None = "hf_writer"
     ) -> subprocess.CompletedProcess[str]:
         environment = os.environ | {
             "HF_ENDPOINT": hub.url,
@@ -89,7 +89,7 @@ def lerobot() -> Callable[..., subprocess.CompletedProcess[str]]:
         environment.pop("HF_TOKEN", None)
         if token is not None:
             environment["HF_TOKEN"] = token
-        line = [str(Path(sys.executable).with_name(command)), *words]
+        line = [str(Path(sys.executable).parent / command), *words]
         return subprocess.run(line, env=environment, cwd=home, capture_output=True, text=True, timeout=300)
 
     return run
@@ -100,13 +100,15 @@ def pushed(
     tmp_path_factory: pytest.TempPathFactory,
     lerobot: Callable[..., subprocess.CompletedProcess[str]],
     train_words: list[str],
+    preloaded_python: Path,
 ) -> Iterator[SimpleNamespace]:
     """The stock command with push_to_hub, once: `hub` after it, `output` its folder, `log` what it printed."""
     home = tmp_path_factory.mktemp("home")
     output = home / "out"
     words = [*train_words, f"--output_dir={output}", "--policy.repo_id=me/policy", "--policy.push_to_hub=true"]
     with LoopbackHub(tokens=TOKENS) as hub:
-        done = lerobot("lerobot-train", [*words, "--policy.license=mit", "--save_checkpoint_to_hub=true"], hub, home)
+        train = preloaded_python.with_name("lerobot-train")
+        done = lerobot(train, [*words, "--policy.license=mit", "--save_checkpoint_to_hub=true"], hub, home)
         assert done.returncode == 0, done.stderr[-3000:]
         yield SimpleNamespace(hub=hub, output=output, log=done.stderr + done.stdout, home=home)
 

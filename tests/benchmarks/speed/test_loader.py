@@ -3,6 +3,7 @@ import json
 import math
 import time
 
+import numpy as np
 import pytest
 import torch
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
@@ -150,13 +151,30 @@ def test_video_of_a_data_set_without_cameras_is_refused(tmp_path, write_dataset,
     assert "keep one of them" in capsys.readouterr().err
 
 
-@pytest.mark.slow
-def test_the_command_writes_and_prints_what_it_measured_with_video_and_workers(tmp_path, shared_data, capsys):
+@pytest.fixture
+def filmed(tmp_path):
+    """A small data set with video under another project's keys."""
+    axes = {"dtype": "float32", "shape": (3,), "names": ["a", "b", "c"]}
+    camera = {"dtype": "video", "shape": (48, 64, 3), "names": ["height", "width", "channels"]}
+    features = {"state": axes, "actions": axes, "image": camera}
+    dataset = LeRobotDataset.create("me/hands", 30, features, root=tmp_path / "hands", use_videos=True)
+    rng = np.random.default_rng(0)
+    for _ in range(2):
+        for _ in range(30):
+            values = {key: rng.normal(size=3).astype(np.float32) for key in ("state", "actions")}
+            dataset.add_frame({**values, "image": rng.integers(0, 256, (48, 64, 3), dtype=np.uint8), "task": "fold"})
+        dataset.save_episode()
+    dataset.finalize()
+    return tmp_path / "hands"
+
+
+@pytest.mark.usefixtures("preloaded_commands")
+def test_the_command_writes_and_prints_what_it_measured_with_video_and_workers(tmp_path, filmed, capsys):
     page, out = tmp_path / "performance.md", tmp_path / "loader.json"
     page.write_text("# Performance\n")
     rename = {"actions": "action", "state": "observation.state", "image": "observation.images.image"}
     arguments = ["--pairs=1", "--batch-size=8", "--video-batch-size=2", "--seconds=0.05", "--workers=0,1"]
-    video = [f"--video-root={shared_data / 'bimanual_hands'}", f"--rename={json.dumps(rename)}"]
+    video = [f"--video-root={filmed}", f"--rename={json.dumps(rename)}"]
     assert main(["bench", "loader", *arguments, *video, f"--md={page}", f"--out={out}", "--json"]) == 0
     measured = json.loads(capsys.readouterr().out)
     assert measured == json.loads(out.read_text())

@@ -7,6 +7,7 @@ from lerobot_ambient.cli.__main__ import main
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("preloaded_commands")
 def test_both_commands_run_and_every_pair_has_its_ratio(tmp_path, write_dataset, capsys):
     root = write_dataset(tmp_path / "target", "ambient/maze_target", [30, 30])
     sizes = ["--pairs=1", "--steps=2", "--batch-size=4"]

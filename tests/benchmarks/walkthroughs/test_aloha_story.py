@@ -120,6 +120,7 @@ def test_a_replay_tells_a_wrong_order_of_the_joints(unfilmed, blind):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("preloaded_commands")
 def test_the_rest_of_the_story_in_small(unfilmed, tmp_path):
     from lerobot_ambient.benchmarks.tasks.aloha.gl import require_gl
 

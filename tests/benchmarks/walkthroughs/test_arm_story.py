@@ -140,6 +140,7 @@ def with_patience(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("preloaded_commands")
 def test_the_whole_story_in_small(tmp_path, monkeypatch):
     pytest.importorskip("scservo_sdk", reason="THE STORY OF AN ARM IS NOT TRIED: install the extra arm")
     with_patience(tmp_path, monkeypatch)

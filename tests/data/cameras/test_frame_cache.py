@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections import namedtuple
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -309,17 +310,23 @@ def test_processes_are_spawned_only_where_there_is_enough_to_do():
 # Several processes
 
 
-def start_build(folder: Path, log: Path, processes: int, episodes: list[int], **options: object) -> subprocess.Popen:
-    words = [folder, log, processes, json.dumps(episodes), json.dumps(options)]
-    command = [sys.executable, str(HERE / "frame_readers.py"), *map(str, words)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+@pytest.fixture
+def start_build(preloaded_python) -> Callable[..., subprocess.Popen[str]]:
+    """The function that starts a build in another process, whose processes are spawned: start_build(folder, ...)."""
+
+    def start(folder: Path, log: Path, processes: int, episodes: list[int], **options: object) -> subprocess.Popen[str]:
+        words = [folder, log, processes, json.dumps(episodes), json.dumps(options)]
+        command = [preloaded_python, HERE / "frame_readers.py", *words]
+        return subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    return start
 
 
 @pytest.mark.parametrize(
     ("processes", "finished"),
     [(1, [0, 1]), (2, [0, 1, 3, 4])],
 )
-def test_a_killed_build_is_continued(made, tmp_path, log, caplog, processes, finished):
+def test_a_killed_build_is_continued(made, tmp_path, log, caplog, processes, finished, start_build):
     """It is killed in the second block of episode 2, once everything else that its processes can do is done."""
     folder, gate = tmp_path / "cache", tmp_path / "gate"
     build = start_build(folder, log, processes, [0, 1, 2, 3, 4], wait_at=70 + 3 + 100, gate=str(gate))
@@ -341,7 +348,7 @@ def test_a_killed_build_is_continued(made, tmp_path, log, caplog, processes, fin
     require_equal(cached, job)
 
 
-def test_two_processes_at_once_decode_every_episode_once(made, tmp_path, log, monkeypatch):
+def test_two_processes_at_once_decode_every_episode_once(made, tmp_path, log, monkeypatch, start_build):
     """The other process stands still inside its second episode of three until this one says that it waits."""
     folder, gate = tmp_path / "cache", tmp_path / "gate"
     build = start_build(folder, log, 1, [0, 1, 2], wait_at=71, gate=str(gate))
@@ -365,7 +372,7 @@ def test_two_processes_at_once_decode_every_episode_once(made, tmp_path, log, mo
     require_equal(cached, job)
 
 
-def test_an_error_in_another_process_arrives_with_its_note(tmp_path, log):
+def test_an_error_in_another_process_arrives_with_its_note(tmp_path, log, start_build):
     build = start_build(tmp_path / "cache", log, 2, [0, 1, 2, 3, 4], break_at=70)
     output, _ = build.communicate(timeout=120)
     assert build.returncode == 1
@@ -373,7 +380,7 @@ def test_an_error_in_another_process_arrives_with_its_note(tmp_path, log):
     assert "while decoding 'me/data' observation.images.front, episode 1, frames 0 to 2." in output
 
 
-def test_a_process_that_dies_is_explained(tmp_path, log):
+def test_a_process_that_dies_is_explained(tmp_path, log, start_build):
     build = start_build(tmp_path / "cache", log, 2, [0, 1, 2, 3, 4], die_at=70)
     output, _ = build.communicate(timeout=120)
     assert build.returncode == 1

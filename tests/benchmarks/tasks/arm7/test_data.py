@@ -121,6 +121,7 @@ def test_a_demonstration_is_pure_in_its_arguments() -> None:
 
 
 @pytest.mark.slow  # starts processes
+@pytest.mark.usefixtures("preloaded_commands")
 def test_processes_do_not_change_the_demonstrations() -> None:
     alone = list(demonstrations("source", 3, 0, processes=1))
     shared = list(demonstrations("source", 3, 0, processes=2))

@@ -127,6 +127,7 @@ def test_a_demonstration_is_pure_in_its_arguments_and_replays() -> None:
 
 
 @pytest.mark.slow  # starts processes that import LeRobot
+@pytest.mark.usefixtures("preloaded_commands")
 def test_processes_do_not_change_the_demonstrations() -> None:
     alone = list(demonstrations("source", 3, 0, processes=1))
     shared = list(demonstrations("source", 3, 0, processes=2))
