@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Imports point downwards only: each folder of the package is a layer, and this reads every import in it.
 
-Imports inside functions count too: a lazy import postpones a dependency, it does not remove it.
+Imports inside functions count too: a lazy import postpones a dependency, it does not remove it. Below the layers are
+rooms: whichever way they lie, no two of them import each other, and none holds more than can be seen at once.
 """
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,15 @@ MAY_IMPORT = {"core": {"numpy", "torch", "matplotlib"}, "testing.virtual_arm": {
 
 ROOT_MAY_IMPORT = {"core", "data", "annotate", "policy", "integration"}
 """The public names, when they are first used; `test_importing_the_package_is_cheap` sees to that."""
+
+LARGEST = 15
+"""Modules in a folder, at most."""
+
+STILL_LARGER = {"integration": 20, "policy": 16}
+"""Folders that hold more, and how many: to shrink, never to grow. One that fits leaves this list."""
+
+WITHOUT_ROOM = {"contracts"}
+"""Folders of tests that belong to no single folder of the package."""
 
 NOT_AT_IMPORT = ("lerobot", "torch", "numpy", "matplotlib", "pydrake", "ompl")
 """What `import lerobot_ambient` must leave alone: LeRobot alone takes seconds."""
@@ -62,24 +73,71 @@ def _name_of(function: ast.expr) -> str:
     return getattr(function, "attr", None) or getattr(function, "id", "")
 
 
-def violations(folder: Path) -> list[str]:
-    """Returns one line per forbidden import under `folder`, the package's folder."""
-    found = []
+def imports_under(folder: Path) -> Iterator[tuple[Path, str, int, str]]:
+    """Yields (file relative to `folder`, dotted module, line, dotted name) of every import in the package's folder."""
     for path in sorted(folder.rglob("*.py")):
         inside = path.relative_to(folder)
-        layer = inside.parts[0] if len(inside.parts) > 1 else None
         names = [PACKAGE, *inside.with_suffix("").parts]
         is_package = names[-1] == "__init__"
         module = ".".join(names[:-1] if is_package else names)
-        if layer is not None and layer not in LAYERS:
-            found.append(f"{inside}: the folder {layer} is not one of the layers {', '.join(LAYERS)}")
-            continue
         tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
         for line, name in imported_modules(tree, module, is_package=is_package):
-            reason = _forbidden(layer, module, name)
-            if reason:
-                found.append(f"{inside}:{line}: imports {name}: {reason}")
+            yield inside, module, line, name
+
+
+def violations(folder: Path) -> list[str]:
+    """Returns one line per forbidden import under `folder`, the package's folder."""
+    folders = sorted({path.relative_to(folder).parts[0] for path in folder.glob("*/**/*.py")})
+    unknown = [name for name in folders if name not in LAYERS]
+    found = [f"{name}: the folder {name} is not one of the layers {', '.join(LAYERS)}" for name in unknown]
+    for inside, module, line, name in imports_under(folder):
+        layer = inside.parts[0] if len(inside.parts) > 1 else None
+        if layer not in unknown and (reason := _forbidden(layer, module, name)):
+            found.append(f"{inside}:{line}: imports {name}: {reason}")
     return found
+
+
+def circles(folder: Path) -> list[str]:
+    """Returns the imports that close a circle between two or more folders under `folder`, the package's folder.
+
+    A folder stands for the modules that lie in it directly; its rooms are folders of their own.
+    """
+    places = [path.relative_to(folder) for path in folder.rglob("*.py")]
+    rooms = {".".join([PACKAGE, *place.parts[:-1]]) for place in places}
+    modules = {".".join([PACKAGE, *place.with_suffix("").parts]) for place in places}
+    arrows: dict[str, dict[str, list[str]]] = {room: {} for room in rooms}
+    for inside, _, line, name in imports_under(folder):
+        here = ".".join([PACKAGE, *inside.parts[:-1]])
+        while name and name not in rooms and name not in modules:
+            name = name.rpartition(".")[0]  # a class or function of the module before it
+        there = name if name in rooms else name.rpartition(".")[0]
+        # The root offers what others hold, and no layer may import it: what it takes closes no circle.
+        if there and there != here and PACKAGE not in (here, there):
+            arrows[here].setdefault(there, []).append(f"{inside}:{line}: imports {name}")
+    reached = {room: _reachable(arrows, room) for room in rooms}
+    return [
+        line
+        for here in sorted(arrows)
+        for there, lines in sorted(arrows[here].items())
+        if here in reached[there]
+        for line in lines
+    ]
+
+
+def _reachable(arrows: Mapping[str, Mapping[str, object]], room: str) -> set[str]:
+    seen: set[str] = set()
+    todo = [room]
+    while todo:
+        new = arrows[todo.pop()].keys() - seen
+        seen |= new
+        todo += new
+    return seen
+
+
+def sizes(folder: Path) -> dict[str, int]:
+    """How many modules lie in each folder that holds more than `LARGEST`, by its path relative to `folder`."""
+    files = Counter(path.parent for path in folder.rglob("*.py") if path.name not in ("__init__.py", "__main__.py"))
+    return {str(place.relative_to(folder)): count for place, count in files.items() if count > LARGEST}
 
 
 def _forbidden(layer: str | None, module: str, name: str) -> str | None:
@@ -108,6 +166,20 @@ def _is_in(module: str, package: str) -> bool:
 
 def test_the_package_keeps_its_layers(checkout):
     assert violations(checkout / PACKAGE) == []
+
+
+def test_no_two_rooms_import_each_other(checkout):
+    assert circles(checkout / PACKAGE) == []
+
+
+def test_no_folder_holds_more_than_can_be_seen_at_once(checkout):
+    assert sizes(checkout / PACKAGE) == STILL_LARGER
+
+
+def test_the_folders_of_tests_are_those_of_the_package(checkout):
+    here = checkout / "tests"
+    folders = {path.parent.relative_to(here) for path in here.rglob("test_*.py")}
+    assert sorted(str(f) for f in folders if not (checkout / PACKAGE / f).is_dir() and str(f) not in WITHOUT_ROOM) == []
 
 
 def test_importing_the_package_is_cheap():
@@ -189,3 +261,51 @@ def test_a_permitted_import_is_not(tmp_path, file, source):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(source)
     assert violations(tmp_path) == []
+
+
+def plant(folder: Path, sources: Mapping[str, str]) -> None:
+    for file, source in sources.items():
+        path = folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source)
+
+
+@pytest.mark.parametrize(
+    ("sources", "closing"),
+    [
+        ({"data/a/x.py": "from ..b import y", "data/b/y.py": "from ..a import x"}, ["data/a/x.py", "data/b/y.py"]),
+        (
+            {
+                "data/a/x.py": "from ..b.y import f",
+                "data/b/y.py": "import lerobot_ambient.data.c.z",
+                "data/c/z.py": "def g():\n    from ..a.x import h",
+            },
+            ["data/a/x.py", "data/b/y.py", "data/c/z.py"],
+        ),
+        (
+            {"data/a/x.py": "from ..base import f", "data/base.py": "from .a.x import g"},
+            ["data/a/x.py", "data/base.py"],
+        ),
+        (
+            {"data/a/__init__.py": "from ..b import y", "data/b/y.py": "from ..a import NAME"},
+            ["data/a/__init__.py", "data/b/y.py"],
+        ),
+    ],
+    ids=["two rooms", "three rooms", "a room and its folder", "what a room's __init__ holds"],
+)
+def test_a_planted_circle_is_found(tmp_path, sources, closing):
+    plant(tmp_path, {**sources, "data/other/w.py": "from ..a import x"})
+    assert sorted(line.partition(":")[0] for line in circles(tmp_path)) == closing
+
+
+def test_arrows_one_way_are_no_circle(tmp_path):
+    arrows = {"data/a/x.py": "from ..b.y import f\nfrom .w import g", "data/a/w.py": "from .x import h"}
+    plant(tmp_path, {**arrows, "data/b/y.py": "import torch", "__init__.py": "from .data.a import x"})
+    assert circles(tmp_path) == []
+
+
+def test_a_folder_that_grew_is_found(tmp_path):
+    plant(tmp_path, {f"data/a/m{index}.py": "" for index in range(LARGEST)} | {"data/a/__init__.py": ""})
+    assert sizes(tmp_path) == {}
+    plant(tmp_path, {"data/a/one_more.py": ""})
+    assert sizes(tmp_path) == {"data/a": LARGEST + 1}
