@@ -87,12 +87,13 @@ def imports_under(folder: Path) -> Iterator[tuple[Path, str, int, str]]:
 
 def violations(folder: Path) -> list[str]:
     """Returns one line per forbidden import under `folder`, the package's folder."""
-    folders = sorted({path.relative_to(folder).parts[0] for path in folder.glob("*/**/*.py")})
-    unknown = [name for name in folders if name not in LAYERS]
-    found = [f"{name}: the folder {name} is not one of the layers {', '.join(LAYERS)}" for name in unknown]
+    known = ", ".join(LAYERS)
+    files = sorted(path.relative_to(folder) for path in folder.glob("*/**/*.py"))
+    unknown = {file: file.parts[0] for file in files if file.parts[0] not in LAYERS}
+    found = [f"{file}: the folder {layer} is not one of the layers {known}" for file, layer in unknown.items()]
     for inside, module, line, name in imports_under(folder):
         layer = inside.parts[0] if len(inside.parts) > 1 else None
-        if layer not in unknown and (reason := _forbidden(layer, module, name)):
+        if inside not in unknown and (reason := _forbidden(layer, module, name)):
             found.append(f"{inside}:{line}: imports {name}: {reason}")
     return found
 
