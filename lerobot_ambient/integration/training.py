@@ -25,17 +25,20 @@ from lerobot_ambient.data.batches.mixture_metadata import MixtureMetadata
 from lerobot_ambient.data.cameras.needed_cameras import untrainable_cameras
 from lerobot_ambient.data.declared.recipe import MixtureRecipe
 from lerobot_ambient.data.declared.sources import SourceConfig
-from lerobot_ambient.data.export.record import record_of
+from lerobot_ambient.data.export.record import GIVEN, record_of, with_notes
 from lerobot_ambient.data.files.dimension_names import dimension_names
 from lerobot_ambient.data.files.episode_table import EpisodeTable
 from lerobot_ambient.data.files.hub_errors import NOT_ON_THE_HUB, reason_of
 from lerobot_ambient.data.mixture import Mixture, make_mixture
+from lerobot_ambient.data.provenance.data_record import DataRecord
 from lerobot_ambient.data.provenance.fingerprint import require_same_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions, open_metadata, wanted_episodes
+from lerobot_ambient.data.suggest.config_windows import noted_windows
 from lerobot_ambient.data.windows.merged_file import merged_file_of
 from lerobot_ambient.integration.environment import refuse_environment_of_training
 from lerobot_ambient.integration.error_report import CONFIG_SUFFIXES, not_there, on_the_way_to_configuration
 from lerobot_ambient.integration.fine_tuning import refuse_lost_settings
+from lerobot_ambient.integration.near_options import config_file_typed
 from lerobot_ambient.integration.run_roots import located
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.schedule import noise_schedule
@@ -142,7 +145,7 @@ def make_merged_datasets(cfg: Any) -> tuple[MergedTrainingDataset, MergedTrainin
     if cfg.resume and policy.mixture_fingerprint is not None:
         require_same_mixture(policy.mixture_fingerprint, mixture.fingerprint)
     policy.mixture_fingerprint = mixture.fingerprint
-    policy.mixture_record = record_of(mixture)
+    policy.mixture_record = _told(mixture, policy.mixture_record if cfg.resume else [])
     features = mixture.meta.features
     refuse_environment_of_training(cfg, features)
     policy.feature_names = {key: dimension_names(features[key]) for key in (ACTION, OBS_STATE) if key in features}
@@ -159,6 +162,26 @@ def make_merged_datasets(cfg: Any) -> tuple[MergedTrainingDataset, MergedTrainin
         for dataset in merged:
             _use_imagenet_stats(dataset.meta)
     return merged[0], merged[1] if len(merged) > 1 else None
+
+
+def _told(mixture: Mixture, known: Sequence[DataRecord]) -> list[DataRecord]:
+    """The records of a mixture, with what the configuration file notes of its windows.
+
+    Args:
+        mixture: that is trained on.
+        known: the records of the checkpoint that is resumed, whose own file has no notes.
+    """
+    records = record_of(mixture)
+    if [record.name for record in known] == [record.name for record in records]:
+        return [
+            replace(new, found=old.found) if new.found == GIVEN and old.found.startswith(GIVEN) else new
+            for new, old in zip(records, known, strict=True)
+        ]
+    file = Path(config_file_typed() or "")
+    if file.suffix not in CONFIG_SUFFIXES or not file.is_file():
+        return records
+    sources = [source.config for source in mixture.sources[1:]]
+    return with_notes(records, sources, noted_windows(file.read_text(encoding="utf-8")))
 
 
 def _warn_if_finished(cfg: Any) -> None:

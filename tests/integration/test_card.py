@@ -75,13 +75,41 @@ def test_the_numbers_are_those_of_the_plan(trained):
     np.testing.assert_array_equal(sigmas, plan.schedule.sigmas.numpy())
     text = card_of(trained)
     share = float(plan.by_source().sum(1)[1])
-    assert f"| `me/sim` | (0.4, 1] | declared in the configuration | {100 * share:.1f} % |" in text
+    assert f"| `me/sim` | (0.4, 1] | given in the configuration | {100 * share:.1f} % |" in text
     assert "| `me/sim` | source | not stated | not stated | 2 | 43 | 10 | 2 |" in text
     # By hand: 36 samples of the target against twice 39 where the source may teach, and nothing below.
     assert "| `me/sim` | 0 % | 0 % | 0 % | 0 % | 68 % | 68 % | 68 % | 68 % | 68 % | 68 % |" in text
     *of_data, _ = trained.cfg.policy.mixture_fingerprint
     assert all(line in text for line in of_data)
     assert "**Note:**" not in text
+
+
+def test_the_card_says_what_annotate_noted_beside_the_window(roots, tmp_path, monkeypatch):
+    target, sim = roots
+    note = "annotate --method=spectral, the safe end; the estimate is 0.300; chunks alone were compared"
+    text = (
+        f"dataset: {{repo_id: me/target, root: {target}}}\npolicy:\n  type: ambient_diffusion\n  sources:\n"
+        f"    - repo_id: me/sim\n      root: {sim}\n      sigma_min: 0.4  # {note}\n"
+    )
+    (tmp_path / "mine.yaml").write_text(text)
+    monkeypatch.setattr("sys.argv", ["lerobot-train", f"--config_path={tmp_path / 'mine.yaml'}"])
+
+    def found(*more, known=None):
+        cfg = load_train_config(str(tmp_path / "mine.yaml"), [*SMALL_POLICY, *more])
+        if known is not None:
+            cfg.resume, cfg.policy.mixture_record = True, known
+        make_merged_datasets(cfg)
+        return cfg.policy.mixture_record
+
+    records = found()
+    assert records[1].found == f"given in the configuration, noted there: {note}"
+    # Another window was typed beside the file, so the note is not of it.
+    source = {"repo_id": "me/sim", "root": str(sim), "sigma_min": 0.5}
+    assert found(f"--policy.sources={json.dumps([source])}")[1].found == "given in the configuration"
+    # The checkpoint's own configuration has no comments.
+    (tmp_path / "mine.yaml").write_text(text.replace(f"  # {note}", ""))
+    assert found()[1].found == "given in the configuration"
+    assert found(known=records) == records
 
 
 def test_a_target_that_is_crowded_out_is_told_at_the_start_of_the_training_and_in_the_card(roots, caplog):

@@ -6,7 +6,8 @@ The fingerprint answers whether two mixtures are the same; the record can be rea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +17,10 @@ from huggingface_hub import constants as hub_constants
 from huggingface_hub import hf_hub_download
 
 from lerobot_ambient.data.alignment.aligned_source import AlignedSource
+from lerobot_ambient.data.declared.sources import SourceConfig
 from lerobot_ambient.data.files.hub_errors import NOT_ON_THE_HUB
 from lerobot_ambient.data.provenance.data_record import DataRecord
+from lerobot_ambient.data.suggest.config_windows import NotedWindow
 from lerobot_ambient.data.windows.merged_file import MERGE_PATH
 from lerobot_ambient.data.windows.source_windows import windows_path
 from lerobot_ambient.data.windows.windows_file import windows_metadata
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from lerobot_ambient.data.mixture import Mixture
 
 _MAX_WINDOWS = 8
+GIVEN = "given in the configuration"
+"""How a window was found where no more is known of it."""
 
 
 def record_of(mixture: Mixture) -> list[DataRecord]:
@@ -75,7 +80,25 @@ def how_found(source: AlignedSource) -> str:
         )
     if config.sigma_min is None and config.sigma_max is None:
         return "none declared"
-    return "declared in the configuration"
+    return GIVEN
+
+
+def with_notes(
+    records: Sequence[DataRecord], sources: Sequence[SourceConfig], noted: Mapping[NotedWindow, str]
+) -> list[DataRecord]:
+    """Records that also say what `annotate` noted beside a window in the configuration file.
+
+    Args:
+        records: one a dataset, the target first.
+        sources: as they are declared.
+        noted: what the file says; see `noted_windows`. A window that was typed or changed in one is not noted in it.
+    """
+    told = [records[0]]
+    for record, source in zip(records[1:], sources, strict=True):
+        note = noted.get((source.repo_id, source.sigma_min, source.sigma_max))
+        is_told = note is not None and record.found == GIVEN
+        told.append(replace(record, found=f"{GIVEN}, noted there: {note}") if is_told else record)
+    return told
 
 
 def license_of(root: Path) -> str | None:

@@ -17,6 +17,9 @@ import yaml
 OPTIONS = ("sigma_min", "sigma_max", "windows")
 """The options of a source that say its window; those that are not given become null where they stand."""
 
+NotedWindow = tuple[str, float | None, float | None]
+"""A source's repo_id, sigma_min and sigma_max."""
+
 _MARK = "annotate --method="
 _OLD_REASON = re.compile(rf"[ \t]*# {_MARK}[^\n]*")
 _PROPOSED = re.compile(r"^[ \t]*# sigma_min: [^\n]*# choose: see [^\n]*\n", re.MULTILINE)
@@ -61,6 +64,28 @@ def merge_windows(text: str, windows: Sequence[FoundWindow]) -> str:
     for edit in sorted(edits, key=lambda one: one.start, reverse=True):
         text = text[: edit.start] + edit.text + text[edit.stop :]
     return text
+
+
+def noted_windows(text: str) -> dict[NotedWindow, str]:
+    """What `annotate` noted beside the windows of a configuration's sources; nothing in a text without sources.
+
+    Returns:
+        "annotate --method=spectral, the safe end" and the like by (repo_id, sigma_min, sigma_max) of the source.
+    """
+    try:
+        nodes = _source_nodes(text)
+    except (yaml.YAMLError, ValueError):
+        return {}
+    noted = {}
+    for node in nodes:
+        values = {key.value: value for key, value in node.value}
+        stops = [values[name].end_mark.index for name in OPTIONS if name in values]
+        notes = [match[0].strip().removeprefix("# ") for stop in stops if (match := _OLD_REASON.match(text, stop))]
+        if notes and "repo_id" in values:
+            scalars = [(name, values[name]) for name in ("repo_id", "sigma_min", "sigma_max") if name in values]
+            read = {name: yaml.safe_load(text[one.start_mark.index : one.end_mark.index]) for name, one in scalars}
+            noted[read["repo_id"], read.get("sigma_min"), read.get("sigma_max")] = notes[0]
+    return noted
 
 
 def _source_nodes(text: str) -> list[yaml.MappingNode]:
