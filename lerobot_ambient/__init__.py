@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 from lerobot_ambient.integration import register
 
 if TYPE_CHECKING:
+    from lerobot_ambient.annotate.annotations import Annotations as Annotations
+    from lerobot_ambient.annotate.annotations import SourceAnnotation as SourceAnnotation
+    from lerobot_ambient.annotate.annotations import annotate as annotate
     from lerobot_ambient.core.losses import ambient_target as ambient_target
     from lerobot_ambient.core.losses import denoising_target as denoising_target
     from lerobot_ambient.core.losses import renoise as renoise
@@ -40,6 +43,9 @@ _HOME = {
     "Plan": "core.plan",
     "Group": "core.plan",
     "make_plan": "core.plan",
+    "annotate": "annotate",
+    "Annotations": "annotate.annotations",
+    "SourceAnnotation": "annotate.annotations",
     "NoiseSchedule": "core.noise_levels",
     "MixingRule": "core.mixing",
     "Ambient": "core.mixing",
@@ -63,7 +69,9 @@ def __getattr__(name: str) -> Any:
         return _version()
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    home = import_module(f"{__name__}.{_HOME[name]}")
+    # `annotate` is a package, and can be called.
+    value = home if _HOME[name] == name else getattr(home, name)
     globals()[name] = value
     return value
 

@@ -19,10 +19,10 @@ NAMES = [name for name in la.__all__ if name != "__version__"]
 
 @pytest.fixture(scope="session")
 def data_folder(tmp_path_factory, write_dataset):
-    """A folder with data/target and data/sim, in which the examples run: a smooth walk, and one that jerks."""
+    """A folder with data/target and data/sim, in which the examples run: a walk, and one of wider steps."""
     folder = tmp_path_factory.mktemp("face")
     write_dataset(folder / "data" / "target", "me/target", [24] * 8, seed=1, env_state=False)
-    write_dataset(folder / "data" / "sim", "me/sim", [24] * 10, seed=2, env_state=False)
+    write_dataset(folder / "data" / "sim", "me/sim", [24] * 10, seed=2, env_state=False, spread=3.0)
     return folder
 
 
@@ -32,7 +32,7 @@ def test_examples_hold(name, data_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["notebook", "--policy.path=nowhere"])
     found = doctest.DocTestFinder(exclude_empty=True).find(
-        getattr(la, name), name, module=False, globs={"la": la, "torch": torch}
+        inspect.unwrap(getattr(la, name)), name, module=False, globs={"la": la, "torch": torch}
     )
     examples = [test for test in found if test.examples]
     assert examples, f"la.{name} shows no example"
@@ -55,7 +55,7 @@ def test_type_checkers_see_the_names_that_there_are(checkout):
     assert sorted(seen) == sorted(NAMES)
     for name, place in seen.items():
         module, _, attribute = place.rpartition(".")
-        assert getattr(importlib.import_module(module), attribute) is getattr(la, name)
+        assert getattr(importlib.import_module(module), attribute) is inspect.unwrap(getattr(la, name))
 
 
 def test_all_names_are_listed_and_documented():

@@ -106,8 +106,8 @@ class ClassifierMethod:
             raise ValueError(f"there is no granularity '{self.granularity}'; choose from {', '.join(GRANULARITIES)}.")
         if (self.granularity == "bucket") != (self.bucket is not None):
             raise ValueError(
-                "--granularity=bucket needs --bucket=RULE, which says what shares a window, and no other granularity "
-                f"does; got --granularity={self.granularity} and --bucket={self.bucket}."
+                "the granularity bucket needs a rule for buckets, which says what shares a window, and no other does; "
+                f"got granularity={self.granularity} and bucket={self.bucket}."
             )
 
 

@@ -43,7 +43,7 @@ def render(
     """
     lines = [CHUNKS_ALONE, ""]
     for annotation, warned in zip(annotations, warnings, strict=True):
-        lines.extend(_headline(annotation.finding))
+        lines.extend(annotation.finding.headline())
         lines.extend(f"  warning: {text}" for text in warned)
         lines.extend(f"  {note}" for note in annotation.finding.notes)
         lines.extend(f"  modes: {line}" for mix in annotation.mode_mixes for line in mix.lines())
@@ -53,35 +53,6 @@ def render(
         lines.append("")
         lines.extend(f"windows file: {path}" for path in written if path is not None)
     return "\n".join(lines)
-
-
-def _headline(finding: Finding) -> list[str]:
-    """What was found of a source, and what the numbers are."""
-    entry = finding.to_dict()
-    low, high = entry["interval"]
-    local = f"; sigma_max {entry['sigma_max']:.3f}" if entry["sigma_max"] > 0 else ""
-    known = f"{low:.3f} to {high:.3f}"
-    if finding.method == "spectral":
-        known = f"what noise must bury: {known}; a Gaussian classifier: {finding.gaussian or 0.0:.3f}"
-    else:
-        known = f"95 % interval {known}"
-    known = f"estimate {finding.estimate:.3f}; {known}"
-    if finding.is_full_trust:
-        return [
-            f"{finding.source}: no window to recommend ({known}{local})",
-            *_indented(full_trust_reasons(finding.tau)),
-        ]
-    if finding.is_nothing:
-        return [f"{finding.source}: no level is known to be safe ({known})", "  More episodes, or a sweep, decide."]
-    if finding.granularity == "dataset":
-        end = ", the safe end" if finding.takes == "safe" else ""
-        return [f"{finding.source}: sigma_min {entry['sigma_min']:.3f}{end} ({known}){local}"]
-    few, most = entry["quantiles"]
-    return [
-        f"{finding.source}: sigma_min per {finding.granularity}, {few:.3f} to {most:.3f} for nine samples in ten, "
-        f"median {entry['sigma_min']:.3f}{', the safe ends' if finding.takes == 'safe' else ''}{local}",
-        f"  median {known} for the dataset as a whole",
-    ]
 
 
 def source_windows(
@@ -105,7 +76,7 @@ def source_windows(
 
 def _source_window(finding: Finding, repo_id: str, path: Path | None, accept: bool) -> SourceWindow:
     why: tuple[str, ...] = ()
-    sigma_min, sigma_max = (float(f"{levels[0]:.4g}") for levels in (finding.sigma_min, finding.sigma_max))
+    sigma_min, sigma_max = finding.as_written
     if finding.is_full_trust:
         why = tuple(full_trust_reasons(finding.tau))
         if not accept:

@@ -7,7 +7,9 @@ As HTML with nothing but text, for a notebook, and by matplotlib, which is impor
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from html import escape
+from io import BytesIO
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -34,7 +36,7 @@ def shares_figure(
     width: float = 8.0,
     intervals: int = 8,
 ) -> Figure:
-    """The heat map on its own canvas, without pyplot's global state.
+    """The heat map on a figure of its own.
 
     Args:
         shares: (S, T) share of each dataset at each timestep, in [0, 1].
@@ -44,13 +46,27 @@ def shares_figure(
         width: inches.
         intervals: between labelled timesteps.
     """
+    figure = canvas(width, 1.6 + 0.42 * len(names))
+    draw_shares(figure.subplots(), shares, law, sigmas, names, intervals)
+    return figure
+
+
+def canvas(width: float, height: float) -> Figure:
+    """An empty figure of so many inches: no window, no global state of pyplot; a notebook shows what is drawn on it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, 1.6 + 0.42 * len(names)), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    draw_shares(figure.subplots(), shares, law, sigmas, names, intervals)
+    # IPython knows how to show figures of pyplot only; of anything else it asks this.
+    figure._repr_png_ = partial(_png, figure)  # type: ignore[attr-defined]
     return figure
+
+
+def _png(figure: Figure) -> bytes:
+    content = BytesIO()
+    figure.savefig(content, format="png", dpi=120)
+    return content.getvalue()
 
 
 def draw_shares(

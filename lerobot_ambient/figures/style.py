@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lerobot_ambient.core.heat_map import canvas
+
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
@@ -71,13 +73,8 @@ def styled[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
 
 
 def new_figure(height: float = HEIGHT, width: float = WIDTH) -> Figure:
-    """An empty figure on its own canvas: no window, no global state of pyplot."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    """An empty figure of this size in inches."""
+    return canvas(width, height)
 
 
 def sigma_axis(axis: Axes, *, label: bool = True) -> None:

@@ -15,8 +15,10 @@ from lerobot.configs.default import DatasetConfig
 from lerobot.configs.train import TrainPipelineConfig
 from torch.utils.data import DataLoader
 
+from lerobot_ambient.annotate.annotations import SourceAnnotation
 from lerobot_ambient.core.mixing import Ambient, MixingRule
 from lerobot_ambient.core.plan import Plan
+from lerobot_ambient.core.windows import Window
 from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import Mixture as AssembledMixture
 from lerobot_ambient.integration import decoder_notice
@@ -201,6 +203,39 @@ class Mixture:
             multiprocessing_context=context,
         )
 
+    def with_windows(
+        self, windows: Mapping[str, Window | SourceAnnotation], *, accept_full_trust: bool = False
+    ) -> Mixture:
+        """The mixture with other windows: those that `la.annotate` found, or your own, by the source's name.
+
+        >>> sim = la.Source("me/sim", root="data/sim", sigma_min=0.3)
+        >>> mix = la.Mixture.open(la.Source("me/target", root="data/target"), [sim], horizon=8, n_action_steps=4)
+        >>> mix.with_windows({"me/sim": la.Window(sigma_min=0.5, sigma_max=0.1)}).sources
+        [Source('me/sim', root='data/sim', sigma_min=0.5, sigma_max=0.1)]
+
+        Args:
+            windows: of some sources or all. An annotation with a window per bucket or data point has to be saved
+                before: its file is what the source then names.
+            accept_full_trust: also take an annotation whose windows admit every noise level.
+
+        Raises:
+            ValueError: a name that no source has, an annotation that recommends no window, or one that is not saved.
+        """
+        sources = self.config.policy.sources
+        # A merged dataset as the target brings sources of its own, before those that are declared.
+        names = [source.name for source in self._assembled.sources[len(self._assembled.sources) - len(sources) :]]
+        wrong = [name for name in windows if name not in names]
+        if wrong:
+            raise ValueError(f"no source is called {', '.join(wrong)}; the mixture declares {', '.join(names)}.")
+        changed = copy.deepcopy(self.config)
+        changed.policy.sources = [
+            source
+            if name not in windows
+            else dataclasses.replace(source, **_window_options(windows[name], accept_full_trust=accept_full_trust))
+            for name, source in zip(names, sources, strict=True)
+        ]
+        return Mixture(changed)
+
     def without_windows(self) -> AssembledMixture:
         """What estimates of windows are made on: the same datasets, all admitted everywhere."""
         return self._assembled if self._without_window else mixture_without_windows(self.config)
@@ -251,6 +286,28 @@ def command_line(*words: str) -> Iterator[None]:
         yield
     finally:
         sys.argv = before
+
+
+def _window_options(window: Window | SourceAnnotation, *, accept_full_trust: bool) -> dict[str, Any]:
+    """The options of a source that stand for a window.
+
+    Raises:
+        ValueError: none is recommended, or many are in no file.
+    """
+    options: dict[str, Any] = {"sigma_min": None, "sigma_max": None, "windows": None}
+    if isinstance(window, Window):
+        return options | {"sigma_min": window.sigma_min, "sigma_max": window.sigma_max}
+    window.require_recommended(accept_full_trust=accept_full_trust)
+    finding = window.evidence.finding
+    if finding.granularity == "dataset":
+        sigma_min, sigma_max = finding.as_written
+        return options | {"sigma_min": sigma_min, "sigma_max": sigma_max if sigma_max > 0 else None}
+    if window.path is None:
+        raise ValueError(
+            f"'{window.name}' has a window per {finding.granularity}, which a source names as a file: save them first, "
+            f'found["{window.name}"].save("outputs/windows.parquet").'
+        )
+    return options | {"windows": str(window.path)}
 
 
 def _names_without_window(policy: Any) -> list[str]:

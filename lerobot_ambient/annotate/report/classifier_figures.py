@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.classifier.calibration import calibrate_as_seen
-from lerobot_ambient.annotate.classifier.curves import isotonic
+from lerobot_ambient.annotate.classifier.curves import Curve, isotonic
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.classifier.held_out import HeldOutLogits, sigmoid
 from lerobot_ambient.annotate.results.found_windows import Finding, Floats
@@ -38,39 +38,49 @@ def draw_classifier(evidence: ClassifierEvidence, finding: Finding) -> Picture:
     """p(sigma) with its band, the threshold, and sigma_min where the finding is the classifier's."""
     curve = evidence.curve
     figure = new_figure()
-    axis = figure.subplots()
-    low, high = curve.band()
-    axis.fill_between(curve.sigmas, low, high, color=SOURCE, alpha=0.2, linewidth=0, label="95 % band")
-    axis.plot(curve.sigmas, curve.p, color=SOURCE, marker="o", markersize=2.6, label="p(σ)")
-    seen = bool(np.abs(curve.as_seen - curve.p).max() > 0.02)
-    if seen:
-        axis.plot(curve.sigmas, curve.as_seen, color=SOURCE, linestyle=":", label="as seen")
-    (monotone,) = isotonic(curve.p[None])
-    if np.abs(monotone - curve.p).max() > 0.005:
-        axis.plot(curve.sigmas, monotone, color=LIMIT, linestyle=":", label="closest monotone curve")
-    axis.axhline(0.5, color=FAINT, linewidth=1.0)
+    curve_on(figure.subplots(), evidence, finding)
     reading = "."
-    if finding.tau is not None:
-        threshold = 0.5 - finding.tau
-        axis.axhline(threshold, color=LIMIT, linestyle="--", linewidth=1.1, label=f"threshold {threshold:g}")
     if finding.method == "classifier":
-        _mark_sigma_min(axis, finding)
-        low_end, high_end = finding.interval
-        reading = f"; the data set's sigma_min lies between {low_end:.3f} and {high_end:.3f}."
-    sigma_axis(axis)
-    axis.set_ylim(0.0, 0.6)
-    axis.set_ylabel('mean probability of "target"')
-    legend_above(axis, 3)
+        low, high = finding.interval
+        reading = f"; the data set's sigma_min lies between {low:.3f} and {high:.3f}."
     return Picture(
         "classifier.png",
         png_of(figure),
         "Classifier curve",
         "How often a classifier takes the source's noised chunks for the target's. 0 is never fooled, 0.5 is guessing. "
         "Above the threshold the source counts as alike."
-        + (" As seen: if separations that may be an accident of few episodes counted in full." if seen else ""),
+        + (" As seen: if separations that may be an accident of few episodes counted in full." * _seen_apart(curve)),
         f"p(sigma) goes from {curve.p[0]:.2f} at sigma {curve.sigmas[0]:.2f} to {curve.p[-1]:.2f} at "
         f"{curve.sigmas[-1]:.2f}{reading}",
     )
+
+
+def curve_on(axis: Axes, evidence: ClassifierEvidence, finding: Finding) -> None:
+    """Draw p(sigma) on an axis, as `draw_classifier` does."""
+    curve = evidence.curve
+    low, high = curve.band()
+    axis.fill_between(curve.sigmas, low, high, color=SOURCE, alpha=0.2, linewidth=0, label="95 % band")
+    axis.plot(curve.sigmas, curve.p, color=SOURCE, marker="o", markersize=2.6, label="p(σ)")
+    if _seen_apart(curve):
+        axis.plot(curve.sigmas, curve.as_seen, color=SOURCE, linestyle=":", label="as seen")
+    (monotone,) = isotonic(curve.p[None])
+    if np.abs(monotone - curve.p).max() > 0.005:
+        axis.plot(curve.sigmas, monotone, color=LIMIT, linestyle=":", label="closest monotone curve")
+    axis.axhline(0.5, color=FAINT, linewidth=1.0)
+    if finding.tau is not None:
+        threshold = 0.5 - finding.tau
+        axis.axhline(threshold, color=LIMIT, linestyle="--", linewidth=1.1, label=f"threshold {threshold:g}")
+    if finding.method == "classifier":
+        _mark_sigma_min(axis, finding)
+    sigma_axis(axis)
+    axis.set_ylim(0.0, 0.6)
+    axis.set_ylabel('mean probability of "target"')
+    legend_above(axis, 3)
+
+
+def _seen_apart(curve: Curve) -> bool:
+    """Whether the curve as seen is worth a line of its own."""
+    return bool(np.abs(curve.as_seen - curve.p).max() > 0.02)
 
 
 @styled

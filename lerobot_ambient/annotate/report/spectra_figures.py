@@ -34,7 +34,19 @@ MOST = 6.0
 def draw_spectra(evidence: SpectralEvidence) -> Picture:
     """Spectra averaged over dimensions, with bands, power laws and f*."""
     figure = new_figure()
-    axis = figure.subplots()
+    spectra_on(figure.subplots(), evidence)
+    return Picture(
+        "spectra.png",
+        png_of(figure),
+        "Spectra, mean of the action dimensions",
+        "Power of the normalised chunks by frequency, 1 is white noise of variance 1. Dotted: power laws. f* is where "
+        "the spectra part in the dimension that decides.",
+        f"Target {evidence.target.fit!r}; source {evidence.source.fit!r}; they part: {evidence.parts}.",
+    )
+
+
+def spectra_on(axis: Axes, evidence: SpectralEvidence) -> None:
+    """Draw the spectra, averaged over dimensions, on an axis."""
     rate = evidence.axes.fps or 1.0
     f = evidence.frequencies[1:] * rate
     for spectrum, colour, line in ((evidence.target, TARGET, "-"), (evidence.source, SOURCE, "--")):
@@ -47,14 +59,6 @@ def draw_spectra(evidence: SpectralEvidence) -> Picture:
         _mark_f_star(axis, evidence)
     _frequency_axis(axis, evidence)
     _legend(axis)
-    return Picture(
-        "spectra.png",
-        png_of(figure),
-        "Spectra, mean of the action dimensions",
-        "Power of the normalised chunks by frequency, 1 is white noise of variance 1. Dotted: power laws. f* is where "
-        "the spectra part in the dimension that decides.",
-        f"Target {evidence.target.fit!r}; source {evidence.source.fit!r}; they part: {evidence.parts}.",
-    )
 
 
 @styled

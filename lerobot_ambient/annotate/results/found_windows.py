@@ -11,7 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
-from lerobot_ambient.annotate.results.trust import CHUNKS_ALONE, TAKES, admits_everything, admits_nothing
+from lerobot_ambient.annotate.results.trust import (
+    CHUNKS_ALONE,
+    TAKES,
+    admits_everything,
+    admits_nothing,
+    full_trust_reasons,
+)
 from lerobot_ambient.core.plan import Group, Mixing, Plan, make_plan
 from lerobot_ambient.data.mixture import Mixture
 from lerobot_ambient.data.sampling.grouping import split_windows
@@ -103,6 +109,37 @@ class Finding:
     def is_recommended(self) -> bool:
         """Whether the evidence speaks for these windows: it does neither for all levels nor for none."""
         return not (self.is_full_trust or self.is_nothing)
+
+    @property
+    def as_written(self) -> tuple[float, float]:
+        """sigma_min and sigma_max of the dataset, to the four digits that a configuration has of them."""
+        return float(f"{self.sigma_min[0]:.4g}"), float(f"{self.sigma_max[0]:.4g}")
+
+    def headline(self) -> list[str]:
+        """What was found, and what the numbers are, as lines."""
+        entry = self.to_dict()
+        low, high = entry["interval"]
+        local = f"; sigma_max {entry['sigma_max']:.3f}" if entry["sigma_max"] > 0 else ""
+        known = f"{low:.3f} to {high:.3f}"
+        if self.method == "spectral":
+            known = f"what noise must bury: {known}; a Gaussian classifier: {self.gaussian or 0.0:.3f}"
+        else:
+            known = f"95 % interval {known}"
+        known = f"estimate {self.estimate:.3f}; {known}"
+        if self.is_full_trust:
+            reasons = [f"  {reason}" for reason in full_trust_reasons(self.tau)]
+            return [f"{self.source}: no window to recommend ({known}{local})", *reasons]
+        if self.is_nothing:
+            return [f"{self.source}: no level is known to be safe ({known})", "  More episodes, or a sweep, decide."]
+        if self.granularity == "dataset":
+            end = ", the safe end" if self.takes == "safe" else ""
+            return [f"{self.source}: sigma_min {entry['sigma_min']:.3f}{end} ({known}){local}"]
+        few, most = entry["quantiles"]
+        return [
+            f"{self.source}: sigma_min per {self.granularity}, {few:.3f} to {most:.3f} for nine samples in ten, "
+            f"median {entry['sigma_min']:.3f}{', the safe ends' if self.takes == 'safe' else ''}{local}",
+            f"  median {known} for the dataset as a whole",
+        ]
 
     def evidence(self) -> dict[str, Any]:
         """What a windows file says of how its windows were found, beside the method; JSON values."""

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -180,7 +181,7 @@ def warn_of_shuffling() -> None:
             "windows and shares. Use `mixture.loader(batch_size=...)`, or `sampler=mixture.sampler(seed)` in place of "
             "`shuffle=True`.",
             UserWarning,
-            skip_file_prefixes=(os.path.dirname(torch.__file__), os.path.dirname(os.path.dirname(__file__))),
+            skip_file_prefixes=(str(Path(torch.__file__).parent), str(Path(__file__).parents[2])),
         )
 
 

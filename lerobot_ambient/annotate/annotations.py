@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`la.annotate`: what `lerobot-ambient annotate` finds, as objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import numpy as np
+
+from lerobot_ambient.annotate.annotate import (
+    ClassifierMethod,
+    annotate_by_classifier,
+    annotate_by_spectrum,
+    spectral_locality,
+)
+from lerobot_ambient.annotate.buckets.rules import parse_bucket_rule
+from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks, chunks_of
+from lerobot_ambient.annotate.classifier.curves import Curve
+from lerobot_ambient.annotate.classifier.options import ClassifierOptions
+from lerobot_ambient.annotate.classifier.shared_work import launched_processes
+from lerobot_ambient.annotate.results.annotation import Annotation
+from lerobot_ambient.annotate.results.trust import CHUNKS_ALONE, FULL_TRUST, TAKES
+from lerobot_ambient.annotate.results.windows_from_curves import Threshold
+from lerobot_ambient.core.windows import Window
+from lerobot_ambient.data.mixture import Mixture
+from lerobot_ambient.data.windows.windows_file import write_windows
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+METHODS = ("spectral", "classifier")
+
+
+class HasSources(Protocol):
+    """What can be annotated: `la.Mixture`."""
+
+    def without_windows(self) -> Mixture:
+        """The datasets, all admitted everywhere."""
+        ...
+
+
+class SourceAnnotation:
+    """What was found of one source.
+
+    >>> target, sim = la.Source("me/target", root="data/target"), la.Source("me/sim", root="data/sim")
+    >>> mix = la.Mixture.open(target, [sim], horizon=8, n_action_steps=4)
+    >>> one = la.annotate(mix, method="spectral")["me/sim"]
+    >>> one.window, one.interval[1]
+    ((0.9932, 1], 0.993...)
+    >>> one.save("outputs/sim.parquet")
+    PosixPath('outputs/sim.parquet')
+
+    Attributes:
+        name: of the source.
+        evidence: everything that was learnt on the way.
+        path: the windows file that `save` wrote, or None.
+    """
+
+    def __init__(self, mixture: Mixture, index: int, chunks: Chunks, evidence: Annotation) -> None:
+        self.name = chunks.name
+        self.evidence = evidence
+        self.path: Path | None = None
+        self._mixture, self._index, self._chunks = mixture, index, chunks
+
+    @property
+    def window(self) -> Window | None:
+        """The window to train with, of many the median; None where no window is recommended (`print` says why)."""
+        finding = self.evidence.finding
+        if not finding.is_recommended:
+            return None
+        if finding.granularity == "dataset":
+            return Window(*finding.as_written)
+        return Window(float(np.median(finding.sigma_min)), float(np.median(finding.sigma_max)))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Where sigma_min may lie: by classifier a 95 % interval, by spectra the levels that bury what differs."""
+        low, high = self.evidence.finding.interval
+        return float(low), float(high)
+
+    @property
+    def curve(self) -> Curve:
+        """p(sigma), how often a classifier takes the source's noised chunks for the target's.
+
+        Raises:
+            ValueError: spectra were compared, which have no curve.
+        """
+        if self.evidence.classifier is None:
+            raise ValueError(
+                f"'{self.name}' was compared by spectra, which give no curve; use method=\"classifier\", or look at "
+                "`.evidence.spectral`."
+            )
+        return self.evidence.classifier.curve
+
+    def plot(self, ax: Axes | None = None) -> Figure:
+        """Draw the evidence: the classifier's curve with the window, or the two spectra.
+
+        Args:
+            ax: of matplotlib, to draw on; a figure of its own when None.
+
+        Raises:
+            ValueError: chunks too short for spectra.
+        """
+        from lerobot_ambient.annotate.report.classifier_figures import curve_on
+        from lerobot_ambient.annotate.report.spectra_figures import spectra_on
+        from lerobot_ambient.figures.style import new_figure, styled
+
+        classifier, spectral = self.evidence.classifier, self.evidence.spectral
+
+        def draw(axis: Axes) -> None:
+            if classifier is not None:
+                curve_on(axis, classifier, self.evidence.finding)
+            elif spectral is not None:
+                spectra_on(axis, spectral)
+            else:
+                raise ValueError(f"nothing is known of '{self.name}' that could be drawn.")
+
+        def draw_anew() -> Figure:
+            figure = new_figure()
+            draw(figure.subplots())
+            return figure
+
+        if ax is None:
+            return styled(draw_anew)()
+        draw(ax)
+        return cast("Figure", ax.figure)
+
+    def save(self, path: str | Path, *, overwrite: bool = False, accept_full_trust: bool = False) -> Path:
+        """Write a windows file, one window a frame: for `la.Source(windows=...)` and `Mixture.with_windows`.
+
+        Args:
+            path: of the file; "meta/ambient_windows.parquet" in the dataset's own folder travels with it.
+            overwrite: replace a file that is there.
+            accept_full_trust: write windows that admit every noise level, too.
+
+        Raises:
+            ValueError: a file that is there, or windows that no evidence recommends.
+        """
+        self.require_recommended(accept_full_trust=accept_full_trust)
+        path = Path(path)
+        if path.exists() and not overwrite:
+            raise ValueError(f"{path} exists; give overwrite=True to replace it.")
+        write_windows(self.evidence.finding.table(self._mixture, self._index, self._chunks), path)
+        self.path = path
+        return path
+
+    def require_recommended(self, *, accept_full_trust: bool) -> None:
+        """Refuse what is no window to train with.
+
+        Raises:
+            ValueError: the evidence recommends no window.
+        """
+        finding = self.evidence.finding
+        if finding.is_full_trust and not accept_full_trust:
+            raise ValueError(
+                f"the window of '{self.name}' would admit every noise level. {FULL_TRUST} Leave the source out, choose "
+                "its window by a sweep, or give accept_full_trust=True to train on it at every level."
+            )
+        if finding.is_nothing:
+            raise ValueError(
+                f"no noise level is known to be safe for '{self.name}': leave it out, bring more episodes, or take the "
+                f'estimate, {finding.estimate:.3f}, with annotate(take="estimate").'
+            )
+
+    def __repr__(self) -> str:
+        finding = self.evidence.finding
+        modes = [f"  modes: {line}" for mix in self.evidence.mode_mixes for line in mix.lines()]
+        return "\n".join([*finding.headline(), *(f"  {note}" for note in finding.notes), *modes])
+
+
+class Annotations(Mapping[str, SourceAnnotation]):
+    """What was found of each source, by its name. Of a single source everything is said of the whole, too.
+
+    >>> target, sim = la.Source("me/target", root="data/target"), la.Source("me/sim", root="data/sim")
+    >>> mix = la.Mixture.open(target, [sim], horizon=8, n_action_steps=4)
+    >>> found = la.annotate(mix, method="spectral")
+    >>> list(found), found["me/sim"].window == found.window
+    (['me/sim'], True)
+    """
+
+    def __init__(self, annotations: Sequence[SourceAnnotation]) -> None:
+        self._by_name = {one.name: one for one in annotations}
+
+    def __getitem__(self, name: str) -> SourceAnnotation:
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    @property
+    def window(self) -> Window | None:
+        """See `SourceAnnotation.window`."""
+        return self._only().window
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """See `SourceAnnotation.interval`."""
+        return self._only().interval
+
+    @property
+    def curve(self) -> Curve:
+        """See `SourceAnnotation.curve`."""
+        return self._only().curve
+
+    def plot(self, ax: Axes | None = None) -> Figure:
+        """See `SourceAnnotation.plot`."""
+        return self._only().plot(ax)
+
+    def save(self, path: str | Path, *, overwrite: bool = False, accept_full_trust: bool = False) -> Path:
+        """See `SourceAnnotation.save`."""
+        return self._only().save(path, overwrite=overwrite, accept_full_trust=accept_full_trust)
+
+    def _only(self) -> SourceAnnotation:
+        if len(self) != 1:
+            first = next(iter(self))
+            raise ValueError(f'{len(self)} sources were annotated; name one, e.g. found["{first}"]: {", ".join(self)}.')
+        return next(iter(self.values()))
+
+    def __repr__(self) -> str:
+        return "\n".join([CHUNKS_ALONE, *map(repr, self.values())])
+
+
+def annotate(
+    mixture: HasSources,
+    method: str,
+    *,
+    locality: bool = False,
+    take: str = "safe",
+    seed: int = 0,
+    progress: bool = True,
+    **options: Any,
+) -> Annotations:
+    """Estimate at which noise levels each source may teach, from action chunks alone.
+
+    The windows that a mixture declares are ignored. What the actions answer to is not compared: a source that moves
+    like the target but decides wrongly looks the same.
+
+    >>> target, sim = la.Source("me/target", root="data/target"), la.Source("me/sim", root="data/sim")
+    >>> mix = la.Mixture.open(target, [sim], horizon=8, n_action_steps=4)
+    >>> found = la.annotate(mix, method="spectral")
+    >>> found.window
+    (0.9932, 1]
+    >>> mix.with_windows(found).plan.groups[1].window
+    (0.9932, 1]
+
+    Args:
+        mixture: `la.Mixture`, with or without windows.
+        method: "classifier" (networks that tell noised chunks apart; minutes, needs the extra `annotate`), or
+            "spectral" (power spectra; seconds, a first guess that sees second moments only).
+        locality: also estimate sigma_max.
+        take: "safe", the upper end of what is known of sigma_min, or "estimate".
+        seed: of all that is random.
+        progress: show bars.
+        options: of the classifier: `granularity` ("dataset", "bucket", "datapoint"), `bucket` ("task", "clusters:5",
+            ...), `tau`, `crossing`, `folds`, `steps`, `draws`, `levels`, `device`, and `work_dir`, which keeps what was
+            trained ("outputs/annotate"); docs/reference/cli.md has each. The same call goes on where it was stopped.
+
+    Returns:
+        An annotation of each source.
+
+    Raises:
+        ValueError: no such method or option, no source, or data that cannot be compared.
+    """
+    if method not in METHODS or take not in TAKES:
+        raise ValueError(
+            f"annotate takes a method of {', '.join(METHODS)} and take of {', '.join(TAKES)}; got {method}, {take}."
+        )
+    known = ("granularity", "bucket", "tau", "crossing", "folds", "steps", "draws", "levels", "device", "work_dir")
+    wrong = [name for name in options if name not in known]
+    if wrong:
+        raise ValueError(f"annotate has no option {', '.join(wrong)}; there are {', '.join(known)}.")
+    if method == "spectral" and options:
+        raise ValueError(f'{", ".join(options)} belongs to method="classifier"; leave it out or choose that.')
+    classifier = _classifier(options, seed=seed, locality=locality) if method == "classifier" else None
+    opened = mixture.without_windows()
+    if len(opened.sources) < 2:
+        raise ValueError("the mixture has no sources to annotate; open it with some.")
+    chunks = chunks_of(opened)
+    if classifier is None:
+        found = annotate_by_spectrum(chunks, seed=seed, progress=progress)
+        if locality:
+            more = spectral_locality(chunks, opened.plan.schedule.sigmas.numpy(), seed=seed)
+            found = [one.with_locality(evidence) for one, evidence in zip(found, more, strict=True)]
+    else:
+        processes = launched_processes(options.get("device"))
+        if processes.world > 1:
+            raise ValueError(
+                f"{processes.world} processes run this; they share the work of `lerobot-ambient annotate` only. Run a "
+                "script with la.annotate in one process."
+            )
+        found = annotate_by_classifier(opened, chunks, classifier, processes, progress=progress)
+    return Annotations(
+        [
+            SourceAnnotation(opened, index, chunks[index], annotation.taking(take))
+            for index, annotation in enumerate(found, start=1)
+        ]
+    )
+
+
+def _classifier(options: Mapping[str, Any], *, seed: int, locality: bool) -> ClassifierMethod:
+    def given(*names: str) -> dict[str, Any]:
+        return {name: options[name] for name in names if name in options}
+
+    bucket = options.get("bucket")
+    return ClassifierMethod(
+        options=ClassifierOptions(seed=seed, **given("folds", "steps", "draws", "levels")),
+        threshold=Threshold(**given("tau", "crossing")),
+        granularity=options.get("granularity", "dataset"),
+        bucket=None if bucket is None else parse_bucket_rule(bucket, seed=seed),
+        locality=locality,
+        work=Path(options.get("work_dir", "outputs/annotate")),
+    )
