@@ -19,8 +19,8 @@ export MPLBACKEND ?= Agg
 help:
 	@echo "make env     build $(VENV) with the pinned versions"
 	@echo "make demo    the maze, quickly: data, three trainings, evaluation, table and figures in $(OUTPUTS)/demo"
-	@echo "make test    format, lint, types, tests"
-	@echo "make lint    the same without the tests"
+	@echo "make test    format, lint and types beside the tests, with their coverage"
+	@echo "make lint    format, lint and types alone"
 	@echo "make format  rewrite the code as the formatter wants it"
 	@echo "make clean   remove caches and builds (not $(VENV), not $(OUTPUTS))"
 
@@ -38,15 +38,13 @@ lint: env
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# LeRobot gives a motor 50 ms to answer: the tests with an arm run first, and one at a time.
-test: lint
-	$(BIN)/python -m pytest -n 1 -m alone
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not alone"
+test: env
+	$(BIN)/python scripts/side_by_side.py $(JOBS) $(MAKE)
 
 format: env
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -type d -prune -exec rm -rf {} +

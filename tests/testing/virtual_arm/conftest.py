@@ -50,3 +50,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.alone)
+        elif item.get_closest_marker("alone"):
+            raise pytest.UsageError(f"{item.nodeid} is marked `alone`, but `make test` looks for those only in {here}.")
