@@ -14,7 +14,7 @@ from lerobot.scripts.lerobot_eval import eval_policy
 from lerobot_ambient.benchmarks.tasks import configuration
 from lerobot_ambient.benchmarks.tasks.configuration import AmbientMazeEnvConfig
 from lerobot_ambient.benchmarks.tasks.maze.environment import MazeEnv
-from lerobot_ambient.benchmarks.tasks.maze.task import mean_squared_acceleration
+from lerobot_ambient.benchmarks.tasks.shared.motion import mean_squared_acceleration
 
 
 class Straight(torch.nn.Module):

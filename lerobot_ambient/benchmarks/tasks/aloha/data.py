@@ -25,13 +25,13 @@ from tqdm import tqdm
 
 from lerobot_ambient.benchmarks.tasks.aloha.demonstrations import KINDS, LIMIT, STYLES, Kind, Played, demonstration
 from lerobot_ambient.benchmarks.tasks.aloha.scene import CAMERA, FPS, HEIGHT, NAMES, WIDTH, AlohaScene
-from lerobot_ambient.benchmarks.tasks.maze.task import mean_squared_acceleration
 from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import (
     finished,
     require_at_least,
     summaries_of,
     write_recorded,
 )
+from lerobot_ambient.benchmarks.tasks.shared.motion import mean_squared_acceleration
 
 TASK = "Pick up the cube with the right arm and hand it to the left."
 REPO_IDS: dict[Kind, str] = {"target": "ambient/aloha_target", "source": "ambient/aloha_source"}

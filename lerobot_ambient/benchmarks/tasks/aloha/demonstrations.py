@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from lerobot_ambient.benchmarks.tasks.aloha.reach import Reach
 from lerobot_ambient.benchmarks.tasks.aloha.scene import FPS, SUCCESS, AlohaScene, Floats
-from lerobot_ambient.benchmarks.tasks.shared.minimum_jerk import minimum_jerk
+from lerobot_ambient.benchmarks.tasks.shared.motion import minimum_jerk
 
 Kind = Literal["target", "source"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -17,7 +17,6 @@ from lerobot_ambient.benchmarks.tasks.arm7.demonstrations import (
     demonstrations,
 )
 from lerobot_ambient.benchmarks.tasks.arm7.task import FPS, GOAL_TOLERANCE, JOINTS, MIN_SEPARATION, SPACING, TASK
-from lerobot_ambient.benchmarks.tasks.maze.task import mean_squared_acceleration
 from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import (
     finished,
     require_at_least,
@@ -25,6 +24,7 @@ from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import (
     write_recorded,
 )
 from lerobot_ambient.benchmarks.tasks.shared.lowdim_writer import Episode, write_low_dim_dataset
+from lerobot_ambient.benchmarks.tasks.shared.motion import mean_squared_acceleration
 
 VERSION = 2
 """Raise it when the same arguments would give other demonstrations, or the scene changes."""

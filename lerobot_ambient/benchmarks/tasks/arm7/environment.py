@@ -25,7 +25,7 @@ from lerobot_ambient.benchmarks.tasks.arm7.task import (
     draw_task,
     is_success,
 )
-from lerobot_ambient.benchmarks.tasks.maze.task import squared_accelerations
+from lerobot_ambient.benchmarks.tasks.shared.motion import squared_accelerations
 
 Observation = dict[str, NDArray[np.float32]]
 

@@ -30,16 +30,10 @@ from lerobot_ambient.benchmarks.tasks.maze.demonstrations import (
 from lerobot_ambient.benchmarks.tasks.maze.geometry import DEFAULT_CELLS, DEFAULT_LOOPS, DEFAULT_MAZE_SEED, Maze
 from lerobot_ambient.benchmarks.tasks.maze.images import add_pictures
 from lerobot_ambient.benchmarks.tasks.maze.render import MazePainter
-from lerobot_ambient.benchmarks.tasks.maze.task import (
-    CLEARANCE,
-    FPS,
-    MIN_SEPARATION,
-    SPACING,
-    TASK,
-    mean_squared_acceleration,
-)
+from lerobot_ambient.benchmarks.tasks.maze.task import CLEARANCE, FPS, MIN_SEPARATION, SPACING, TASK
 from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import finished, summaries_of, write_recorded
 from lerobot_ambient.benchmarks.tasks.shared.lowdim_writer import Episode, write_low_dim_dataset
+from lerobot_ambient.benchmarks.tasks.shared.motion import mean_squared_acceleration
 
 VERSION = 1
 """Raise it when the same arguments would give other paths."""

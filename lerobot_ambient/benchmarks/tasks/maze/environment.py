@@ -18,15 +18,8 @@ from lerobot_ambient.benchmarks.tasks.maze.geometry import (
     Maze,
 )
 from lerobot_ambient.benchmarks.tasks.maze.render import OBSERVATION_SIZE, MazePainter
-from lerobot_ambient.benchmarks.tasks.maze.task import (
-    EPISODE_LENGTH,
-    FPS,
-    GOAL_RADIUS,
-    MAX_STEP,
-    TASK,
-    draw_start_goal,
-    squared_accelerations,
-)
+from lerobot_ambient.benchmarks.tasks.maze.task import EPISODE_LENGTH, FPS, GOAL_RADIUS, MAX_STEP, TASK, draw_start_goal
+from lerobot_ambient.benchmarks.tasks.shared.motion import squared_accelerations
 
 Observation = dict[str, NDArray[Any]]
 OBS_TYPES = ("state", "pixels_agent_pos")

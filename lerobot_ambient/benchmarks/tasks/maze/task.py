@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the maze environment and its demonstrations must agree on: units, starts and goals, the smoothness measure.
+"""What the maze environment and its demonstrations must agree on: units, starts and goals.
 
 Symbols: positions are in cells, time in seconds. A path is an array (n, 2) of positions at 1 / fps intervals.
 """
@@ -44,20 +44,6 @@ def draw_start_goal(rng: np.random.Generator, maze: Maze) -> tuple[Floats, Float
         apart = np.linalg.norm(pair[0] - pair[1]) >= MIN_SEPARATION
         if apart and room.points_free(pair).all():
             return pair[0], pair[1]
-
-
-def squared_accelerations(path: ArrayLike, fps: float = FPS) -> Floats:
-    """|x[k+1] - 2 x[k] + x[k-1]|^2 fps^4 of a path (n, 2), in cells^2 / s^4. Returns shape (max(n - 2, 0),)."""
-    points = np.asarray(path, dtype=np.float64)
-    seconds: Floats = points[2:] - 2.0 * points[1:-1] + points[:-2]
-    values: Floats = np.square(seconds).sum(-1) * float(fps) ** 4
-    return values
-
-
-def mean_squared_acceleration(path: ArrayLike, fps: float = FPS) -> float:
-    """Mean of `squared_accelerations`, in cells^2 / s^4; 0 for a path of fewer than three positions."""
-    values = squared_accelerations(path, fps)
-    return float(values.mean()) if values.size else 0.0
 
 
 def resample(path: ArrayLike, spacing: float = SPACING) -> Floats:

@@ -19,7 +19,6 @@ from typing import Any, Literal, get_args
 import numpy as np
 from tqdm import tqdm
 
-from lerobot_ambient.benchmarks.tasks.maze.task import mean_squared_acceleration
 from lerobot_ambient.benchmarks.tasks.pushing.demonstrator import STYLES, Demonstrator
 from lerobot_ambient.benchmarks.tasks.pushing.environment import PushingEnv
 from lerobot_ambient.benchmarks.tasks.pushing.task import (
@@ -37,6 +36,7 @@ from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import (
     write_recorded,
 )
 from lerobot_ambient.benchmarks.tasks.shared.lowdim_writer import Episode, write_low_dim_dataset
+from lerobot_ambient.benchmarks.tasks.shared.motion import mean_squared_acceleration
 
 Kind = Literal["target", "source"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -11,7 +11,6 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
-from lerobot_ambient.benchmarks.tasks.maze.task import squared_accelerations
 from lerobot_ambient.benchmarks.tasks.pushing.render import PushingPainter
 from lerobot_ambient.benchmarks.tasks.pushing.task import (
     EPISODE_LENGTH,
@@ -26,6 +25,7 @@ from lerobot_ambient.benchmarks.tasks.pushing.task import (
     pose_error,
 )
 from lerobot_ambient.benchmarks.tasks.pushing.world import World
+from lerobot_ambient.benchmarks.tasks.shared.motion import squared_accelerations
 
 Observation = dict[str, NDArray[np.float32]]
 

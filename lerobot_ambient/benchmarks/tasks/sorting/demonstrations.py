@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.benchmarks.tasks.shared.lowdim_writer import Episode
-from lerobot_ambient.benchmarks.tasks.shared.minimum_jerk import minimum_jerk
+from lerobot_ambient.benchmarks.tasks.shared.motion import minimum_jerk
 from lerobot_ambient.benchmarks.tasks.sorting.environment import SortingEnv
 from lerobot_ambient.benchmarks.tasks.sorting.task import (
     BIN_CENTRES,

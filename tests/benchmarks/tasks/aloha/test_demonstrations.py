@@ -27,7 +27,7 @@ from lerobot_ambient.benchmarks.tasks.aloha.demonstrations import (
 )
 from lerobot_ambient.benchmarks.tasks.aloha.reach import Reach, rotation
 from lerobot_ambient.benchmarks.tasks.aloha.scene import FPS, NAMES, SUCCESS, AlohaScene
-from lerobot_ambient.benchmarks.tasks.shared.minimum_jerk import minimum_jerk
+from lerobot_ambient.benchmarks.tasks.shared.motion import minimum_jerk
 
 
 @pytest.fixture(scope="module")

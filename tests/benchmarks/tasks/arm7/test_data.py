@@ -30,7 +30,7 @@ from lerobot_ambient.benchmarks.tasks.arm7.environment import Arm7Env
 from lerobot_ambient.benchmarks.tasks.arm7.planner import raw_path, short_path
 from lerobot_ambient.benchmarks.tasks.arm7.scene import ArmScene
 from lerobot_ambient.benchmarks.tasks.arm7.task import CLEARANCE, MAX_STEP, SPACING, draw_task
-from lerobot_ambient.benchmarks.tasks.maze.task import mean_squared_acceleration
+from lerobot_ambient.benchmarks.tasks.shared.motion import mean_squared_acceleration
 from lerobot_ambient.cli.laboratory import make_data
 
 DATA = Path("data/chunk-000/file-000.parquet")
@@ -76,7 +76,7 @@ def test_smoothing_minimises_what_it_says_and_keeps_the_ends() -> None:
         nearby[1:-1] += rng.normal(0.0, 0.01, nearby[1:-1].shape)
         assert cost(found) < cost(nearby)
     assert np.array_equal(smoothed(path, 0.0), path)
-    accelerations = [mean_squared_acceleration(smoothed(path, one)) for one in (0.0, 10.0, 1000.0)]
+    accelerations = [mean_squared_acceleration(smoothed(path, one), 10) for one in (0.0, 10.0, 1000.0)]
     assert accelerations == sorted(accelerations, reverse=True)
 
 

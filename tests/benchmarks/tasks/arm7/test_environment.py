@@ -27,9 +27,9 @@ from lerobot_ambient.benchmarks.tasks.arm7.task import (
     is_success,
 )
 from lerobot_ambient.benchmarks.tasks.configuration import AmbientArm7EnvConfig
-from lerobot_ambient.benchmarks.tasks.maze.task import mean_squared_acceleration
 from lerobot_ambient.benchmarks.tasks.shared.conformance import check_environment
 from lerobot_ambient.benchmarks.tasks.shared.conformance_lerobot import check_lerobot
+from lerobot_ambient.benchmarks.tasks.shared.motion import mean_squared_acceleration
 
 HOME = np.array([0.0, 0.0, 0.0, -np.pi / 2, 0.0, np.pi / 2, 0.0])
 """Upper arm upright, forearm level, hand down."""

@@ -22,15 +22,10 @@ from lerobot_ambient.benchmarks.tasks.maze.demonstrations import (
     plan_blocks,
 )
 from lerobot_ambient.benchmarks.tasks.maze.geometry import Maze
-from lerobot_ambient.benchmarks.tasks.maze.task import (
-    MAX_STEP,
-    MIN_SEPARATION,
-    SPACING,
-    TASK,
-    mean_squared_acceleration,
-)
+from lerobot_ambient.benchmarks.tasks.maze.task import MAX_STEP, MIN_SEPARATION, SPACING, TASK
 from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import RECORD
 from lerobot_ambient.benchmarks.tasks.shared.lowdim_writer import write_low_dim_dataset
+from lerobot_ambient.benchmarks.tasks.shared.motion import mean_squared_acceleration
 from lerobot_ambient.cli.laboratory import make_data
 
 DATA = Path("data/chunk-000/file-000.parquet")
@@ -256,7 +251,7 @@ def check_planned(
         assert path.dtype == np.float32 and maze.path_free(path)
         assert steps.max() <= 1.05 * SPACING < MAX_STEP
         assert np.linalg.norm(path[-1] - path[0]) >= MIN_SEPARATION - 1e-5
-    roughness = np.mean([mean_squared_acceleration(path) for path in long])
+    roughness = np.mean([mean_squared_acceleration(path, 10) for path in long])
     assert roughness < 2.0 if kind == "target" else roughness > 10.0
 
 

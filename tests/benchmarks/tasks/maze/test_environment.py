@@ -12,9 +12,9 @@ from lerobot_ambient.benchmarks.tasks.maze.task import (
     MAX_STEP,
     MIN_SEPARATION,
     draw_start_goal,
-    mean_squared_acceleration,
     resample,
 )
+from lerobot_ambient.benchmarks.tasks.shared.motion import mean_squared_acceleration
 
 
 def walk(env: MazeEnv, points: list[tuple[float, float]]) -> tuple[list[float], dict]:
@@ -90,7 +90,7 @@ def test_mean_squared_acceleration_is_physical() -> None:
     assert mean_squared_acceleration(circle, fps) == pytest.approx((speed**2 / radius) ** 2, rel=1e-3)
     line = np.linspace([0, 0], [1, 2], 11)
     assert mean_squared_acceleration(line, 10) == pytest.approx(0.0, abs=1e-20)
-    assert mean_squared_acceleration([[0, 0], [1, 0]]) == 0.0
+    assert mean_squared_acceleration([[0, 0], [1, 0]], 10) == 0.0
     bend = [[0, 0], [0.1, 0], [0.1, 0.1]]
     assert mean_squared_acceleration(bend, 10) == pytest.approx(2 * 0.1**2 * 10**4)
 

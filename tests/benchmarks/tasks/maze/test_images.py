@@ -24,10 +24,11 @@ from lerobot_ambient.benchmarks.tasks.maze.environment import MazeEnv
 from lerobot_ambient.benchmarks.tasks.maze.geometry import Maze
 from lerobot_ambient.benchmarks.tasks.maze.images import CAMERA, add_pictures
 from lerobot_ambient.benchmarks.tasks.maze.render import GOAL, OBSERVATION_SIZE, ROBOT, MazePainter
-from lerobot_ambient.benchmarks.tasks.maze.task import TASK, draw_start_goal, mean_squared_acceleration
+from lerobot_ambient.benchmarks.tasks.maze.task import TASK, draw_start_goal
 from lerobot_ambient.benchmarks.tasks.shared.conformance import check_environment
 from lerobot_ambient.benchmarks.tasks.shared.conformance_lerobot import check_lerobot
 from lerobot_ambient.benchmarks.tasks.shared.lowdim_writer import write_low_dim_dataset
+from lerobot_ambient.benchmarks.tasks.shared.motion import mean_squared_acceleration
 from lerobot_ambient.data.cameras.readers import StoredImageReader
 
 DATA = Path("data/chunk-000/file-000.parquet")

@@ -15,7 +15,6 @@ from lerobot.envs import make_env, make_env_config
 pytest.importorskip("pymunk", reason="needs the extra 'pushing'")
 
 from lerobot_ambient.benchmarks.tasks.configuration import AmbientPushingEnvConfig
-from lerobot_ambient.benchmarks.tasks.maze.task import mean_squared_acceleration
 from lerobot_ambient.benchmarks.tasks.pushing.environment import PushingEnv
 from lerobot_ambient.benchmarks.tasks.pushing.task import (
     ANGLE_TOLERANCE,
@@ -32,6 +31,7 @@ from lerobot_ambient.benchmarks.tasks.pushing.task import (
 from lerobot_ambient.benchmarks.tasks.pushing.world import World
 from lerobot_ambient.benchmarks.tasks.shared.conformance import check_environment
 from lerobot_ambient.benchmarks.tasks.shared.conformance_lerobot import check_lerobot
+from lerobot_ambient.benchmarks.tasks.shared.motion import mean_squared_acceleration
 
 TARGET, SOURCE = PHYSICS["target"], PHYSICS["source"]
 QUIET = replace(TARGET, noise=0.0, delay=0)

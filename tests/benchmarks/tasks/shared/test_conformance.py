@@ -11,9 +11,9 @@ import pytest
 
 from lerobot_ambient.benchmarks.tasks.configuration import AmbientMazeEnvConfig
 from lerobot_ambient.benchmarks.tasks.maze.environment import MazeEnv
-from lerobot_ambient.benchmarks.tasks.maze.task import mean_squared_acceleration
 from lerobot_ambient.benchmarks.tasks.shared.conformance import ConformanceError, check_environment
 from lerobot_ambient.benchmarks.tasks.shared.conformance_lerobot import check_lerobot
+from lerobot_ambient.benchmarks.tasks.shared.motion import mean_squared_acceleration
 
 LIMIT = 25
 

@@ -11,7 +11,7 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
 from lerobot_ambient.benchmarks.tasks.configuration import AmbientSortingEnvConfig
 from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import RECORD
-from lerobot_ambient.benchmarks.tasks.shared.minimum_jerk import minimum_jerk
+from lerobot_ambient.benchmarks.tasks.shared.motion import minimum_jerk
 from lerobot_ambient.benchmarks.tasks.sorting import data as sorting_data
 from lerobot_ambient.benchmarks.tasks.sorting.data import (
     KINDS,
