@@ -13,10 +13,11 @@ from tqdm import tqdm
 from lerobot_ambient.annotate.buckets.partition import Buckets
 from lerobot_ambient.annotate.buckets.rules import BucketRule, ColumnRule, EpisodeRule
 from lerobot_ambient.annotate.buckets.windows import BucketWindows, bucket_windows
+from lerobot_ambient.annotate.chunks.chunk_set import Floats
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence, classify
 from lerobot_ambient.annotate.classifier.fits import fit_shards
-from lerobot_ambient.annotate.classifier.held_out import ChunkScores, Floats
+from lerobot_ambient.annotate.classifier.held_out import ChunkScores
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.annotate.classifier.shared_work import Processes, WorkFolder
 from lerobot_ambient.annotate.locality.by_classifier import crop_evidence, crop_fits

@@ -9,10 +9,11 @@ Z95 = 1.959963984540054
 """The 97.5 % quantile of the standard normal distribution."""
 
 
-def wilson_interval(successes: int, trials: int, z: float = Z95) -> tuple[float, float]:
+def wilson_interval(successes: float, trials: int, z: float = Z95) -> tuple[float, float]:
     """Wilson's score interval of a proportion (Wilson 1927), both ends in [0, 1].
 
-    Unlike the normal interval it is right near 0 and 1, where a good policy lives.
+    Unlike the normal interval it is right near 0 and 1, where a good policy lives. Successes need not be whole: a share
+    that was weighted otherwise than by trials is `share * trials` of them.
 
     Raises:
         ValueError: no trials, or successes outside [0, trials].

@@ -11,6 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
 
 @dataclass(frozen=True)
 class ActionAxes:
@@ -117,3 +120,28 @@ class ArrayChunks:
     def gather(self, index: Tensor) -> tuple[Tensor, Tensor]:
         x_0 = self.x_0[index]
         return x_0, torch.zeros(x_0.shape[:2], dtype=torch.bool)
+
+
+def shared_dims(target: ChunkSet, source: ChunkSet) -> Tensor:
+    """(A,) bool, the action dimensions both data sets have.
+
+    Raises:
+        ValueError: chunks of different shapes, or no dimension in common.
+    """
+    if (target.horizon, target.dims) != (source.horizon, source.dims):
+        raise ValueError(
+            f"chunks of '{target.name}' are {target.horizon} x {target.dims}, those of '{source.name}' "
+            f"{source.horizon} x {source.dims} (horizon x dimensions); read both through one mixture."
+        )
+    dims = target.counts & source.counts
+    if not bool(dims.any()):
+        raise ValueError(f"'{target.name}' and '{source.name}' have no action dimension in common; align the source.")
+    return dims
+
+
+def nothing_moves(name: str, dims: int) -> ValueError:
+    """The refusal of a data set whose `dims` compared action dimensions never change."""
+    return ValueError(
+        f"'{name}': its {dims} compared action dimensions never change, so there is no motion to compare; check its "
+        "action column and the alignment, or leave the data set out."
+    )

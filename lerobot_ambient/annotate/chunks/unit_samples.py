@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
+from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet, nothing_moves, shared_dims
 
 MIN_SPLITS = 200
 """Ways to deal the units to the two data sets, at least: a test at 99 % needs 1 in 100 of them on either side."""
@@ -101,13 +101,10 @@ def draw_samples(
     """The complete chunks of both data sets (as `draw_sample`), in units of one kind, min_units of them or more.
 
     Raises:
-        ValueError: chunks of different shapes, no chunk without padding, or too little data for a test.
+        ValueError: chunks of different shapes, no dimension in common, no chunk without padding, or too little data for
+            a test.
     """
-    if (target.horizon, target.dims) != (source.horizon, source.dims):
-        raise ValueError(
-            f"chunks of '{target.name}' are {target.horizon} x {target.dims}, those of '{source.name}' "
-            f"{source.horizon} x {source.dims} (horizon x dimensions); read both through one mixture."
-        )
+    shared_dims(target, source)
     p, q = (
         draw_sample(chunks, max_episodes=max_episodes, max_values=max_values, seed=seed) for chunks in (target, source)
     )
@@ -147,21 +144,16 @@ def _comparable(target: Sample, source: Sample, min_units: int) -> bool:
     )
 
 
-def compared_dims(target: Sample, source: Sample) -> NDArray[np.int64]:
-    """The action dimensions both data sets have and that move in at least one.
+def moving_dims(target: Sample, source: Sample) -> NDArray[np.int64]:
+    """The action dimensions both data sets have (`shared_dims`) and that move in at least one.
 
     Raises:
-        ValueError: none in common, or a data set whose actions never change.
+        ValueError: a data set whose actions never change.
     """
     common = target.counts & source.counts
-    if not common.any():
-        raise ValueError(f"'{target.name}' and '{source.name}' have no action dimension in common; align the source.")
     for sample in (target, source):
         if not (sample.moves() & common).any():
-            raise ValueError(
-                f"'{sample.name}': its {int(common.sum())} compared action dimensions never change, so there is no "
-                "motion to compare; check its action column and the alignment, or leave the data set out."
-            )
+            raise nothing_moves(sample.name, int(common.sum()))
     return np.flatnonzero(common & (target.moves() | source.moves()))
 
 

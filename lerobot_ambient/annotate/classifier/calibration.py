@@ -30,9 +30,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lerobot_ambient.annotate.chunks.chunk_set import Floats
 from lerobot_ambient.annotate.classifier.held_out import (
     ChunkScores,
-    Floats,
     HeldOutLogits,
     Scores,
     episode_mean,

@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from tqdm import tqdm
 
-from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
+from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet, Floats
+from lerobot_ambient.annotate.chunks.cosines import cosine_transform
 from lerobot_ambient.annotate.classifier.calibration import Calibration, average_draws
 from lerobot_ambient.annotate.classifier.fold_training import held_out, new_network, score_blocks, train_fold
 from lerobot_ambient.annotate.classifier.folds import (
@@ -25,9 +26,8 @@ from lerobot_ambient.annotate.classifier.folds import (
     draw_chunks,
     drawn,
     fold_of_chunks,
-    frequencies,
 )
-from lerobot_ambient.annotate.classifier.held_out import ChunkScores, Floats, HeldOutLogits, Scores
+from lerobot_ambient.annotate.classifier.held_out import ChunkScores, HeldOutLogits, Scores
 from lerobot_ambient.annotate.classifier.network import NoisyChunkClassifier
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.annotate.classifier.shared_work import Arrays, Shards, WorkFolder
@@ -201,7 +201,7 @@ class CrossFit:
             network, rows = self._network(fold), np.flatnonzero(folds == fold)
             for some in np.split(rows, range(GATHER, len(rows), GATHER)):
                 index = start + some
-                x_0 = frequencies(self.data[which].gather(torch.from_numpy(index))[0][:, :, self.dims]).flatten(1)
+                x_0 = cosine_transform(self.data[which].gather(torch.from_numpy(index))[0][:, :, self.dims]).flatten(1)
                 done = 0
                 for block in score_blocks(network, x_0, index, self.sigmas, self.options):
                     scored = some[done : done + len(block)]

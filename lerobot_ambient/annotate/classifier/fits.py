@@ -23,11 +23,10 @@ from collections.abc import Sequence
 import torch
 from tqdm import tqdm
 
-from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
+from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet, Floats, shared_dims
 from lerobot_ambient.annotate.classifier.cross_fit import CrossFit
 from lerobot_ambient.annotate.classifier.fold_training import score_levels
-from lerobot_ambient.annotate.classifier.folds import compared_dims
-from lerobot_ambient.annotate.classifier.held_out import Floats, Scores
+from lerobot_ambient.annotate.classifier.held_out import Scores
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.annotate.classifier.shared_work import WorkFolder
 from lerobot_ambient.core.noise_levels import NoiseSchedule
@@ -60,7 +59,7 @@ def cross_fits(
         raise ValueError("there is no source to compare with the target.")
     groups: dict[tuple[bool, ...], list[int]] = {}
     for position, source in enumerate(sources):
-        groups.setdefault(tuple(compared_dims(target, source).tolist()), []).append(position)
+        groups.setdefault(tuple(shared_dims(target, source).tolist()), []).append(position)
     sigmas = score_levels(schedule, options.levels) if sigmas is None else sigmas
     return [
         CrossFit(

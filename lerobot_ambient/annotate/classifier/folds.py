@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
+from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet, nothing_moves
+from lerobot_ambient.annotate.chunks.cosines import cosine_transform
 
 GATHER = 8192
 """Chunks gathered at once."""
@@ -88,7 +89,7 @@ def draw_chunks(chunks: ChunkSet, dims: Tensor, fold: NDArray[np.int64], limit: 
     parts, padded = [], []
     for some in np.split(index, range(GATHER, len(index), GATHER)):
         x_0, is_pad = chunks.gather(torch.from_numpy(some))
-        parts.append(frequencies(x_0[:, :, dims]).flatten(1))
+        parts.append(cosine_transform(x_0[:, :, dims]).flatten(1))
         padded.append(is_pad.any(1))
     x_0 = torch.cat(parts)
     if bool(torch.cat(padded).all()):
@@ -99,37 +100,5 @@ def draw_chunks(chunks: ChunkSet, dims: Tensor, fold: NDArray[np.int64], limit: 
     if not bool(torch.isfinite(x_0).all()):
         raise ValueError(f"'{chunks.name}': normalised actions are not finite; check its action column and statistics.")
     if float((x_0.amax(0) - x_0.amin(0)).max()) < _SAME:
-        raise ValueError(
-            f"'{chunks.name}': its {int(dims.sum())} compared action dimensions never change, so there is no motion to "
-            "compare; check its action column and the alignment, or leave the data set out."
-        )
+        raise nothing_moves(chunks.name, int(dims.sum()))
     return ChunkSample(chunks.name, index, x_0, chunks.episode[index], fold[index])
-
-
-def frequencies(x_0: Tensor) -> Tensor:
-    """The orthonormal cosine transform (DCT-II) of chunks (B, H, A) over time, of the same shape.
-
-    A rotation: noise that is white before it is white after it.
-    """
-    horizon = x_0.shape[1]
-    time = (torch.arange(horizon, dtype=torch.float64) + 0.5) / horizon
-    basis = torch.cos(torch.pi * torch.arange(horizon, dtype=torch.float64)[:, None] * time) * (2.0 / horizon) ** 0.5
-    basis[0] /= 2.0**0.5
-    return torch.einsum("fh,bha->bfa", basis.to(x_0.dtype), x_0)
-
-
-def compared_dims(target: ChunkSet, source: ChunkSet) -> Tensor:
-    """(A,) bool, the action dimensions both data sets have.
-
-    Raises:
-        ValueError: chunks of different shapes, or no dimension in common.
-    """
-    if (target.horizon, target.dims) != (source.horizon, source.dims):
-        raise ValueError(
-            f"chunks of '{target.name}' are {target.horizon} x {target.dims}, those of '{source.name}' "
-            f"{source.horizon} x {source.dims} (horizon x dimensions); read both through one mixture."
-        )
-    dims = target.counts & source.counts
-    if not bool(dims.any()):
-        raise ValueError(f"'{target.name}' and '{source.name}' have no action dimension in common; align the source.")
-    return dims

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from lerobot_ambient.annotate.chunks.chunk_set import Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)

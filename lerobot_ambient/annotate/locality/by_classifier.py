@@ -38,15 +38,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
+from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet, Floats, Ints, shared_dims
 from lerobot_ambient.annotate.classifier.calibration import calibrate
 from lerobot_ambient.annotate.classifier.cross_fit import CrossFit
 from lerobot_ambient.annotate.classifier.curves import TAU, data_set_curve, require_tau
 from lerobot_ambient.annotate.classifier.fits import cross_fits, find, fit_shards
 from lerobot_ambient.annotate.classifier.fold_training import score_levels
-from lerobot_ambient.annotate.classifier.folds import compared_dims
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.annotate.classifier.shared_work import WorkFolder
 from lerobot_ambient.annotate.locality.by_moments import PLACES, up_to
@@ -54,8 +52,6 @@ from lerobot_ambient.annotate.locality.crops import Crops, crop_starts
 from lerobot_ambient.annotate.locality.receptive_field import EXCESS, ReceptiveField, receptive_field
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 LENGTHS = 4
 """Distinct lengths of crops, at most."""
 
@@ -176,7 +172,7 @@ def crop_fits(
         if value < 1:
             raise ValueError(f"{name} = {value} must be at least 1.")
     for source in sources:
-        compared_dims(target, source)  # Before crops are made of chunks that differ in shape.
+        shared_dims(target, source)  # Before crops are made of chunks that differ in shape.
     levels = score_levels(schedule, options.levels)
     # At level 1 nothing is left of a crop; the denoiser is only defined below.
     levels = levels[levels < 1.0]

@@ -32,8 +32,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.buckets.partition import Buckets, by_cluster
-from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
-from lerobot_ambient.annotate.classifier.held_out import Floats, Ints
+from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet, Floats, Ints
+from lerobot_ambient.core.windows import admits_everything
 
 MODES = 8
 HANDFUL = 5.0
@@ -169,7 +169,7 @@ def mode_mix(data: str, granularity: str, modes: Buckets, episode: Ints, sigma_m
     cell = number * len(modes) + modes.labels
     cells = len(names) * len(modes)
     # A chunk is admitted from its first level on, so a level only adds to what the one before it admitted.
-    first = np.where(sigma_min == 0.0, 0, np.searchsorted(sigmas, sigma_min, side="right"))
+    first = np.where(admits_everything(sigma_min, 0.0), 0, np.searchsorted(sigmas, sigma_min, side="right"))
     order = np.argsort(first, kind="stable")
     begins = np.searchsorted(first[order], np.arange(len(sigmas) + 1))
     everything = _table(cell, cells, len(modes))

@@ -37,15 +37,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from lerobot_ambient.annotate.chunks.chunk_set import Floats
 from lerobot_ambient.annotate.classifier.curves import isotonic
 from lerobot_ambient.annotate.classifier.distance import TotalVariation
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
 from lerobot_ambient.core.evidence_share import clean_shares
 from lerobot_ambient.core.mixing import Soft
 
-Floats = NDArray[np.float64]
 MAX_KNOTS = 10
 TOLERANCE = 0.01
 """Knots are added until linear interpolation is this close to the curve, or there are `MAX_KNOTS`."""

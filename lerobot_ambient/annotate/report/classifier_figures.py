@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from lerobot_ambient.annotate.chunks.chunk_set import Floats
 from lerobot_ambient.annotate.classifier.calibration import calibrate_as_seen
 from lerobot_ambient.annotate.classifier.curves import Curve, isotonic
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.classifier.held_out import HeldOutLogits, sigmoid
-from lerobot_ambient.annotate.results.found_windows import Finding, Floats
+from lerobot_ambient.annotate.results.found_windows import Finding
+from lerobot_ambient.core.proportions import wilson_interval
 from lerobot_ambient.figures.style import (
     FAINT,
     LIMIT,
@@ -213,19 +215,13 @@ def reliability(
     for each in np.unique(which):
         inside = which == each
         w = weight[inside] / weight[inside].sum()
-        observed = float(w @ label[inside])
+        observed = min(1.0, float(w @ label[inside]))
         trials = len(np.unique(episode[inside]))
-        rows.append((float(w @ c[inside]), observed, *_wilson(observed, trials)))
+        edges = wilson_interval(observed * trials, trials)
+        # A hair from 0 or 1 rounding may put an end on the wrong side, and a bar of negative length is refused.
+        rows.append((float(w @ c[inside]), observed, min(observed, edges[0]), max(observed, edges[1])))
     predicted, seen, low, high = np.array(rows).T
     return predicted, seen, low, high
-
-
-def _wilson(share: float, trials: int, errors: float = 1.96) -> tuple[float, float]:
-    """An interval for a share of trials that stays within [0, 1]."""
-    shrink = 1.0 + errors**2 / trials
-    middle = (share + errors**2 / (2 * trials)) / shrink
-    reach = errors / shrink * np.sqrt(share * (1.0 - share) / trials + (errors / (2 * trials)) ** 2)
-    return min(share, middle - reach), max(share, middle + reach)
 
 
 def _mark_sigma_min(axis: Axes, finding: Finding) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lerobot_ambient.annotate.chunks.chunk_set import Floats
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
 from lerobot_ambient.annotate.results.trust import (
     CHUNKS_ALONE,
@@ -22,8 +23,6 @@ from lerobot_ambient.core.plan import Group, Mixing, Plan, make_plan
 from lerobot_ambient.data.mixture import Mixture
 from lerobot_ambient.data.sampling.grouping import split_windows
 from lerobot_ambient.data.windows.windows_file import WindowTable
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.buckets.windows import BucketWindows
+from lerobot_ambient.annotate.chunks.chunk_set import Floats
 from lerobot_ambient.annotate.classifier.curves import (
     CROSSINGS,
     TAU,
@@ -28,7 +29,6 @@ from lerobot_ambient.annotate.classifier.curves import (
     sigma_min_of,
 )
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
-from lerobot_ambient.annotate.classifier.held_out import Floats
 from lerobot_ambient.annotate.results.found_windows import Finding
 from lerobot_ambient.data.windows.windows_file import WindowTable
 

@@ -14,12 +14,11 @@ Only what is shown to part is taken as different; the rest would add up the erro
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lerobot_ambient.annotate.chunks.chunk_set import Floats
 from lerobot_ambient.annotate.classifier.curves import TAU, sigma_min_of
 from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence
 
-Floats = NDArray[np.float64]
 _DRAWS = 8192
 _LEVELS: Floats = np.linspace(0.01, 1.0, 100, dtype=np.float64)
 

@@ -32,7 +32,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from lerobot_ambient.annotate.chunks.chunk_set import Floats
+
 PERMUTATIONS = 999
 RESAMPLES = 200
 ALIKE_CONFIDENCE = 0.95

@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from lerobot_ambient.annotate.chunks.chunk_set import Floats
+
 INTERVAL = (0.025, 0.975)
 
 

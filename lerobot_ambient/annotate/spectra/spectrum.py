@@ -33,8 +33,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.chunks.chunk_set import ActionAxes, ChunkSet
-from lerobot_ambient.annotate.chunks.unit_samples import Sample, compared_dims, draw_samples
+from lerobot_ambient.annotate.chunks.chunk_set import ActionAxes, ChunkSet, Floats
+from lerobot_ambient.annotate.chunks.cosines import dct_matrix, frequencies
+from lerobot_ambient.annotate.chunks.unit_samples import Sample, draw_samples, moving_dims
 from lerobot_ambient.annotate.spectra.power_comparison import (
     CompareOptions,
     UnitMoments,
@@ -46,7 +47,6 @@ from lerobot_ambient.annotate.spectra.power_comparison import (
 )
 from lerobot_ambient.annotate.spectra.power_law import PowerLaw, fit_power_law
 
-Floats = NDArray[np.float64]
 MIN_HORIZON = 4
 
 
@@ -121,19 +121,6 @@ class SpectralEvidence:
         return f"{self.source.name}: sigma_min {self.sigma_min:.3f} ({low:.3f} .. {high:.3f}), {where}"
 
 
-def dct_matrix(horizon: int) -> Floats:
-    """(H, H) orthonormal DCT-II: row k holds the cosine of frequency k / (2 H)."""
-    k, n = np.arange(horizon)[:, None], np.arange(horizon)
-    matrix = np.sqrt(2.0 / horizon) * np.cos(np.pi * k * (n + 0.5) / horizon)
-    matrix[0] /= np.sqrt(2.0)
-    return matrix
-
-
-def frequencies(horizon: int) -> Floats:
-    """(H,) cycles per step of the DCT's coefficients."""
-    return np.arange(horizon) / (2.0 * horizon)
-
-
 def sigma_bury(psd: Floats) -> Floats:
     """The level at and above which a power is buried: (1 - sigma^2) S = sigma^2."""
     return np.sqrt(psd / (1.0 + psd))
@@ -154,7 +141,7 @@ def spectral_window(target: ChunkSet, source: ChunkSet, options: CompareOptions 
     samples = draw_samples(
         target, source, max_episodes=options.max_episodes, max_values=options.max_values, seed=options.seed
     )
-    dims = compared_dims(*samples)
+    dims = moving_dims(*samples)
     moments_p, moments_q = (dct_moments(sample, dims) for sample in samples)
     comparison = compare(moments_p, moments_q, options)
     shape = (target.horizon, len(dims))

@@ -26,9 +26,9 @@ import numpy as np
 import torch
 
 from lerobot_ambient.annotate.annotate import ClassifierMethod, annotate_by_classifier, annotate_by_spectrum
+from lerobot_ambient.annotate.chunks.chunk_set import Floats
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks, chunks_of
 from lerobot_ambient.annotate.classifier.curves import sigma_min_of
-from lerobot_ambient.annotate.classifier.held_out import Floats
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.annotate.classifier.shared_work import Processes
 from lerobot_ambient.annotate.results.annotation import Annotation

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.fft import dct
 
-from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
-from lerobot_ambient.annotate.classifier.folds import compared_dims, draw_chunks, fold_of_chunks, frequencies
+from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks, shared_dims
+from lerobot_ambient.annotate.chunks.cosines import cosine_transform
+from lerobot_ambient.annotate.classifier.folds import draw_chunks, fold_of_chunks
 
 BOTH = torch.ones(2, dtype=torch.bool)
 
@@ -78,7 +79,7 @@ def test_a_sample_is_drawn_without_replacement_and_its_rows_belong_together():
     assert len(sample) == len(set(sample.index)) == 100
     np.testing.assert_array_equal(sample.episode, data.episode[sample.index])
     np.testing.assert_array_equal(sample.fold, fold_of_chunks(data, 3, 0)[sample.index])
-    torch.testing.assert_close(sample.x_0, frequencies(data.x_0[sample.index]).flatten(1))
+    torch.testing.assert_close(sample.x_0, cosine_transform(data.x_0[sample.index]).flatten(1))
     head = sample.head(7)
     assert len(head) == 7 and torch.equal(head.x_0, sample.x_0[:7])
 
@@ -100,8 +101,8 @@ def test_only_compared_dimensions_are_read():
 def test_the_transform_is_the_orthonormal_dct():
     x_0 = chunks(horizon=7).x_0
     expected = dct(x_0.double().numpy(), axis=1, norm="ortho")
-    np.testing.assert_allclose(frequencies(x_0).numpy(), expected, atol=1e-5)
-    torch.testing.assert_close(frequencies(x_0).square().sum(), x_0.square().sum())
+    np.testing.assert_allclose(cosine_transform(x_0).numpy(), expected, atol=1e-5)
+    torch.testing.assert_close(cosine_transform(x_0).square().sum(), x_0.square().sum())
 
 
 def test_constant_actions_are_refused():
@@ -144,9 +145,9 @@ def test_chunks_longer_than_all_episodes_are_refused():
 
 def test_chunks_of_other_shapes_are_refused():
     with pytest.raises(ValueError, match=r"'real' are 4 x 2, those of 'sim' 5 x 2 \(horizon x dimensions\)"):
-        compared_dims(chunks(name="real"), chunks(horizon=5))
+        shared_dims(chunks(name="real"), chunks(horizon=5))
     with pytest.raises(ValueError, match=r"'real' are 4 x 2, those of 'sim' 4 x 3"):
-        compared_dims(chunks(name="real"), chunks(dims=3))
+        shared_dims(chunks(name="real"), chunks(dims=3))
 
 
 def test_data_sets_without_a_common_dimension_are_refused():
@@ -157,8 +158,8 @@ def test_data_sets_without_a_common_dimension_are_refused():
 
     left, right = (Half(name, chunks().x_0, chunks().episode) for name in ("left", "right"))
     with pytest.raises(ValueError, match="'left' and 'right' have no action dimension in common; align the source"):
-        compared_dims(left, right)
-    assert compared_dims(chunks(), right).tolist() == [False, True]
+        shared_dims(left, right)
+    assert shared_dims(chunks(), right).tolist() == [False, True]
 
 
 def test_arrays_that_do_not_fit_each_other_are_refused():

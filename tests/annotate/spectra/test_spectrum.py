@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lerobot_ambient.annotate.chunks.chunk_set import ActionAxes, ArrayChunks
+from lerobot_ambient.annotate.chunks.cosines import dct_matrix, frequencies
 from lerobot_ambient.annotate.chunks.mixture_chunks import chunks_of
 from lerobot_ambient.annotate.spectra.gaussian_classifier import gaussian_scores
 from lerobot_ambient.annotate.spectra.power_comparison import CompareOptions
-from lerobot_ambient.annotate.spectra.spectrum import dct_matrix, frequencies, sigma_bury, spectral_window
+from lerobot_ambient.annotate.spectra.spectrum import sigma_bury, spectral_window
 from lerobot_ambient.core.mixing import Cotrain
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data.declared.recipe import MixtureRecipe
