@@ -361,8 +361,7 @@ def test_the_policy_reference_has_every_option_with_its_default():
 
     from lerobot_ambient.data.declared.alignment import FITS, INTERPOLATIONS, CameraConfig, DimensionConfig
     from lerobot_ambient.data.declared.sources import ACTION_TYPES, NORMALIZATIONS, SourceConfig
-    from lerobot_ambient.policy.configuration_ambient_diffusion import DENOISERS, AmbientDiffusionConfig
-    from lerobot_ambient.policy.mixing_config import MixingConfig
+    from lerobot_ambient.policy.configuration_ambient_diffusion import DENOISERS, AmbientDiffusionConfig, MixingConfig
 
     page = ROOT / "docs/reference/policy-config.md"
     inherited = {field.name for field in dataclasses.fields(DiffusionConfig)}
@@ -396,7 +395,7 @@ def test_the_policy_reference_has_every_option_with_its_default():
 
 
 def test_the_policy_reference_has_every_mixing():
-    from lerobot_ambient.policy.mixing_config import MixingConfig
+    from lerobot_ambient.policy.configuration_ambient_diffusion import MixingConfig
 
     rows = table(ROOT / "docs/reference/policy-config.md", "Mixings")
     for name, rule in MixingConfig.get_known_choices().items():

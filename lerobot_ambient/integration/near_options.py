@@ -186,8 +186,7 @@ def near_field(wrong: Mapping[str, str], cls: type, config_file: str | None) -> 
         config_file: that was given beside the options, if any.
     """
     from lerobot_ambient.data.declared.sources import SourceConfig
-    from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
-    from lerobot_ambient.policy.mixing_config import MixingConfig
+    from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig, MixingConfig
 
     places: list[str] = []
     for option, value in wrong.items():

@@ -36,8 +36,7 @@ from optuna.distributions import (
 )
 from optuna.trial import BaseTrial
 
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
-from lerobot_ambient.policy.mixing_config import MixingConfig
+from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig, MixingConfig
 
 MIXING = "mixing.type"
 WINDOW_OPTIONS = ("sigma_min", "sigma_max", "windows")

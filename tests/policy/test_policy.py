@@ -21,8 +21,7 @@ from lerobot_ambient.core.windows import EVERYTHING, Window
 from lerobot_ambient.data.batches.merged_dataset import GROUP_KEY
 from lerobot_ambient.data.normalization.affine import RELATIVE_ACTION
 from lerobot_ambient.policy.averaging import decay_after
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
-from lerobot_ambient.policy.mixing_config import MixingConfig
+from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig, MixingConfig
 from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
 from lerobot_ambient.policy.processor_ambient_diffusion import make_ambient_diffusion_pre_post_processors
 from lerobot_ambient.policy.schedule import noise_schedule

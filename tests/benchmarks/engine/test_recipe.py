@@ -16,7 +16,7 @@ from lerobot_ambient.benchmarks.studies.catalogue import NAMES, study_named
 from lerobot_ambient.benchmarks.studies.configs import EXAMPLES, SEED, data_folder, example_arm, example_configs
 from lerobot_ambient.figures.experiment_style import COLOURS, MARKERS, colour, marker
 from lerobot_ambient.figures.experiment_style import NAMES as FAMILIES
-from lerobot_ambient.policy.mixing_config import MixingConfig
+from lerobot_ambient.policy.configuration_ambient_diffusion import MixingConfig
 from lerobot_ambient.policy.schedule import noise_schedule
 
 STUDIES = {name: study_named(name) for name in NAMES}
