@@ -54,6 +54,9 @@ RECORDINGS = {
     "seeing": Recording((10, 12), salt=6, camera=(40, 48)),
     "smaller": Recording((11, 13), salt=7, camera=(20, 30)),
     "blind": Recording((12, 12), salt=8),
+    # As few as annotate takes.
+    "many": Recording((11,) * 5, salt=9),
+    "rough": Recording((11,) * 5, salt=10, unit=0.5),
 }
 
 
