@@ -8,7 +8,6 @@ see the original only.
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -16,13 +15,13 @@ from types import ModuleType
 from typing import Any
 
 from lerobot_ambient.integration.after_import import after_import
+from lerobot_ambient.integration.substitute import substitute, unfamiliar
 
 logger = logging.getLogger(__name__)
 
 EVAL_MODULE = "lerobot.scripts.lerobot_eval"
 _NAME = "make_policy"
 _PARAMETERS = ("cfg", "ds_meta", "env_cfg", "rename_map")
-_MARK = "_lerobot_ambient_original"
 
 
 def install_when_imported() -> None:
@@ -32,20 +31,14 @@ def install_when_imported() -> None:
 
 def install(module: ModuleType) -> None:
     """Substitute the function in LeRobot's evaluation script, or say why not. Idempotent."""
-    original = getattr(module, _NAME, None)
-    if hasattr(original, _MARK):
-        return
-    found = None if original is None else tuple(inspect.signature(original).parameters)
-    if original is None or found != _PARAMETERS:
+    problem = unfamiliar(module, _NAME, _PARAMETERS)
+    if problem is not None:
         logger.warning(
-            "lerobot %s: %s of %s takes %s, not %s. The evaluation works, but a policy is not compared with the "
-            "environment first.",
-            *(version("lerobot"), _NAME, EVAL_MODULE, found, _PARAMETERS),
+            "lerobot %s: %s. The evaluation works, but a policy is not compared with the environment first.",
+            *(version("lerobot"), problem),
         )
         return
-    replacement = _comparing(original)
-    setattr(replacement, _MARK, original)
-    setattr(module, _NAME, replacement)
+    substitute(module, _NAME, _comparing)
 
 
 def _comparing(original: Callable[..., Any]) -> Callable[..., Any]:

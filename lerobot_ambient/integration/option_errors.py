@@ -10,7 +10,6 @@ and with an unknown draccus, nothing changes.
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 import shlex
@@ -38,10 +37,10 @@ from lerobot_ambient.integration.near_options import (
     offered,
     verb_options,
 )
+from lerobot_ambient.integration.substitute import substitute, unfamiliar
 
 _MODULE = "draccus.argparsing"
 _PARAMETERS = ("self", "args", "namespace", "is_parse_args")
-_MARK = "_lerobot_ambient_original"
 _OURS = "ambient_diffusion"
 _PREFIX = "ambient_"
 
@@ -54,14 +53,8 @@ def install_when_imported() -> None:
 def install(module: ModuleType) -> None:
     """Replace `ArgumentParser.parse_known_args` of draccus; an unknown draccus is left alone. Idempotent."""
     parser = getattr(module, "ArgumentParser", None)
-    original = getattr(parser, "parse_known_args", None)
-    if parser is None or original is None or hasattr(original, _MARK):
-        return
-    if tuple(inspect.signature(original).parameters) != _PARAMETERS:
-        return
-    replacement = _telling(original)
-    setattr(replacement, _MARK, original)
-    parser.parse_known_args = replacement
+    if parser is not None and unfamiliar(parser, "parse_known_args", _PARAMETERS) is None:
+        substitute(parser, "parse_known_args", _telling)
 
 
 def ours_are_meant(words: Sequence[str], config_class: type | None = None, config_file: Any = None) -> bool:

@@ -9,17 +9,15 @@ So the server's answer to a client that names its robot's features is a refusal 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any
 
 from lerobot.utils.constants import OBS_STATE
 
 from lerobot_ambient.integration.rollout import state_differences
-from lerobot_ambient.integration.seam import SeamError
+from lerobot_ambient.integration.substitute import SeamError, substitute
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
-
-_MARK = "_lerobot_ambient_original"
 
 
 def support_policy() -> None:
@@ -45,10 +43,10 @@ def support_policy() -> None:
 
 def _compare_joints(server: Any) -> None:
     """Refuse a client whose robot has other joints than the policy. Idempotent."""
-    original = server.SendPolicyInstructions
-    if hasattr(original, _MARK):
-        return
+    substitute(server, "SendPolicyInstructions", _comparing)
 
+
+def _comparing(original: Callable[..., Any]) -> Callable[..., Any]:
     def send_policy_instructions(self: Any, request: Any, context: Any) -> Any:
         import grpc
 
@@ -65,8 +63,7 @@ def _compare_joints(server: Any) -> None:
                 )
         return answer
 
-    setattr(send_policy_instructions, _MARK, original)
-    server.SendPolicyInstructions = send_policy_instructions
+    return send_policy_instructions
 
 
 def serve(words: Sequence[str]) -> None:

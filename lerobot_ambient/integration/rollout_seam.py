@@ -9,7 +9,6 @@ an unknown LeRobot, see the original only.
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable
 from importlib.metadata import version
@@ -17,13 +16,13 @@ from types import ModuleType
 from typing import Any
 
 from lerobot_ambient.integration.after_import import after_import
+from lerobot_ambient.integration.substitute import substitute, unfamiliar
 
 logger = logging.getLogger(__name__)
 
 ROLLOUT_MODULE = "lerobot.scripts.lerobot_rollout"
 _NAME = "build_rollout_context"
 _FIRST = ("cfg", "shutdown_event")
-_MARK = "_lerobot_ambient_original"
 
 
 def install_when_imported() -> None:
@@ -33,20 +32,14 @@ def install_when_imported() -> None:
 
 def install(module: ModuleType) -> None:
     """Substitute the function in LeRobot's roll-out script, or say why not. Idempotent."""
-    original = getattr(module, _NAME, None)
-    if hasattr(original, _MARK):
-        return
-    found = None if original is None else tuple(inspect.signature(original).parameters)[: len(_FIRST)]
-    if original is None or found != _FIRST:
+    problem = unfamiliar(module, _NAME, _FIRST, first=True)
+    if problem is not None:
         logger.warning(
-            "lerobot %s: %s of %s begins with %s, not with %s. The roll-out works, but the policy's joints and cameras "
-            "are not compared with the robot's.",
-            *(version("lerobot"), _NAME, ROLLOUT_MODULE, found, _FIRST),
+            "lerobot %s: %s. The rollout works, but the policy's joints and cameras are not compared with the robot's.",
+            *(version("lerobot"), problem),
         )
         return
-    replacement = _comparing(original)
-    setattr(replacement, _MARK, original)
-    setattr(module, _NAME, replacement)
+    substitute(module, _NAME, _comparing)
 
 
 def _comparing(original: Callable[..., Any]) -> Callable[..., Any]:

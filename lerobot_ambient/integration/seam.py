@@ -10,7 +10,6 @@ logged, and training a policy that has sources stops with an error (the policy r
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable
 from importlib.metadata import version
@@ -18,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from lerobot_ambient.integration.after_import import after_import
+from lerobot_ambient.integration.substitute import SeamError, substitute, unfamiliar
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +35,6 @@ _SIGNATURES = {
         "absolute_to_relative_idx",
     ),
 }
-_MARK = "_lerobot_ambient_original"
-
-
-class SeamError(RuntimeError):
-    """This LeRobot's training script is not one the seam knows."""
 
 
 def install_when_imported() -> None:
@@ -60,22 +55,13 @@ def install(module: ModuleType) -> None:
             f"{_own_version()}: {'; '.join(found)}. Data sets cannot be merged inside lerobot-train; install "
             "lerobot 0.6.x or a newer lerobot_policy_ambient_diffusion."
         )
-    _substitute(module, "make_train_eval_datasets", _make_train_eval_datasets)
-    _substitute(module, "EpisodeAwareSampler", _make_sampler)
+    substitute(module, "make_train_eval_datasets", _make_train_eval_datasets)
+    substitute(module, "EpisodeAwareSampler", _make_sampler)
 
 
 def problems(module: ModuleType) -> list[str]:
     """How LeRobot's training script differs from those the seam knows; empty when it does not. Changes nothing."""
-    return [problem for name in _SIGNATURES if (problem := _unfamiliar(module, name))]
-
-
-def _substitute(module: ModuleType, name: str, wrap: Callable[[Any], Any]) -> None:
-    original = getattr(module, name)
-    if hasattr(original, _MARK):
-        return
-    replacement = wrap(original)
-    setattr(replacement, _MARK, original)
-    setattr(module, name, replacement)
+    return [problem for name, parameters in _SIGNATURES.items() if (problem := unfamiliar(module, name, parameters))]
 
 
 def _make_train_eval_datasets(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -97,16 +83,6 @@ def _make_sampler(original: Callable[..., Any]) -> Callable[..., Any]:
         return original(*args, **kwargs)
 
     return make_sampler
-
-
-def _unfamiliar(module: ModuleType, name: str) -> str | None:
-    found = getattr(module, name, None)
-    if found is None:
-        return f"{TRAIN_MODULE} has no {name}"
-    parameters = tuple(inspect.signature(getattr(found, _MARK, found)).parameters)
-    if parameters != _SIGNATURES[name]:
-        return f"{name} takes {parameters}, expected {_SIGNATURES[name]}"
-    return None
 
 
 def _install_or_log(module: ModuleType) -> None:

@@ -265,7 +265,7 @@ def test_wrong_options_are_refused(lerobot_async, capsys):
 
 
 def test_an_unknown_lerobot_is_said(lerobot_async, monkeypatch):
-    from lerobot_ambient.integration.seam import SeamError
+    from lerobot_ambient.integration.substitute import SeamError
 
     monkeypatch.delattr(lerobot_async.server, "SUPPORTED_POLICIES")
     with pytest.raises(SeamError, match="its policy server has no list SUPPORTED_POLICIES"):

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A function of LeRobot's replaced where LeRobot looks it up: once, only if it is the one that was read, and marked.
+
+LeRobot's scripts have no hooks for what a mixture needs, so names in their modules are given functions of ours that
+call the original. Each is compared first with the parameters it had when this package was written.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+MARK = "_lerobot_ambient_original"
+"""The attribute of a replacement under which the original is found."""
+
+
+class SeamError(RuntimeError):
+    """This LeRobot is not one that the substitution was written for."""
+
+
+def original_of(owner: Any, name: str) -> Any:
+    """LeRobot's own function, replaced or not; None where `owner` has no such name."""
+    found = getattr(owner, name, None)
+    return getattr(found, MARK, found)
+
+
+def is_substituted(owner: Any, name: str) -> bool:
+    """Whether the name stands for a function of ours."""
+    return hasattr(getattr(owner, name, None), MARK)
+
+
+def unfamiliar(owner: Any, name: str, parameters: tuple[str, ...], *, first: bool = False) -> str | None:
+    """How a function differs from the one that was read; None where it does not.
+
+    Args:
+        owner: a module or a class.
+        name: of the function in it.
+        parameters: their names, in order.
+        first: further parameters may follow.
+    """
+    found = original_of(owner, name)
+    if found is None:
+        return f"{owner.__name__} has no {name}"
+    takes = tuple(inspect.signature(found).parameters)
+    if (takes[: len(parameters)] if first else takes) != parameters:
+        return f"{name} takes {takes}, expected {parameters}{' first' if first else ''}"
+    return None
+
+
+def substitute(owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
+    """Put `wrap(original)` in the place of a function. Idempotent."""
+    if not is_substituted(owner, name):
+        original = getattr(owner, name)
+        replacement = wrap(original)
+        setattr(replacement, MARK, original)
+        setattr(owner, name, replacement)
