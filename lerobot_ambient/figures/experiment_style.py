@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the experiments' figures look. A family of arms has one colour in all of them; its variants differ by marker."""
+"""How the studies' figures look. A family of conditions has one colour in all, its variants differ by marker."""
 
 from __future__ import annotations
 
@@ -58,25 +58,25 @@ MARKERS = {
 VARIANT_MARKERS = ("v", "X", "h", "<", ">", "d", "p", "8", "s", "D", "P", "^")
 
 
-def label(arm: str) -> str:
-    """An arm in words."""
-    family, _, suffix = arm.partition(":")
+def label(condition: str) -> str:
+    """A condition in words."""
+    family, _, suffix = condition.partition(":")
     return NAMES[family] + (f", {VARIANTS.get(suffix, suffix)}" if suffix else "")
 
 
-def colour(arm: str) -> str:
-    """The colour of an arm's family."""
-    return COLOURS[arm.partition(":")[0]]
+def colour(condition: str) -> str:
+    """The colour of a condition's family."""
+    return COLOURS[condition.partition(":")[0]]
 
 
-def marker(arm: str, arms: Sequence[str]) -> str:
-    """The family's marker, or for a variant one of its own among the variants of `arms`."""
-    if ":" not in arm:
-        return MARKERS[arm]
-    family = arm.partition(":")[0]
-    variants = [name for name in arms if ":" in name and name.partition(":")[0] == family]
+def marker(condition: str, conditions: Sequence[str]) -> str:
+    """The family's marker, or for a variant one of its own among the variants of `conditions`."""
+    if ":" not in condition:
+        return MARKERS[condition]
+    family = condition.partition(":")[0]
+    variants = [name for name in conditions if ":" in name and name.partition(":")[0] == family]
     free = [one for one in VARIANT_MARKERS if one != MARKERS[family]]
-    return free[variants.index(arm) % len(free)]
+    return free[variants.index(condition) % len(free)]
 
 
 STYLE: dict[str, Any] = {

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Promises of an experiment as statements that the numbers decide.
 
-A statement about two arms holds when the measured figures satisfy it; the interval beside it says how sure that is.
+A statement about two conditions holds when the measured figures satisfy it; the interval beside it says how sure
+that is.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 from lerobot_ambient.integration.commands.results import SUCCESS, Measure, Rollouts
 
-Arms = Mapping[str, Rollouts]
+Conditions = Mapping[str, Rollouts]
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,11 @@ class Claim:
     held: bool
 
 
-def succeeds_as_often(arms: Arms, ours: str, other: str) -> list[Claim]:
+def succeeds_as_often(conditions: Conditions, ours: str, other: str) -> list[Claim]:
     """Ours succeeds at least as often, within the interval: the other's rate does not exceed the upper Wilson bound."""
-    if ours not in arms or other not in arms:
+    if ours not in conditions or other not in conditions:
         return []
-    one, rate = arms[ours], arms[other].rate
+    one, rate = conditions[ours], conditions[other].rate
     low, high = one.wilson95
     return [
         Claim(
@@ -39,11 +40,13 @@ def succeeds_as_often(arms: Arms, ours: str, other: str) -> list[Claim]:
     ]
 
 
-def points_above(arms: Arms, ours: str, other: str, points: float, measure: Measure = SUCCESS) -> list[Claim]:
+def points_above(
+    conditions: Conditions, ours: str, other: str, points: float, measure: Measure = SUCCESS
+) -> list[Claim]:
     """A share of ours is at least so many points above the other's; negative points allow it to fall short."""
-    if ours not in arms or other not in arms:
+    if ours not in conditions or other not in conditions:
         return []
-    found = measure.difference(arms[ours], arms[other])
+    found = measure.difference(conditions[ours], conditions[other])
     if found is None:
         return []
     value, (low, high) = found
@@ -51,7 +54,7 @@ def points_above(arms: Arms, ours: str, other: str, points: float, measure: Meas
         promise = f"the {measure.label} of {ours} is at least {points:g} points above that of {other}"
     else:
         promise = f"the {measure.label} of {ours} is at most {-points:g} points below that of {other}"
-    left, right = measure.of(arms[ours]), measure.of(arms[other])
+    left, right = measure.of(conditions[ours]), measure.of(conditions[other])
     assert left is not None
     assert right is not None
     measured = (
@@ -60,11 +63,11 @@ def points_above(arms: Arms, ours: str, other: str, points: float, measure: Meas
     return [Claim(promise, measured, 100 * value >= points)]
 
 
-def ratio_at_most(arms: Arms, ours: str, other: str, bound: float, measure: Measure) -> list[Claim]:
+def ratio_at_most(conditions: Conditions, ours: str, other: str, bound: float, measure: Measure) -> list[Claim]:
     """Ours has at most `bound` times the other's figure."""
-    if ours not in arms or other not in arms:
+    if ours not in conditions or other not in conditions:
         return []
-    found = measure.ratio(arms[ours], arms[other])
+    found = measure.ratio(conditions[ours], conditions[other])
     if found is None:
         return []
     value, (low, high) = found

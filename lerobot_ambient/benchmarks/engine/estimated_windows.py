@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lerobot_ambient.benchmarks.engine.arm import Arm
+from lerobot_ambient.benchmarks.engine.condition import Condition
 from lerobot_ambient.benchmarks.engine.recipe import NOWHERE, Places, Task, render_yaml, train_config, windows_path
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.windows import Window
@@ -41,8 +41,8 @@ def window_stage(task: Task, method: str, folder: Path, data_root: Path, inputs:
         data_root: parent folder of `target` and `source`.
         inputs: what else the result depends on.
     """
-    # Whatever window the arm declares is ignored by annotate.
-    arm = Arm("ambient", "", {"type": "ambient", "alpha": 0.5}, {"sigma_min": 0.3})
+    # Whatever window the condition declares is ignored by annotate.
+    condition = Condition("ambient", "", {"type": "ambient", "alpha": 0.5}, {"sigma_min": 0.3})
     words = list(WINDOW_METHODS[method])
     here = folder / method
     sizes = {"seed": 0, "steps": 1000, "batch_size": 128}
@@ -55,9 +55,9 @@ def window_stage(task: Task, method: str, folder: Path, data_root: Path, inputs:
         command.append(f"--work-dir={folder / 'work'}")
     return Stage(
         here,
-        {**inputs, "annotate": words, "config": train_config(task, arm, NOWHERE, **sizes)},
+        {**inputs, "annotate": words, "config": train_config(task, condition, NOWHERE, **sizes)},
         command,
-        files={"train.yaml": render_yaml(task, train_config(task, arm, Places(str(data_root)), **sizes))},
+        files={"train.yaml": render_yaml(task, train_config(task, condition, Places(str(data_root)), **sizes))},
         product=f"run/{windows_path(task, '', method).name}",
     )
 
@@ -105,21 +105,21 @@ def _interval(log: Path) -> list[float] | None:
     return [round(float(edge), 5) for edge in findings[0]["interval"]] if findings else None
 
 
-def windows_json(task: Task, arm: Arm, windows_root: Path) -> list[dict[str, Any]]:
+def windows_json(task: Task, condition: Condition, windows_root: Path) -> list[dict[str, Any]]:
     """The source's window, and the outermost of the schedule's few levels that lie in it: those are in force.
 
     Args:
         task: whose source it is.
-        arm: that declares the window or names the method that estimates it.
-        windows_root: folder of the estimated windows of the arm's data.
+        condition: that declares the window or names the method that estimates it.
+        windows_root: folder of the estimated windows of the condition's data.
     """
-    if arm.source is None:
+    if condition.source is None:
         return []
-    if arm.windows is not None:
-        return [{"source": task.source, **describe_windows(windows_path(task, str(windows_root), arm.windows))}]
-    if not {"sigma_min", "sigma_max"} & set(arm.source):
+    if condition.windows is not None:
+        return [{"source": task.source, **describe_windows(windows_path(task, str(windows_root), condition.windows))}]
+    if not {"sigma_min", "sigma_max"} & set(condition.source):
         return []
-    window = Window(arm.source.get("sigma_min", 0.0), arm.source.get("sigma_max", 0.0))
+    window = Window(condition.source.get("sigma_min", 0.0), condition.source.get("sigma_max", 0.0))
     above, below = window.effective(squared_cosine_schedule())
     used = {
         "first_level_used": None if above is None else round(above, 5),

@@ -30,11 +30,11 @@ PERCENT_TOP = 104.0
 
 
 @styled
-def draw_comparison(arms: Mapping[str, Rollouts], measure: Measure, path: Path) -> Path:
-    """Success against a figure of merit, a labelled point with its 95 % intervals per arm.
+def draw_comparison(conditions: Mapping[str, Rollouts], measure: Measure, path: Path) -> Path:
+    """Success against a figure of merit, a labelled point with its 95 % intervals per condition.
 
     Args:
-        arms: all roll-outs by arm; one without a success has no place.
+        conditions: all roll-outs by condition; one without a success has no place.
         measure: on the horizontal axis, logarithmic.
         path: without suffix; a PNG and an SVG are written.
 
@@ -43,9 +43,9 @@ def draw_comparison(arms: Mapping[str, Rollouts], measure: Measure, path: Path) 
     """
     figure, axes = subplots(1, 1, figsize=(6.6, 3.8))
     axis = axes.flat[0]
-    shown = {name: value for name, one in arms.items() if (value := measure.of(one)) is not None}
+    shown = {name: value for name, one in conditions.items() if (value := measure.of(one)) is not None}
     for name, value in shown.items():
-        _point(axis, name, list(shown), value, arms[name], measure)
+        _point(axis, name, list(shown), value, conditions[name], measure)
     axis.set_xscale("log")
     plain_log_ticks(axis, list(shown.values()))
     axis.set_xlabel(f"{measure.label} ({measure.unit}), log scale")
@@ -65,16 +65,16 @@ def draw_sweeps(sweeps: Sequence[SweepPoint], measures: Sequence[Measure], path:
     figure, axes = subplots(rows, len(names), figsize=size, sharex="col", sharey="row")
     for column, name in enumerate(names):
         points = [point for point in sweeps if point.sweep.name == name]
-        arm = points[0].arm.name
+        condition = points[0].condition.name
         chosen = [point.chosen for point in points]
         values = [point.value for point in points]
         rates = [(point.rollouts.rate, point.rollouts.wilson95) for point in points]
-        draw_curve(axes[0][column], values, rates, arm, 100.0, chosen)
+        draw_curve(axes[0][column], values, rates, condition, 100.0, chosen)
         for axis, measure in zip(axes[1:, column], measures, strict=True):
             merits = [(measure.of(point.rollouts), measure.interval95(point.rollouts)) for point in points]
-            draw_curve(axis, values, merits, arm, 100.0 if measure.unit == "%" else 1.0, chosen)
+            draw_curve(axis, values, merits, condition, 100.0 if measure.unit == "%" else 1.0, chosen)
         lowest = axes[-1][column]
-        axes[0][column].set_title(label(arm), color=colour(arm))
+        axes[0][column].set_title(label(condition), color=colour(condition))
         lowest.set_xlabel(PARAMETERS[points[0].sweep.parameter])
         if min(values) > 0.0 and _crowding(np.log(values)) < _crowding(values):
             lowest.set_xscale("log")
@@ -95,14 +95,14 @@ def _crowding(places: ArrayLike) -> float:
 
 
 @styled
-def draw_shares(arms: Mapping[str, Rollouts], measures: Sequence[Measure], path: Path) -> Path:
-    """Several shares of every arm with their intervals: a row an arm, a panel a share."""
-    names = list(arms)
+def draw_shares(conditions: Mapping[str, Rollouts], measures: Sequence[Measure], path: Path) -> Path:
+    """Several shares of every condition with their intervals: a row a condition, a panel a share."""
+    names = list(conditions)
     size = (1.6 + 2.0 * len(measures), 0.8 + 0.3 * len(names))
     figure, axes = subplots(1, len(measures), figsize=size, sharey="row")
     for axis, measure in zip(axes.flat, measures, strict=True):
         for row, name in enumerate(names):
-            value, interval = measure.of(arms[name]), measure.interval95(arms[name])
+            value, interval = measure.of(conditions[name]), measure.interval95(conditions[name])
             if value is None:
                 continue
             low, high = interval or (value, value)
@@ -129,8 +129,8 @@ def draw_scaling(lines: Mapping[str, Sequence[tuple[int, Rollouts]]], floor: Rol
     """Success over a size, with Wilson's intervals.
 
     Args:
-        lines: by arm, the sizes and the roll-outs there.
-        floor: an arm that does not depend on the size, as a band.
+        lines: by condition, the sizes and the roll-outs there.
+        floor: a condition that does not depend on the size, as a band.
         path: without suffix; a PNG and an SVG are written.
     """
     figure, axes = subplots(1, 1, figsize=(6.6, 3.8))
@@ -143,7 +143,7 @@ def draw_scaling(lines: Mapping[str, Sequence[tuple[int, Rollouts]]], floor: Rol
     for index, (name, points) in enumerate(lines.items()):
         # A little apart, so that intervals do not hide each other.
         values = [size * 1.03 ** (index - (len(lines) - 1) / 2) for size, _ in points]
-        draw_curve(axis, values, [(one.rate, one.wilson95) for _, one in points], name, 100.0, arms=list(lines))
+        draw_curve(axis, values, [(one.rate, one.wilson95) for _, one in points], name, 100.0, conditions=list(lines))
     axis.set_xscale("log")
     axis.set_xticks(sizes, [str(size) for size in sizes])
     axis.minorticks_off()
@@ -157,11 +157,11 @@ def draw_curve(
     axis: Axes,
     values: Sequence[float],
     points: Sequence[tuple[float | None, Interval | None]],
-    arm: str,
+    condition: str,
     scale: float,
     chosen: Sequence[bool] = (),
     *,
-    arms: Sequence[str] = (),
+    conditions: Sequence[str] = (),
 ) -> None:
     """A line through figures with their intervals.
 
@@ -169,10 +169,10 @@ def draw_curve(
         axis: to draw on.
         values: abscissae.
         points: each a figure and its interval; None leaves a gap.
-        arm: gives the colour, the marker and the name in a legend.
+        condition: gives the colour, the marker and the name in a legend.
         scale: of the ordinate.
         chosen: which of them get a ring.
-        arms: all arms of the axis, to tell variants apart.
+        conditions: all conditions of the axis, to tell variants apart.
     """
     middle = [math.nan if value is None else scale * value for value, _ in points]
     ends = [interval or (math.nan, math.nan) for _, interval in points]
@@ -184,12 +184,12 @@ def draw_curve(
         values,
         middle,
         errors,
-        color=colour(arm),
-        marker=marker(arm, arms) if arms else "o",
-        markersize=5 if arms else 4,
+        color=colour(condition),
+        marker=marker(condition, conditions) if conditions else "o",
+        markersize=5 if conditions else 4,
         linewidth=1.2,
         capsize=2.5,
-        label=label(arm),
+        label=label(condition),
     )
     for value, height, ring in zip(values, middle, chosen, strict=False):
         if ring:

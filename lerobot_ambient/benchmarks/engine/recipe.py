@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from lerobot_ambient.benchmarks.engine.arm import NOTHING, Arm
+from lerobot_ambient.benchmarks.engine.condition import NOTHING, Condition
 
 CHECKPOINTS = 4
 COMMON_POLICY: Mapping[str, Any] = {
@@ -61,9 +61,9 @@ class Task:
     def source(self) -> str:
         return f"ambient/{self.name}_source"
 
-    def env_flags(self, arm: Arm) -> list[str]:
+    def env_flags(self, condition: Condition) -> list[str]:
         """The environment as options of lerobot-eval."""
-        options = {**self.env, **arm.env}
+        options = {**self.env, **condition.env}
         return [f"--env.type=ambient_{self.name}", *(f"--env.{key}={_word(value)}" for key, value in options.items())]
 
 
@@ -91,37 +91,39 @@ def windows_path(task: Task, folder: str, method: str) -> Path:
     return Path(folder) / method / "run" / f"{task.source.replace('/', '__')}.parquet"
 
 
-def train_config(task: Task, arm: Arm, places: Places, *, seed: int, steps: int, batch_size: int) -> dict[str, Any]:
+def train_config(
+    task: Task, condition: Condition, places: Places, *, seed: int, steps: int, batch_size: int
+) -> dict[str, Any]:
     """The `--config_path` file of one training run, as nested dictionaries in the order they are written.
 
     Args:
         task: what is learnt.
-        arm: how the data sets are used.
+        condition: how the data sets are used.
         places: of the inputs.
         seed: of the training.
         steps: optimiser steps; a checkpoint is kept every quarter, so that a killed run loses little.
         batch_size: frames a step.
     """
-    steps = max(1, round(arm.steps * steps))
+    steps = max(1, round(condition.steps * steps))
     sources = []
-    if arm.source is not None:
-        source = {"repo_id": task.source, "root": f"{places.data}/source", **arm.source}
-        if arm.windows is not None:
-            source["windows"] = str(windows_path(task, places.windows, arm.windows))
+    if condition.source is not None:
+        source = {"repo_id": task.source, "root": f"{places.data}/source", **condition.source}
+        if condition.windows is not None:
+            source["windows"] = str(windows_path(task, places.windows, condition.windows))
         sources = [source]
     policy: dict[str, Any] = {"type": "ambient_diffusion", "push_to_hub": False}
     policy |= {"sources": sources} if sources else {}
-    policy |= {"mixing": dict(arm.mixing), **COMMON_POLICY, **task.policy, **arm.policy}
+    policy |= {"mixing": dict(condition.mixing), **COMMON_POLICY, **task.policy, **condition.policy}
     if task.frame_cache:
         policy["frame_cache"] = f"{places.data}/frames"
     return {
         "dataset": {
-            "repo_id": task.target if arm.trained_on == "target" else task.source,
-            "root": f"{places.data}/{arm.trained_on}",
+            "repo_id": task.target if condition.trained_on == "target" else task.source,
+            "root": f"{places.data}/{condition.trained_on}",
             "use_imagenet_stats": False,
         },
         # A base brings everything with it, see `fine_tuning_flags`.
-        **({"policy": policy} if arm.base is None else {}),
+        **({"policy": policy} if condition.base is None else {}),
         "batch_size": batch_size,
         "steps": steps,
         "num_workers": 0,
@@ -132,13 +134,13 @@ def train_config(task: Task, arm: Arm, places: Places, *, seed: int, steps: int,
     }
 
 
-def fine_tuning_flags(arm: Arm, places: Places) -> list[str]:
-    """What the command of an arm with a base says beside its config; nothing for other arms.
+def fine_tuning_flags(condition: Condition, places: Places) -> list[str]:
+    """What the command of a condition with a base says beside its config; nothing for other conditions.
 
     LeRobot reads the policy's path and its lists from the command line only. Without sources the base's mixing gives
     everything to the target.
     """
-    if arm.base is None:
+    if condition.base is None:
         return []
     return [f"--policy.path={places.base}", "--policy.sources=[]", "--policy.push_to_hub=false"]
 

@@ -17,15 +17,15 @@ from lerobot_ambient.integration.commands.results import Interval, Measure, Roll
 
 
 def pooled(runs: Sequence[FinalRun]) -> dict[str, list[FinalRun]]:
-    """The final runs by arm, in the order given."""
-    arms: dict[str, list[FinalRun]] = {}
+    """The final runs by condition, in the order given."""
+    conditions: dict[str, list[FinalRun]] = {}
     for run in runs:
-        arms.setdefault(run.arm.name, []).append(run)
-    return arms
+        conditions.setdefault(run.condition.name, []).append(run)
+    return conditions
 
 
-def arm_rollouts(outcome: Outcome) -> dict[str, Rollouts]:
-    """All final roll-outs of each arm, over its training seeds."""
+def condition_rollouts(outcome: Outcome) -> dict[str, Rollouts]:
+    """All final roll-outs of each condition, over its training seeds."""
     return {name: Rollouts.pool([run.rollouts for run in runs]) for name, runs in pooled(outcome.runs).items()}
 
 
@@ -38,7 +38,7 @@ def results_json(outcome: Outcome, command: str, stage_seconds: float, machines:
         stage_seconds: wall time of all stages added up.
         machines: on which the stages ran, that of most of them first.
     """
-    study, sizes, arms = outcome.study, outcome.options.sizes, arm_rollouts(outcome)
+    study, sizes, conditions = outcome.study, outcome.options.sizes, condition_rollouts(outcome)
     return {
         "experiment": study.name,
         "command": command,
@@ -48,9 +48,11 @@ def results_json(outcome: Outcome, command: str, stage_seconds: float, machines:
         "training": {"steps": sizes.steps, "batch_size": sizes.batch_size},
         "stage_seconds": round(stage_seconds, 1),
         "reused": sum(one.reused for one in outcome.kept),
-        "arms": [_arm_json(outcome, name, runs, arms[name]) for name, runs in pooled(outcome.runs).items()],
+        "arms": [_condition_json(outcome, name, runs, conditions[name]) for name, runs in pooled(outcome.runs).items()],
         "sweeps": [_sweep_json(outcome, point) for point in outcome.sweeps],
-        "claims": [{"claim": one.promise, "measured": one.measured, "held": one.held} for one in study.claims(arms)],
+        "claims": [
+            {"claim": one.promise, "measured": one.measured, "held": one.held} for one in study.claims(conditions)
+        ],
     }
 
 
@@ -63,7 +65,11 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
         figures: (file name beside the page, caption).
     """
     study, sizes = outcome.study, outcome.options.sizes
-    measures = [one for one in study.measures if any(one.of(arm) is not None for arm in arm_rollouts(outcome).values())]
+    measures = [
+        one
+        for one in study.measures
+        if any(one.of(condition) is not None for condition in condition_rollouts(outcome).values())
+    ]
     lines = [
         f"# {study.title}",
         "",
@@ -87,17 +93,17 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
         ),
         _rule(5 + len(measures) + len(study.published)),
     ]
-    for arm in results["arms"]:
-        low_high = arm["wilson95"]
-        rate = arm["successes"] / arm["trials"]
+    for condition in results["arms"]:
+        low_high = condition["wilson95"]
+        rate = condition["successes"] / condition["trials"]
         lines += _row(
-            _label(arm),
+            _label(condition),
             f"{percent(rate)} [{percent(low_high[0])}, {percent(low_high[1])}]",
-            *(_measured(one, arm["metrics"]) for one in measures),
-            str(arm["trials"]),
-            ", ".join(map(str, arm["train_seeds"])),
-            windows_text(arm["windows"]),
-            *(column.get(arm["arm"], "–") for column in study.published.values()),
+            *(_measured(one, condition["metrics"]) for one in measures),
+            str(condition["trials"]),
+            ", ".join(map(str, condition["train_seeds"])),
+            windows_text(condition["windows"]),
+            *(column.get(condition["arm"], "–") for column in study.published.values()),
         )
     for note in study.notes:
         lines += ["", note]
@@ -115,7 +121,7 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
     for run in outcome.runs:
         metrics = _rollouts_json(outcome, run.rollouts)["metrics"]
         lines += _row(
-            run.arm.name,
+            run.condition.name,
             str(run.seed),
             percent(run.rollouts.rate),
             *(_measured(one, metrics) for one in measures),
@@ -137,7 +143,7 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
             low, high = point.rollouts.wilson95
             metrics = _rollouts_json(outcome, point.rollouts)["metrics"]
             lines += _row(
-                point.arm.name,
+                point.condition.name,
                 f"{point.sweep.parameter} = {point.value:g}",
                 f"{percent(point.rollouts.rate)} [{percent(low)}, {percent(high)}]",
                 *(_measured(one, metrics) for one in swept),
@@ -155,13 +161,13 @@ def _reused(reused: int, policies: int) -> str:
     )
 
 
-def _arm_json(outcome: Outcome, name: str, runs: Sequence[FinalRun], rollouts: Rollouts) -> dict[str, Any]:
-    arm = runs[0].arm
+def _condition_json(outcome: Outcome, name: str, runs: Sequence[FinalRun], rollouts: Rollouts) -> dict[str, Any]:
+    condition = runs[0].condition
     return {
         "arm": name,
-        "mixing": arm.mixing["type"],
-        "mixing_parameters": {key: value for key, value in arm.mixing.items() if key != "type"},
-        "data": arm.data or "default",
+        "mixing": condition.mixing["type"],
+        "mixing_parameters": {key: value for key, value in condition.mixing.items() if key != "type"},
+        "data": condition.data or "default",
         "train_seeds": [run.seed for run in runs],
         **_rollouts_json(outcome, rollouts),
         "windows": [dict(window) for window in runs[0].kept.windows],
@@ -179,7 +185,7 @@ def _arm_json(outcome: Outcome, name: str, runs: Sequence[FinalRun], rollouts: R
 
 def _sweep_json(outcome: Outcome, point: SweepPoint) -> dict[str, Any]:
     return {
-        "arm": point.arm.name,
+        "arm": point.condition.name,
         "parameter": point.sweep.parameter,
         "value": point.value,
         **_rollouts_json(outcome, point.rollouts),
@@ -231,9 +237,9 @@ def _data_table(data: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _label(arm: dict[str, Any]) -> str:
-    parameters = ", ".join(f"{key} {value}" for key, value in arm["mixing_parameters"].items())
-    return f"**{arm['arm']}**" + (f" ({parameters})" if parameters else "")
+def _label(condition: dict[str, Any]) -> str:
+    parameters = ", ".join(f"{key} {value}" for key, value in condition["mixing_parameters"].items())
+    return f"**{condition['arm']}**" + (f" ({parameters})" if parameters else "")
 
 
 def _heading(measure: Measure) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An experiment as a declaration: its task, data, sweeps, arms, figures of merit and promises."""
+"""An experiment as a declaration: its task, data, sweeps, conditions, figures of merit and promises."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lerobot_ambient.benchmarks.engine.arm import Arm, Choices, Sweep
 from lerobot_ambient.benchmarks.engine.claims import Claim
+from lerobot_ambient.benchmarks.engine.condition import Choices, Condition, Sweep
 from lerobot_ambient.benchmarks.engine.recipe import Task
 from lerobot_ambient.integration.commands.results import Measure, Rollouts
 
@@ -74,19 +74,19 @@ class Study:
         name: of its command and its files.
         title: of its page.
         task: what is learnt.
-        data: gives the arguments of `make-data` for each of its pairs of data sets; arms name them by key.
+        data: gives the arguments of `make-data` for each of its pairs of data sets; conditions name them by key.
         sweeps: what is settled first.
         defaults: the value of every sweep where there is none.
-        arms: all arms, given the sweeps' choices and the sizes.
+        conditions: all conditions, given the sweeps' choices and the sizes.
         measures: figures of merit beside success.
         choose: index of the best candidate of a sweep.
-        claims: promises, as far as the arms are there.
-        published: columns of published figures: heading, and the cell of each arm.
+        claims: promises, as far as the conditions are there.
+        published: columns of published figures: heading, and the cell of each condition.
         notes: paragraphs below the table: units, sources of the published figures.
         draw: further figures; gets the outcome and the path that all of them begin with.
         full, quick: sizes.
-        quick_arms: names of the arms of the quick form.
-        order: names of the arms in tables and figures.
+        quick_arms: names of the conditions of the quick form.
+        order: names of the conditions in tables and figures.
     """
 
     name: str
@@ -95,7 +95,7 @@ class Study:
     data: Callable[[Sizes], Mapping[str, Sequence[str]]]
     sweeps: tuple[Sweep, ...]
     defaults: Choices
-    arms: Callable[[Choices, Sizes], Sequence[Arm]]
+    conditions: Callable[[Choices, Sizes], Sequence[Condition]]
     measures: tuple[Measure, ...]
     choose: Callable[[Sequence[Rollouts]], int]
     claims: Callable[[Mapping[str, Rollouts]], list[Claim]]
@@ -104,18 +104,20 @@ class Study:
     draw: Callable[[Outcome, Path], Sequence[Figure]]
     full: Sizes
     quick: Sizes
-    quick_arms: tuple[str, ...]
+    quick_conditions: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        names = [arm.name for arm in self.arms(self.defaults, self.full)]
-        assert len(set(names)) == len(names), "an arm's name is its key"
-        assert set(self.quick_arms) <= set(names)
-        assert {need for arm in self.arms(self.defaults, self.full) for need in arm.needs} <= set(self.defaults)
+        names = [condition.name for condition in self.conditions(self.defaults, self.full)]
+        assert len(set(names)) == len(names), "a condition's name is its key"
+        assert set(self.quick_conditions) <= set(names)
+        assert {need for condition in self.conditions(self.defaults, self.full) for need in condition.needs} <= set(
+            self.defaults
+        )
         assert {sweep.name for sweep in self.sweeps} == set(self.defaults)
 
     @property
     def order(self) -> tuple[str, ...]:
-        return tuple(arm.name for arm in self.arms(self.defaults, self.full))
+        return tuple(condition.name for condition in self.conditions(self.defaults, self.full))
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ class Options:
     Args:
         output_dir: everything is written below it.
         sizes: of the experiment.
-        arms: names, each of `Study.order`.
+        conditions: names, each of `Study.order`.
         data_root: existing data to use instead of making some; parent folder of target and source.
         jobs: stages side by side.
         mixed_precision: accelerate's, of every training.
@@ -134,7 +136,7 @@ class Options:
 
     output_dir: Path
     sizes: Sizes
-    arms: tuple[str, ...]
+    conditions: tuple[str, ...]
     data_root: Path | None = None
     jobs: int = 2
     mixed_precision: str = "no"
@@ -152,7 +154,7 @@ def options_for(
     output_dir: Path,
     *,
     quick: bool = False,
-    arms: tuple[str, ...] | None = None,
+    conditions: tuple[str, ...] | None = None,
     data_root: Path | None = None,
     jobs: int = 2,
     mixed_precision: str = "no",
@@ -162,10 +164,11 @@ def options_for(
     """The options of a study: its full or quick sizes, with those given instead.
 
     Raises:
-        ValueError: an arm is unknown, twice there, or lacks the arm it is fine-tuned from; or a size is out of range.
+        ValueError: a condition is unknown, twice there, or lacks the one it is fine-tuned from; or a size is out of
+            range.
     """
-    chosen = arms if arms is not None else (study.quick_arms if quick else study.order)
-    known = {arm.name: arm for arm in study.arms(study.defaults, study.full)}
+    chosen = conditions if conditions is not None else (study.quick_conditions if quick else study.order)
+    known = {condition.name: condition for condition in study.conditions(study.defaults, study.full)}
     if not chosen or len(set(chosen)) != len(chosen) or any(name not in known for name in chosen):
         raise ValueError(f"--arms {','.join(chosen)}: name each once, of {', '.join(known)}.")
     for name in chosen:

@@ -11,7 +11,7 @@ from typing import Any
 
 from lerobot_ambient.benchmarks.engine.figures import draw_comparison, draw_sweeps
 from lerobot_ambient.benchmarks.engine.kept_rollouts import kept_file, write_kept
-from lerobot_ambient.benchmarks.engine.report import arm_rollouts, markdown, results_json
+from lerobot_ambient.benchmarks.engine.report import condition_rollouts, markdown, results_json
 from lerobot_ambient.benchmarks.engine.study_run import Outcome
 from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.integration.commands.machine import machine
@@ -52,12 +52,12 @@ def write_report(outcome: Outcome, command: str, results_dir: Path | None = None
     machines = [name for name, _ in Counter(ran_on).most_common()]
     results = results_json(outcome, command, seconds, machines)
 
-    arms, begin = arm_rollouts(outcome), folder / name
+    conditions, begin = condition_rollouts(outcome), folder / name
     figures = [*outcome.study.draw(outcome, begin)]
     measure = outcome.study.measures[0]
-    if measure.unit != "%" and any(measure.of(one) is not None for one in arms.values()):
+    if measure.unit != "%" and any(measure.of(one) is not None for one in conditions.values()):
         caption = f"Success against {measure.label} of the successful roll-outs, with 95 % intervals. Best: top left."
-        figures.append((draw_comparison(arms, measure, begin.with_name(f"{name}-comparison")), caption))
+        figures.append((draw_comparison(conditions, measure, begin.with_name(f"{name}-comparison")), caption))
     if outcome.sweeps:
         shown = [one for one in outcome.study.measures if any(one.of(point.rollouts) for point in outcome.sweeps)]
         caption = f"The sweeps: success, {', '.join(one.label for one in shown)}, with 95 % intervals. Ring: chosen."

@@ -6,7 +6,7 @@ Layout of the output folder
     data/<pair>/run/{target,source}    unless --data-root names existing data
     windows/<pair>/<method>/           estimated windows of the source
     sweep/<sweep>-<value>/             train, eval: on their own training seed and evaluation seeds
-    final/<arm>-seed<seed>/            train, eval
+    final/<condition>-seed<seed>/            train, eval
     results/, results.json             table, figures, numbers, kept roll-outs
 """
 
@@ -21,7 +21,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from lerobot_ambient.benchmarks.engine.arm import Arm, Choices, Sweep
+from lerobot_ambient.benchmarks.engine.condition import Choices, Condition, Sweep
 from lerobot_ambient.benchmarks.engine.estimated_windows import window_stage, windows_json
 from lerobot_ambient.benchmarks.engine.kept_rollouts import Kept, read_kept
 from lerobot_ambient.benchmarks.engine.recipe import NOWHERE, Places, Task, fine_tuning_flags, render_yaml, train_config
@@ -32,7 +32,7 @@ from lerobot_ambient.integration.commands.results import Rollouts, read_eval_inf
 from lerobot_ambient.integration.commands.stages import Stage, StageRunner, stock_command
 
 SWEEP_EVAL_SEED, FINAL_EVAL_SEED = 50_000, 100_000
-"""First evaluation seeds. Every training seed of the final runs has its own stretch, the same for all arms."""
+"""First evaluation seeds. Every training seed of the final runs has its own stretch, the same for all conditions."""
 EVAL_BATCH = 50
 VERSION = 2
 """Raise it, and the next, when the same inputs would give other results."""
@@ -47,7 +47,7 @@ class SweepPoint:
     """One value of a sweep and its roll-outs."""
 
     sweep: Sweep
-    arm: Arm
+    condition: Condition
     value: float
     kept: Kept
     chosen: bool = False
@@ -62,14 +62,14 @@ class FinalRun:
     """One trained policy of the final comparison.
 
     Args:
-        arm: how it was trained.
+        condition: how it was trained.
         seed: of its training.
         kept: its evaluation.
         recordings: folder of the recorded roll-outs; None where none were recorded.
         policy: folder of the pretrained policy; None where only the roll-outs were kept.
     """
 
-    arm: Arm
+    condition: Condition
     seed: int
     kept: Kept
     recordings: Path | None = None
@@ -89,7 +89,7 @@ class Outcome:
         data: parent folder of target and source of each pair.
         choices: of the sweeps.
         sweeps: every value that was tried.
-        runs: every policy of the final comparison, in the order of the arms.
+        runs: every policy of the final comparison, in the order of the conditions.
     """
 
     study: Study
@@ -111,7 +111,7 @@ class _Chain:
 
     Args:
         name: in the output folder.
-        arm, seed: how it is trained.
+        condition, seed: how it is trained.
         train, evaluate: the stages.
         recorded: the roll-outs are recorded.
         task: what is learnt.
@@ -121,7 +121,7 @@ class _Chain:
     """
 
     name: str
-    arm: Arm
+    condition: Condition
     seed: int
     train: Stage
     evaluate: Stage
@@ -159,12 +159,12 @@ class _Chain:
         assert evaluate is not None
         # Stages that an older version finished do not say where.
         machines = tuple(stage.machine or machine() for stage in (self.train, self.evaluate))
-        windows = windows_json(self.task, self.arm, self.windows)
+        windows = windows_json(self.task, self.condition, self.windows)
         return Kept(self.name, self.evaluate.key, rollouts, train, evaluate, machines, windows)
 
     def final(self) -> FinalRun:
         policy = self.pretrained if self.reused is None else None
-        return FinalRun(self.arm, self.seed, self.kept(), self.recordings, policy)
+        return FinalRun(self.condition, self.seed, self.kept(), self.recordings, policy)
 
 
 def run_study(study: Study, options: Options, runner: StageRunner) -> Outcome:
@@ -186,15 +186,23 @@ class _Run:
 
     def outcome(self) -> Outcome:
         before = [
-            arm for arm in self.study.arms(self.study.defaults, self.options.sizes) if arm.name in self.options.arms
+            condition
+            for condition in self.study.conditions(self.study.defaults, self.options.sizes)
+            if condition.name in self.options.conditions
         ]
-        needs = {need for arm in before for need in arm.needs} if self.options.sizes.sweep else set()
+        needs = {need for condition in before for need in condition.needs} if self.options.sizes.sweep else set()
         sweeps = [sweep for sweep in self.study.sweeps if sweep.name in needs]
-        self._make_data({arm.data for arm in before} | {sweep.arm(sweep.values[0]).data for sweep in sweeps})
+        self._make_data(
+            {condition.data for condition in before} | {sweep.condition(sweep.values[0]).data for sweep in sweeps}
+        )
 
         tried = [(sweep, value, self._trial(sweep, value)) for sweep in sweeps for value in sweep.values]
-        free = [arm for arm in before if arm.base is None and arm.windows is None and not needs & set(arm.needs)]
-        first = [chain for arm in free for chain in self._finals(arm)]
+        free = [
+            condition
+            for condition in before
+            if condition.base is None and condition.windows is None and not needs & set(condition.needs)
+        ]
+        first = [chain for condition in free for chain in self._finals(condition)]
         # The granularities of one data set share what the classifiers learnt, so they come one after the other.
         estimates: dict[tuple[str, bool], list[Stage]] = {}
         for (data, method), stage in self._needed_windows(before, needs).items():
@@ -204,19 +212,31 @@ class _Run:
 
         points = self._choose(tried)
         choices = {**self.study.defaults, **{point.sweep.name: point.value for point in points if point.chosen}}
-        arms = [arm for arm in self.study.arms(choices, self.options.sizes) if arm.name in self.options.arms]
-        done = {arm.name for arm in free}
-        second = [chain for arm in arms if arm.name not in done and arm.base is None for chain in self._finals(arm)]
+        conditions = [
+            condition
+            for condition in self.study.conditions(choices, self.options.sizes)
+            if condition.name in self.options.conditions
+        ]
+        done = {condition.name for condition in free}
+        second = [
+            chain
+            for condition in conditions
+            if condition.name not in done and condition.base is None
+            for chain in self._finals(condition)
+        ]
         # The slowest first, so that the last one does not run alone.
-        second.sort(key=lambda chain: not chain.arm.one_seed)
+        second.sort(key=lambda chain: not chain.condition.one_seed)
         self._run(_stages_of(second), "final runs")
-        bases = {(chain.arm.name, chain.seed): chain for chain in [*first, *second]}
-        tuned = [chain for arm in arms if arm.base is not None for chain in self._finals(arm, bases)]
+        bases = {(chain.condition.name, chain.seed): chain for chain in [*first, *second]}
+        tuned = [
+            chain for condition in conditions if condition.base is not None for chain in self._finals(condition, bases)
+        ]
         self._run(_stages_of(tuned), "fine-tuning")
 
         order = {name: index for index, name in enumerate(self.study.order)}
         runs = sorted(
-            (chain.final() for chain in [*first, *second, *tuned]), key=lambda run: (order[run.arm.name], run.seed)
+            (chain.final() for chain in [*first, *second, *tuned]),
+            key=lambda run: (order[run.condition.name], run.seed),
         )
         return Outcome(self.study, self.options, self._data, choices, points, runs)
 
@@ -224,13 +244,13 @@ class _Run:
         if chains:
             self.runner.run(chains, title)
 
-    def _needed_windows(self, arms: Sequence[Arm], swept: set[str]) -> dict[tuple[str, str], Stage]:
+    def _needed_windows(self, conditions: Sequence[Condition], swept: set[str]) -> dict[tuple[str, str], Stage]:
         """The stages of windows that a training is still to use, or may, where a sweep has still to say which."""
         needed = {
-            (arm.data, arm.windows)
-            for arm in arms
-            if arm.windows is not None
-            and (swept & set(arm.needs) or any(chain.reused is None for chain in self._finals(arm)))
+            (condition.data, condition.windows)
+            for condition in conditions
+            if condition.windows is not None
+            and (swept & set(condition.needs) or any(chain.reused is None for chain in self._finals(condition)))
         }
         return {key: stage for key, stage in self._windows.items() if key in needed}
 
@@ -278,15 +298,19 @@ class _Run:
 
     @cached_property
     def _windows(self) -> dict[tuple[str, str], Stage]:
-        """A stage for every method and data set that an arm needs."""
+        """A stage for every method and data set that a condition needs."""
         stages = {}
-        for arm in self.study.arms(self.study.defaults, self.options.sizes):
-            if arm.windows is None or arm.name not in self.options.arms or (arm.data, arm.windows) in stages:
+        for condition in self.study.conditions(self.study.defaults, self.options.sizes):
+            if (
+                condition.windows is None
+                or condition.name not in self.options.conditions
+                or (condition.data, condition.windows) in stages
+            ):
                 continue
-            inputs = {"version": _versions(), "data": self._data_key(arm.data)}
-            folder = windows_folder(self.output, arm)
-            stages[arm.data, arm.windows] = window_stage(
-                self.study.task, arm.windows, folder, self._data[arm.data], inputs
+            inputs = {"version": _versions(), "data": self._data_key(condition.data)}
+            folder = windows_folder(self.output, condition)
+            stages[condition.data, condition.windows] = window_stage(
+                self.study.task, condition.windows, folder, self._data[condition.data], inputs
             )
         return stages
 
@@ -312,48 +336,61 @@ class _Run:
     def _trial(self, sweep: Sweep, value: float) -> _Chain:
         folder = self.output / "sweep" / f"{sweep.name}-{value:g}"
         return self._chain(
-            sweep.arm(value), folder, SWEEP_TRAIN_SEED, SWEEP_EVAL_SEED, self.options.sizes.sweep_trials, recorded=False
+            sweep.condition(value),
+            folder,
+            SWEEP_TRAIN_SEED,
+            SWEEP_EVAL_SEED,
+            self.options.sizes.sweep_trials,
+            recorded=False,
         )
 
-    def _finals(self, arm: Arm, bases: dict[tuple[str, int], _Chain] | None = None) -> list[_Chain]:
+    def _finals(self, condition: Condition, bases: dict[tuple[str, int], _Chain] | None = None) -> list[_Chain]:
         seeds = self.options.sizes.seeds
         return [
             self._chain(
-                arm,
-                self.output / "final" / f"{arm.folder}-seed{seed}",
+                condition,
+                self.output / "final" / f"{condition.folder}-seed{seed}",
                 seed,
                 FINAL_EVAL_SEED + index * STRETCH,
                 self.options.sizes.trials,
                 recorded=self.study.task.recorded,
-                base=bases[arm.base, seed] if bases is not None and arm.base is not None else None,
+                base=bases[condition.base, seed] if bases is not None and condition.base is not None else None,
             )
-            for index, seed in enumerate(seeds[:1] if arm.one_seed else seeds)
+            for index, seed in enumerate(seeds[:1] if condition.one_seed else seeds)
         ]
 
     def _chain(
-        self, arm: Arm, folder: Path, seed: int, first: int, trials: int, *, recorded: bool, base: _Chain | None = None
+        self,
+        condition: Condition,
+        folder: Path,
+        seed: int,
+        first: int,
+        trials: int,
+        *,
+        recorded: bool,
+        base: _Chain | None = None,
     ) -> _Chain:
         task, sizes = self.study.task, self.options.sizes
-        if arm.share is not None:
-            arm = arm.weighted(*self._frames(arm.data))
+        if condition.share is not None:
+            condition = condition.weighted(*self._frames(condition.data))
         chosen = {"seed": seed, "steps": sizes.steps, "batch_size": sizes.batch_size}
         inputs = {
             "version": _versions(TRAINING_VERSION),
             "command": "lerobot-train",
-            "data": self._data_key(arm.data),
-            "config": train_config(task, arm, NOWHERE, **chosen),
+            "data": self._data_key(condition.data),
+            "config": train_config(task, condition, NOWHERE, **chosen),
         }
-        if arm.windows is not None:
-            inputs["windows"] = self._windows[arm.data, arm.windows].key
+        if condition.windows is not None:
+            inputs["windows"] = self._windows[condition.data, condition.windows].key
         if base is not None:
             inputs["base"] = base.train.key
-            inputs["flags"] = fine_tuning_flags(arm, NOWHERE)
+            inputs["flags"] = fine_tuning_flags(condition, NOWHERE)
         precision = self.options.mixed_precision
         if precision != "no":
             inputs["mixed_precision"] = precision
         places = Places(
-            str(self._data[arm.data]),
-            str(windows_folder(self.output, arm)),
+            str(self._data[condition.data]),
+            str(windows_folder(self.output, condition)),
             str(base.pretrained) if base is not None else "",
         )
         train_folder = folder / "train"
@@ -366,9 +403,9 @@ class _Run:
                 *train_command,
                 f"--config_path={train_folder / 'train.yaml'}",
                 f"--output_dir={train_folder / 'run'}",
-                *fine_tuning_flags(arm, places),
+                *fine_tuning_flags(condition, places),
             ],
-            files={"train.yaml": render_yaml(task, train_config(task, arm, places, **chosen), arm.summary)},
+            files={"train.yaml": render_yaml(task, train_config(task, condition, places, **chosen), condition.summary)},
             resume=[
                 *train_command,
                 f"--config_path={pretrained / 'train_config.json'}",
@@ -381,7 +418,7 @@ class _Run:
         )
         # lerobot-eval records one batch only, each roll-out as a data set of its own.
         settings = [
-            *task.env_flags(arm),
+            *task.env_flags(condition),
             f"--eval.n_episodes={trials}",
             f"--eval.batch_size={trials if recorded else min(EVAL_BATCH, trials)}",
             "--eval.use_async_envs=false",
@@ -406,19 +443,19 @@ class _Run:
         )
         return _Chain(
             folder.relative_to(self.output).as_posix(),
-            arm,
+            condition,
             seed,
             train,
             evaluate,
             recorded,
             task,
-            windows_folder(self.output, arm),
+            windows_folder(self.output, condition),
             base,
             None if evaluate.is_done else self._reused.get(evaluate.key),
         )
 
     def _choose(self, tried: Sequence[tuple[Sweep, float, _Chain]]) -> list[SweepPoint]:
-        points = [SweepPoint(sweep, chain.arm, value, chain.kept()) for sweep, value, chain in tried]
+        points = [SweepPoint(sweep, chain.condition, value, chain.kept()) for sweep, value, chain in tried]
         for name in dict.fromkeys(point.sweep.name for point in points):
             indices = [index for index, point in enumerate(points) if point.sweep.name == name]
             best = indices[self.study.choose([points[index].rollouts for index in indices])]
@@ -430,9 +467,9 @@ def _stages_of(chains: Sequence[_Chain]) -> list[list[Stage]]:
     return [stages for chain in chains if (stages := chain.stages)]
 
 
-def windows_folder(output: Path, arm: Arm) -> Path:
-    """Folder of the estimated windows of an arm's data."""
-    return output / "windows" / (arm.data or DEFAULT_PAIR)
+def windows_folder(output: Path, condition: Condition) -> Path:
+    """Folder of the estimated windows of a condition's data."""
+    return output / "windows" / (condition.data or DEFAULT_PAIR)
 
 
 def _pretrained(run_folder: Path) -> Path:

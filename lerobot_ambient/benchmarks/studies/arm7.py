@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lerobot_ambient.benchmarks.engine import common_arms
-from lerobot_ambient.benchmarks.engine.arm import Arm, Choices, Sweep
-from lerobot_ambient.benchmarks.engine.claims import Arms, Claim, points_above, ratio_at_most, succeeds_as_often
-from lerobot_ambient.benchmarks.engine.common_arms import COTRAIN_ALPHA, SIGMA_MIN
+from lerobot_ambient.benchmarks.engine import common_conditions as common_conditions
+from lerobot_ambient.benchmarks.engine.claims import Claim, Conditions, points_above, ratio_at_most, succeeds_as_often
+from lerobot_ambient.benchmarks.engine.common_conditions import COTRAIN_ALPHA, SIGMA_MIN
+from lerobot_ambient.benchmarks.engine.condition import Choices, Condition, Sweep
 from lerobot_ambient.benchmarks.engine.recipe import FEW_STEPS, Task
 from lerobot_ambient.benchmarks.engine.study import Figure, Sizes, Study
 from lerobot_ambient.integration.commands.results import acceleration_measure, smoothest_of_the_best
@@ -26,14 +26,14 @@ GAIN, RATIO = 19.9, 0.74
 """The paper's: 65.9 % over the target's 46.0 %, an acceleration of 31.4 over co-training's 42.7."""
 
 
-def arms(choices: Choices, sizes: Sizes) -> list[Arm]:
-    """All arms."""
+def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
+    """All conditions."""
     return [
-        common_arms.target_only(),
-        common_arms.source_only(),
-        common_arms.cotrain(choices[COTRAIN_ALPHA]),
-        common_arms.ambient(choices[SIGMA_MIN]),
-        *(common_arms.estimated(method) for method in ESTIMATED),
+        common_conditions.target_only(),
+        common_conditions.source_only(),
+        common_conditions.cotrain(choices[COTRAIN_ALPHA]),
+        common_conditions.ambient(choices[SIGMA_MIN]),
+        *(common_conditions.estimated(method) for method in ESTIMATED),
     ]
 
 
@@ -42,12 +42,12 @@ def data(sizes: Sizes) -> dict[str, list[str]]:
     return {"": [f"--target-episodes={sizes.target_episodes}", f"--source-episodes={sizes.source_episodes}"]}
 
 
-def claims(arms: Arms) -> list[Claim]:
-    """What the paper measured, as far as the arms are there."""
+def claims(conditions: Conditions) -> list[Claim]:
+    """What the paper measured, as far as the conditions are there."""
     return [
-        *points_above(arms, "ambient", "target_only", GAIN),
-        *succeeds_as_often(arms, "ambient", "cotrain"),
-        *ratio_at_most(arms, "ambient", "cotrain", RATIO, ACCELERATION),
+        *points_above(conditions, "ambient", "target_only", GAIN),
+        *succeeds_as_often(conditions, "ambient", "cotrain"),
+        *ratio_at_most(conditions, "ambient", "cotrain", RATIO, ACCELERATION),
     ]
 
 
@@ -62,11 +62,11 @@ STUDY = Study(
     task=TASK,
     data=data,
     sweeps=(
-        Sweep(COTRAIN_ALPHA, "alpha", (0.2, 0.5, 0.8), common_arms.cotrain),
-        Sweep(SIGMA_MIN, "sigma_min", (0.074, 0.16, 0.3), common_arms.ambient),
+        Sweep(COTRAIN_ALPHA, "alpha", (0.2, 0.5, 0.8), common_conditions.cotrain),
+        Sweep(SIGMA_MIN, "sigma_min", (0.074, 0.16, 0.3), common_conditions.ambient),
     ),
     defaults={COTRAIN_ALPHA: 0.5, SIGMA_MIN: 0.16},
-    arms=arms,
+    conditions=conditions,
     measures=(ACCELERATION,),
     choose=partial(smoothest_of_the_best, measure=ACCELERATION),
     claims=claims,
@@ -89,5 +89,5 @@ STUDY = Study(
     draw=draw,
     full=Sizes(trials=150, steps=4000, source_episodes=2000),
     quick=Sizes(seeds=(1,), trials=50, steps=3000, source_episodes=500, sweep=False),
-    quick_arms=("target_only", "cotrain", "ambient"),
+    quick_conditions=("target_only", "cotrain", "ambient"),
 )

@@ -10,7 +10,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from lerobot_ambient.benchmarks.engine.arm import Arm
+from lerobot_ambient.benchmarks.engine.condition import Condition
 from lerobot_ambient.benchmarks.engine.recipe import Places, render_yaml, train_config
 from lerobot_ambient.benchmarks.engine.study import Study
 from lerobot_ambient.benchmarks.studies.catalogue import study_named
@@ -37,17 +37,17 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "soft": "soft",
     },
 }
-"""By experiment: file names and the arms they show. `unet` shows its arm with LeRobot's U-Net, small."""
+"""By experiment: file names and the conditions they show. `unet` shows its condition with LeRobot's U-Net, small."""
 
 
-def example_arm(study: Study, file: str) -> Arm:
-    """The arm that a file shows, with the defaults of what is swept."""
+def example_condition(study: Study, file: str) -> Condition:
+    """The condition that a file shows, with the defaults of what is swept."""
     name = EXAMPLES[study.name][file]
-    arm = next(arm for arm in study.arms(study.defaults, study.full) if arm.name == name)
+    condition = next(condition for condition in study.conditions(study.defaults, study.full) if condition.name == name)
     if file != "unet":
-        return arm
-    summary = f"{arm.summary} With LeRobot's U-Net, small, instead of the residual MLP."
-    return replace(arm, summary=summary, policy={"denoiser": "unet", "down_dims": [32, 64, 128]})
+        return condition
+    summary = f"{condition.summary} With LeRobot's U-Net, small, instead of the residual MLP."
+    return replace(condition, summary=summary, policy={"denoiser": "unet", "down_dims": [32, 64, 128]})
 
 
 def data_folder(study: Study) -> str:
@@ -59,17 +59,17 @@ def example_configs(study: Study) -> dict[str, str]:
     """The committed files of an experiment: name without suffix to text."""
     texts = {}
     for file in EXAMPLES[study.name]:
-        arm = example_arm(study, file)
-        words = " ".join(word for word in study.data(study.full)[arm.data] if "episodes" not in word)
+        condition = example_condition(study, file)
+        words = " ".join(word for word in study.data(study.full)[condition.data] if "episodes" not in word)
         header = (
-            f"{arm.summary}\n\n"
+            f"{condition.summary}\n\n"
             f"    lerobot-ambient make-data {study.task.name} --root {data_folder(study)} {words}".rstrip()
             + f"\n    lerobot-train --config_path=configs/{study.name}/{file}.yaml\n\n"
             "Written by `python -m lerobot_ambient.benchmarks.studies.configs --write configs`."
         )
         sizes = study.full
         config = train_config(
-            study.task, arm, Places(data_folder(study)), seed=SEED, steps=sizes.steps, batch_size=sizes.batch_size
+            study.task, condition, Places(data_folder(study)), seed=SEED, steps=sizes.steps, batch_size=sizes.batch_size
         )
         texts[file] = render_yaml(study.task, config, header)
     return texts

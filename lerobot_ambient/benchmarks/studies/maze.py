@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lerobot_ambient.benchmarks.engine import common_arms
-from lerobot_ambient.benchmarks.engine.arm import Arm, Choices, Sweep
-from lerobot_ambient.benchmarks.engine.claims import Arms, Claim, points_above, ratio_at_most, succeeds_as_often
-from lerobot_ambient.benchmarks.engine.common_arms import COTRAIN_ALPHA, SIGMA_MIN, on
+from lerobot_ambient.benchmarks.engine import common_conditions as common_conditions
+from lerobot_ambient.benchmarks.engine.claims import Claim, Conditions, points_above, ratio_at_most, succeeds_as_often
+from lerobot_ambient.benchmarks.engine.common_conditions import COTRAIN_ALPHA, SIGMA_MIN, on
+from lerobot_ambient.benchmarks.engine.condition import Choices, Condition, Sweep
 from lerobot_ambient.benchmarks.engine.recipe import Task
 from lerobot_ambient.benchmarks.engine.study import Figure, Sizes, Study
 from lerobot_ambient.integration.commands.results import acceleration_measure, jerk_measure, smoothest_of_the_best
@@ -28,22 +28,22 @@ ESTIMATED = ("spectral", "classifier-dataset", "classifier-bucket", "classifier-
 FLOOR_POINTS, FLOOR_RATIO, TALK_RATIO = 25.0, 0.6, 0.45
 
 
-def arms(choices: Choices, sizes: Sizes) -> list[Arm]:
-    """All arms."""
-    target_only = common_arms.target_only()
-    cotrain = common_arms.cotrain(choices[COTRAIN_ALPHA])
-    ambient = common_arms.ambient(choices[SIGMA_MIN])
+def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
+    """All conditions."""
+    target_only = common_conditions.target_only()
+    cotrain = common_conditions.cotrain(choices[COTRAIN_ALPHA])
+    ambient = common_conditions.ambient(choices[SIGMA_MIN])
     soft = "Soft ambient: the target's share falls with the noise level instead of jumping at a threshold."
     return [
         target_only,
-        common_arms.source_only(),
+        common_conditions.source_only(),
         cotrain,
         ambient,
-        common_arms.exclusive(choices[SIGMA_MIN]),
-        Arm("soft", soft, {"type": "soft", "sigmas": [0.074, 0.3], "clean_shares": [1.0, 0.5]}),
-        *(common_arms.estimated(method) for method in ESTIMATED),
-        *(on(MORE, arm) for arm in (target_only, cotrain, ambient)),
-        *map(common_arms.fine_tuned, (cotrain, ambient)),
+        common_conditions.exclusive(choices[SIGMA_MIN]),
+        Condition("soft", soft, {"type": "soft", "sigmas": [0.074, 0.3], "clean_shares": [1.0, 0.5]}),
+        *(common_conditions.estimated(method) for method in ESTIMATED),
+        *(on(MORE, condition) for condition in (target_only, cotrain, ambient)),
+        *map(common_conditions.fine_tuned, (cotrain, ambient)),
     ]
 
 
@@ -56,13 +56,13 @@ def data(sizes: Sizes) -> dict[str, list[str]]:
     }
 
 
-def claims(arms: Arms) -> list[Claim]:
-    """The floor the experiment set itself, as far as the arms are there."""
+def claims(conditions: Conditions) -> list[Claim]:
+    """The floor the experiment set itself, as far as the conditions are there."""
     return [
-        *succeeds_as_often(arms, "ambient", "cotrain"),
-        *points_above(arms, "ambient", "target_only", FLOOR_POINTS),
-        *ratio_at_most(arms, "ambient", "cotrain", FLOOR_RATIO, ACCELERATION),
-        *ratio_at_most(arms, "ambient", "cotrain", TALK_RATIO, JERK),
+        *succeeds_as_often(conditions, "ambient", "cotrain"),
+        *points_above(conditions, "ambient", "target_only", FLOOR_POINTS),
+        *ratio_at_most(conditions, "ambient", "cotrain", FLOOR_RATIO, ACCELERATION),
+        *ratio_at_most(conditions, "ambient", "cotrain", TALK_RATIO, JERK),
     ]
 
 
@@ -79,11 +79,11 @@ STUDY = Study(
     task=TASK,
     data=data,
     sweeps=(
-        Sweep(COTRAIN_ALPHA, "alpha", (0.05, 0.2, 0.5, 0.8, 0.9), common_arms.cotrain),
-        Sweep(SIGMA_MIN, "sigma_min", SIGMA_MINS, common_arms.ambient),
+        Sweep(COTRAIN_ALPHA, "alpha", (0.05, 0.2, 0.5, 0.8, 0.9), common_conditions.cotrain),
+        Sweep(SIGMA_MIN, "sigma_min", SIGMA_MINS, common_conditions.ambient),
     ),
     defaults={COTRAIN_ALPHA: 0.5, SIGMA_MIN: 0.16},
-    arms=arms,
+    conditions=conditions,
     measures=(ACCELERATION, JERK),
     choose=partial(smoothest_of_the_best, measure=ACCELERATION),
     claims=claims,
@@ -116,5 +116,5 @@ STUDY = Study(
     draw=draw,
     full=Sizes(trials=200),
     quick=Sizes(seeds=(1,), trials=100, steps=3500, source_episodes=1000, sweep=False),
-    quick_arms=("target_only", "cotrain", "ambient"),
+    quick_conditions=("target_only", "cotrain", "ambient"),
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lerobot_ambient.benchmarks.engine.report import arm_rollouts
+from lerobot_ambient.benchmarks.engine.report import condition_rollouts
 from lerobot_ambient.benchmarks.engine.trajectories import Trajectory, read_demonstrations, read_recordings
 from lerobot_ambient.benchmarks.studies.denoising import Denoising, denoise
 from lerobot_ambient.benchmarks.tasks.maze.environment import MazeEnv
@@ -38,18 +38,18 @@ def draw_maze(outcome: Outcome, begin: Path) -> Sequence[Figure]:
 
 
 def _trajectories(outcome: Outcome, begin: Path) -> Sequence[Figure]:
-    """The paths of both data sets, and the first roll-outs of every arm that is not a variant."""
+    """The paths of both data sets, and the first roll-outs of every condition that is not a variant."""
     first: dict[str, list[Trajectory]] = {}
     for run in outcome.runs:
-        if run.recordings is not None and run.arm.name not in first and ":" not in run.arm.name:
-            first[run.arm.name] = read_recordings(run.recordings)
+        if run.recordings is not None and run.condition.name not in first and ":" not in run.condition.name:
+            first[run.condition.name] = read_recordings(run.recordings)
     if not first or "" not in outcome.data:
         return []
     demonstrations = {kind: read_demonstrations(outcome.data[""] / kind) for kind in ("target", "source")}
     path = begin.with_name(f"{begin.name}-trajectories")
     return [
         (
-            draw_trajectories(demonstrations, first, arm_rollouts(outcome), outcome.study.measures[0], path),
+            draw_trajectories(demonstrations, first, condition_rollouts(outcome), outcome.study.measures[0], path),
             "Twenty demonstrations of each data set, and the same twenty tasks rolled out by each arm. Dot: start; "
             "grey with a cross: failed. MSA: mean squared acceleration of all successful roll-outs.",
         )
@@ -57,14 +57,14 @@ def _trajectories(outcome: Outcome, begin: Path) -> Sequence[Figure]:
 
 
 def _denoising(outcome: Outcome, begin: Path) -> Sequence[Figure]:
-    """One task and its first chunk, by the first policy of each of three arms."""
+    """One task and its first chunk, by the first policy of each of three conditions."""
     env = MazeEnv()
     seen, _ = env.reset(seed=TASK_SEED)
     observation = {f"observation.{to}": seen[key] for key, to in _OBSERVED.items()}
     found: dict[str, list[Denoising]] = {}
     for run in outcome.runs:
-        if run.policy is not None and run.arm.name in DENOISED and run.arm.name not in found:
-            found[run.arm.name] = denoise(run.policy, observation, LEVELS, DRAWS)
+        if run.policy is not None and run.condition.name in DENOISED and run.condition.name not in found:
+            found[run.condition.name] = denoise(run.policy, observation, LEVELS, DRAWS)
     if not found:
         return []
     path = begin.with_name(f"{begin.name}-denoising")
@@ -85,16 +85,16 @@ _OBSERVED = {"agent_pos": "state", "environment_state": "environment_state"}
 def draw_trajectories(
     demonstrations: Mapping[str, Sequence[Trajectory]],
     paths: Mapping[str, Sequence[Trajectory]],
-    arms: Mapping[str, Rollouts],
+    conditions: Mapping[str, Rollouts],
     smoothness: Measure,
     path: Path,
 ) -> Path:
-    """Small multiples of the maze: the demonstrations, then the recorded roll-outs of every arm.
+    """Small multiples of the maze: the demonstrations, then the recorded roll-outs of every condition.
 
     Args:
         demonstrations: by "target" and "source".
-        paths: recorded roll-outs by arm.
-        arms: all roll-outs by arm, for the numbers in the titles.
+        paths: recorded roll-outs by condition.
+        conditions: all roll-outs by condition, for the numbers in the titles.
         smoothness: that is shown beside the success.
         path: without suffix; a PNG and an SVG are written.
 
@@ -103,7 +103,7 @@ def draw_trajectories(
     """
     panels = [(f"{kind}\n(demonstrations)", "#444444", list(some)) for kind, some in demonstrations.items()]
     for name, some in paths.items():
-        rate, value = arms[name].rate, smoothness.of(arms[name])
+        rate, value = conditions[name].rate, smoothness.of(conditions[name])
         numbers = f"{100 * rate:.1f} %" + ("" if value is None else f", MSA {value:.2f}")
         panels.append((f"{label(name)}\n{numbers}", colour(name), list(some)))
     columns = len(panels) if len(panels) <= 5 else math.ceil(len(panels) / 2)
@@ -125,23 +125,23 @@ def draw_trajectories(
 
 
 @styled
-def draw_denoising(arms: Mapping[str, Sequence[Denoising]], start: NDArray[np.floating], path: Path) -> Path:
-    """A row an arm, a column a noise level: noisy chunks and estimates of the clean ones, in the maze.
+def draw_denoising(conditions: Mapping[str, Sequence[Denoising]], start: NDArray[np.floating], path: Path) -> Path:
+    """A row a condition, a column a noise level: noisy chunks and estimates of the clean ones, in the maze.
 
     Args:
-        arms: chunks of two-dimensional positions at the same levels for every arm.
+        conditions: chunks of two-dimensional positions at the same levels for every condition.
         start: where the robot is, (2,).
         path: without suffix; a PNG and an SVG are written.
 
     Returns:
         The PNG's path.
     """
-    estimates = np.concatenate([one.clean.reshape(-1, 2) for levels in arms.values() for one in levels])
+    estimates = np.concatenate([one.clean.reshape(-1, 2) for levels in conditions.values() for one in levels])
     reach = 1.15 * float(np.abs(estimates - start).max())
-    columns = len(next(iter(arms.values())))
-    figure, axes = subplots(len(arms), columns, figsize=(2.3 * columns, 2.35 * len(arms)))
+    columns = len(next(iter(conditions.values())))
+    figure, axes = subplots(len(conditions), columns, figsize=(2.3 * columns, 2.35 * len(conditions)))
     maze = Maze.from_seed(DEFAULT_MAZE_SEED)
-    for row, (name, levels) in zip(axes, arms.items(), strict=True):
+    for row, (name, levels) in zip(axes, conditions.items(), strict=True):
         for axis, one in zip(row, levels, strict=True):
             _draw_maze(axis, maze)
             axis.plot(*one.noisy.reshape(-1, 2).T, ".", markersize=1.8, color=FAILED, alpha=0.6)

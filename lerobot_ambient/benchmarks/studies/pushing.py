@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lerobot_ambient.benchmarks.engine import common_arms
-from lerobot_ambient.benchmarks.engine.arm import Arm, Choices, Sweep
-from lerobot_ambient.benchmarks.engine.claims import Arms, Claim, points_above
-from lerobot_ambient.benchmarks.engine.common_arms import COTRAIN_ALPHA, SIGMA_MIN
+from lerobot_ambient.benchmarks.engine import common_conditions as common_conditions
+from lerobot_ambient.benchmarks.engine.claims import Claim, Conditions, points_above
+from lerobot_ambient.benchmarks.engine.common_conditions import COTRAIN_ALPHA, SIGMA_MIN
+from lerobot_ambient.benchmarks.engine.condition import Choices, Condition, Sweep
 from lerobot_ambient.benchmarks.engine.recipe import FEW_STEPS, Task
 from lerobot_ambient.benchmarks.engine.study import Figure, Sizes, Study
 from lerobot_ambient.integration.commands.results import SUCCESS, acceleration_measure, highest
@@ -27,19 +27,19 @@ SOFT = {"type": "soft", "sigmas": [0.0, 1.0], "clean_shares": [1.0, 0.2]}
 GAIN = 3.0
 
 
-def arms(choices: Choices, sizes: Sizes) -> list[Arm]:
-    """All arms."""
-    cotrain = common_arms.cotrain(choices[COTRAIN_ALPHA])
-    ambient = common_arms.ambient(choices[SIGMA_MIN])
+def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
+    """All conditions."""
+    cotrain = common_conditions.cotrain(choices[COTRAIN_ALPHA])
+    ambient = common_conditions.ambient(choices[SIGMA_MIN])
     soft = "Soft ambient: the target's share falls linearly with the noise level."
     return [
-        common_arms.target_only(),
-        common_arms.source_only(),
+        common_conditions.target_only(),
+        common_conditions.source_only(),
         cotrain,
         ambient,
-        Arm("soft", soft, SOFT),
-        *(common_arms.estimated(method) for method in ESTIMATED),
-        *map(common_arms.fine_tuned, (cotrain, ambient)),
+        Condition("soft", soft, SOFT),
+        *(common_conditions.estimated(method) for method in ESTIMATED),
+        *map(common_conditions.fine_tuned, (cotrain, ambient)),
     ]
 
 
@@ -48,13 +48,13 @@ def data(sizes: Sizes) -> dict[str, list[str]]:
     return {"": [f"--target-episodes={sizes.target_episodes}", f"--source-episodes={sizes.source_episodes}"]}
 
 
-def claims(arms: Arms) -> list[Claim]:
-    """What ambient training promises, as far as the arms are there."""
-    fine = [name for name in ("ambient:classifier-datapoint", "ambient:classifier-bucket") if name in arms]
-    best = max(fine, key=lambda name: arms[name].rate, default="")
+def claims(conditions: Conditions) -> list[Claim]:
+    """What ambient training promises, as far as the conditions are there."""
+    fine = [name for name in ("ambient:classifier-datapoint", "ambient:classifier-bucket") if name in conditions]
+    best = max(fine, key=lambda name: conditions[name].rate, default="")
     return [
-        *points_above(arms, "ambient", "cotrain", GAIN),
-        *points_above(arms, best, "ambient", 0.0),
+        *points_above(conditions, "ambient", "cotrain", GAIN),
+        *points_above(conditions, best, "ambient", 0.0),
     ]
 
 
@@ -69,11 +69,11 @@ STUDY = Study(
     task=TASK,
     data=data,
     sweeps=(
-        Sweep(COTRAIN_ALPHA, "alpha", (0.2, 0.5, 0.8), common_arms.cotrain),
-        Sweep(SIGMA_MIN, "sigma_min", (0.16, 0.3, 0.5), common_arms.ambient),
+        Sweep(COTRAIN_ALPHA, "alpha", (0.2, 0.5, 0.8), common_conditions.cotrain),
+        Sweep(SIGMA_MIN, "sigma_min", (0.16, 0.3, 0.5), common_conditions.ambient),
     ),
     defaults={COTRAIN_ALPHA: 0.8, SIGMA_MIN: 0.16},
-    arms=arms,
+    conditions=conditions,
     measures=(ACCELERATION,),
     choose=partial(highest, measure=SUCCESS),
     claims=claims,
@@ -98,5 +98,5 @@ STUDY = Study(
     draw=draw,
     full=Sizes(trials=150, steps=6000, batch_size=64, source_episodes=2000),
     quick=Sizes(seeds=(1,), trials=50, steps=4000, batch_size=64, source_episodes=500, sweep=False),
-    quick_arms=("target_only", "cotrain", "ambient"),
+    quick_conditions=("target_only", "cotrain", "ambient"),
 )

@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lerobot_ambient.benchmarks.engine import common_arms
-from lerobot_ambient.benchmarks.engine.arm import Arm, Choices
-from lerobot_ambient.benchmarks.engine.claims import Arms, Claim, points_above
+from lerobot_ambient.benchmarks.engine import common_conditions as common_conditions
+from lerobot_ambient.benchmarks.engine.claims import Claim, Conditions, points_above
+from lerobot_ambient.benchmarks.engine.condition import Choices, Condition
 from lerobot_ambient.benchmarks.engine.study import Figure, Sizes, Study
 from lerobot_ambient.benchmarks.studies import pushing
 from lerobot_ambient.integration.commands.results import SUCCESS, highest
@@ -31,15 +31,15 @@ KINDS = ("cotrain:by-size", "ambient:by-size", "ambient:share", "soft", "ambient
 REMEDIES = KINDS[2:]
 
 
-def _kinds() -> list[Arm]:
+def _kinds() -> list[Condition]:
     window = {"sigma_min": SIGMA_MIN}
     by_size = "the data sets share a noise level by their sizes"
-    bucket = common_arms.estimated("classifier-bucket")
+    bucket = common_conditions.estimated("classifier-bucket")
     return [
-        Arm("cotrain:by-size", f"Co-training; {by_size}.", {"type": "cotrain"}),
-        Arm("ambient:by-size", f"Ambient co-training; {by_size}.", {"type": "ambient"}, window),
-        replace(common_arms.ambient(SIGMA_MIN), name="ambient:share", needs=()),
-        Arm("soft", "Soft ambient: the target's share falls linearly with the noise level.", pushing.SOFT),
+        Condition("cotrain:by-size", f"Co-training; {by_size}.", {"type": "cotrain"}),
+        Condition("ambient:by-size", f"Ambient co-training; {by_size}.", {"type": "ambient"}, window),
+        replace(common_conditions.ambient(SIGMA_MIN), name="ambient:share", needs=()),
+        Condition("soft", "Soft ambient: the target's share falls linearly with the noise level.", pushing.SOFT),
         replace(bucket, name="ambient:bucket", share=None),
     ]
 
@@ -49,10 +49,10 @@ def source_sizes(sizes: Sizes) -> list[int]:
     return [max(1, sizes.source_episodes * share // SHARES[-1]) for share in SHARES]
 
 
-def arms(choices: Choices, sizes: Sizes) -> list[Arm]:
+def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
     """Every kind at every size; the target alone is the common floor."""
     return [
-        common_arms.target_only(),
+        common_conditions.target_only(),
         *(
             replace(kind, name=f"{kind.name}{'-' if ':' in kind.name else ':'}x{share}", data=f"x{share}")
             for kind in _kinds()
@@ -71,30 +71,30 @@ def data(sizes: Sizes) -> dict[str, list[str]]:
     return {"": pairs[f"x{SHARES[0]}"], **pairs}
 
 
-def arm_of(kind: str, share: int) -> str:
-    """The name of a kind's arm at a size."""
+def condition_of(kind: str, share: int) -> str:
+    """The name of a kind's condition at a size."""
     return f"{kind}{'-' if ':' in kind else ':'}x{share}"
 
 
-def claims(arms: Arms) -> list[Claim]:
+def claims(conditions: Conditions) -> list[Claim]:
     """The best remedy at the largest size does not fall behind itself at the smallest."""
-    last = [kind for kind in REMEDIES if arm_of(kind, SHARES[-1]) in arms]
-    best = max(last, key=lambda kind: arms[arm_of(kind, SHARES[-1])].rate, default="")
-    return points_above(arms, arm_of(best, SHARES[-1]), arm_of(best, SHARES[0]), 0.0)
+    last = [kind for kind in REMEDIES if condition_of(kind, SHARES[-1]) in conditions]
+    best = max(last, key=lambda kind: conditions[condition_of(kind, SHARES[-1])].rate, default="")
+    return points_above(conditions, condition_of(best, SHARES[-1]), condition_of(best, SHARES[0]), 0.0)
 
 
 def draw(outcome: Outcome, begin: Path) -> Sequence[Figure]:
     """Success over the size of the source."""
     from lerobot_ambient.benchmarks.engine.figures import draw_scaling
-    from lerobot_ambient.benchmarks.engine.report import arm_rollouts
+    from lerobot_ambient.benchmarks.engine.report import condition_rollouts
 
-    found = arm_rollouts(outcome)
+    found = condition_rollouts(outcome)
     counts = source_sizes(outcome.options.sizes)
     lines = {
         kind: [
-            (count, found[arm_of(kind, share)])
+            (count, found[condition_of(kind, share)])
             for share, count in zip(SHARES, counts, strict=True)
-            if arm_of(kind, share) in found
+            if condition_of(kind, share) in found
         ]
         for kind in KINDS
     }
@@ -113,7 +113,7 @@ STUDY = Study(
     data=data,
     sweeps=(),
     defaults={},
-    arms=arms,
+    conditions=conditions,
     measures=(pushing.ACCELERATION,),
     choose=partial(highest, measure=SUCCESS),
     claims=claims,
@@ -129,5 +129,5 @@ STUDY = Study(
     draw=draw,
     full=Sizes(trials=150, steps=6000, batch_size=64, source_episodes=4000),
     quick=Sizes(seeds=(1,), trials=50, steps=4000, batch_size=64, source_episodes=400, sweep=False),
-    quick_arms=("target_only", "ambient:by-size-x1", "ambient:by-size-x8"),
+    quick_conditions=("target_only", "ambient:by-size-x1", "ambient:by-size-x8"),
 )

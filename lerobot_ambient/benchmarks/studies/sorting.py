@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lerobot_ambient.benchmarks.engine import common_arms
-from lerobot_ambient.benchmarks.engine.arm import Arm, Choices, Sweep
-from lerobot_ambient.benchmarks.engine.claims import Arms, Claim, points_above
-from lerobot_ambient.benchmarks.engine.common_arms import COTRAIN_ALPHA, on
+from lerobot_ambient.benchmarks.engine import common_conditions as common_conditions
+from lerobot_ambient.benchmarks.engine.claims import Claim, Conditions, points_above
+from lerobot_ambient.benchmarks.engine.common_conditions import COTRAIN_ALPHA, on
+from lerobot_ambient.benchmarks.engine.condition import Choices, Condition, Sweep
 from lerobot_ambient.benchmarks.engine.recipe import FEW_STEPS, Task
 from lerobot_ambient.benchmarks.engine.study import Figure, Sizes, Study
 from lerobot_ambient.benchmarks.tasks.sorting.task import DEFAULT_BLOCKS, decode_return
@@ -63,16 +63,16 @@ LOGIC = Measure("logic", "right bin, of the sorted blocks", "%", _logic)
 COMPLETION = Measure("completion", "blocks in some bin", "%", _completion)
 
 
-def omni(sigma_max: float) -> Arm:
+def omni(sigma_max: float) -> Condition:
     """Ambient omni: the source below sigma_max only."""
     summary = "Ambient omni: the source teaches only below sigma_max, where motion is local."
     mixing = {"type": "ambient", "alpha": OMNI_ALPHA}
-    return Arm("omni", summary, mixing, {"sigma_min": 1.0, "sigma_max": sigma_max}, needs=(SIGMA_MAX,))
+    return Condition("omni", summary, mixing, {"sigma_min": 1.0, "sigma_max": sigma_max}, needs=(SIGMA_MAX,))
 
 
-def arms(choices: Choices, sizes: Sizes) -> list[Arm]:
-    """All arms."""
-    cotrain = common_arms.cotrain(choices[COTRAIN_ALPHA])
+def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
+    """All conditions."""
+    cotrain = common_conditions.cotrain(choices[COTRAIN_ALPHA])
     told = replace(
         cotrain,
         name=f"cotrain:{CONDITIONED}",
@@ -83,12 +83,12 @@ def arms(choices: Choices, sizes: Sizes) -> list[Arm]:
     alone = "Exclusive bands: the source alone below sigma_max, the target alone above (an ablation)."
     band = {"sigma_min": 1.0, "sigma_max": choices[SIGMA_MAX]}
     return [
-        common_arms.target_only(),
-        common_arms.source_only(),
+        common_conditions.target_only(),
+        common_conditions.source_only(),
         cotrain,
         told,
         omni(choices[SIGMA_MAX]),
-        Arm("exclusive", alone, {"type": "exclusive"}, band, needs=(SIGMA_MAX,)),
+        Condition("exclusive", alone, {"type": "exclusive"}, band, needs=(SIGMA_MAX,)),
         on(ARBITRARY, cotrain),
         replace(told, name=f"cotrain:{ARBITRARY}-{CONDITIONED}", data=f"{ARBITRARY}-{CONDITIONED}"),
         on(ARBITRARY, omni(choices[SIGMA_MAX])),
@@ -106,23 +106,23 @@ def data(sizes: Sizes) -> dict[str, list[str]]:
     }
 
 
-def claims(arms: Arms) -> list[Claim]:
-    """What omni promises, as far as the arms are there."""
+def claims(conditions: Conditions) -> list[Claim]:
+    """What omni promises, as far as the conditions are there."""
     return [
-        *points_above(arms, "omni", "target_only", GAIN, SCORE),
-        *points_above(arms, "omni", "cotrain", GAIN, SCORE),
-        *points_above(arms, "omni", "target_only", -LOGIC_LOSS, LOGIC),
+        *points_above(conditions, "omni", "target_only", GAIN, SCORE),
+        *points_above(conditions, "omni", "cotrain", GAIN, SCORE),
+        *points_above(conditions, "omni", "target_only", -LOGIC_LOSS, LOGIC),
     ]
 
 
 def draw(outcome: Outcome, begin: Path) -> Sequence[Figure]:
-    """Logic, completion and score of every arm."""
+    """Logic, completion and score of every condition."""
     from lerobot_ambient.benchmarks.engine.figures import draw_shares
-    from lerobot_ambient.benchmarks.engine.report import arm_rollouts
+    from lerobot_ambient.benchmarks.engine.report import condition_rollouts
 
     caption = "Shares of blocks with 95 % intervals: in some bin, of these in the right bin, and in the right bin."
     path = begin.with_name(f"{begin.name}-shares")
-    return [(draw_shares(arm_rollouts(outcome), (COMPLETION, LOGIC, SCORE), path), caption)]
+    return [(draw_shares(condition_rollouts(outcome), (COMPLETION, LOGIC, SCORE), path), caption)]
 
 
 STUDY = Study(
@@ -131,11 +131,11 @@ STUDY = Study(
     task=TASK,
     data=data,
     sweeps=(
-        Sweep(COTRAIN_ALPHA, "alpha", (0.2, 0.5, 0.9), common_arms.cotrain),
+        Sweep(COTRAIN_ALPHA, "alpha", (0.2, 0.5, 0.9), common_conditions.cotrain),
         Sweep(SIGMA_MAX, "sigma_max", SIGMA_MAXS, omni),
     ),
     defaults={COTRAIN_ALPHA: 0.5, SIGMA_MAX: 0.46},
-    arms=arms,
+    conditions=conditions,
     measures=(SCORE, LOGIC, COMPLETION),
     choose=partial(highest, measure=SCORE),
     claims=claims,
@@ -170,5 +170,5 @@ STUDY = Study(
     draw=draw,
     full=Sizes(trials=150, steps=6000, batch_size=64, source_episodes=200),
     quick=Sizes(seeds=(1,), trials=50, steps=4000, batch_size=64, source_episodes=200, sweep=False),
-    quick_arms=("target_only", "cotrain", "omni"),
+    quick_conditions=("target_only", "cotrain", "omni"),
 )

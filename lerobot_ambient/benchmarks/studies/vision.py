@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lerobot_ambient.benchmarks.engine import common_arms
-from lerobot_ambient.benchmarks.engine.arm import Arm, Choices
-from lerobot_ambient.benchmarks.engine.claims import Arms, Claim, points_above
-from lerobot_ambient.benchmarks.engine.common_arms import on
+from lerobot_ambient.benchmarks.engine import common_conditions as common_conditions
+from lerobot_ambient.benchmarks.engine.claims import Claim, Conditions, points_above
+from lerobot_ambient.benchmarks.engine.common_conditions import on
+from lerobot_ambient.benchmarks.engine.condition import Choices, Condition
 from lerobot_ambient.benchmarks.engine.recipe import FEW_STEPS, Task
 from lerobot_ambient.benchmarks.engine.study import Figure, Sizes, Study
 from lerobot_ambient.benchmarks.studies import maze
@@ -53,15 +53,15 @@ ALPHA, SIGMA_MIN = 0.5, 0.16
 SIGHT_POINTS = 25.0
 
 
-def arms(choices: Choices, sizes: Sizes) -> list[Arm]:
-    """All arms; nothing is swept."""
-    ambient = replace(common_arms.ambient(SIGMA_MIN), needs=())
+def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
+    """All conditions; nothing is swept."""
+    ambient = replace(common_conditions.ambient(SIGMA_MIN), needs=())
     blind = replace(
         on(BLIND, ambient),
         summary="The same, with the goal left out of the pictures: a control that cannot see where to go.",
         env={"hide_goal": True},
     )
-    return [common_arms.target_only(), replace(common_arms.cotrain(ALPHA), needs=()), ambient, blind]
+    return [common_conditions.target_only(), replace(common_conditions.cotrain(ALPHA), needs=()), ambient, blind]
 
 
 def data(sizes: Sizes) -> dict[str, list[str]]:
@@ -74,11 +74,11 @@ def data(sizes: Sizes) -> dict[str, list[str]]:
     return {"": words, BLIND: [*words, "--hide-goal"]}
 
 
-def claims(arms: Arms) -> list[Claim]:
-    """The policy sees the goal, and the source helps it, as far as the arms are there."""
+def claims(conditions: Conditions) -> list[Claim]:
+    """The policy sees the goal, and the source helps it, as far as the conditions are there."""
     return [
-        *points_above(arms, "ambient", f"ambient:{BLIND}", SIGHT_POINTS),
-        *points_above(arms, "ambient", "target_only", 0.0),
+        *points_above(conditions, "ambient", f"ambient:{BLIND}", SIGHT_POINTS),
+        *points_above(conditions, "ambient", "target_only", 0.0),
     ]
 
 
@@ -115,7 +115,7 @@ STUDY = Study(
     data=data,
     sweeps=(),
     defaults={},
-    arms=arms,
+    conditions=conditions,
     measures=(maze.ACCELERATION,),
     choose=partial(smoothest_of_the_best, measure=maze.ACCELERATION),
     claims=claims,
@@ -130,5 +130,5 @@ STUDY = Study(
     draw=draw,
     full=Sizes(trials=150, steps=4000, batch_size=64, source_episodes=500),
     quick=Sizes(seeds=(1,), trials=50, steps=400, batch_size=32, source_episodes=500, sweep=False),
-    quick_arms=("ambient", f"ambient:{BLIND}"),
+    quick_conditions=("ambient", f"ambient:{BLIND}"),
 )

@@ -153,7 +153,7 @@ def run_study(args: argparse.Namespace) -> int:
         study,
         args.output_dir,
         quick=args.quick,
-        arms=args.arms,
+        conditions=args.arms,
         data_root=args.data_root,
         jobs=_jobs(args),
         mixed_precision=args.mixed_precision,

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from lerobot.configs.train import TrainPipelineConfig
 
-from lerobot_ambient.benchmarks.engine.arm import Arm
-from lerobot_ambient.benchmarks.engine.common_arms import ESTIMATES, estimated
+from lerobot_ambient.benchmarks.engine.common_conditions import ESTIMATES, estimated
+from lerobot_ambient.benchmarks.engine.condition import Condition
 from lerobot_ambient.benchmarks.engine.estimated_windows import (
     WINDOW_METHODS,
     describe_windows,
@@ -126,5 +126,5 @@ def test_windows_are_described_by_median_spread_and_interval(tmp_path):
     ],
 )
 def test_declared_windows_show_the_levels_in_force(tmp_path, source, text):
-    arm = Arm("ambient", "", {"type": "ambient"}, source)
-    assert windows_text(windows_json(TASK, arm, tmp_path)) == text
+    condition = Condition("ambient", "", {"type": "ambient"}, source)
+    assert windows_text(windows_json(TASK, condition, tmp_path)) == text

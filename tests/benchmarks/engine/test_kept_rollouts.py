@@ -93,14 +93,16 @@ def ran(options: Options) -> tuple[Outcome, list[str]]:
 
 
 def test_an_experiment_goes_on_in_another_folder(tmp_path, data):
-    """A sweep and its arm in one call, everything else in a second: the page is that of a single call."""
+    """A sweep and its condition in one call, everything else in a second: the page is that of a single call."""
     sizes = {"trials": 2, "sweep_trials": 2, "data_root": data}
-    whole, _ = ran(options_for(STUDY, tmp_path / "whole", arms=("soft", "cotrain", "cotrain:finetuned"), **sizes))
-    first, _ = ran(options_for(STUDY, tmp_path / "first", arms=("cotrain",), **sizes))
+    whole, _ = ran(options_for(STUDY, tmp_path / "whole", conditions=("soft", "cotrain", "cotrain:finetuned"), **sizes))
+    first, _ = ran(options_for(STUDY, tmp_path / "first", conditions=("cotrain",), **sizes))
     write_report(first, "c", tmp_path / "docs")
     file = kept_file(tmp_path / "docs", "pushing")
 
-    more = options_for(STUDY, tmp_path / "more", arms=("soft", "cotrain", "cotrain:finetuned"), reuse=file, **sizes)
+    more = options_for(
+        STUDY, tmp_path / "more", conditions=("soft", "cotrain", "cotrain:finetuned"), reuse=file, **sizes
+    )
     second, stages = ran(more)
     # What is fine-tuned has to be trained again, but not rolled out, and nothing is swept.
     fresh = [f"final/soft-seed{seed}/{stage}" for seed in (1, 2) for stage in ("train", "eval")]
@@ -117,13 +119,13 @@ def test_an_experiment_goes_on_in_another_folder(tmp_path, data):
     assert report.results["machine"] == "here"
     assert sorted(read_kept(file, "pushing")) == sorted(one.key for one in whole.kept)
 
-    third, stages = ran(options_for(STUDY, tmp_path / "last", arms=more.arms, reuse=file, **sizes))
+    third, stages = ran(options_for(STUDY, tmp_path / "last", conditions=more.conditions, reuse=file, **sizes))
     assert stages == []
     assert [run.policy for run in third.runs] == [None] * 6
 
 
 def test_only_equal_settings_are_taken(tmp_path, data):
-    sizes = {"trials": 2, "sweep": False, "data_root": data, "arms": ("soft",)}
+    sizes = {"trials": 2, "sweep": False, "data_root": data, "conditions": ("soft",)}
     first, _ = ran(options_for(STUDY, tmp_path / "first", **sizes))
     write_report(first, "c", tmp_path / "docs")
     file = kept_file(tmp_path / "docs", "pushing")

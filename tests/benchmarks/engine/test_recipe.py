@@ -9,23 +9,25 @@ import yaml
 from lerobot.configs.train import TrainPipelineConfig
 
 import lerobot_ambient  # noqa: F401
-from lerobot_ambient.benchmarks.engine.arm import Arm, Sweep
+from lerobot_ambient.benchmarks.engine.condition import Condition, Sweep
 from lerobot_ambient.benchmarks.engine.estimated_windows import squared_cosine_schedule
 from lerobot_ambient.benchmarks.engine.recipe import COMMENTS, Places, fine_tuning_flags, render_yaml, train_config
 from lerobot_ambient.benchmarks.studies.catalogue import NAMES, study_named
-from lerobot_ambient.benchmarks.studies.configs import EXAMPLES, SEED, data_folder, example_arm, example_configs
+from lerobot_ambient.benchmarks.studies.configs import EXAMPLES, SEED, data_folder, example_condition, example_configs
 from lerobot_ambient.figures.experiment_style import COLOURS, MARKERS, colour, marker
 from lerobot_ambient.figures.experiment_style import NAMES as FAMILIES
 from lerobot_ambient.policy.configuration_ambient_diffusion import MixingConfig
 from lerobot_ambient.policy.schedule import noise_schedule
 
 STUDIES = {name: study_named(name) for name in NAMES}
-ARMS = [(name, arm) for name, study in STUDIES.items() for arm in study.arms(study.defaults, study.full)]
+CONDITIONS = [
+    (name, condition) for name, study in STUDIES.items() for condition in study.conditions(study.defaults, study.full)
+]
 PLACES = Places("data", "windows", "base")
 
 
-def config_of(name: str, arm: Arm) -> dict:
-    return train_config(STUDIES[name].task, arm, PLACES, seed=7, steps=80, batch_size=4)
+def config_of(name: str, condition: Condition) -> dict:
+    return train_config(STUDIES[name].task, condition, PLACES, seed=7, steps=80, batch_size=4)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -41,32 +43,37 @@ def test_the_committed_configs_are_the_recipe(checkout, name):
 def test_the_comments_change_nothing(name, file):
     study = STUDIES[name]
     sizes = {"seed": SEED, "steps": study.full.steps, "batch_size": study.full.batch_size}
-    config = train_config(study.task, example_arm(study, file), Places(data_folder(study)), **sizes)
+    config = train_config(study.task, example_condition(study, file), Places(data_folder(study)), **sizes)
     assert yaml.safe_load(example_configs(study)[file]) == config
 
 
-@pytest.mark.parametrize(("name", "arm"), ARMS, ids=[f"{name}-{arm.name}" for name, arm in ARMS])
-def test_lerobot_parses_every_arm(name, arm, tmp_path):
-    config = config_of(name, arm)
-    if arm.base is not None:
+@pytest.mark.parametrize(
+    ("name", "condition"), CONDITIONS, ids=[f"{name}-{condition.name}" for name, condition in CONDITIONS]
+)
+def test_lerobot_parses_every_condition(name, condition, tmp_path):
+    config = config_of(name, condition)
+    if condition.base is not None:
         # LeRobot takes the rest from the base's own config, which is not there.
         assert "policy" not in config
-        assert fine_tuning_flags(arm, PLACES)[:2] == ["--policy.path=base", "--policy.sources=[]"]
-        assert config["steps"] == round(80 * arm.steps) < 80
+        assert fine_tuning_flags(condition, PLACES)[:2] == ["--policy.path=base", "--policy.sources=[]"]
+        assert config["steps"] == round(80 * condition.steps) < 80
         return
-    assert fine_tuning_flags(arm, PLACES) == []
+    assert fine_tuning_flags(condition, PLACES) == []
     (tmp_path / "train.yaml").write_text(render_yaml(STUDIES[name].task, config))
     parsed = draccus.parse(TrainPipelineConfig, tmp_path / "train.yaml", args=[])
     assert (parsed.seed, parsed.steps, parsed.batch_size, parsed.save_freq) == (7, 80, 4, 20)
-    assert parsed.dataset.root == f"data/{arm.trained_on}"
+    assert parsed.dataset.root == f"data/{condition.trained_on}"
     assert parsed.policy.type == "ambient_diffusion"
-    assert MixingConfig.get_choice_name(type(parsed.policy.mixing)) == arm.mixing["type"]
-    if arm.source is None:
+    assert MixingConfig.get_choice_name(type(parsed.policy.mixing)) == condition.mixing["type"]
+    if condition.source is None:
         assert parsed.policy.sources == []
         return
     (source,) = parsed.policy.sources
-    assert (source.sigma_min, source.sigma_max) == (arm.source.get("sigma_min"), arm.source.get("sigma_max"))
-    assert (source.windows is None) == (arm.windows is None)
+    assert (source.sigma_min, source.sigma_max) == (
+        condition.source.get("sigma_min"),
+        condition.source.get("sigma_max"),
+    )
+    assert (source.windows is None) == (condition.windows is None)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -75,44 +82,44 @@ def test_an_experiment_names_what_the_package_has(name):
     repo_ids = import_module(f"lerobot_ambient.benchmarks.tasks.{study.task.name}.data").REPO_IDS
     assert repo_ids == {"target": study.task.target, "source": study.task.source}
     assert set(COLOURS) == set(MARKERS) == set(FAMILIES)
-    for arm in study.arms(study.defaults, study.full):
-        assert arm.family in COLOURS
-        assert arm.data in study.data(study.full)
-    assert len({(colour(arm), marker(arm, study.order)) for arm in study.order}) == len(study.order)
+    for condition in study.conditions(study.defaults, study.full):
+        assert condition.family in COLOURS
+        assert condition.data in study.data(study.full)
+    assert len({(colour(condition), marker(condition, study.order)) for condition in study.order}) == len(study.order)
     for column in study.published.values():
         assert set(column) <= set(study.order)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_arm_is_the_same_whatever_a_sweep_that_it_does_not_need_decides(name):
-    """Arms that need no sweep are trained while the sweeps still run."""
+def test_an_condition_is_the_same_whatever_a_sweep_that_it_does_not_need_decides(name):
+    """Conditions that need no sweep are trained while the sweeps still run."""
     study = STUDIES[name]
     other = {sweep.name: sweep.values[-1] + 0.001 for sweep in study.sweeps}
-    for one, two in zip(study.arms(study.defaults, study.full), study.arms(other, study.full), strict=True):
+    for one, two in zip(study.conditions(study.defaults, study.full), study.conditions(other, study.full), strict=True):
         changed = config_of(name, one) != config_of(name, two)
         assert changed == (bool(one.needs) and one.base is None), one.name
 
 
 def test_the_reported_levels_are_those_of_the_policy():
-    arm = next(arm for name, arm in ARMS if name == "maze" and arm.name == "ambient")
-    parsed = draccus.decode(TrainPipelineConfig, config_of("maze", arm))
+    condition = next(condition for name, condition in CONDITIONS if name == "maze" and condition.name == "ambient")
+    parsed = draccus.decode(TrainPipelineConfig, config_of("maze", condition))
     assert noise_schedule(parsed.policy).sigmas.tolist() == squared_cosine_schedule().sigmas.tolist()
 
 
 def test_comments_stand_at_keys_that_exist():
     keys = set()
-    for name, arm in ARMS:
-        config = config_of(name, arm)
+    for name, condition in CONDITIONS:
+        config = config_of(name, condition)
         keys |= {*config, *(f"policy.{key}" for key in config.get("policy", ()))}
     assert set(COMMENTS) <= keys
 
 
 def test_what_cannot_be_is_refused():
-    with pytest.raises(ValueError, match="arm 'a' has windows by 'spectral' and source None"):
-        Arm("a", "", {}, None, windows="spectral")
+    with pytest.raises(ValueError, match="condition 'a' has windows by 'spectral' and source None"):
+        Condition("a", "", {}, None, windows="spectral")
     with pytest.raises(ValueError, match=r"steps = 0\.0, a share in \(0, 1\]"):
-        Arm("a", "", {}, steps=0.0)
+        Condition("a", "", {}, steps=0.0)
     with pytest.raises(ValueError, match=r"'s' tries \(0.3, 0.3\): give at least one value, each once"):
-        Sweep("s", "sigma_min", (0.3, 0.3), lambda value: Arm("a", "", {}))
+        Sweep("s", "sigma_min", (0.3, 0.3), lambda value: Condition("a", "", {}))
     with pytest.raises(ValueError, match=r"'s' tries \(1.0,\): sigma_min lies in \[0, 1\)"):
-        Sweep("s", "sigma_min", (1.0,), lambda value: Arm("a", "", {}))
+        Sweep("s", "sigma_min", (1.0,), lambda value: Condition("a", "", {}))

@@ -11,7 +11,7 @@ from PIL import Image
 from lerobot_ambient.benchmarks.engine.estimated_windows import windows_json
 from lerobot_ambient.benchmarks.engine.figures import draw_comparison, draw_scaling, draw_shares, draw_sweeps
 from lerobot_ambient.benchmarks.engine.kept_rollouts import Kept
-from lerobot_ambient.benchmarks.engine.report import arm_rollouts, markdown, results_json
+from lerobot_ambient.benchmarks.engine.report import condition_rollouts, markdown, results_json
 from lerobot_ambient.benchmarks.engine.study import options_for
 from lerobot_ambient.benchmarks.engine.study_run import FinalRun, Outcome, SweepPoint
 from lerobot_ambient.benchmarks.engine.trajectories import Trajectory
@@ -37,16 +37,22 @@ def outcome(tmp_path):
         (tmp_path / kind / "meta").mkdir(parents=True)
         info = {"total_episodes": 50, "total_frames": 2020}
         (tmp_path / kind / "meta" / "info.json").write_text(json.dumps(info))
-    arms = {arm.name: arm for arm in STUDY.arms(STUDY.defaults, STUDY.full)}
-    windows = {name: windows_json(STUDY.task, arm, tmp_path) for name, arm in arms.items() if arm.windows is None}
+    conditions = {condition.name: condition for condition in STUDY.conditions(STUDY.defaults, STUDY.full)}
+    windows = {
+        name: windows_json(STUDY.task, condition, tmp_path)
+        for name, condition in conditions.items()
+        if condition.windows is None
+    }
     runs = [
-        FinalRun(arms[name], seed, kept(f"{name}-{seed}", rollouts(successes, 300, acceleration), windows[name]))
+        FinalRun(conditions[name], seed, kept(f"{name}-{seed}", rollouts(successes, 300, acceleration), windows[name]))
         for name, successes, acceleration in (("target_only", 150, 4.1), ("cotrain", 295, 4.0), ("ambient", 294, 1.5))
         for seed in (1, 2)
     ]
     (sweep,) = (sweep for sweep in STUDY.sweeps if sweep.parameter == "sigma_min")
     tried = rollouts(190, 200, 2.0)
-    sweeps = [SweepPoint(sweep, sweep.arm(s), s, kept(f"sweep-{s}", tried, []), s == 0.16) for s in (0.074, 0.16, 0.3)]
+    sweeps = [
+        SweepPoint(sweep, sweep.condition(s), s, kept(f"sweep-{s}", tried, []), s == 0.16) for s in (0.074, 0.16, 0.3)
+    ]
     return Outcome(STUDY, options_for(STUDY, tmp_path), {"": tmp_path}, STUDY.defaults, sweeps, runs)
 
 
@@ -56,7 +62,7 @@ def test_the_results_keep_the_public_contract(outcome):
     assert results["command"] == "lerobot-ambient reproduce maze"
     assert results["machine"] == "one; two"
     assert {"date", "arms"} <= set(results)
-    ambient = {arm["arm"]: arm for arm in results["arms"]}["ambient"]
+    ambient = {condition["arm"]: condition for condition in results["arms"]}["ambient"]
     assert ambient["mixing"] == "ambient"
     assert ambient["train_seeds"] == [1, 2]
     assert (ambient["trials"], ambient["successes"]) == (600, 588)
@@ -80,15 +86,15 @@ def test_the_results_keep_the_public_contract(outcome):
 
 
 def test_the_claims_are_judged_by_the_numbers(outcome):
-    arms = arm_rollouts(outcome)
-    assert [claim.held for claim in claims(arms)] == [True, True, True, True]
-    assert "ratio 0.38" in claims(arms)[2].measured
+    conditions = condition_rollouts(outcome)
+    assert [claim.held for claim in claims(conditions)] == [True, True, True, True]
+    assert "ratio 0.38" in claims(conditions)[2].measured
     # 0.6 is the floor for accelerations, 0.45 the talk's for jerks.
-    rough = {**arms, "ambient": rollouts(588, 600, 2.0)}
+    rough = {**conditions, "ambient": rollouts(588, 600, 2.0)}
     assert [claim.held for claim in claims(rough)] == [True, True, True, False]
-    poor = {**arms, "ambient": rollouts(440, 600, 1.5)}
+    poor = {**conditions, "ambient": rollouts(440, 600, 1.5)}
     assert [claim.held for claim in claims(poor)] == [False, False, True, True]
-    assert claims({"soft": arms["ambient"]}) == []
+    assert claims({"soft": conditions["ambient"]}) == []
 
 
 def test_the_page_holds_the_numbers_and_says_what_was_missed(outcome):
@@ -102,7 +108,9 @@ def test_the_page_holds_the_numbers_and_says_what_was_missed(outcome):
     assert page.count("| held |") == 4
     assert "missed" not in page
     assert "rolled out by earlier calls" not in page
-    outcome.runs[-1] = FinalRun(outcome.runs[-1].arm, 2, kept("ambient-2", rollouts(30, 300, 1.5), [], reused=True))
+    outcome.runs[-1] = FinalRun(
+        outcome.runs[-1].condition, 2, kept("ambient-2", rollouts(30, 300, 1.5), [], reused=True)
+    )
     page = markdown(outcome, results_json(outcome, "c", 1.0, ["one"]), [])
     assert page.count("**missed**") == 2
     assert "1 of 9 policies were rolled out by earlier calls with the same settings." in page
@@ -114,19 +122,22 @@ def test_the_page_holds_the_numbers_and_says_what_was_missed(outcome):
 def test_the_figures_are_drawn_and_repeat_exactly(outcome, tmp_path):
     line = np.stack([np.linspace(0.5, 3.5, 20), np.linspace(0.5, 1.5, 20)], axis=1).astype(np.float32)
     some = [Trajectory(line, line[-1], True), Trajectory(line[:9], line[-1], False)]
-    arms = arm_rollouts(outcome)
-    # An arm without a success has no place on the smoothness axis, and must not break the figure.
-    arms["soft"] = Rollouts(np.zeros(9, dtype=bool), np.ones(9))
+    conditions = condition_rollouts(outcome)
+    # A condition without a success has no place on the smoothness axis, and must not break the figure.
+    conditions["soft"] = Rollouts(np.zeros(9, dtype=bool), np.ones(9))
     first, second = [], []
     for folder, files in ((tmp_path / "a", first), (tmp_path / "b", second)):
         folder.mkdir()
-        shown = dict.fromkeys(arms, some)
-        files.append(draw_trajectories({"target": some, "source": some}, shown, arms, ACCELERATION, folder / "t"))
-        files.append(draw_comparison(arms, ACCELERATION, folder / "c"))
+        shown = dict.fromkeys(conditions, some)
+        files.append(draw_trajectories({"target": some, "source": some}, shown, conditions, ACCELERATION, folder / "t"))
+        files.append(draw_comparison(conditions, ACCELERATION, folder / "c"))
         files.append(draw_sweeps(outcome.sweeps, (ACCELERATION,), folder / "s"))
-        files.append(draw_shares(arms, (SUCCESS, SUCCESS), folder / "h"))
-        lines = {"cotrain:by-size": [(500, arms["cotrain"]), (4000, arms["ambient"])], "soft": [(500, arms["soft"])]}
-        files.append(draw_scaling(lines, arms["target_only"], folder / "n"))
+        files.append(draw_shares(conditions, (SUCCESS, SUCCESS), folder / "h"))
+        lines = {
+            "cotrain:by-size": [(500, conditions["cotrain"]), (4000, conditions["ambient"])],
+            "soft": [(500, conditions["soft"])],
+        }
+        files.append(draw_scaling(lines, conditions["target_only"], folder / "n"))
     for one, other in zip(first, second, strict=True):
         assert one.stat().st_size < 300_000
         assert Image.open(one).width > 300

@@ -31,30 +31,30 @@ def test_blocks_are_read_from_returns():
 
 
 def test_sorting_is_judged_by_score_and_logic():
-    arms = {"omni": sorted_blocks(3, 0), "target_only": sorted_blocks(2, 0), "cotrain": sorted_blocks(1, 2)}
-    assert [claim.held for claim in sorting.claims(arms)] == [True, True, True]
-    assert "+33.3 points" in sorting.claims(arms)[0].measured
-    worse = {**arms, "omni": sorted_blocks(2, 1)}
+    conditions = {"omni": sorted_blocks(3, 0), "target_only": sorted_blocks(2, 0), "cotrain": sorted_blocks(1, 2)}
+    assert [claim.held for claim in sorting.claims(conditions)] == [True, True, True]
+    assert "+33.3 points" in sorting.claims(conditions)[0].measured
+    worse = {**conditions, "omni": sorted_blocks(2, 1)}
     assert [claim.held for claim in sorting.claims(worse)] == [False, True, False]
-    assert sorting.claims({"soft": arms["omni"]}) == []
+    assert sorting.claims({"soft": conditions["omni"]}) == []
 
 
 def test_pushing_is_judged_against_the_best_cotraining_and_by_the_better_granularity():
-    arms = {"ambient": successes(80), "cotrain": successes(77), "ambient:classifier-bucket": successes(70)}
-    assert [claim.held for claim in pushing.claims(arms)] == [True, False]
-    arms |= {"cotrain": successes(78), "ambient:classifier-datapoint": successes(80)}
-    assert [claim.held for claim in pushing.claims(arms)] == [False, True]
+    conditions = {"ambient": successes(80), "cotrain": successes(77), "ambient:classifier-bucket": successes(70)}
+    assert [claim.held for claim in pushing.claims(conditions)] == [True, False]
+    conditions |= {"cotrain": successes(78), "ambient:classifier-datapoint": successes(80)}
+    assert [claim.held for claim in pushing.claims(conditions)] == [False, True]
 
 
 def test_scaling_is_judged_by_the_best_remedy_at_the_largest_size():
-    arms = {
+    conditions = {
         "ambient:by-size-x8": successes(99),
         "soft:x1": successes(70),
         "soft:x8": successes(75),
         "ambient:share-x1": successes(90),
         "ambient:share-x8": successes(74),
     }
-    (claim,) = scaling.claims(arms)
+    (claim,) = scaling.claims(conditions)
     assert claim.promise.startswith("the success of soft:x8 is at least 0 points above that of soft:x1")
     assert claim.held
     assert scaling.claims({}) == []
@@ -63,24 +63,24 @@ def test_scaling_is_judged_by_the_best_remedy_at_the_largest_size():
 def test_scaling_has_every_kind_at_every_size():
     sizes = Sizes(source_episodes=4000)
     assert scaling.source_sizes(sizes) == [500, 1000, 2000, 4000]
-    names = [arm.name for arm in scaling.arms({}, sizes)]
-    expected = [scaling.arm_of(kind, share) for kind in scaling.KINDS for share in scaling.SHARES]
+    names = [condition.name for condition in scaling.conditions({}, sizes)]
+    expected = [scaling.condition_of(kind, share) for kind in scaling.KINDS for share in scaling.SHARES]
     assert names == ["target_only", *expected]
     words = scaling.data(sizes)
     assert words["x8"] == ["--target-episodes=50", "--source-episodes=4000"]
-    assert all(arm.data in words for arm in scaling.arms({}, sizes))
+    assert all(condition.data in words for condition in scaling.conditions({}, sizes))
 
 
 def test_vision_is_judged_against_a_policy_that_cannot_see_the_goal():
-    arms = {"ambient": successes(60), "ambient:blind": successes(34), "target_only": successes(61)}
-    assert [claim.held for claim in vision.claims(arms)] == [True, False]
-    assert [claim.held for claim in vision.claims({**arms, "ambient:blind": successes(36)})] == [False, False]
+    conditions = {"ambient": successes(60), "ambient:blind": successes(34), "target_only": successes(61)}
+    assert [claim.held for claim in vision.claims(conditions)] == [True, False]
+    assert [claim.held for claim in vision.claims({**conditions, "ambient:blind": successes(36)})] == [False, False]
 
 
-def test_the_blind_arm_differs_in_what_it_sees_alone():
+def test_the_blind_condition_differs_in_what_it_sees_alone():
     sizes = Sizes(source_episodes=500)
-    arms = {arm.name: arm for arm in vision.arms({}, sizes)}
-    seeing, blind = arms["ambient"], arms["ambient:blind"]
+    conditions = {condition.name: condition for condition in vision.conditions({}, sizes)}
+    seeing, blind = conditions["ambient"], conditions["ambient:blind"]
     assert (seeing.mixing, seeing.source) == (blind.mixing, blind.source)
     assert (dict(seeing.env), dict(blind.env)) == ({}, {"hide_goal": True})
     words = vision.data(sizes)
@@ -88,12 +88,12 @@ def test_the_blind_arm_differs_in_what_it_sees_alone():
 
 
 def test_a_claim_says_both_values_and_its_interval():
-    arms = {"ambient": successes(95), "cotrain": successes(70)}
-    (claim,) = points_above(arms, "ambient", "cotrain", 20.0)
+    conditions = {"ambient": successes(95), "cotrain": successes(70)}
+    (claim,) = points_above(conditions, "ambient", "cotrain", 20.0)
     assert claim.measured.startswith("95.0 % against 70.0 %: +25.0 points [+1")
-    (claim,) = points_above(arms, "cotrain", "ambient", -30.0)
+    (claim,) = points_above(conditions, "cotrain", "ambient", -30.0)
     assert claim.promise == "the success of cotrain is at most 30 points below that of ambient"
     assert claim.held
-    assert [claim.held for claim in succeeds_as_often(arms, "cotrain", "ambient")] == [False]
+    assert [claim.held for claim in succeeds_as_often(conditions, "cotrain", "ambient")] == [False]
     smooth = acceleration_measure("m²/s⁴")
-    assert ratio_at_most({**arms, "ambient": successes(0)}, "ambient", "cotrain", 0.5, smooth) == []
+    assert ratio_at_most({**conditions, "ambient": successes(0)}, "ambient", "cotrain", 0.5, smooth) == []

@@ -19,13 +19,13 @@ from lerobot_ambient.cli.__main__ import build_parser, main
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"arms": ("ambient", "magic")}, "name each once, of target_only"),
-        ({"arms": ("ambient", "ambient")}, "name each once"),
-        ({"arms": ()}, "name each once"),
+        ({"conditions": ("ambient", "magic")}, "name each once, of target_only"),
+        ({"conditions": ("ambient", "ambient")}, "name each once"),
+        ({"conditions": ()}, "name each once"),
         ({"seeds": (0, 1)}, "seed 0 trains the sweeps"),
         ({"seeds": (1, 1)}, "each once"),
         ({"seeds": ()}, "at least one"),
-        ({"arms": ("cotrain:finetuned",)}, "fine-tuned from cotrain; name that too"),
+        ({"conditions": ("cotrain:finetuned",)}, "fine-tuned from cotrain; name that too"),
         ({"trials": 0}, r"--trials 0 must lie in \[1, 10000\]"),
         ({"sweep_trials": 10_001}, "--sweep-trials 10001"),
         ({"steps": 0}, "--steps must be at least 1, got 0"),
@@ -62,11 +62,15 @@ def test_the_weight_of_a_source_with_many_windows_comes_from_the_frames(tmp_path
         (tmp_path / kind / "meta").mkdir(parents=True)
         (tmp_path / kind / "meta" / "info.json").write_text(json.dumps({"total_frames": frames}))
     study = study_named("pushing")
-    options = options_for(study, tmp_path, arms=("ambient:classifier-bucket",), data_root=tmp_path)
+    options = options_for(study, tmp_path, conditions=("ambient:classifier-bucket",), data_root=tmp_path)
     run = study_run._Run(study, options, runner=None)
     run._make_data({""})
-    (arm,) = (arm for arm in study.arms(study.defaults, options.sizes) if arm.name in options.arms)
-    configs = [yaml.safe_load(chain.train.files["train.yaml"]) for chain in run._finals(arm)]
+    (condition,) = (
+        condition
+        for condition in study.conditions(study.defaults, options.sizes)
+        if condition.name in options.conditions
+    )
+    configs = [yaml.safe_load(chain.train.files["train.yaml"]) for chain in run._finals(condition)]
     assert [config["policy"]["sources"][0]["weight"] for config in configs] == [0.075, 0.075]
 
 
@@ -80,8 +84,8 @@ def test_missing_data_names_the_fix(tmp_path, capsys):
 def test_the_quick_form_is_smaller(name, tmp_path):
     study = study_named(name)
     full, quick = options_for(study, tmp_path), options_for(study, tmp_path, quick=True)
-    assert full.arms == study.order
-    assert set(quick.arms) < set(full.arms)
+    assert full.conditions == study.order
+    assert set(quick.conditions) < set(full.conditions)
     assert (len(full.sizes.seeds), len(quick.sizes.seeds)) == (2, 1)
     assert len(full.sizes.seeds) * full.sizes.trials >= 300
     assert full.sizes.sweep

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an experiment compares: arms, each one way to use the two data sets, and the sweeps that settle their values."""
+"""What a study compares: conditions, each one way to use the two datasets, and the sweeps that settle their values."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
-class Arm:
-    """One way to use the target and the source.
+class Condition:
+    """One way to use the target and the source; `--arms` and the results call it an arm.
 
     Args:
         name: target_only, source_only, cotrain, ambient, soft, omni or exclusive; a suffix after `:` tells variants
@@ -30,8 +30,8 @@ class Arm:
         data: which of the experiment's data sets, a key of `Study.data`.
         policy: settings of the policy that differ from the task's.
         env: options of the environment in its evaluation, e.g. {"condition": True}.
-        base: fine-tunes the policy of this arm, of the same training seed, with the target alone.
-        steps: optimiser steps as a share of the experiment's; for arms with a base.
+        base: fine-tunes the policy of this condition, of the same training seed, with the target alone.
+        steps: optimiser steps as a share of the experiment's; for conditions with a base.
         needs: names of the sweeps whose choices it depends on.
         one_seed: trained once only, because it is slow.
     """
@@ -54,27 +54,29 @@ class Arm:
     def __post_init__(self) -> None:
         if self.windows is not None and (self.source is None or "sigma_min" in self.source):
             raise ValueError(
-                f"arm '{self.name}' has windows by '{self.windows}' and source {self.source!r}; estimated windows "
-                "need a source without a sigma_min of its own."
+                f"condition '{self.name}' has windows by '{self.windows}' and source {self.source!r}; estimated "
+                "windows need a source without a sigma_min of its own."
             )
         free = self.source is not None and "weight" not in self.source
         if self.share is not None and not (free and 0.0 < self.share < 1.0):
             raise ValueError(
-                f"arm '{self.name}' has share = {self.share} and source {self.source!r}; a share lies in (0, 1) and "
-                "needs a source without a weight of its own."
+                f"condition '{self.name}' has share = {self.share} and source {self.source!r}; a share lies in (0, 1) "
+                "and needs a source without a weight of its own."
             )
         if self.base is not None and (self.source is not None or self.policy):
-            raise ValueError(f"arm '{self.name}' is fine-tuned from {self.base}, which is done with the target alone.")
+            raise ValueError(
+                f"condition '{self.name}' is fine-tuned from {self.base}, which is done with the target alone."
+            )
         if not 0.0 < self.steps <= 1.0:
-            raise ValueError(f"arm '{self.name}' has steps = {self.steps}, a share in (0, 1].")
+            raise ValueError(f"condition '{self.name}' has steps = {self.steps}, a share in (0, 1].")
 
     @property
     def family(self) -> str:
         """The name without its suffix."""
         return self.name.partition(":")[0]
 
-    def weighted(self, target_frames: int, source_frames: int) -> Arm:
-        """The same arm with the weight of the source that gives the target its `share`."""
+    def weighted(self, target_frames: int, source_frames: int) -> Condition:
+        """The same condition with the weight of the source that gives the target its `share`."""
         if self.share is None:
             return self
         weight = round(target_frames / source_frames * (1.0 - self.share) / self.share, 6)
@@ -88,19 +90,19 @@ class Arm:
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """One value of an arm, tried on a training seed and on evaluation seeds of their own.
+    """One value of a condition, tried on a training seed and on evaluation seeds of their own.
 
     Args:
         name: by which `Choices` know the winner.
         parameter: what is swept, for tables and axes: alpha, sigma_min or sigma_max.
         values: that are tried, each once.
-        arm: the arm with a value.
+        condition: the condition with a value.
     """
 
     name: str
     parameter: str
     values: tuple[float, ...]
-    arm: Callable[[float], Arm]
+    condition: Callable[[float], Condition]
 
     def __post_init__(self) -> None:
         if not self.values or len(set(self.values)) != len(self.values):

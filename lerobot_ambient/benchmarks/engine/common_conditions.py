@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arms that several experiments share."""
+"""The conditions that several experiments share."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from lerobot_ambient.benchmarks.engine.arm import Arm
+from lerobot_ambient.benchmarks.engine.condition import Condition
 
 AMBIENT_ALPHA = 0.5
 FINE_TUNING = 0.25
@@ -24,37 +24,37 @@ FINE = ("classifier-bucket", "classifier-datapoint", "classifier-datapoint-local
 """Those that give one source many windows."""
 
 
-def target_only() -> Arm:
+def target_only() -> Condition:
     """Filtering."""
-    return Arm("target_only", "Filtering: only the trusted demonstrations.", {"type": "target_only"}, None)
+    return Condition("target_only", "Filtering: only the trusted demonstrations.", {"type": "target_only"}, None)
 
 
-def source_only() -> Arm:
+def source_only() -> Condition:
     """The source as if it were the target."""
     summary = "Only the source: what its many demonstrations teach, faults included."
-    return Arm("source_only", summary, {"type": "target_only"}, None, trained_on="source")
+    return Condition("source_only", summary, {"type": "target_only"}, None, trained_on="source")
 
 
-def cotrain(alpha: float) -> Arm:
+def cotrain(alpha: float) -> Condition:
     """Co-training; alpha is the target's share."""
     summary = "Co-training: both data sets at every noise level."
-    return Arm("cotrain", summary, {"type": "cotrain", "alpha": alpha}, needs=(COTRAIN_ALPHA,))
+    return Condition("cotrain", summary, {"type": "cotrain", "alpha": alpha}, needs=(COTRAIN_ALPHA,))
 
 
-def ambient(sigma_min: float) -> Arm:
+def ambient(sigma_min: float) -> Condition:
     """Ambient co-training with one window."""
     summary = "Ambient co-training: the source teaches only where noise hides its faults."
     mixing = {"type": "ambient", "alpha": AMBIENT_ALPHA}
-    return Arm("ambient", summary, mixing, {"sigma_min": sigma_min}, needs=(SIGMA_MIN,))
+    return Condition("ambient", summary, mixing, {"sigma_min": sigma_min}, needs=(SIGMA_MIN,))
 
 
-def exclusive(sigma_min: float) -> Arm:
+def exclusive(sigma_min: float) -> Condition:
     """Exclusive bands."""
     summary = "Exclusive bands: the source alone above sigma_min, the target alone below (an ablation)."
-    return Arm("exclusive", summary, {"type": "exclusive"}, {"sigma_min": sigma_min}, needs=(SIGMA_MIN,))
+    return Condition("exclusive", summary, {"type": "exclusive"}, {"sigma_min": sigma_min}, needs=(SIGMA_MIN,))
 
 
-def estimated(method: str) -> Arm:
+def estimated(method: str) -> Condition:
     """Ambient co-training with estimated windows.
 
     Where a source has many windows, only a part of it is admitted at low levels. A fixed `alpha` would give that part
@@ -64,14 +64,14 @@ def estimated(method: str) -> Arm:
     summary = f"Ambient co-training; the windows come from {ESTIMATES[method]}, without roll-outs."
     if method not in FINE:
         mixing = {"type": "ambient", "alpha": AMBIENT_ALPHA}
-        return Arm(f"ambient:{method}", summary, mixing, windows=method)
-    return Arm(f"ambient:{method}", summary, {"type": "ambient"}, windows=method, share=AMBIENT_ALPHA)
+        return Condition(f"ambient:{method}", summary, mixing, windows=method)
+    return Condition(f"ambient:{method}", summary, {"type": "ambient"}, windows=method, share=AMBIENT_ALPHA)
 
 
-def fine_tuned(base: Arm) -> Arm:
-    """The policy of another arm, trained on with the target alone."""
+def fine_tuned(base: Condition) -> Condition:
+    """The policy of another condition, trained on with the target alone."""
     summary = f"Fine-tuning on the target alone (--policy.path), from the policy of the arm {base.name}."
-    return Arm(
+    return Condition(
         f"{base.name}:finetuned",
         summary,
         {"type": "target_only"},
@@ -82,6 +82,6 @@ def fine_tuned(base: Arm) -> Arm:
     )
 
 
-def on(data: str, arm: Arm) -> Arm:
-    """The same arm on another pair of data sets."""
-    return replace(arm, name=f"{arm.name}:{data}", data=data)
+def on(data: str, condition: Condition) -> Condition:
+    """The same condition on another pair of data sets."""
+    return replace(condition, name=f"{condition.name}:{data}", data=data)
