@@ -34,18 +34,20 @@ if TYPE_CHECKING:
     from lerobot_ambient.core.plan import make_plan as make_plan
     from lerobot_ambient.core.windows import Window as Window
     from lerobot_ambient.data.declared.sources import Source as Source
-    from lerobot_ambient.integration.opened_mixture import Mixture as Mixture
+    from lerobot_ambient.integration.from_python.mixture import Mixture as Mixture
+    from lerobot_ambient.integration.from_python.train import train as train
 
 _HOME = {
     "Source": "data.declared.sources",
     "Window": "core.windows",
-    "Mixture": "integration.opened_mixture",
+    "Mixture": "integration.from_python.mixture",
     "Plan": "core.plan",
     "Group": "core.plan",
     "make_plan": "core.plan",
     "annotate": "annotate",
     "Annotations": "annotate.annotations",
     "SourceAnnotation": "annotate.annotations",
+    "train": "integration.from_python.train",
     "NoiseSchedule": "core.noise_levels",
     "MixingRule": "core.mixing",
     "Ambient": "core.mixing",

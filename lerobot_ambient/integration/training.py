@@ -226,7 +226,7 @@ def load_train_config(config_path: str | None, arguments: Sequence[str]) -> Any:
             raise
         raise FileNotFoundError(not_there("config_path", config_path, reason_of(error))) from error
     except draccus.utils.DraccusException as error:
-        raise ValueError(_first_cause(error)) from error
+        raise ValueError(first_cause(error)) from error
     if not is_ambient(cfg):
         kind = "none" if cfg.policy is None else cfg.policy.type
         raise ValueError(
@@ -289,7 +289,7 @@ def target_config(cfg: Any) -> SourceConfig:
     )
 
 
-def _first_cause(error: BaseException) -> str:
+def first_cause(error: BaseException) -> str:
     """The parser's message, and the one of what it called, which it hides."""
     first = error
     while first.__cause__ is not None:

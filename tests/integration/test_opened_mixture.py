@@ -117,7 +117,7 @@ def test_a_data_loader_of_a_mixture_is_refused(mix):
     assert mix.num_frames == 85
 
 
-@pytest.mark.parametrize("merged", [lambda mix: mix._planned(), lambda mix: mix._planned().mixture.dataset])
+@pytest.mark.parametrize("merged", [lambda mix: mix.require_plan(), lambda mix: mix.require_plan().mixture.dataset])
 def test_shuffling_the_merged_datasets_warns_and_nothing_else_does(mix, merged):
     dataset = merged(mix)
     with pytest.warns(UserWarning, match=r"the plan is skipped.*mixture.loader\(batch_size=...\)") as caught:

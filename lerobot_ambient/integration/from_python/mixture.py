@@ -156,7 +156,7 @@ class Mixture:
         Raises:
             ValueError: a source without a window.
         """
-        return self._planned().mixture.plan
+        return self.require_plan().mixture.plan
 
     @property
     def notes(self) -> list[str]:
@@ -191,7 +191,7 @@ class Mixture:
         size = self.config.batch_size if batch_size is None else batch_size
         if size < 1 or workers < 0:
             raise ValueError(f"a loader needs batch_size >= 1 and workers >= 0; got {size} and {workers}.")
-        dataset = self._planned()
+        dataset = self.require_plan()
         chosen = self.config.seed if seed is None else seed
         context = self.config.dataloader_multiprocessing_context if workers else None
         return DataLoader(
@@ -239,8 +239,8 @@ class Mixture:
         """What estimates of windows are made on: the same datasets, all admitted everywhere."""
         return self._assembled if self._without_window else mixture_without_windows(self.config)
 
-    def _planned(self) -> MergedTrainingDataset:
-        """What training would get.
+    def require_plan(self) -> MergedTrainingDataset:
+        """What training gets.
 
         Raises:
             ValueError: a source without a window.
