@@ -8,13 +8,14 @@ import argparse
 import difflib
 import importlib
 import importlib.abc
+import itertools
 import logging
 import os
 import re
 import sys
 import textwrap
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Any, NoReturn
 
@@ -110,29 +111,35 @@ class _Parser(argparse.ArgumentParser):
             wrong, known = [match[1]], re.findall(r"'(.+?)'", match[2])
         elif match := re.match(r"unrecognized arguments: (.*)$", message):
             wrong = [word.partition("=")[0] for word in match[1].split() if word.startswith("--")]
-            known = list(_options(self))
+            known = _options(self)
         elif re.search(r"\b(is|are) required", message):
             # LeRobot's options may stand here too, so only what was meant for one of ours is named.
-            known = list(_options(self))
+            known = _options(self)
             typed = [word.partition("=")[0] for word in self._words if word.startswith("--")]
             wrong = [o for o in typed if o not in known and difflib.get_close_matches(o, known, cutoff=_MISSPELT)]
         near = {name: None for word in wrong for name in difflib.get_close_matches(word, known, n=1)}
         super().error(f"{message}; did you mean {' and '.join(near)}?" if near else message)
 
 
-def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """The options of a parser and of those below."""
+def _options(parser: argparse.ArgumentParser) -> list[str]:
+    return [option for action in parser._actions for option in action.option_strings if option.startswith("--")]
+
+
+def _verb_of(parser: argparse.ArgumentParser, args: argparse.Namespace) -> argparse.ArgumentParser:
+    """The parser of the verb, or the task below it, that was typed."""
     for action in parser._actions:
-        yield from (option for option in action.option_strings if option.startswith("--"))
         if isinstance(action, argparse._SubParsersAction):
-            for below in action.choices.values():
-                yield from _options(below)
+            below = action.choices.get(str(getattr(args, action.dest, None)))
+            return parser if below is None else _verb_of(below, args)
+    return parser
 
 
-def _parser_of(parser: argparse.ArgumentParser, verb: str) -> argparse.ArgumentParser:
-    (verbs,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    found: argparse.ArgumentParser = verbs.choices[verb]
-    return found
+def _stray_file(more: Sequence[str]) -> str | None:
+    """The first word that is neither an option nor the value of one."""
+    for before, word in itertools.pairwise(["", *more]):
+        if not word.startswith("-") and (not before.startswith("--") or "=" in before):
+            return word
+    return None
 
 
 class _KeepLines(argparse.HelpFormatter):
@@ -166,8 +173,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = build_parser()
     args, more = parser.parse_known_args(argv)
+    verb = _verb_of(parser, args)
     if more and not getattr(args, "takes_more", False):
-        parser.error(f"unrecognized arguments: {' '.join(more)}")
+        verb.error(f"unrecognized arguments: {' '.join(more)}")
+    if (stray := _stray_file(more)) is not None:
+        with_file = hasattr(args, "config_path") and args.config_path is None
+        verb.error(
+            f"'{stray}' stands alone; "
+            + (f"did you mean --config_path={stray}?" if with_file else "it belongs to no option.")
+        )
     args.more = more
     if not args.debug:
         # Where torchcodec does not load LeRobot prints a page at every command; `doctor` says it in a line.
@@ -177,7 +191,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from lerobot_ambient.integration.near_options import options_of_verb
 
     try:
-        with options_of_verb(list(_options(_parser_of(parser, args.verb)))):
+        with options_of_verb(_options(verb)):
             return args.run(args) or 0
     except KeyboardInterrupt:
         print("lerobot-ambient: interrupted", file=sys.stderr)

@@ -158,8 +158,11 @@ def run(args: argparse.Namespace) -> int:
     from lerobot_ambient.cli.annotate_report import Outcome
     from lerobot_ambient.cli.progress import say
     from lerobot_ambient.data.windows.windows_file import write_windows
+    from lerobot_ambient.integration.config_file import require_config_name
     from lerobot_ambient.integration.training import load_train_config, mixture_without_windows, recipe_of
 
+    if args.write_config is not None:
+        require_config_name(args.write_config)
     cfg = load_train_config(args.config_path, args.more)
     if not cfg.policy.sources:
         raise ValueError("the configuration has no sources to annotate; give --policy.sources='[{repo_id: me/sim}]'.")

@@ -49,13 +49,20 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Inspect; `args.more` holds LeRobot's own options."""
-    from lerobot_ambient.cli.progress import say
+    from lerobot_ambient.cli.progress import require_picture, say
+    from lerobot_ambient.integration.config_file import require_free
     from lerobot_ambient.integration.training import load_train_config, mixture_of
 
     if args.write is not None and not args.suggest:
         raise ValueError("--write writes what --suggest proposes; add --suggest.")
     if args.overwrite and args.write is None:
         raise ValueError("--overwrite without --write does nothing; add --write=mine.yaml.")
+    if args.png is not None:
+        if args.suggest:
+            raise ValueError("--png draws the plan, which --suggest does not make; drop one of the two.")
+        require_picture("--png", args.png)
+    if args.write is not None:
+        require_free(args.write, overwrite=args.overwrite)
     cfg = load_train_config(args.config_path, args.more)
     if args.suggest:
         return _suggest(cfg, args)
@@ -75,14 +82,10 @@ def run(args: argparse.Namespace) -> int:
 def _suggest(cfg: Any, args: argparse.Namespace) -> int:
     from lerobot_ambient.cli.own_config import render_written, suggestions_for
     from lerobot_ambient.data.suggest.as_yaml import to_yaml
-    from lerobot_ambient.integration.config_file import require_free, text_read, write_suggested
+    from lerobot_ambient.integration.config_file import text_read, write_suggested
 
-    if args.png is not None:
-        raise ValueError("--png draws the plan, which --suggest does not make; drop one of the two.")
     if not cfg.policy.sources:
         raise ValueError('there is no source to align; name one, e.g. --policy.sources=\'[{"repo_id": "me/sim"}]\'.')
-    if args.write is not None:
-        require_free(args.write, overwrite=args.overwrite)
     suggestions = suggestions_for(cfg)
     if args.write is not None:
         command, read = "lerobot-ambient inspect --suggest --write", text_read(args.config_path)

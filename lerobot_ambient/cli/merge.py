@@ -66,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
     from lerobot_ambient.data.export.physical_merge import write_merge
     from lerobot_ambient.integration.training import load_train_config, mixture_of, recipe_of
 
+    if not args.repo_id:
+        raise ValueError("--repo-id is empty; name the new dataset, e.g. --repo-id=me/merged.")
     cfg = load_train_config(args.config_path, args.more)
     # Frames are written at the target's size, those of a cache have the policy's.
     cfg.policy.frame_cache = None

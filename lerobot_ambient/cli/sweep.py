@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,12 +95,11 @@ def run(args: argparse.Namespace) -> int:
     from lerobot_ambient.sweep.trial import Commands, Goal, TrialPlan
     from lerobot_ambient.sweep.worker import SweepOptions, run_sweep
 
+    # Refuses what it can before the configuration is read, which takes seconds.
+    options = SweepOptions(output_dir=args.output_dir, **{name: getattr(args, name) for name in _OPTIONS})
     base = load_base(args.config_path, args.more)
-    options = SweepOptions(
-        output_dir=args.output_dir,
-        second=Goal.read(args.second, base.env_type) if args.second is not None else None,
-        **{name: getattr(args, name) for name in _OPTIONS},
-    )
+    if args.second is not None:
+        options = replace(options, second=Goal.read(args.second, base.env_type))
     space = read_space(args.space, base.parsed.policy)
     check_space(base, space)
     rungs = args.rungs if args.rungs is not None else 3 if args.prune is not None else 1

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 import yaml
 
 from lerobot_ambient.integration.after_import import after_import
-from lerobot_ambient.integration.error_report import chain, is_for_users, options_of
+from lerobot_ambient.integration.error_report import CONFIG_SUFFIXES, chain, is_for_users, options_of
 from lerobot_ambient.integration.near_options import (
     MISSPELT,
     alike,
@@ -74,12 +74,17 @@ def ours_are_meant(words: Sequence[str], config_class: type | None = None, confi
             path = Path(value)
             if _mentions(path / "config.json" if path.is_dir() else path):
                 return True
+        if not option.startswith("-") and _mentions(Path(option)):
+            return True
     return config_file is not None and _mentions(Path(config_file))
 
 
 def _mentions(file: Path) -> bool:
-    known = file.suffix in (".yaml", ".yml", ".json", ".toml")
-    return known and file.is_file() and _OURS in file.read_text(encoding="utf-8", errors="replace")
+    return (
+        file.suffix in CONFIG_SUFFIXES
+        and file.is_file()
+        and _OURS in file.read_text(encoding="utf-8", errors="replace")
+    )
 
 
 def _telling(original: Any) -> Any:
@@ -239,7 +244,10 @@ def _prefix(config_class: type) -> str:
 def _dotted(prefix: str, path: Sequence[str], message: str) -> str:
     where = _join(prefix, path)
     # Messages on a field of the policy name it themselves.
-    return message if not where or message.startswith(("--", where)) else f"{where}: {message}"
+    if not where or message.startswith(("--", where)):
+        return message
+    typed = f"--{where}" in dict(options_of(sys.argv[1:]))
+    return f"{'--' if typed else ''}{where}: {message}"
 
 
 def _join(prefix: str, path: Sequence[str]) -> str:
@@ -261,6 +269,8 @@ def _refuse_usage(asked: Any, words: Sequence[str], message: str) -> NoReturn:
         wrong = {f"--{prefix}{option[2:]}": value for option, value in _strays(shlex.split(stray, posix=False))}
         if wrong:
             message = f"there is no option {', '.join(wrong)}{_near(asked, words, wrong)}"
+        elif Path(stray).suffix in CONFIG_SUFFIXES:
+            message = f"'{stray}' stands alone; did you mean --config_path={stray}?"
     elif match := re.match(r"argument (--\S+): invalid choice: '(.+?)' \(choose from (.*)\)$", message):
         choices = [choice.strip("'\" ") for choice in match[3].split(",")]
         message = f"--{prefix}{match[1][2:]}={match[2]} is unknown{near_names([match[2]], choices)}"

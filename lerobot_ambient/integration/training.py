@@ -121,6 +121,10 @@ def make_merged_datasets(cfg: Any) -> tuple[MergedTrainingDataset, MergedTrainin
     """
     policy: AmbientDiffusionConfig = cfg.policy
     refuse_lost_settings()
+    for name, least in (("batch_size", 1), ("num_workers", 0)):
+        # torch would say so, after all the data were read and with a traceback.
+        if getattr(cfg, name) < least:
+            raise ValueError(f"--{name} must be at least {least}, got {getattr(cfg, name)}.")
     if cfg.dataset.streaming:
         raise ValueError(
             "dataset.streaming=true cannot be mixed: windows need every frame's place. Set --dataset.streaming=false."

@@ -149,7 +149,7 @@ def read_space(text: str, policy: AmbientDiffusionConfig) -> Space:
         ValueError: not a mapping, a path that leads nowhere, or a declaration that is none of the forms above.
         FileNotFoundError: no such file.
     """
-    declared = _parse(text if text.lstrip().startswith("{") else Path(text).read_text(encoding="utf-8"))
+    declared = _parse(text if text.lstrip().startswith("{") else _content(Path(text)))
     if not isinstance(declared, dict):
         raise ValueError(f"--space must map paths to values, got {declared!r}: {_FORMS}.")
     fixed = {path: one["value"] for path, one in declared.items() if isinstance(one, dict) and set(one) == {"value"}}
@@ -169,6 +169,12 @@ def read_space(text: str, policy: AmbientDiffusionConfig) -> Space:
         if path not in fixed:
             distributions[path] = _distribution(path, one, hint)
     return Space(distributions, fixed, base)
+
+
+def _content(file: Path) -> str:
+    if not file.is_file():
+        raise FileNotFoundError(f"--space={file}: no such file in {file.absolute().parent}. Or {_FORMS}.")
+    return file.read_text(encoding="utf-8")
 
 
 def _parse(text: str) -> Any:

@@ -285,3 +285,19 @@ def test_weights_that_cannot_be_downloaded_are_told_with_the_option_that_does_wi
         OSError, match=r"could not be downloaded \(no network\).*--policy.pretrained_backbone_weights=null"
     ):
         AmbientDiffusionModel(config)
+
+
+@pytest.mark.parametrize(("option", "least"), [("batch_size", 1), ("num_workers", 0)])
+def test_a_loader_that_cannot_be_is_refused_before_the_data_are_read(command, tmp_path, option, least):
+    words = (*TARGET, f"--output_dir={tmp_path / 'out'}", "--env_eval_freq=0")
+    code, err = command("lerobot_train", *OURS, *words, f"--{option}={least - 1}")
+    assert (code, "Traceback" in err) == (1, False)
+    assert err.splitlines()[-1] == f"error: --{option} must be at least {least}, got {least - 1}."
+
+
+def test_a_configuration_that_stands_alone_is_sent_to_its_option(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("policy: {type: ambient_diffusion}\n")
+    code, err = command("lerobot_train", "mine.yaml")
+    assert (code, "usage:" in err) == (2, False)
+    assert err.endswith("error: 'mine.yaml' stands alone; did you mean --config_path=mine.yaml?\n")

@@ -19,6 +19,8 @@ from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
 from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy
 
 from lerobot_ambient.benchmarks.speed.busy import Stopwatch, cores, doubts, load_average, spread
+from lerobot_ambient.data.files.hub_errors import NOT_ON_THE_HUB, reason_of
+from lerobot_ambient.integration.error_report import not_there
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.latency import chunk_seconds
 from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
@@ -62,8 +64,12 @@ def bench_latency(path: str | Path, *, samplers: Sequence[str] = DEFAULT_STEPS, 
 
     Raises:
         ValueError: a policy that stock LeRobot cannot have, or a sampler that is none.
+        FileNotFoundError: no such checkpoint.
     """
-    config = PreTrainedConfig.from_pretrained(path)
+    try:
+        config = PreTrainedConfig.from_pretrained(path)
+    except NOT_ON_THE_HUB as error:
+        raise FileNotFoundError(not_there("path", str(path), reason_of(error))) from error
     if not isinstance(config, AmbientDiffusionConfig):
         raise ValueError(f"{path} is of type {config.type}; only ambient_diffusion is compared with stock diffusion.")
     if config.denoiser != "unet" or config.relative_actions:

@@ -28,6 +28,8 @@ def run(args: argparse.Namespace) -> int:
     """Serve until interrupted or terminated."""
     from lerobot_ambient.testing.loopback_hub.hub import LoopbackHub
 
+    if not 0 <= args.port < 2**16:
+        raise ValueError(f"--port={args.port} is no port: from 1 to 65535, or 0 for a free one.")
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
