@@ -71,11 +71,11 @@ def run(args: argparse.Namespace) -> int:
     report = describe(mixture)
     print(json.dumps(report, indent=2) if args.json else render(report))
     if args.png is not None:
-        from lerobot_ambient.figures.plan_heat_map import draw_plan
+        from lerobot_ambient.figures.style import write_figure
 
-        draw_plan(mixture.plan, args.png)
+        drawn = write_figure(mixture.plan.plot(), args.png)
         if not args.json:
-            print(f"\nplan drawn in {args.png}")
+            print(f"\nplan drawn in {drawn}")
     return 0
 
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How figures look, and those that more than one layer draws: the plan as heat map."""
+"""How figures look, in the report of annotate, in sweeps and in experiments alike."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the report's figures share: colours by role, sizes, and small PNGs with the same bytes on every run."""
+"""How figures look: one palette, one set of sizes, and files that have the same bytes on every run."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ import functools
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lerobot_ambient.core.heat_map import canvas
+from lerobot_ambient.data.files.replace_file import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TARGET, SOURCE, WINDOW, LIMIT, FAINT = "#0072B2", "#D55E00", "#007A5A", "#5F6670", "#B9BEC5"
-"""Okabe and Ito's blue, vermilion and (darkened) green; greys for thresholds and what is beside the point."""
+BLUE, VERMILION, ORANGE, GREEN, PURPLE, SKY = "#0072B2", "#D55E00", "#E69F00", "#009E73", "#CC79A7", "#56B4E9"
+"""Okabe and Ito's palette, which most colour-blind readers can distinguish."""
+TARGET, SOURCE, WINDOW, LIMIT, FAINT = BLUE, VERMILION, "#007A5A", "#5F6670", "#B9BEC5"
+"""Roles. A window is the palette's green, darkened for lines; greys are for thresholds and what is beside the point."""
 WIDTH, HEIGHT = 4.8, 3.3
 """Inches. Shown about as wide as a phone, text of 9 points stays readable there."""
 SIGMA = "noise level σ"
@@ -33,8 +36,11 @@ _STYLE: dict[str, Any] = {
     "grid.color": "#E6E8EB",
     "grid.linewidth": 0.7,
     "axes.axisbelow": True,
-    "axes.edgecolor": "#5F6670",
+    "axes.edgecolor": LIMIT,
     "lines.linewidth": 1.5,
+    "svg.fonttype": "none",
+    # Without it the SVG's ids differ from run to run.
+    "svg.hashsalt": "lerobot_ambient",
 }
 _NAME = 30
 
@@ -59,7 +65,7 @@ class Picture:
 
 
 def styled[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
-    """Run `draw`, which draws and saves, under the report's style, whatever the caller's settings are."""
+    """Run `draw`, which draws and saves, under this style, whatever the caller's settings are."""
 
     @functools.wraps(draw)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -73,8 +79,20 @@ def styled[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
 
 
 def new_figure(height: float = HEIGHT, width: float = WIDTH) -> Figure:
-    """An empty figure of this size in inches."""
-    return canvas(width, height)
+    """An empty figure on its own canvas: no window, no global state of pyplot."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def subplots(rows: int, columns: int, *, figsize: tuple[float, float], **shared: Any) -> tuple[Figure, Any]:
+    """`new_figure` of (width, height) inches with (rows, columns) axes; `shared` is `sharex` and `sharey`."""
+    width, height = figsize
+    figure = new_figure(height, width)
+    return figure, figure.subplots(rows, columns, squeeze=False, **shared)
 
 
 def sigma_axis(axis: Axes, *, label: bool = True) -> None:
@@ -107,6 +125,39 @@ def png_of(figure: Figure) -> bytes:
     picture = Image.open(pixels).convert("RGB").quantize(256, dither=Image.Dither.NONE)
     picture.save(small, format="png", optimize=True)
     return small.getvalue()
+
+
+def write_figure(figure: Figure, path: Path) -> Path:
+    """Write the figure at once, in the format that the suffix of `path` names; on failure an older file is kept.
+
+    Args:
+        figure: drawn.
+        path: to write; its folder is made, and without a suffix it becomes a PNG.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ValueError: a format that matplotlib does not write.
+    """
+    path = path if path.suffix else path.with_suffix(".png")
+    if path.suffix == ".png":
+        content = png_of(figure)
+    else:
+        drawing = io.BytesIO()
+        # No date, so that equal numbers give equal bytes.
+        metadata = {"Date": None} if path.suffix == ".svg" else {}
+        figure.savefig(drawing, format=path.suffix[1:], metadata=metadata)
+        content = drawing.getvalue()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, content)
+    return path
+
+
+def write_png_and_svg(figure: Figure, path: Path) -> Path:
+    """`write_figure` in both formats, beside each other; returns the PNG's path."""
+    write_figure(figure, path.with_suffix(".svg"))
+    return write_figure(figure, path.with_suffix(".png"))
 
 
 def figure_name(name: str) -> str:

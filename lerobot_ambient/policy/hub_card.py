@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import HfApi, ModelCard
@@ -99,13 +98,12 @@ def plan_picture(config: AmbientDiffusionConfig) -> bytes | None:
     import numpy as np
 
     from lerobot_ambient.core.heat_map import shares_figure
+    from lerobot_ambient.figures.style import png_of
 
     shares, sigmas = record_shares(config)
     law = np.array([record.share for record in config.mixture_record])
-    content = BytesIO()
     names = [record.name for record in config.mixture_record]
-    shares_figure(shares, law, sigmas, names).savefig(content, dpi=120, metadata={"Software": None})
-    return content.getvalue()
+    return png_of(shares_figure(shares, law, sigmas, names))
 
 
 def _can_draw(config: AmbientDiffusionConfig) -> bool:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import FloatDistribution, IntDistribution
 
-from lerobot_ambient.figures.experiment_style import COLOURS, NAMES, styled, subplots
+from lerobot_ambient.figures.families import COLOURS, NAMES
+from lerobot_ambient.figures.style import LIMIT, styled, subplots, write_figure
 from lerobot_ambient.sweep.report import SlotResult, SweepReport
 from lerobot_ambient.sweep.space import MIXING
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMNS = 3
-GREY = "#555555"
 
 
 @styled
@@ -48,12 +48,11 @@ def draw_sweep(report: SweepReport, path: Path) -> Path | None:
     panels[0].set_ylim(-4, 104)
     handles = _legend(report, shown)
     if handles:
-        figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)), frameon=False)
+        figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
     best = report.best
     found = f"best: trial {best.slot}" if best is not None else "no winner"
     figure.suptitle(f"{len(shown)} trials of {report.base.episodes} rollouts, 95 % intervals; {found}", fontsize=9)
-    figure.savefig(path, dpi=130)
-    return path
+    return write_figure(figure, path)
 
 
 def _draw_panel(axis: Axes, report: SweepReport, slots: Sequence[SlotResult], name: str) -> None:
@@ -88,17 +87,17 @@ def _draw_panel(axis: Axes, report: SweepReport, slots: Sequence[SlotResult], na
 
 
 def _colour(one: SlotResult) -> str:
-    return COLOURS.get(str(one.params.get(MIXING)), GREY)
+    return COLOURS.get(str(one.params.get(MIXING)), LIMIT)
 
 
 def _legend(report: SweepReport, shown: Sequence[SlotResult]) -> list[Any]:
     from matplotlib.lines import Line2D
 
     def dot(label: str, **style: Any) -> Line2D:
-        return Line2D([], [], ls="", **{"marker": "o", "color": GREY, "label": label, **style})
+        return Line2D([], [], ls="", **{"marker": "o", "color": LIMIT, "label": label, **style})
 
     mixings = sorted({str(one.params[MIXING]) for one in shown if MIXING in one.params})
-    handles = [dot(NAMES.get(name, name), color=COLOURS.get(name, GREY)) for name in mixings]
+    handles = [dot(NAMES.get(name, name), color=COLOURS.get(name, LIMIT)) for name in mixings]
     if any(not one.is_complete for one in shown):
         handles.append(dot("ended early or not done", mfc="white"))
     if report.best is not None:

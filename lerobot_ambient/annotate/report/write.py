@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lerobot_ambient.annotate.locality.by_moments import LocalityEvidence
 from lerobot_ambient.annotate.report.classifier_figures import (
     draw_calibration,
@@ -28,9 +30,9 @@ from lerobot_ambient.annotate.report.source import SourceReport
 from lerobot_ambient.annotate.report.spectra_figures import draw_deciding_spectrum, draw_ratios, draw_spectra
 from lerobot_ambient.annotate.report.trajectory_figures import draw_trajectories
 from lerobot_ambient.annotate.report.window_figures import draw_histogram, draw_over_time, draw_overview
+from lerobot_ambient.core.heat_map import shares_figure
 from lerobot_ambient.core.plan import Plan
 from lerobot_ambient.data.files.replace_file import replace_file
-from lerobot_ambient.figures.plan_heat_map import plan_figure
 from lerobot_ambient.figures.style import WIDTH, Picture, figure_name, png_of, styled
 
 if TYPE_CHECKING:
@@ -121,8 +123,12 @@ def write_report(
 
 @styled
 def draw_heat_map(plan: Plan, names: Sequence[str]) -> Picture:
-    """The plan, as `inspect --png` draws it."""
-    figure = plan_figure(plan, [figure_name(name) for name in names], width=1.25 * WIDTH, intervals=4)
+    """The plan, as `inspect --png` draws it; datasets after its last are drawn as never trained on."""
+    shares, law = plan.shares_by_source().numpy(), plan.by_source().sum(1).numpy()
+    lost = len(names) - len(law)
+    shares, law = np.pad(shares, ((0, lost), (0, 0))), np.pad(law, (0, lost))
+    shown = [figure_name(name) for name in names]
+    figure = shares_figure(shares, law, plan.schedule.sigmas.numpy(), shown, width=1.25 * WIDTH, intervals=4)
     for axis in figure.axes:
         axis.grid(visible=False)
     figure.axes[0].set_title("")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lerobot_ambient.benchmarks.engine.study_run import SweepPoint
-from lerobot_ambient.figures.experiment_style import colour, label, marker, save, styled, subplots
+from lerobot_ambient.figures.families import colour, label, marker
+from lerobot_ambient.figures.style import styled, subplots, write_png_and_svg
 from lerobot_ambient.integration.commands.results import Interval, Measure, Rollouts
 
 if TYPE_CHECKING:
@@ -51,9 +52,9 @@ def draw_comparison(conditions: Mapping[str, Rollouts], measure: Measure, path: 
     axis.set_xlabel(f"{measure.label} ({measure.unit}), log scale")
     axis.set_ylabel("success (%)")
     if shown:
-        figure.legend(frameon=False, loc="outside right upper", handletextpad=0.4)
+        figure.legend(loc="outside right upper", handletextpad=0.4)
     axis.set_ylim(top=min(101.5, axis.get_ylim()[1]))
-    return save(figure, path)
+    return write_png_and_svg(figure, path)
 
 
 @styled
@@ -85,7 +86,7 @@ def draw_sweeps(sweeps: Sequence[SweepPoint], measures: Sequence[Measure], path:
     for axis, measure in zip(axes[1:, 0], measures, strict=True):
         axis.set_ylabel("\n".join(textwrap.wrap(f"{measure.label} ({measure.unit})", 24)))
         axis.set_ylim(bottom=0, top=PERCENT_TOP if measure.unit == "%" else None)
-    return save(figure, path)
+    return write_png_and_svg(figure, path)
 
 
 def _crowding(places: ArrayLike) -> float:
@@ -121,7 +122,7 @@ def draw_shares(conditions: Mapping[str, Rollouts], measures: Sequence[Measure],
         axis.set_xlabel("\n".join(textwrap.wrap(f"{measure.label} (%)", 26)))
     axes[0][0].set_yticks(range(len(names)), [label(name) for name in names])
     axes[0][0].invert_yaxis()
-    return save(figure, path)
+    return write_png_and_svg(figure, path)
 
 
 @styled
@@ -149,8 +150,8 @@ def draw_scaling(lines: Mapping[str, Sequence[tuple[int, Rollouts]]], floor: Rol
     axis.minorticks_off()
     axis.set_xlabel("source demonstrations")
     axis.set_ylabel("success (%)")
-    figure.legend(frameon=False, loc="outside right upper", handletextpad=0.4)
-    return save(figure, path)
+    figure.legend(loc="outside right upper", handletextpad=0.4)
+    return write_png_and_svg(figure, path)
 
 
 def draw_curve(

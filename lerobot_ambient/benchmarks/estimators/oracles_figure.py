@@ -10,13 +10,23 @@ import numpy as np
 from lerobot_ambient.annotate.classifier.curves import TAU
 from lerobot_ambient.benchmarks.estimators.oracles import OracleOutcome
 from lerobot_ambient.benchmarks.estimators.oracles_cases import SigmaMaxCase, SigmaMinCase
-from lerobot_ambient.figures.style import FAINT, LIMIT, SOURCE, TARGET, WINDOW, new_figure, png_of, styled
+from lerobot_ambient.figures.style import (
+    FAINT,
+    LIMIT,
+    PURPLE,
+    SIGMA,
+    SOURCE,
+    TARGET,
+    WINDOW,
+    new_figure,
+    png_of,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_COLOURS = (TARGET, SOURCE, WINDOW, "#CC79A7", "#7F7F00")
-SIGMA = "noise level σ"
+_COLOURS = (TARGET, SOURCE, WINDOW, PURPLE, "#7F7F00")
 
 
 @styled

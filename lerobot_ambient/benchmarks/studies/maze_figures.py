@@ -15,7 +15,8 @@ from lerobot_ambient.benchmarks.engine.trajectories import Trajectory, read_demo
 from lerobot_ambient.benchmarks.studies.denoising import Denoising, denoise
 from lerobot_ambient.benchmarks.tasks.maze.environment import MazeEnv
 from lerobot_ambient.benchmarks.tasks.maze.geometry import DEFAULT_MAZE_SEED, Maze
-from lerobot_ambient.figures.experiment_style import colour, label, save, styled, subplots
+from lerobot_ambient.figures.families import colour, label
+from lerobot_ambient.figures.style import styled, subplots, write_png_and_svg
 from lerobot_ambient.integration.commands.results import Measure, Rollouts
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def draw_trajectories(
             if not one.success:
                 axis.plot(*one.points[-1], marker="x", markersize=4, color="#B00020", markeredgewidth=1.1)
         axis.set_title(title, color=shade)
-    return save(figure, path)
+    return write_png_and_svg(figure, path)
 
 
 @styled
@@ -150,7 +151,7 @@ def draw_denoising(conditions: Mapping[str, Sequence[Denoising]], start: NDArray
             axis.plot(*start, marker="o", markersize=4, color="black")
             axis.set(xlim=(start[0] - reach, start[0] + reach), ylim=(start[1] - reach, start[1] + reach))
             axis.set_title(f"{label(name)}, $\\sigma$ = {one.sigma:.2f}", color=colour(name))
-    return save(figure, path)
+    return write_png_and_svg(figure, path)
 
 
 def _draw_maze(axis: Axes, maze: Maze) -> None:

@@ -22,7 +22,7 @@ from lerobot_ambient.benchmarks.engine.study import Figure, Sizes, Study
 from lerobot_ambient.benchmarks.studies import maze
 from lerobot_ambient.benchmarks.tasks.maze.environment import MazeEnv
 from lerobot_ambient.benchmarks.tasks.maze.render import OBSERVATION_SIZE
-from lerobot_ambient.figures.experiment_style import save, styled, subplots
+from lerobot_ambient.figures.style import styled, subplots, write_png_and_svg
 from lerobot_ambient.integration.commands.results import smoothest_of_the_best
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def draw_observations(path: Path) -> Path:
             axis.set_xticks([])
             axis.set_yticks([])
             axis.grid(False)
-    return save(figure, path)
+    return write_png_and_svg(figure, path)
 
 
 STUDY = Study(

@@ -7,6 +7,7 @@ actions, that is the goals, are dashed curves. It works for a recording of a han
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +18,10 @@ from numpy.typing import NDArray
 from lerobot_ambient.data.declared.sources import SourceConfig
 from lerobot_ambient.data.files.dimension_names import dimension_names
 from lerobot_ambient.data.files.episode_table import EpisodeTable
+from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.data.reading.column_reader import read_columns
 from lerobot_ambient.data.reading.open_dataset import open_metadata
-from lerobot_ambient.figures.experiment_style import styled, subplots
+from lerobot_ambient.figures.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, styled, subplots, write_figure
 from lerobot_ambient.testing.virtual_arm.geometry import links, moving_tip
 from lerobot_ambient.testing.virtual_arm.joints import JOINTS
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 STATE, ACTION = "observation.state", "action"
 NAMES = tuple(joint.name for joint in JOINTS)
-JOINT_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+JOINT_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 MOST_FRAMES = 150
 GIF_FPS = 10
 POSES = 7
@@ -99,13 +101,14 @@ def draw_arm_episode(episode: ArmEpisode, path: Path) -> Path:
         moments = np.linspace(0, len(episode.state) - 1, POSES).round().astype(int)
         for index, moment in enumerate(moments):
             scene.add_pose(moment, 0.15 + 0.85 * (index + 1) / len(moments))
-        scene.figure.savefig(path, dpi=110)
-        return path
+        return write_figure(scene.figure, path)
     stride = max(1, round(episode.fps / GIF_FPS), -(-len(episode.state) // MOST_FRAMES))
     frames = [scene.frame(moment) for moment in range(0, len(episode.state), stride)]
     first, *others = frames
     milliseconds = round(1000 * stride / episode.fps)
-    first.save(path, save_all=True, append_images=others, duration=milliseconds, loop=0, optimize=True)
+    content = io.BytesIO()
+    first.save(content, "gif", save_all=True, append_images=others, duration=milliseconds, loop=0, optimize=True)
+    replace_file(path, content.getvalue())
     return path
 
 
@@ -157,8 +160,8 @@ class _Scene:
     def _pose(self, moment: int, alpha: float) -> list[Any]:
         styles: list[dict[str, Any]] = [
             {"color": "#333333", "lw": 4, "marker": "o", "ms": 5, "mfc": "white"},
-            {"color": "#D55E00", "lw": 3},
-            {"color": "#D55E00", "lw": 3},
+            {"color": VERMILION, "lw": 3},
+            {"color": VERMILION, "lw": 3},
             {"color": "#333333", "lw": 4, "marker": "o", "ms": 5, "mfc": "white"},
         ]
         panels = (self._side, self._side, self._side, self._above)
@@ -188,7 +191,7 @@ class _Scene:
                 axis.plot(seconds, episode.goals[:, index], color=colour, lw=0.8, ls="--")
         axis.set(xlabel="seconds", ylabel="degrees (gripper: percent)", xlim=(0, max(seconds[-1], 1 / episode.fps)))
         goals = "" if episode.goals is None else "dashed: action"
-        axis.legend(title=goals, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+        axis.legend(title=goals, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def _panels() -> tuple[Figure, tuple[Axes, Axes, Axes]]:

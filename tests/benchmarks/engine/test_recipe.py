@@ -14,8 +14,8 @@ from lerobot_ambient.benchmarks.engine.estimated_windows import squared_cosine_s
 from lerobot_ambient.benchmarks.engine.recipe import COMMENTS, Places, fine_tuning_flags, render_yaml, train_config
 from lerobot_ambient.benchmarks.studies.catalogue import NAMES, study_named
 from lerobot_ambient.benchmarks.studies.configs import EXAMPLES, SEED, data_folder, example_condition, example_configs
-from lerobot_ambient.figures.experiment_style import COLOURS, MARKERS, colour, marker
-from lerobot_ambient.figures.experiment_style import NAMES as FAMILIES
+from lerobot_ambient.figures.families import COLOURS, MARKERS, colour, marker
+from lerobot_ambient.figures.families import NAMES as FAMILIES
 from lerobot_ambient.policy.configuration_ambient_diffusion import MixingConfig
 from lerobot_ambient.policy.schedule import noise_schedule
 

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names, colours and markers of the families of a study's conditions: one colour in all figures, a marker a variant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lerobot_ambient.figures.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
+
+COLOURS = {
+    "target_only": BLUE,
+    "source_only": VERMILION,
+    "cotrain": ORANGE,
+    "ambient": GREEN,
+    "omni": GREEN,
+    "exclusive": PURPLE,
+    "soft": SKY,
+}
+"""Omni is ambient with a sigma_max."""
+NAMES = {
+    "target_only": "target only",
+    "source_only": "source only",
+    "cotrain": "co-training",
+    "ambient": "ambient",
+    "omni": "ambient omni",
+    "exclusive": "exclusive bands",
+    "soft": "soft ambient",
+}
+_VARIANTS = {
+    "spectral": "window by spectra",
+    "classifier-dataset": "classifier, data set",
+    "classifier-bucket": "classifier, buckets",
+    "classifier-datapoint": "classifier, data points",
+    "classifier-datapoint-locality": "data points, locality",
+    "finetuned": "then target only",
+    "conditioned": "told the logic",
+    "arbitrary": "arbitrary logic",
+    "arbitrary-conditioned": "arbitrary, told the logic",
+    "by-size": "shares by size",
+    "share": "constant share",
+    "bucket": "window per bucket",
+}
+"""Suffixes in words; others, such as numbers, speak for themselves."""
+MARKERS = {
+    "target_only": "o",
+    "source_only": "s",
+    "cotrain": "D",
+    "ambient": "*",
+    "omni": "*",
+    "exclusive": "P",
+    "soft": "^",
+}
+_VARIANT_MARKERS = ("v", "X", "h", "<", ">", "d", "p", "8", "s", "D", "P", "^")
+
+
+def label(condition: str) -> str:
+    """A condition in words."""
+    family, _, suffix = condition.partition(":")
+    return NAMES[family] + (f", {_VARIANTS.get(suffix, suffix)}" if suffix else "")
+
+
+def colour(condition: str) -> str:
+    """The colour of a condition's family."""
+    return COLOURS[condition.partition(":")[0]]
+
+
+def marker(condition: str, conditions: Sequence[str]) -> str:
+    """The family's marker, or for a variant one of its own among the variants of `conditions`."""
+    if ":" not in condition:
+        return MARKERS[condition]
+    family = condition.partition(":")[0]
+    variants = [name for name in conditions if ":" in name and name.partition(":")[0] == family]
+    free = [one for one in _VARIANT_MARKERS if one != MARKERS[family]]
+    return free[variants.index(condition) % len(free)]
