@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
-from lerobot_ambient.annotate.annotate import (
-    ClassifierMethod,
-    annotate_by_classifier,
-    annotate_by_spectrum,
-    spectral_locality,
-)
 from lerobot_ambient.annotate.buckets.rules import parse_bucket_rule
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks, chunks_of
 from lerobot_ambient.annotate.classifier.curves import Curve
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.annotate.classifier.shared_work import launched_processes
-from lerobot_ambient.annotate.results.annotation import Annotation
+from lerobot_ambient.annotate.methods import (
+    ClassifierMethod,
+    annotate_by_classifier,
+    annotate_by_spectrum,
+    spectral_locality,
+)
+from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
 from lerobot_ambient.annotate.results.trust import CHUNKS_ALONE, FULL_TRUST, TAKES
 from lerobot_ambient.annotate.results.windows_from_curves import Threshold
 from lerobot_ambient.core.windows import Window
@@ -59,7 +59,7 @@ class SourceAnnotation:
         path: the windows file that `save` wrote, or None.
     """
 
-    def __init__(self, mixture: Mixture, index: int, chunks: Chunks, evidence: Annotation) -> None:
+    def __init__(self, mixture: Mixture, index: int, chunks: Chunks, evidence: SourceEvidence) -> None:
         self.name = chunks.name
         self.evidence = evidence
         self.path: Path | None = None

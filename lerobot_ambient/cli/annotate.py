@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lerobot_ambient.annotate.annotate import ClassifierMethod
     from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
+    from lerobot_ambient.annotate.methods import ClassifierMethod
     from lerobot_ambient.annotate.mixing.soft_shares import SoftShares
-    from lerobot_ambient.annotate.results.annotation import Annotation
+    from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
     from lerobot_ambient.annotate.results.windows_from_curves import Threshold
     from lerobot_ambient.data.alignment.aligned_source import AlignedSource
     from lerobot_ambient.data.mixture import Mixture
@@ -187,7 +187,7 @@ def run(args: argparse.Namespace) -> int:
     if method is None or processes is None:
         annotations = _by_spectrum(args, mixture, chunks)
     else:
-        from lerobot_ambient.annotate.annotate import annotate_by_classifier
+        from lerobot_ambient.annotate.methods import annotate_by_classifier
 
         annotations = annotate_by_classifier(mixture, chunks, method, processes, progress=not args.json)
         if not processes.is_main:
@@ -319,9 +319,9 @@ def _threshold(args: argparse.Namespace) -> Threshold:
 
 
 def _classifier_method(args: argparse.Namespace) -> ClassifierMethod:
-    from lerobot_ambient.annotate.annotate import ClassifierMethod
     from lerobot_ambient.annotate.buckets.rules import parse_bucket_rule
     from lerobot_ambient.annotate.classifier.options import ClassifierOptions
+    from lerobot_ambient.annotate.methods import ClassifierMethod
 
     return ClassifierMethod(
         options=ClassifierOptions(seed=args.seed, **_given(args, _NUMBERS)),
@@ -333,8 +333,8 @@ def _classifier_method(args: argparse.Namespace) -> ClassifierMethod:
     )
 
 
-def _by_spectrum(args: argparse.Namespace, mixture: Mixture, chunks: Sequence[Chunks]) -> list[Annotation]:
-    from lerobot_ambient.annotate.annotate import annotate_by_spectrum, spectral_locality
+def _by_spectrum(args: argparse.Namespace, mixture: Mixture, chunks: Sequence[Chunks]) -> list[SourceEvidence]:
+    from lerobot_ambient.annotate.methods import annotate_by_spectrum, spectral_locality
 
     annotations = annotate_by_spectrum(chunks, seed=args.seed, progress=not args.json)
     if not args.locality:
@@ -343,7 +343,9 @@ def _by_spectrum(args: argparse.Namespace, mixture: Mixture, chunks: Sequence[Ch
     return [annotation.with_locality(evidence) for annotation, evidence in zip(annotations, found, strict=True)]
 
 
-def _soft(args: argparse.Namespace, chunks: Sequence[Chunks], annotations: Sequence[Annotation]) -> SoftShares | None:
+def _soft(
+    args: argparse.Namespace, chunks: Sequence[Chunks], annotations: Sequence[SourceEvidence]
+) -> SoftShares | None:
     if args.soft_alone_above is None:
         return None
     import numpy as np

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lerobot_ambient.annotate.results.annotation import Annotation
     from lerobot_ambient.annotate.results.found_windows import Finding
+    from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
     from lerobot_ambient.annotate.results.trust import SourceWindow
     from lerobot_ambient.data.suggest.config_windows import FoundWindow
     from lerobot_ambient.integration.config_file import ConfigWithWindows
 
 
 def windows_of(
-    annotations: Sequence[Annotation], windows: Sequence[SourceWindow], *, in_folders: bool
+    annotations: Sequence[SourceEvidence], windows: Sequence[SourceWindow], *, in_folders: bool
 ) -> list[FoundWindow]:
     """What is written into a configuration of each source; nothing where the finding is no window to train with.
 

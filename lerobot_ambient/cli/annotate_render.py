@@ -20,13 +20,13 @@ from lerobot_ambient.annotate.results.trust import (
 
 if TYPE_CHECKING:
     from lerobot_ambient.annotate.mixing.soft_shares import SoftShares
-    from lerobot_ambient.annotate.results.annotation import Annotation
     from lerobot_ambient.annotate.results.found_windows import Finding
+    from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
     from lerobot_ambient.data.windows.windows_file import WindowTable
 
 
 def render(
-    annotations: Sequence[Annotation],
+    annotations: Sequence[SourceEvidence],
     warnings: Sequence[Sequence[str]],
     windows: Sequence[SourceWindow],
     soft: SoftShares | None,
@@ -56,7 +56,11 @@ def render(
 
 
 def source_windows(
-    annotations: Sequence[Annotation], repo_ids: Sequence[str], written: Sequence[Path | None], *, accept: bool = False
+    annotations: Sequence[SourceEvidence],
+    repo_ids: Sequence[str],
+    written: Sequence[Path | None],
+    *,
+    accept: bool = False,
 ) -> list[SourceWindow]:
     """What a configuration may say of each source.
 

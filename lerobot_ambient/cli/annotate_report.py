@@ -11,8 +11,8 @@ from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
 from lerobot_ambient.annotate.mixing.soft_shares import SoftShares
 from lerobot_ambient.annotate.report.source import little_left, warnings
 from lerobot_ambient.annotate.report.write import SourceReport, write_report
-from lerobot_ambient.annotate.results.annotation import Annotation
 from lerobot_ambient.annotate.results.found_windows import found_plan
+from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
 from lerobot_ambient.core.mixing import Ambient, MixingRule
 from lerobot_ambient.core.plan import Plan
 from lerobot_ambient.data.mixture import Mixture
@@ -36,7 +36,7 @@ class Outcome:
 
     @classmethod
     def of(
-        cls, mixture: Mixture, chunks: Sequence[Chunks], annotations: Sequence[Annotation], mixing: MixingRule
+        cls, mixture: Mixture, chunks: Sequence[Chunks], annotations: Sequence[SourceEvidence], mixing: MixingRule
     ) -> Outcome:
         """Of a mixture's annotations under a configuration's mixing."""
         notes = []

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
     from lerobot_ambient.annotate.locality.by_classifier import CropEvidence
     from lerobot_ambient.annotate.mixing.mode_mix import ModeMix
-    from lerobot_ambient.annotate.results.annotation import Annotation
+    from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
 
 SURE, ROUGH = 0.1, 0.25
 """Widths of an interval of sigma_min up to which it counts as settled, or as known roughly."""
@@ -79,7 +79,7 @@ class SourceReport:
             )
 
     @classmethod
-    def of(cls, annotation: Annotation, chunks: Chunks, target: Chunks | None = None) -> SourceReport:
+    def of(cls, annotation: SourceEvidence, chunks: Chunks, target: Chunks | None = None) -> SourceReport:
         """Of an annotation and the samples it is about; an episode's last sample is its end.
 
         With the target's samples, some of its episodes are shown beside the source's.

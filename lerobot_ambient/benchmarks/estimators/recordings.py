@@ -25,13 +25,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from lerobot_ambient.annotate.annotate import ClassifierMethod, annotate_by_classifier, annotate_by_spectrum
 from lerobot_ambient.annotate.chunks.chunk_set import Floats
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks, chunks_of
 from lerobot_ambient.annotate.classifier.curves import sigma_min_of
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.annotate.classifier.shared_work import Processes
-from lerobot_ambient.annotate.results.annotation import Annotation
+from lerobot_ambient.annotate.methods import ClassifierMethod, annotate_by_classifier, annotate_by_spectrum
+from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
 from lerobot_ambient.annotate.results.windows_from_curves import Threshold
 from lerobot_ambient.annotate.spectra.gaussian_classifier import gaussian_scores
 from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence, sigma_bury
@@ -136,9 +136,9 @@ class RecordingsOutcome:
     options: RecordingsOptions
     mixture: Mixture
     chunks: Sequence[Chunks]
-    spectral: Sequence[Annotation]
-    dataset: Sequence[Annotation]
-    datapoint: Sequence[Annotation]
+    spectral: Sequence[SourceEvidence]
+    dataset: Sequence[SourceEvidence]
+    datapoint: Sequence[SourceEvidence]
 
     @cached_property
     def sigmas(self) -> Floats:

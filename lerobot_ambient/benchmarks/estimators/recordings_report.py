@@ -13,8 +13,8 @@ import numpy as np
 
 from lerobot_ambient.annotate.classifier.curves import TAU, sigma_min_of
 from lerobot_ambient.annotate.report import write as annotate_report
-from lerobot_ambient.annotate.results.annotation import Annotation
 from lerobot_ambient.annotate.results.found_windows import found_plan
+from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
 from lerobot_ambient.benchmarks.engine.claims import Claim
 from lerobot_ambient.benchmarks.engine.study_report import Report
 from lerobot_ambient.benchmarks.estimators.oracles_report import markdown_table
@@ -97,7 +97,7 @@ def known(outcome: RecordingsOutcome, method: str, source: str) -> float:
     return planted.spectral() if method == "spectral" else planted.perfect(outcome.sigmas, TAU)
 
 
-def as_seen(annotation: Annotation) -> float | None:
+def as_seen(annotation: SourceEvidence) -> float | None:
     """sigma_min of the classifier's curve if every separation is taken for real."""
     if annotation.finding.method != "classifier" or annotation.classifier is None:
         return None

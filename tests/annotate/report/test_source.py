@@ -17,8 +17,8 @@ from lerobot_ambient.annotate.mixing.mode_mix import mode_mix
 from lerobot_ambient.annotate.report.classifier_figures import reliability
 from lerobot_ambient.annotate.report.source import SourceReport, verdict
 from lerobot_ambient.annotate.report.source import warnings as warnings_at
-from lerobot_ambient.annotate.results.annotation import Annotation
 from lerobot_ambient.annotate.results.found_windows import Finding
+from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
 from lerobot_ambient.annotate.spectra.spectrum import spectral_window
 from lerobot_ambient.core.windows import Window
 
@@ -48,7 +48,7 @@ def bare(sigma_min=0.3, sigma_max=0.0, episodes=12, interval=(0.25, 0.34), **mor
     chunks = timed(episodes)
     low, high = (np.broadcast_to(bound, chunks.frame.shape).astype(float) for bound in (sigma_min, sigma_max))
     given = {"method": "spectral", "granularity": "dataset", "interval": interval, **more}
-    return SourceReport.of(Annotation(Finding(source=SOURCE, sigma_min=low, sigma_max=high, **given)), chunks)
+    return SourceReport.of(SourceEvidence(Finding(source=SOURCE, sigma_min=low, sigma_max=high, **given)), chunks)
 
 
 def safe(sigma_min, estimate):
@@ -215,4 +215,4 @@ def test_samples_that_disagree_are_refused():
 def test_time_runs_from_the_start_of_an_episode_to_its_last_sample():
     chunks = Timed(np.array([3, 3, 3, 8]), np.array([0, 1, 4, 0]))
     finding = Finding(SOURCE, "spectral", "dataset", np.full(4, 0.3), np.zeros(4), (0.2, 0.4))
-    assert SourceReport.of(Annotation(finding), chunks).position.tolist() == [0.0, 0.25, 1.0, 0.0]
+    assert SourceReport.of(SourceEvidence(finding), chunks).position.tolist() == [0.0, 0.25, 1.0, 0.0]

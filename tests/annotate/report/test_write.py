@@ -30,8 +30,8 @@ from lerobot_ambient.annotate.report.source import verdict
 from lerobot_ambient.annotate.report.trajectory_figures import Trajectories, draw_trajectories, most_moved
 from lerobot_ambient.annotate.report.window_figures import draw_overview
 from lerobot_ambient.annotate.report.write import SourceReport, write_report
-from lerobot_ambient.annotate.results.annotation import Annotation
 from lerobot_ambient.annotate.results.found_windows import Finding
+from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
 from lerobot_ambient.annotate.results.windows_from_curves import Threshold, data_set_finding
 from lerobot_ambient.annotate.spectra.spectrum import spectral_window
 from lerobot_ambient.core.mixing import Ambient
@@ -73,7 +73,7 @@ def bare(name=SOURCE, sigma_min=0.3, sigma_max=0.0, episodes=12, interval=(0.25,
     chunks = timed(episodes)
     low, high = (np.broadcast_to(bound, chunks.frame.shape).astype(float) for bound in (sigma_min, sigma_max))
     given = {"method": "spectral", "granularity": "dataset", "interval": interval, **more}
-    return SourceReport.of(Annotation(Finding(source=name, sigma_min=low, sigma_max=high, **given)), chunks)
+    return SourceReport.of(SourceEvidence(Finding(source=name, sigma_min=low, sigma_max=high, **given)), chunks)
 
 
 def plan_of(reports, target=TARGET):
@@ -170,7 +170,7 @@ def full(target, evidence):
     )
     modes = Buckets((chunks.frame > 5).astype(np.int64), 2, str)
     return SourceReport.of(
-        Annotation(
+        SourceEvidence(
             finding.with_notes("A remark to find again."),
             spectral=spectral_window(target, source),
             classifier=evidence,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The windows of every source of a mixture by one of the methods, with all that was learnt on the way."""
+"""The methods: windows of every source of a mixture, with all that was learnt on the way."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from lerobot_ambient.annotate.classifier.shared_work import Processes, WorkFolde
 from lerobot_ambient.annotate.locality.by_classifier import crop_evidence, crop_fits
 from lerobot_ambient.annotate.locality.by_moments import PLACES, LocalityEvidence, LocalityOptions, locality_window
 from lerobot_ambient.annotate.mixing.mode_mix import mode_mixes
-from lerobot_ambient.annotate.results.annotation import Annotation
 from lerobot_ambient.annotate.results.found_windows import Finding
+from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
 from lerobot_ambient.annotate.results.windows_from_curves import (
     Threshold,
     bucket_finding,
@@ -39,7 +39,7 @@ from lerobot_ambient.data.mixture import Mixture
 GRANULARITIES = ("dataset", "bucket", "datapoint")
 
 
-def annotate_by_spectrum(chunks: Sequence[Chunks], *, seed: int = 0, progress: bool = False) -> list[Annotation]:
+def annotate_by_spectrum(chunks: Sequence[Chunks], *, seed: int = 0, progress: bool = False) -> list[SourceEvidence]:
     """Compare spectra; nothing is trained.
 
     Args:
@@ -63,7 +63,7 @@ def annotate_by_spectrum(chunks: Sequence[Chunks], *, seed: int = 0, progress: b
             sigma_min_safe=np.full(len(source), max(evidence.bury_range[1], gaussian)),
             gaussian=gaussian,
         )
-        annotations.append(Annotation(finding, spectral=evidence))
+        annotations.append(SourceEvidence(finding, spectral=evidence))
     return annotations
 
 
@@ -114,7 +114,7 @@ class ClassifierMethod:
 
 def annotate_by_classifier(
     mixture: Mixture, chunks: Sequence[Chunks], method: ClassifierMethod, processes: Processes, *, progress: bool = True
-) -> list[Annotation]:
+) -> list[SourceEvidence]:
     """Train cross-fitted classifiers and read windows from what they say of chunks they did not see.
 
     Args:
@@ -189,10 +189,10 @@ def _annotation(
     evidence: ClassifierEvidence,
     method: ClassifierMethod,
     buckets: Sequence[Buckets | None],
-) -> Annotation:
+) -> SourceEvidence:
     source, seed = chunks[index], method.options.seed
     if method.granularity == "dataset":
-        return Annotation(data_set_finding(evidence, len(source), method.threshold, seed=seed), classifier=evidence)
+        return SourceEvidence(data_set_finding(evidence, len(source), method.threshold, seed=seed), classifier=evidence)
     assert evidence.every_source is not None
     assert evidence.every_target is not None
     of_source = _windows(evidence.every_source, buckets[index], evidence, method.threshold)
@@ -208,7 +208,7 @@ def _annotation(
         *mode_mixes(chunks[0], of_target.by_granularity(named), sigmas, seed=seed),
         *mode_mixes(source, of_source.by_granularity(named), sigmas, seed=seed),
     ]
-    return Annotation(finding, classifier=evidence, mode_mixes=tuple(mixes))
+    return SourceEvidence(finding, classifier=evidence, mode_mixes=tuple(mixes))
 
 
 @dataclass(frozen=True, eq=False)

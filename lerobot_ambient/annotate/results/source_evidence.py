@@ -17,7 +17,7 @@ from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence
 
 
 @dataclass(frozen=True, eq=False)
-class Annotation:
+class SourceEvidence:
     """What is known of one source.
 
     Args:
@@ -58,13 +58,13 @@ class Annotation:
             ]
         return entry
 
-    def taking(self, end: str) -> Annotation:
+    def taking(self, end: str) -> SourceEvidence:
         """The annotation with this end of what is known of sigma_min as its windows (`Finding.taking`)."""
         return replace(self, finding=self.finding.taking(end))
 
     def with_locality(
         self, evidence: LocalityEvidence | CropEvidence, second: LocalityEvidence | None = None
-    ) -> Annotation:
+    ) -> SourceEvidence:
         """The annotation with sigma_max: as far as crops are shown to be alike. Weak evidence does not go beyond.
 
         Args:

@@ -4,13 +4,13 @@
 import numpy as np
 
 from lerobot_ambient.annotate.locality.by_moments import LocalityEvidence
-from lerobot_ambient.annotate.results.annotation import Annotation
 from lerobot_ambient.annotate.results.found_windows import Finding
+from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
 
 
 def annotation():
     level = np.full(3, 0.6)
-    return Annotation(Finding("me/sim", "classifier", "dataset", level, np.zeros(3), (0.5, 0.7), ("First.",)))
+    return SourceEvidence(Finding("me/sim", "classifier", "dataset", level, np.zeros(3), (0.5, 0.7), ("First.",)))
 
 
 def evidence(shown, sigma_max, notes=()):
