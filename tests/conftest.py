@@ -3,12 +3,16 @@
 
 import fcntl
 import functools
+import hashlib
+import json
 import logging
 import multiprocessing.spawn
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from ctypes.util import find_library
 from pathlib import Path
 from typing import Any
@@ -86,14 +90,10 @@ def preloaded_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     if sys.platform != "linux":
         return Path(sys.executable)  # It counts on /proc and pidfd.
-    worker = "PYTEST_XDIST_WORKER" in os.environ
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if worker else base) / "preloaded"
-    folder.mkdir(exist_ok=True)
-    with open(folder / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    folder = _shared_folder(tmp_path_factory, "preloaded")
+    with _locked(folder):
         if not (folder / "socket").exists():
-            until = os.getppid() if worker else os.getpid()
+            until = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
             start = [sys.executable, str(ROOT / "tests" / "preloaded.py"), "serve", str(folder), str(until)]
             server = subprocess.Popen(start, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
             assert server.stdout is not None
@@ -112,9 +112,40 @@ def preloaded_commands(preloaded_python: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture(scope="session")
-def write_dataset() -> Callable[..., Path]:
-    """The function that writes a small LeRobotDataset through LeRobot; see `_write_dataset` for its arguments."""
-    return _write_dataset
+def write_dataset(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """The function that writes a small LeRobotDataset through LeRobot; see `_write_dataset` for its arguments.
+
+    Written once in a test run, then copied: many tests ask for the same.
+    """
+    kept = _shared_folder(tmp_path_factory, "datasets")
+
+    def write(root: Path, repo_id: str, lengths: Sequence[int], **options: Any) -> Path:
+        asked = json.dumps([repo_id, list(lengths), options], sort_keys=True, default=list)
+        made = kept / hashlib.sha256(asked.encode()).hexdigest()
+        with _locked(kept):
+            if not made.exists():
+                partial = made.with_suffix(".partial")
+                shutil.rmtree(partial, ignore_errors=True)
+                _write_dataset(partial, repo_id, lengths, **options).rename(made)
+        return Path(shutil.copytree(made, root))
+
+    return write
+
+
+def _shared_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
+    """A folder that all processes of this test run share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process of this test run at a time."""
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _write_dataset(
