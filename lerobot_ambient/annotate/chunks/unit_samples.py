@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet, nothing_moves, shared_dims
 
-MIN_SPLITS = 200
+_MIN_SPLITS = 200
 """Ways to deal the units to the two data sets, at least: a test at 99 % needs 1 in 100 of them on either side."""
 _BATCH = 65536
 _CONSTANT = 1e-5
@@ -140,7 +140,7 @@ def _comparable(target: Sample, source: Sample, min_units: int) -> bool:
     return (
         min(target.episodes, source.episodes) >= 2
         and min(units) >= min_units
-        and comb(sum(units), units[0]) >= MIN_SPLITS
+        and comb(sum(units), units[0]) >= _MIN_SPLITS
     )
 
 

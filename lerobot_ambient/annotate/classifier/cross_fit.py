@@ -32,7 +32,7 @@ from lerobot_ambient.annotate.classifier.network import NoisyChunkClassifier
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.annotate.classifier.shared_work import Arrays, Shards, WorkFolder
 
-VERSION = 1
+_VERSION = 1
 """Raise it when the same chunks and options would give other scores."""
 
 _PROBES = 64
@@ -226,7 +226,7 @@ class CrossFit:
 
     def _key(self, identity: Sequence[str]) -> str:
         facts = {
-            "version": VERSION,
+            "version": _VERSION,
             "identity": list(identity),
             "data": [[chunks.name, len(chunks), _digest(chunks)] for chunks in self.data],
             "dims": self.dims.tolist(),

@@ -28,7 +28,7 @@ from lerobot_ambient.annotate.classifier.calibration import Calibration, calibra
 from lerobot_ambient.annotate.classifier.held_out import EpisodeMean, Scores, episode_mean, widening
 
 TAU = 0.05
-RESAMPLES = 1000
+_RESAMPLES = 1000
 _BLOCK = 16384
 _STREAM = 6
 
@@ -200,11 +200,11 @@ def curve_reach(curve: Curve, *, confidence: float = 0.95, seed: int = 0) -> Flo
 
 
 def _reweighted(curve: Curve, seed: int) -> Floats:
-    """(RESAMPLES, L) curves whose episodes are weighted at random."""
+    """(B, L) curves whose episodes are weighted at random."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, _STREAM]))
-    deviation = np.zeros((RESAMPLES, len(curve.sigmas)))
+    deviation = np.zeros((_RESAMPLES, len(curve.sigmas)))
     for part in (curve.target, curve.source):
-        weights = rng.standard_normal((RESAMPLES, part.episodes))
+        weights = rng.standard_normal((_RESAMPLES, part.episodes))
         deviation += np.sqrt(part.episodes / (part.episodes - 1)) * weights @ part.influence
     return curve.as_seen + widening(curve.freedom) * deviation
 

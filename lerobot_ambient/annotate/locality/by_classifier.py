@@ -52,7 +52,7 @@ from lerobot_ambient.annotate.locality.crops import Crops, crop_starts
 from lerobot_ambient.annotate.locality.receptive_field import EXCESS, ReceptiveField, receptive_field
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 
-LENGTHS = 4
+_LENGTHS = 4
 """Distinct lengths of crops, at most."""
 
 
@@ -147,7 +147,7 @@ def crop_fits(
     options: ClassifierOptions,
     *,
     places: int = PLACES,
-    lengths: int = LENGTHS,
+    lengths: int = _LENGTHS,
     excess: float = EXCESS,
     work: WorkFolder | None = None,
     device: torch.device | str = "cpu",

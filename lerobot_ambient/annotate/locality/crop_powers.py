@@ -18,9 +18,9 @@ from lerobot_ambient.annotate.chunks.cosines import dct_matrix
 from lerobot_ambient.annotate.chunks.unit_samples import Sample, fold_of_units
 from lerobot_ambient.annotate.locality.receptive_field import FOLDS
 
-DIRECTIONS = 3
+_DIRECTIONS = 3
 """Looked at on either end of rho: enough to miss none that matters, few enough to be judged together."""
-MAX_FEATURES = 256
+_MAX_FEATURES = 256
 """Of longer or wider crops the coefficients of least power are left out; noise hides those first."""
 
 
@@ -43,16 +43,16 @@ def judged_powers(
     crops = [_coefficients(sample, dims, steps) for sample in samples]
     origin = crops[0].mean(0)
     crops = [crop - origin for crop in crops]
-    if len(origin) > MAX_FEATURES:
+    if len(origin) > _MAX_FEATURES:
         power = np.maximum((crops[0] ** 2).mean(0), (crops[1] ** 2).mean(0))
-        largest = np.sort(np.argsort(-power, kind="stable")[:MAX_FEATURES])
+        largest = np.sort(np.argsort(-power, kind="stable")[:_MAX_FEATURES])
         crops = [crop[:, largest] for crop in crops]
     folds = [fold_of_units(sample, FOLDS) for sample in samples]
     chunk_folds = [np.repeat(fold, sample.sizes) for fold, sample in zip(folds, samples, strict=True)]
     by_fold = [
         [_moments(crop[which == fold]) for fold in range(FOLDS)] for crop, which in zip(crops, chunk_folds, strict=True)
     ]
-    count = min(2 * DIRECTIONS, crops[0].shape[1])
+    count = min(2 * _DIRECTIONS, crops[0].shape[1])
     a2, s2 = 1.0 - sigmas**2, sigmas**2
     result = np.empty((target.units, len(sigmas) * count)), np.empty((source.units, len(sigmas) * count))
     for fold in range(FOLDS):

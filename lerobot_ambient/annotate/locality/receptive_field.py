@@ -36,7 +36,7 @@ from lerobot_ambient.annotate.chunks.unit_samples import Sample, draw_sample, fo
 
 EXCESS = 0.05
 """Share of the error, or of what can be told, that looking no further may cost."""
-MAX_SIZE = 384
+_MAX_SIZE = 384
 """H A of a covariance; beyond it the dimensions that move least are left out."""
 FOLDS = 5
 _ALL_UP_TO = 16
@@ -175,7 +175,7 @@ def _moving_most(sample: Sample) -> NDArray[np.int64]:
     if not moves.any():
         raise ValueError(f"'{sample.name}': its actions never change, so there is nothing to denoise; leave it out.")
     spread = np.where(moves, sample.x_0.var(axis=(0, 1), dtype=np.float64), -1.0)
-    count = min(int(moves.sum()), max(1, MAX_SIZE // sample.x_0.shape[1]))
+    count = min(int(moves.sum()), max(1, _MAX_SIZE // sample.x_0.shape[1]))
     return np.sort(np.argsort(-spread, kind="stable")[:count])
 
 

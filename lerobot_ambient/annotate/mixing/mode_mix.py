@@ -35,8 +35,8 @@ from lerobot_ambient.annotate.buckets.partition import Buckets, by_cluster
 from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet, Floats, Ints
 from lerobot_ambient.core.windows import admits_everything
 
-MODES = 8
-HANDFUL = 5.0
+_MODES = 8
+_HANDFUL = 5.0
 """Episodes that must carry a level for it to be judged."""
 
 
@@ -101,7 +101,7 @@ class ModeMix:
         head = f"{self.data}, windows per {self.granularity}: "
         if at is None:
             return [
-                head + f"at no level do {HANDFUL:g} episodes carry what is admitted; the mix of modes is not judged"
+                head + f"at no level do {_HANDFUL:g} episodes carry what is admitted; the mix of modes is not judged"
             ]
         shift, chance = self._average(self.shift), self._average(self.chance)
         lines = [head + f"{shift:.1%} of what is admitted is of a wrong mode, {chance:.1%} is expected by chance"]
@@ -127,7 +127,7 @@ class ModeMix:
 
 
 def mode_mixes(
-    chunks: ChunkSet, windows: Mapping[str, Floats], sigmas: Floats, *, modes: int = MODES, seed: int = 0
+    chunks: ChunkSet, windows: Mapping[str, Floats], sigmas: Floats, *, modes: int = _MODES, seed: int = 0
 ) -> list[ModeMix]:
     """The mix of modes under several choices of windows, over the same modes.
 
@@ -183,7 +183,7 @@ def mode_mix(data: str, granularity: str, modes: Buckets, episode: Ints, sigma_m
         admitted += _table(cell[order[begins[level] : begins[level + 1]]], cells, len(modes))
         per_episode, total = admitted.sum(1), admitted.sum()
         share[level] = total / len(episode)
-        few = total**2 < HANDFUL * (per_episode**2).sum() and total < len(episode)
+        few = total**2 < _HANDFUL * (per_episode**2).sum() and total < len(episode)
         if total == 0 or few:
             continue
         mix[level] = admitted.sum(0) / total

@@ -46,7 +46,7 @@ from lerobot_ambient.core.evidence_share import clean_shares
 from lerobot_ambient.core.mixing import Soft
 
 MAX_KNOTS = 10
-TOLERANCE = 0.01
+_TOLERANCE = 0.01
 """Knots are added until linear interpolation is this close to the curve, or there are `MAX_KNOTS`."""
 _LEVEL_DIGITS, _SHARE_DIGITS = 4, 3
 """Near 1 a schedule's levels differ in the fourth digit."""
@@ -183,7 +183,7 @@ def falling_distance(distance: TotalVariation, cautious: bool) -> Floats:
 
 
 def few_knots(
-    sigmas: Floats, shares: Floats, *, tolerance: float = TOLERANCE, most: int = MAX_KNOTS
+    sigmas: Floats, shares: Floats, *, tolerance: float = _TOLERANCE, most: int = MAX_KNOTS
 ) -> tuple[Soft, float]:
     """A piecewise linear curve in few rounded knots, and how far it is off.
 

@@ -32,7 +32,7 @@ from lerobot_ambient.figures.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-BINS = 8
+_BINS = 8
 
 
 @styled
@@ -188,7 +188,7 @@ def reliability(
     source: NDArray[np.floating],
     of_target: HeldOutLogits,
     of_source: HeldOutLogits,
-    bins: int = BINS,
+    bins: int = _BINS,
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Predicted and observed share of the target per bin, both data sets weighing the same, with its interval.
 

@@ -18,8 +18,8 @@ from lerobot_ambient.annotate.results.trust import CHUNKS_ALONE
 from lerobot_ambient.core.plan import Plan
 from lerobot_ambient.figures.style import Picture
 
-PACKAGES = ("lerobot_policy_ambient_diffusion", "lerobot", "torch", "numpy", "scipy", "scikit-learn", "matplotlib")
-TEMPLATE = "report.html.j2"
+_PACKAGES = ("lerobot_policy_ambient_diffusion", "lerobot", "torch", "numpy", "scipy", "scikit-learn", "matplotlib")
+_TEMPLATE = "report.html.j2"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,31 +72,31 @@ def render(page: Page) -> str:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = resources.files("lerobot_ambient.annotate.report").joinpath(TEMPLATE).read_text(encoding="utf-8")
+    template = resources.files("lerobot_ambient.annotate.report").joinpath(_TEMPLATE).read_text(encoding="utf-8")
     reports = [section.report for section in page.sections]
     pairs = list(zip(reports, page.rows[1:], strict=True))
     return environment.from_string(template).render(
         chunks_alone=CHUNKS_ALONE,
         target=page.rows[0],
         rows=page.rows,
-        summary=[summary_row(report, row) for report, row in pairs],
+        summary=[_summary_row(report, row) for report, row in pairs],
         overview=_figure(page.overview),
         heat_map=_figure(page.heat_map),
         soft_share=None if page.soft_share is None else _figure(page.soft_share),
         yaml=page.yaml.rstrip("\n"),
         soft_yaml=page.soft_yaml,
         warnings=[(row.name, found) for report, row in pairs if (found := warnings(report, row.share, page.sigmas))],
-        notes=collected_notes(reports, page.notes),
+        notes=_collected_notes(reports, page.notes),
         sections=[_section(number, section) for number, section in enumerate(page.sections, start=1)],
         methods={report.finding.method for report in reports},
         taus=sorted({report.finding.tau for report in reports if report.finding.tau is not None}),
         has_locality=any(report.locality is not None for report in reports),
         command=page.command,
-        versions=versions(),
+        versions=_versions(),
     )
 
 
-def summary_row(report: SourceReport, row: PlanRow) -> dict[str, Any]:
+def _summary_row(report: SourceReport, row: PlanRow) -> dict[str, Any]:
     """The row of a source in the summary."""
     finding = report.finding
     low, high = finding.interval
@@ -145,7 +145,7 @@ def plan_rows(plan: Plan, names: Sequence[str]) -> list[PlanRow]:
     return rows
 
 
-def collected_notes(reports: list[SourceReport], general: tuple[str, ...]) -> dict[str, list[str]]:
+def _collected_notes(reports: list[SourceReport], general: tuple[str, ...]) -> dict[str, list[str]]:
     """Notes by whom they concern, each once however many sources share it."""
     about: dict[str, list[str]] = {}
     for report in reports:
@@ -158,10 +158,10 @@ def collected_notes(reports: list[SourceReport], general: tuple[str, ...]) -> di
     return found
 
 
-def versions() -> list[tuple[str, str]]:
-    """(package, version) of what is installed of `PACKAGES`, and Python's."""
+def _versions() -> list[tuple[str, str]]:
+    """(package, version) of what is installed of `_PACKAGES`, and Python's."""
     installed = {}
-    for package in PACKAGES:
+    for package in _PACKAGES:
         try:
             installed[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from lerobot_ambient.annotate.mixing.mode_mix import ModeMix
     from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
 
-SURE, ROUGH = 0.1, 0.25
+_SURE, ROUGH = 0.1, 0.25
 """Widths of an interval of sigma_min up to which it counts as settled, or as known roughly."""
-SPECTRAL_MARGIN = 0.025
+_SPECTRAL_MARGIN = 0.025
 """By how much a classifier's level must lie below what spectra show to be called too low; the lowest usual level."""
-FEW_EPISODES = 10
+_FEW_EPISODES = 10
 """Episodes of a dataset below which errors are themselves hardly known."""
-LITTLE = 0.2
+_LITTLE = 0.2
 """Part of the noise levels; a window that admits less leaves a source next to nothing to teach."""
-BIASED = 0.05
+_BIASED = 0.05
 """Excess of a mode mix from which windows are said to bias what is learnt."""
 
 
@@ -178,7 +178,7 @@ def warnings(report: SourceReport, share: float, sigmas: Floats) -> list[str]:
     found = [
         f"'{name}' has only {episodes} episodes: how episodes differ is hardly known, and a level is a hint at most."
         for name, episodes in _episodes(report)
-        if episodes < FEW_EPISODES
+        if episodes < _FEW_EPISODES
     ]
     if high - low > ROUGH:
         found.append(
@@ -200,13 +200,13 @@ def warnings(report: SourceReport, share: float, sigmas: Floats) -> list[str]:
                 "A classifier that can tell the few episodes it is trained on by their paths has no need to learn such "
                 "a difference: believe the spectra."
             )
-        elif spectral is not None and spectral.bury_range[0] > high + SURE:
+        elif spectral is not None and spectral.bury_range[0] > high + _SURE:
             found.append(
                 f"Spectra part up to {spectral.sigma_min:.3f}, where the classifier sees no difference any more: it "
                 "may have been trained too briefly."
             )
     worst = max((mix.excess for mix in report.mode_mixes if _in_use(mix, finding)), default=0.0)
-    if worst > BIASED:
+    if worst > _BIASED:
         found.append(
             f"The windows favour some kinds of motion over others: {worst:.0%} of what they admit is of a wrong mode, "
             "beyond chance. A window for the whole data set has no such bias."
@@ -215,7 +215,7 @@ def warnings(report: SourceReport, share: float, sigmas: Floats) -> list[str]:
 
 
 def little_left(report: SourceReport, share: float, sigmas: Floats) -> str | None:
-    """What to do about a window at whose levels there is next to nothing to teach, below `LITTLE` of them.
+    """What to do about a window at whose levels there is next to nothing to teach, below `_LITTLE` of them.
 
     Args:
         report: of the source.
@@ -227,7 +227,7 @@ def little_left(report: SourceReport, share: float, sigmas: Floats) -> str | Non
     """
     finding = report.finding
     admitted = float(report.admitted(sigmas).mean())
-    if finding.is_nothing or admitted >= LITTLE:
+    if finding.is_nothing or admitted >= _LITTLE:
         return None
     said = (
         f"Next to nothing is left for it to teach: this window admits {admitted:.0%} of the noise levels, and "
@@ -266,7 +266,7 @@ def _only_spectra_part(report: SourceReport) -> bool:
     if report.finding.method != "classifier" or spectral is None:
         return False
     _, high = report.finding.interval
-    return report.finding.estimate < spectral.bury_range[0] - SPECTRAL_MARGIN and spectral.bury_range[0] <= high
+    return report.finding.estimate < spectral.bury_range[0] - _SPECTRAL_MARGIN and spectral.bury_range[0] <= high
 
 
 def _in_use(mix: ModeMix, finding: Finding) -> bool:
@@ -281,7 +281,7 @@ def _sureness(low: float, high: float, *, varies: bool, method: str) -> str:
     if method == "spectral":
         return f"By spectra, what noise must bury lies {between}; this is no confidence interval."
     what = "The dataset's level" if varies else "This"
-    if width <= SURE:
+    if width <= _SURE:
         return f"{what} is well settled, {between}."
     if width <= ROUGH:
         return f"{what} is known roughly, {between}."

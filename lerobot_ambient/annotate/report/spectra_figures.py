@@ -26,8 +26,8 @@ from lerobot_ambient.figures.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-POWER = "power S(f)"
-MOST = 6.0
+_POWER = "power S(f)"
+_MOST = 6.0
 """Powers of 2 beyond which ratios are drawn alike."""
 
 
@@ -81,7 +81,7 @@ def draw_deciding_spectrum(evidence: SpectralEvidence) -> Picture | None:
     _mark_f_star(axis, evidence)
     axis.set_yscale("log")
     axis.set_xlabel(_label(evidence))
-    axis.set_ylabel(POWER)
+    axis.set_ylabel(_POWER)
     _legend(axis)
     return Picture(
         "spectrum_decides.png",
@@ -100,7 +100,7 @@ def draw_ratios(evidence: SpectralEvidence) -> Picture:
     figure = new_figure(min(5.0, 1.9 + 0.2 * dims))
     axis = figure.subplots()
     ratio = evidence.log_ratio.T / np.log(2.0)
-    reach = float(np.clip(np.abs(np.nan_to_num(ratio)).max(), 1.0, MOST))
+    reach = float(np.clip(np.abs(np.nan_to_num(ratio)).max(), 1.0, _MOST))
     image = axis.imshow(ratio, aspect="auto", cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest")
     rows, columns = np.nonzero(evidence.parted.T)
     axis.scatter(columns, rows, s=9, color="black", marker="x", linewidths=0.9, label="shown to part")
@@ -167,4 +167,4 @@ def _frequency_axis(axis: Axes, evidence: SpectralEvidence) -> None:
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_xlabel(_label(evidence))
-    axis.set_ylabel(POWER)
+    axis.set_ylabel(_POWER)

@@ -23,9 +23,9 @@ from lerobot_ambient.figures.style import (
 if TYPE_CHECKING:
     from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks, Path
 
-EPISODES = 3
+_EPISODES = 3
 """Drawn of each dataset."""
-MOST_DIMENSIONS, MOST_POINTS = 16, 1500
+_MOST_DIMENSIONS, _MOST_POINTS = 16, 1500
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,14 +47,14 @@ class Trajectories:
     def of(cls, target: Chunks, source: Chunks) -> Trajectories:
         """The first, middle and last episode of each."""
         names = (target.name, source.name)
-        return cls(names, tuple(target.paths(EPISODES)), tuple(source.paths(EPISODES)), target.axes)
+        return cls(names, tuple(target.paths(_EPISODES)), tuple(source.paths(_EPISODES)), target.axes)
 
 
 @styled
 def draw_trajectories(trajectories: Trajectories) -> Picture:
     """A panel per action dimension, the target's episodes solid over the source's dashed ones."""
     dims = trajectories.target[0].action.shape[1]
-    chosen = most_moved(trajectories, MOST_DIMENSIONS)
+    chosen = most_moved(trajectories, _MOST_DIMENSIONS)
     shown = len(chosen)
     columns = min(2, shown)
     rows = -(-shown // columns)
@@ -70,7 +70,7 @@ def draw_trajectories(trajectories: Trajectories) -> Picture:
             (trajectories.target, TARGET, "-", 1.3),
         ):
             for path in paths:
-                step = -(-len(path.seconds) // MOST_POINTS)
+                step = -(-len(path.seconds) // _MOST_POINTS)
                 part = slice(None, None, step)
                 axis.plot(path.seconds[part], path.action[part, dim], color=colour, linestyle=line, linewidth=width)
         axis.set_title(figure_name(trajectories.axes.dimension(dim)), loc="left", fontsize=8.5, pad=2.0)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.colors import LinearSegmentedColormap
 
-TIMES, EPISODES = 40, 4
+_TIMES, _EPISODES = 40, 4
 """Bins of time within the episode, and episodes drawn as lines."""
 
 
@@ -144,16 +144,16 @@ def draw_over_time(report: SourceReport) -> Picture | None:
     figure = new_figure()
     axis = figure.subplots()
     sigma_min = report.finding.sigma_min
-    which = np.minimum((report.position * TIMES).astype(np.int64), TIMES - 1)
+    which = np.minimum((report.position * _TIMES).astype(np.int64), _TIMES - 1)
     order = np.argsort(which, kind="stable")
     bins, starts = np.unique(which[order], return_index=True)
     groups = np.split(sigma_min[order], starts[1:])
-    times = (bins + 0.5) / TIMES
+    times = (bins + 0.5) / _TIMES
     quantiles = np.array([np.quantile(group, [0.1, 0.25, 0.5, 0.75, 0.9]) for group in groups]).T
     axis.fill_between(times, quantiles[0], quantiles[4], color=WINDOW, alpha=0.13, linewidth=0, label="80 % of samples")
     axis.fill_between(times, quantiles[1], quantiles[3], color=WINDOW, alpha=0.25, linewidth=0, label="half of them")
     episodes = np.unique(report.episode)
-    some = episodes[np.unique(np.linspace(0, len(episodes) - 1, EPISODES).round().astype(int))]
+    some = episodes[np.unique(np.linspace(0, len(episodes) - 1, _EPISODES).round().astype(int))]
     for k, episode in enumerate(some):
         rows = np.flatnonzero(report.episode == episode)
         rows = rows[np.argsort(report.frame[rows], kind="stable")]

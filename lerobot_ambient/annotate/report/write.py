@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ReportFiles", "SourceReport", "write_report"]
 
-PAGE = "report.html"
+_PAGE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def write_report(
     if len(names) == 1:
         raise ValueError("there is no source to report on; annotate at least one.")
     rows = plan_rows(plan, names)
-    overview, heat_map = draw_overview(reports), draw_heat_map(plan, names)
+    overview, heat_map = draw_overview(reports), _draw_heat_map(plan, names)
     soft_share = None if soft is None else draw_soft(soft)
     sections = [
         Section(report, tuple(_pictures(report, f"{number}_{_slug(report.finding.source)}")))
@@ -117,12 +117,12 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     for picture in pictures:
         replace_file(folder / picture.name, picture.png)
-    replace_file(folder / PAGE, render(page).encode())
-    return ReportFiles(folder / PAGE, tuple(folder / picture.name for picture in pictures))
+    replace_file(folder / _PAGE, render(page).encode())
+    return ReportFiles(folder / _PAGE, tuple(folder / picture.name for picture in pictures))
 
 
 @styled
-def draw_heat_map(plan: Plan, names: Sequence[str]) -> Picture:
+def _draw_heat_map(plan: Plan, names: Sequence[str]) -> Picture:
     """The plan, as `inspect --png` draws it; datasets after its last are drawn as never trained on."""
     shares, law = plan.shares_by_source().numpy(), plan.by_source().sum(1).numpy()
     lost = len(names) - len(law)

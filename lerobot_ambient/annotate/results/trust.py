@@ -39,7 +39,7 @@ def admits_nothing(sigma_min: NDArray[np.floating], sigma_max: NDArray[np.floati
     return bool(windows.admits_nothing(sigma_min, sigma_max).all())
 
 
-def tolerated(tau: float) -> float:
+def _tolerated(tau: float) -> float:
     """The part of a source that may lie where the target never is, and still it counts as alike without any noise.
 
     With a part f of that kind and the rest alike, p(0) = (1 - f) / (2 - f), which exceeds 1/2 - tau up to
@@ -57,7 +57,7 @@ def full_trust_reasons(tau: float | None) -> list[str]:
     reasons = [FULL_TRUST]
     if tau is not None:
         reasons.append(
-            f"At tau {tau:g} up to {tolerated(tau):.0%} of its chunks may be of a kind that the target never shows."
+            f"At tau {tau:g} up to {_tolerated(tau):.0%} of its chunks may be of a kind that the target never shows."
         )
     return reasons
 

@@ -34,9 +34,9 @@ from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.chunks.chunk_set import Floats
 
-PERMUTATIONS = 999
-RESAMPLES = 200
-ALIKE_CONFIDENCE = 0.95
+_PERMUTATIONS = 999
+_RESAMPLES = 200
+_ALIKE_CONFIDENCE = 0.95
 _FLOOR = 1e-12
 """Powers below, a millionth of the actions' range, are rounding."""
 
@@ -157,7 +157,7 @@ def compare(
     ]
     variance = np.maximum(errors[0] ** 2 + errors[1] ** 2, _FLOOR)
     welch = variance**2 / np.maximum(errors[0] ** 4 / (count - 1) + errors[1] ** 4 / (units - count - 1), _FLOOR**2)
-    reach = student_quantile(ALIKE_CONFIDENCE, welch) * np.sqrt(variance)
+    reach = student_quantile(_ALIKE_CONFIDENCE, welch) * np.sqrt(variance)
     limit = np.log(options.min_ratio)
     return Comparison(
         target=s_p,
@@ -239,17 +239,17 @@ def _log_ratio(s_p: Floats, s_q: Floats) -> Floats:
 
 
 def _permuted(is_target: NDArray[np.bool_], labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.bool_]:
-    """(PERMUTATIONS, U) deals that leave every label as many target units as it has."""
-    dealt = np.empty((PERMUTATIONS, len(is_target)), dtype=bool)
+    """(P, U) deals that leave every label as many target units as it has."""
+    dealt = np.empty((_PERMUTATIONS, len(is_target)), dtype=bool)
     for label in np.unique(labels):
         where = np.flatnonzero(labels == label)
-        dealt[:, where] = rng.permuted(np.broadcast_to(is_target[where], (PERMUTATIONS, len(where))), axis=1)
+        dealt[:, where] = rng.permuted(np.broadcast_to(is_target[where], (_PERMUTATIONS, len(where))), axis=1)
     return dealt
 
 
 def _redrawn(units: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """(RESAMPLES, units) how often each unit is drawn, with replacement."""
-    return rng.multinomial(units, np.full(units, 1.0 / units), size=RESAMPLES)
+    """(B, units) how often each unit is drawn, with replacement."""
+    return rng.multinomial(units, np.full(units, 1.0 / units), size=_RESAMPLES)
 
 
 def student_quantile(p: float, freedom: Floats) -> Floats:

@@ -9,7 +9,7 @@ import numpy as np
 
 from lerobot_ambient.annotate.chunks.chunk_set import Floats
 
-INTERVAL = (0.025, 0.975)
+_INTERVAL = (0.025, 0.975)
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ def fit_power_law(frequencies: Floats, psd: Floats, log_error: Floats, resampled
     weights = 1.0 / (log_error**2 + 0.05**2)
     (log_c, alpha), r2 = _line(np.log(frequencies), np.log(psd), weights)
     draws, _ = _line(np.log(frequencies), np.log(resampled), weights)
-    c_low, c_high = np.quantile(np.exp(draws[0]), INTERVAL)
-    alpha_low, alpha_high = np.quantile(draws[1], INTERVAL)
+    c_low, c_high = np.quantile(np.exp(draws[0]), _INTERVAL)
+    alpha_low, alpha_high = np.quantile(draws[1], _INTERVAL)
     return PowerLaw(
         C=float(np.exp(log_c)),
         alpha=float(alpha),

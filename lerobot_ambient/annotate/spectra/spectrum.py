@@ -142,7 +142,7 @@ def spectral_window(target: ChunkSet, source: ChunkSet, options: CompareOptions 
         target, source, max_episodes=options.max_episodes, max_values=options.max_values, seed=options.seed
     )
     dims = moving_dims(*samples)
-    moments_p, moments_q = (dct_moments(sample, dims) for sample in samples)
+    moments_p, moments_q = (_dct_moments(sample, dims) for sample in samples)
     comparison = compare(moments_p, moments_q, options)
     shape = (target.horizon, len(dims))
     p = _spectrum(samples[0], comparison.target, comparison.target_resampled, shape, comparison.target_freedom)
@@ -181,7 +181,7 @@ def spectral_window(target: ChunkSet, source: ChunkSet, options: CompareOptions 
     )
 
 
-def dct_moments(sample: Sample, dims: NDArray[np.int64]) -> UnitMoments:
+def _dct_moments(sample: Sample, dims: NDArray[np.int64]) -> UnitMoments:
     """Moments of the DCT coefficients of the chosen dimensions, (H * A) coordinates."""
     basis = dct_matrix(sample.x_0.shape[1])
     sums, squares = [], []
