@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.fft import dct
 
 from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks, shared_dims
 from lerobot_ambient.annotate.chunks.cosines import cosine_transform
@@ -96,13 +95,6 @@ def test_every_chunk_is_equally_likely():
 def test_only_compared_dimensions_are_read():
     sample = draw(chunks(dims=2), torch.tensor([False, True]))
     assert sample.x_0.shape == (30, 4)
-
-
-def test_the_transform_is_the_orthonormal_dct():
-    x_0 = chunks(horizon=7).x_0
-    expected = dct(x_0.double().numpy(), axis=1, norm="ortho")
-    np.testing.assert_allclose(cosine_transform(x_0).numpy(), expected, atol=1e-5)
-    torch.testing.assert_close(cosine_transform(x_0).square().sum(), x_0.square().sum())
 
 
 def test_constant_actions_are_refused():
