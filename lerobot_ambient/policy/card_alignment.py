@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from lerobot_ambient.data.declared.alignment import DimensionConfig
 from lerobot_ambient.data.declared.sources import SourceConfig
 from lerobot_ambient.data.provenance.data_record import DataRecord
+from lerobot_ambient.figures.markdown import markdown_table
 
 _UNITS = {
     math.degrees(1.0): "radians to degrees",
@@ -58,8 +59,7 @@ def alignment(records: Sequence[DataRecord], declared: Sequence[SourceConfig]) -
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join(markdown_table(head, rows))
 
 
 def _rate(record: DataRecord, target: DataRecord) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from lerobot_ambient.benchmarks.engine.claims import percent
 from lerobot_ambient.benchmarks.engine.estimated_windows import windows_text
 from lerobot_ambient.benchmarks.engine.study_run import FinalRun, Outcome, SweepPoint
+from lerobot_ambient.figures.markdown import markdown_table
 from lerobot_ambient.integration.commands.results import Interval, Measure, Rollouts
 
 
@@ -82,52 +83,44 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
         "",
         "## Arms",
         "",
-        *_row(
-            "arm",
-            "success (Wilson 95 %)",
-            *(_heading(one) for one in measures),
-            "trials",
-            "training seeds",
-            "source's window",
-            *study.published,
+        *markdown_table(
+            [
+                "arm",
+                "success (Wilson 95 %)",
+                *(_heading(one) for one in measures),
+                "trials",
+                "training seeds",
+                "source's window",
+                *study.published,
+            ],
+            [
+                [
+                    _label(condition),
+                    _rate(condition["successes"] / condition["trials"], condition["wilson95"]),
+                    *(_measured(one, condition["metrics"]) for one in measures),
+                    str(condition["trials"]),
+                    ", ".join(map(str, condition["train_seeds"])),
+                    windows_text(condition["windows"]),
+                    *(column.get(condition["arm"], "–") for column in study.published.values()),
+                ]
+                for condition in results["arms"]
+            ],
         ),
-        _rule(5 + len(measures) + len(study.published)),
     ]
-    for condition in results["arms"]:
-        low_high = condition["wilson95"]
-        rate = condition["successes"] / condition["trials"]
-        lines += _row(
-            _label(condition),
-            f"{percent(rate)} [{percent(low_high[0])}, {percent(low_high[1])}]",
-            *(_measured(one, condition["metrics"]) for one in measures),
-            str(condition["trials"]),
-            ", ".join(map(str, condition["train_seeds"])),
-            windows_text(condition["windows"]),
-            *(column.get(condition["arm"], "–") for column in study.published.values()),
-        )
     for note in study.notes:
         lines += ["", note]
     if results["claims"]:
-        lines += ["", "## Promised and measured", "", "| promise | measured | |", "|---|---|---|"]
-    for one in results["claims"]:
-        lines.append(f"| {one['claim']} | {one['measured']} | {'held' if one['held'] else '**missed**'} |")
+        kept = [[one["claim"], one["measured"], "held" if one["held"] else "**missed**"] for one in results["claims"]]
+        lines += ["", "## Promised and measured", "", *markdown_table(["promise", "measured", ""], kept)]
     lines += [
         "",
         "## Each training seed",
         "",
-        *_row("arm", "seed", "success", *(_heading(one) for one in measures), "training", "evaluation"),
-        _rule(5 + len(measures)),
+        *markdown_table(
+            ["arm", "seed", "success", *(_heading(one) for one in measures), "training", "evaluation"],
+            [_run_cells(outcome, run, measures) for run in outcome.runs],
+        ),
     ]
-    for run in outcome.runs:
-        metrics = _rollouts_json(outcome, run.rollouts)["metrics"]
-        lines += _row(
-            run.condition.name,
-            str(run.seed),
-            percent(run.rollouts.rate),
-            *(_measured(one, metrics) for one in measures),
-            f"{run.kept.train_seconds:.0f} s",
-            f"{run.kept.eval_seconds:.0f} s",
-        )
     if outcome.sweeps:
         swept = [one for one in measures if any(one.of(point.rollouts) is not None for point in outcome.sweeps)]
         lines += [
@@ -136,23 +129,42 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
             "",
             "On training seed 0 and evaluation seeds of their own.",
             "",
-            *_row("arm", "value", "success (Wilson 95 %)", *(_heading(one) for one in swept), "trials", ""),
-            _rule(5 + len(swept)),
+            *markdown_table(
+                ["arm", "value", "success (Wilson 95 %)", *(_heading(one) for one in swept), "trials", ""],
+                [_sweep_cells(outcome, point, swept) for point in outcome.sweeps],
+            ),
         ]
-        for point in outcome.sweeps:
-            low, high = point.rollouts.wilson95
-            metrics = _rollouts_json(outcome, point.rollouts)["metrics"]
-            lines += _row(
-                point.condition.name,
-                f"{point.sweep.parameter} = {point.value:g}",
-                f"{percent(point.rollouts.rate)} [{percent(low)}, {percent(high)}]",
-                *(_measured(one, metrics) for one in swept),
-                str(point.rollouts.trials),
-                "chosen" if point.chosen else "",
-            )
     for file, caption in figures:
         lines += ["", f"![{caption}]({file})", "", f"*{caption}*"]
     return "\n".join(lines) + "\n"
+
+
+def _run_cells(outcome: Outcome, run: FinalRun, measures: Sequence[Measure]) -> list[str]:
+    metrics = _rollouts_json(outcome, run.rollouts)["metrics"]
+    return [
+        run.condition.name,
+        str(run.seed),
+        percent(run.rollouts.rate),
+        *(_measured(one, metrics) for one in measures),
+        f"{run.kept.train_seconds:.0f} s",
+        f"{run.kept.eval_seconds:.0f} s",
+    ]
+
+
+def _sweep_cells(outcome: Outcome, point: SweepPoint, measures: Sequence[Measure]) -> list[str]:
+    metrics = _rollouts_json(outcome, point.rollouts)["metrics"]
+    return [
+        point.condition.name,
+        f"{point.sweep.parameter} = {point.value:g}",
+        _rate(point.rollouts.rate, point.rollouts.wilson95),
+        *(_measured(one, metrics) for one in measures),
+        str(point.rollouts.trials),
+        "chosen" if point.chosen else "",
+    ]
+
+
+def _rate(rate: float, interval: Sequence[float]) -> str:
+    return f"{percent(rate)} [{percent(interval[0])}, {percent(interval[1])}]"
 
 
 def _reused(reused: int, policies: int) -> str:
@@ -228,13 +240,16 @@ def _data_summary(root: Path) -> dict[str, Any]:
 def _data_table(data: dict[str, Any]) -> list[str]:
     keys = list(dict.fromkeys(key for pair in data.values() for one in pair.values() for key in one))
     several = len(data) > 1
-    lines = _row(*(["data"] if several else []), "", *(key.replace("_", " ") for key in keys))
-    lines.append(_rule(len(keys) + 1 + several))
-    for pair, kinds in data.items():
-        for kind, one in kinds.items():
-            cells = [f"{value:.4g}" if isinstance(value := one.get(key, "–"), float) else str(value) for key in keys]
-            lines += _row(*([pair] if several else []), kind, *cells)
-    return lines
+    rows = [
+        [
+            *([pair] if several else []),
+            kind,
+            *(f"{value:.4g}" if isinstance(value := one.get(key, "–"), float) else str(value) for key in keys),
+        ]
+        for pair, kinds in data.items()
+        for kind, one in kinds.items()
+    ]
+    return markdown_table([*(["data"] if several else []), "", *(key.replace("_", " ") for key in keys)], rows)
 
 
 def _label(condition: dict[str, Any]) -> str:
@@ -255,14 +270,6 @@ def _measured(measure: Measure, metrics: dict[str, Any]) -> str:
         return percent(number) if measure.unit == "%" else f"{number:.2f}"
 
     return shown(value) + (f" [{shown(interval[0])}, {shown(interval[1])}]" if interval else "")
-
-
-def _row(*cells: str) -> list[str]:
-    return [f"| {' | '.join(cells)} |"]
-
-
-def _rule(columns: int) -> str:
-    return "|" + "---|" * columns
 
 
 def _rounded(value: float | Interval | None) -> Any:

@@ -6,7 +6,7 @@ Layout of the output folder
     data/<pair>/run/{target,source}    unless --data-root names existing data
     windows/<pair>/<method>/           estimated windows of the source
     sweep/<sweep>-<value>/             train, eval: on their own training seed and evaluation seeds
-    final/<condition>-seed<seed>/            train, eval
+    final/<condition>-seed<seed>/      train, eval
     results/, results.json             table, figures, numbers, kept roll-outs
 """
 

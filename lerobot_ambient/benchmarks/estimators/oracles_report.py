@@ -20,6 +20,7 @@ from lerobot_ambient.benchmarks.estimators.oracles_cases import SigmaMaxCase, Si
 from lerobot_ambient.benchmarks.estimators.oracles_figure import draw_oracles
 from lerobot_ambient.core.proportions import wilson_interval
 from lerobot_ambient.data.files.replace_file import replace_file
+from lerobot_ambient.figures.markdown import markdown_table
 from lerobot_ambient.integration.commands.machine import machine
 
 TOLERANCE, NULL_SHARE, DISJOINT, BOUND_ERRORS = 0.03, 0.95, 0.95, 0.05
@@ -240,8 +241,3 @@ def _numbers(*values: float) -> list[str]:
 
 def _interval(edges: Sequence[float]) -> str:
     return f"[{edges[0]:.3f}, {edges[1]:.3f}]"
-
-
-def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of a table."""
-    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]

@@ -17,7 +17,6 @@ from lerobot_ambient.annotate.results.found_windows import found_plan
 from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
 from lerobot_ambient.benchmarks.engine.claims import Claim
 from lerobot_ambient.benchmarks.engine.study_report import Report
-from lerobot_ambient.benchmarks.estimators.oracles_report import markdown_table
 from lerobot_ambient.benchmarks.estimators.recordings import (
     JITTERED,
     LATER,
@@ -29,6 +28,7 @@ from lerobot_ambient.benchmarks.estimators.recordings import (
 )
 from lerobot_ambient.core.mixing import Ambient
 from lerobot_ambient.data.files.replace_file import replace_file
+from lerobot_ambient.figures.markdown import markdown_table
 from lerobot_ambient.integration.commands.machine import machine
 
 NEAR_ZERO = 0.025

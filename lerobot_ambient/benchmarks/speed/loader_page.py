@@ -8,6 +8,8 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+from lerobot_ambient.figures.markdown import markdown_table
+
 HEADING = "## Measured: the loader"
 _KINDS = {"low_dim": "Low-dimensional", "video": "Video"}
 _NAMES = {
@@ -66,18 +68,16 @@ def _wrapped(text: str) -> list[str]:
 def _tables(by_workers: Mapping[str, Any]) -> list[str]:
     first = next(iter(by_workers.values()))
     rates, ratios = list(first["samples_per_s"]), list(first["ratios"])
-    lines = [_row(["workers", "rounds", *(f"{_NAMES[name]}, samples/s" for name in rates)])]
-    lines.append(_row(["---:"] * (2 + len(rates))))
-    for workers, found in by_workers.items():
-        lines.append(_row([workers, str(found["rounds"]), *(f"{found['samples_per_s'][name]:,.0f}" for name in rates)]))
-    lines += ["", _row(["workers", *(_ratio_name(name) for name in ratios)]), _row(["---:"] * (1 + len(ratios)))]
-    for workers, found in by_workers.items():
-        lines.append(_row([workers, *(_ratio(found["ratios"][name]) for name in ratios)]))
-    return lines
-
-
-def _row(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    speeds = [
+        [workers, str(found["rounds"]), *(f"{found['samples_per_s'][name]:,.0f}" for name in rates)]
+        for workers, found in by_workers.items()
+    ]
+    against = [[workers, *(_ratio(found["ratios"][name]) for name in ratios)] for workers, found in by_workers.items()]
+    return [
+        *markdown_table(["workers", "rounds", *(f"{_NAMES[name]}, samples/s" for name in rates)], speeds, numbers=True),
+        "",
+        *markdown_table(["workers", *(_ratio_name(name) for name in ratios)], against, numbers=True),
+    ]
 
 
 def _ratio_name(name: str) -> str:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from lerobot_ambient.benchmarks.engine.estimated_windows import printed_windows
-from lerobot_ambient.benchmarks.estimators.oracles_report import markdown_table
 from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import RECORD
 from lerobot_ambient.benchmarks.walkthroughs.aloha_story import EVAL_SEED, AlohaStoryOptions
 from lerobot_ambient.data.files.replace_file import replace_file
+from lerobot_ambient.figures.markdown import markdown_table
 from lerobot_ambient.integration.commands.machine import machine
 from lerobot_ambient.integration.commands.results import read_eval_info
 from lerobot_ambient.integration.commands.stages import Stage

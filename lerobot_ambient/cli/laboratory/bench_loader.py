@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure, write and print."""
     from lerobot_ambient.benchmarks.speed.loader import LoaderOptions, bench_loader
     from lerobot_ambient.benchmarks.speed.loader_page import render_markdown, replace_section
+    from lerobot_ambient.data.files.replace_file import replace_file
 
     options = LoaderOptions(
         pairs=args.pairs,
@@ -58,18 +58,12 @@ def run(args: argparse.Namespace) -> int:
     measured = bench_loader(options)
     text, section = json.dumps(measured, indent=2), render_markdown(measured)
     if args.out is not None:
-        _write(args.out, f"{text}\n")
+        replace_file(args.out, f"{text}\n".encode())
     if args.md is not None:
         page = args.md.read_text(encoding="utf-8") if args.md.exists() else ""
-        _write(args.md, replace_section(page, section))
+        replace_file(args.md, replace_section(page, section).encode())
     print(text if args.json else section)
     return 0
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}-{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -35,6 +35,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
+from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.integration.commands.machine import machine
 from lerobot_ambient.integration.commands.progress import Display, clock, tail
 
@@ -347,6 +348,4 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    replace_file(path, (json.dumps(value, indent=2) + "\n").encode())
