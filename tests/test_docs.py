@@ -346,7 +346,7 @@ def test_the_cli_reference_has_the_sizes_of_every_experiment():
         for field in ("arms", *SIZE_FLAGS):
             shown = rows[f"--{field.replace('_', '-')}"]
             for options, cell in ((full, shown[1]), (quick, shown[2])):
-                value = options.arms if field == "arms" else getattr(options.sizes, field)
+                value = options.conditions if field == "arms" else getattr(options.sizes, field)
                 text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
                 assert cell.strip("`") == ("all" if value == study.order else text), (name, field)
         assert re.findall(r"`([\w:-]+)`", rows["--arms"][3]) == list(study.order)
