@@ -7,6 +7,7 @@ import ast
 import doctest
 import importlib
 import inspect
+import runpy
 import sys
 
 import pytest
@@ -68,3 +69,10 @@ def test_all_names_are_listed_and_documented():
 def test_another_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="has no attribute 'Sauce'"):
         la.Sauce  # noqa: B018
+
+
+def test_the_reference_is_written_from_the_docstrings(checkout):
+    made = runpy.run_path(str(checkout / "scripts" / "python_reference.py"))
+    assert sorted(name for room in made["ROOMS"].values() for name in room) == sorted(NAMES)
+    said = (checkout / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+    assert said == made["page"](), "run scripts/python_reference.py"

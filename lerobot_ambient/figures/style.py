@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lerobot_ambient.core.heat_map import canvas
 from lerobot_ambient.data.files.replace_file import replace_file
 
 if TYPE_CHECKING:
@@ -79,13 +80,8 @@ def styled[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
 
 
 def new_figure(height: float = HEIGHT, width: float = WIDTH) -> Figure:
-    """An empty figure on its own canvas: no window, no global state of pyplot."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    """An empty figure on its own canvas: no window, no global state of pyplot; a notebook shows it."""
+    return canvas(width, height)
 
 
 def subplots(rows: int, columns: int, *, figsize: tuple[float, float], **shared: Any) -> tuple[Figure, Any]:

@@ -69,14 +69,15 @@ class Mixture:
         """
         decoder_notice.install()
         self.config = config
-        self._without_window = _names_without_window(config.policy)
+        lacking = _without_window(config.policy)
         with command_line():
             # What training sees of the configuration it also writes to; this mixture's stays as it was declared.
-            if self._without_window:
+            if lacking:
                 self._training, self._assembled = None, mixture_without_windows(config)
             else:
                 self._training, _ = make_merged_datasets(copy.deepcopy(config))
                 self._assembled = self._training.mixture
+        self._without_window = [self._declared_names()[index] for index in lacking]
 
     @classmethod
     def open(
@@ -221,8 +222,7 @@ class Mixture:
             ValueError: a name that no source has, an annotation that recommends no window, or one that is not saved.
         """
         sources = self.config.policy.sources
-        # A merged dataset as the target brings sources of its own, before those that are declared.
-        names = [source.name for source in self._assembled.sources[len(self._assembled.sources) - len(sources) :]]
+        names = self._declared_names()
         wrong = [name for name in windows if name not in names]
         if wrong:
             raise ValueError(f"no source is called {', '.join(wrong)}; the mixture declares {', '.join(names)}.")
@@ -253,6 +253,12 @@ class Mixture:
                 '`la.Source("me/sim", sigma_min=0.3)`, or trust the source everywhere, `mixing=la.Cotrain()`.'
             )
         return self._training
+
+    def _declared_names(self) -> list[str]:
+        """What the sources of the configuration are called, numbered where a dataset is used more than once."""
+        # A merged dataset as the target brings sources of its own, before those that are declared.
+        names = [source.name for source in self._assembled.sources]
+        return names[len(names) - len(self.config.policy.sources) :]
 
     def __len__(self) -> int:
         # What a DataLoader asks first, whether it shuffles or not.
@@ -309,13 +315,12 @@ def _window_options(window: Window | SourceAnnotation, *, accept_full_trust: boo
     return options | {"windows": str(window.path)}
 
 
-def _names_without_window(policy: Any) -> list[str]:
+def _without_window(policy: Any) -> list[int]:
+    """Which of the declared sources need a window and have none."""
     if not policy.mixing.needs_windows:
         return []
-    lacks = (None, None, None)
-    return [
-        source.repo_id for source in policy.sources if (source.windows, source.sigma_min, source.sigma_max) == lacks
-    ]
+    said = [(source.windows, source.sigma_min, source.sigma_max) for source in policy.sources]
+    return [index for index, window in enumerate(said) if window == (None, None, None)]
 
 
 def _refuse_source_options(target: Source) -> None:
