@@ -30,6 +30,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from lerobot_ambient.integration import seam
+from lerobot_ambient.integration.decoder_notice import explain_torchcodec
 
 DISTRIBUTION = "lerobot_policy_ambient_diffusion"
 POLICY_TYPE = "ambient_diffusion"
@@ -37,15 +38,6 @@ STATUSES = ("ok", "warning", "problem", "skipped")
 
 LITTLE_DISK = 5 * 2**30
 """Bytes; a data set with cameras or a few checkpoints of a U-Net take this much."""
-
-_WITH_CONDA = "conda install -c conda-forge ffmpeg"
-
-INSTALL_FFMPEG = {
-    "Linux": f"apt-get install ffmpeg, or {_WITH_CONDA}",
-    "Darwin": f"brew install ffmpeg, or {_WITH_CONDA}",
-    "Windows": f"winget install Gyan.FFmpeg.Shared, or {_WITH_CONDA}",
-}
-"""What brings the libraries that torchcodec loads, by `platform.system()`."""
 
 EXTRAS = {
     "maze": "the verbs make-data and reproduce maze",
@@ -274,22 +266,6 @@ def check_torchcodec() -> Check:
         reason, fix = explain_torchcodec(str(error))
         return Check("torchcodec", "warning", f"{version} does not load: {reason}; {fallback}", fix)
     return Check("torchcodec", "ok", version)
-
-
-def explain_torchcodec(message: str) -> tuple[str, str]:
-    """Its page-long message as (reason, fix), one line each.
-
-    It tries its build for every FFmpeg version in turn; a version that is not installed lacks libavutil.
-    """
-    errors = [line.strip() for line in message.splitlines() if line.startswith("OSError: ")]
-    telling = [line for line in errors if "libavutil" not in line and "Could not load this library" not in line]
-    if errors and not telling:
-        return (
-            "FFmpeg's shared libraries are not installed",
-            f"{INSTALL_FFMPEG.get(platform.system(), _WITH_CONDA)} (versions 4 to 8); or stay with PyAV",
-        )
-    first = telling[0].removeprefix("OSError: ") if telling else message.strip().splitlines()[0]
-    return first, "install the torchcodec that goes with this torch, see its table of versions; or stay with PyAV"
 
 
 def check_pyav() -> list[Check]:

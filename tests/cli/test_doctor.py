@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 
 from lerobot_ambient.cli.__main__ import main
 from lerobot_ambient.cli.doctor import block, summary
-from lerobot_ambient.integration import doctor, doctor_data, seam
+from lerobot_ambient.integration import decoder_notice, doctor, doctor_data, seam
 from lerobot_ambient.integration.decoder_notice import ShortenedNotice
 from lerobot_ambient.integration.doctor import Check
 
@@ -183,7 +183,7 @@ OSError: Could not load this library: core7.so
 )
 def test_torchcodec_s_page_becomes_one_line(monkeypatch, error, reason, fix):
     monkeypatch.setattr(doctor.platform, "system", lambda: "Linux")
-    told = doctor.explain_torchcodec(TORCHCODEC.format(error))
+    told = decoder_notice.explain_torchcodec(TORCHCODEC.format(error))
     assert told[0].startswith(reason)
     assert told[1].startswith(fix)
     assert "\n" not in "".join(told)
@@ -193,7 +193,7 @@ def test_torchcodec_s_page_becomes_one_line(monkeypatch, error, reason, fix):
 def test_the_remedy_is_the_platform_s(monkeypatch, system, fix):
     monkeypatch.setattr(doctor.platform, "system", lambda: system)
     page = TORCHCODEC.format("libavutil.so.59: cannot open shared object file")
-    assert doctor.explain_torchcodec(page)[1].startswith(f"{fix} install")
+    assert decoder_notice.explain_torchcodec(page)[1].startswith(f"{fix} install")
 
 
 def test_a_training_tells_torchcodec_s_page_once_in_a_line(caplog):
