@@ -188,7 +188,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.getLogger("lerobot.utils.import_utils").setLevel(logging.ERROR)
     if not {"lerobot", "torch"} & set(sys.modules):
         sys.meta_path.insert(0, _Notice())
-    from lerobot_ambient.integration.near_options import options_of_verb
+    from lerobot_ambient.integration.errors.near_options import options_of_verb
 
     try:
         with options_of_verb(_options(verb)):

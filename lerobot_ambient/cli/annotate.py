@@ -158,8 +158,12 @@ def run(args: argparse.Namespace) -> int:
     from lerobot_ambient.cli.annotate_report import Outcome
     from lerobot_ambient.cli.progress import say
     from lerobot_ambient.data.windows.windows_file import write_windows
-    from lerobot_ambient.integration.config_file import require_config_name
-    from lerobot_ambient.integration.training import load_train_config, mixture_without_windows, recipe_of
+    from lerobot_ambient.integration.training.config_file import require_config_name
+    from lerobot_ambient.integration.training.merged_training import (
+        load_train_config,
+        mixture_without_windows,
+        recipe_of,
+    )
 
     if args.write_config is not None:
         require_config_name(args.write_config)
@@ -175,7 +179,7 @@ def run(args: argparse.Namespace) -> int:
         method, processes = _classifier_method(args), launched_processes(args.device)
     file = None
     if args.write_config is not None:
-        from lerobot_ambient.integration.config_file import ConfigWithWindows
+        from lerobot_ambient.integration.training.config_file import ConfigWithWindows
 
         file = ConfigWithWindows.plan(cfg, args.config_path, args.write_config, overwrite=args.overwrite)
     say("opening the datasets")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
     from lerobot_ambient.annotate.results.trust import SourceWindow
     from lerobot_ambient.data.suggest.config_windows import FoundWindow
-    from lerobot_ambient.integration.config_file import ConfigWithWindows
+    from lerobot_ambient.integration.training.config_file import ConfigWithWindows
 
 
 def windows_of(

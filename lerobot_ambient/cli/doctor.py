@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from lerobot_ambient.cli.progress import say
 
 if TYPE_CHECKING:
-    from lerobot_ambient.integration.doctor import Check
+    from lerobot_ambient.integration.doctor.installation import Check
 
 EXAMPLE = "lerobot-ambient doctor --config_path=mine.yaml"
 
@@ -42,7 +42,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Check; `args.more` holds LeRobot's own options. Each finding is printed as soon as it is there."""
-    from lerobot_ambient.integration.doctor import captured_logs
+    from lerobot_ambient.integration.doctor.installation import captured_logs
 
     out = sys.stdout
     checks = []
@@ -61,7 +61,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _all_checks(args: argparse.Namespace) -> Iterator[Check]:
-    from lerobot_ambient.integration import doctor, doctor_data, training
+    from lerobot_ambient.integration.doctor import data as doctor_data
+    from lerobot_ambient.integration.doctor import installation as doctor
+    from lerobot_ambient.integration.training import merged_training as training
 
     configured = args.config_path is not None or bool(args.more)
     if configured:

@@ -56,8 +56,8 @@ def run(args: argparse.Namespace) -> int:
     path = args.write or Path("mine.yaml")
     # Late, so that the help of every verb stays quick.
     from lerobot_ambient.cli.own_config import render_written, suggestions_for
-    from lerobot_ambient.integration.config_file import require_free, write_suggested
-    from lerobot_ambient.integration.training import load_train_config
+    from lerobot_ambient.integration.training.config_file import require_free, write_suggested
+    from lerobot_ambient.integration.training.merged_training import load_train_config
 
     require_free(path, overwrite=args.overwrite)
     target, *sources = (_named(text) for text in (args.target, *args.source))

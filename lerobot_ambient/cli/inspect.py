@@ -50,8 +50,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Inspect; `args.more` holds LeRobot's own options."""
     from lerobot_ambient.cli.progress import require_picture, say
-    from lerobot_ambient.integration.config_file import require_free
-    from lerobot_ambient.integration.training import load_train_config, mixture_of
+    from lerobot_ambient.integration.training.config_file import require_free
+    from lerobot_ambient.integration.training.merged_training import load_train_config, mixture_of
 
     if args.write is not None and not args.suggest:
         raise ValueError("--write writes what --suggest proposes; add --suggest.")
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 def _suggest(cfg: Any, args: argparse.Namespace) -> int:
     from lerobot_ambient.cli.own_config import render_written, suggestions_for
     from lerobot_ambient.data.suggest.as_yaml import to_yaml
-    from lerobot_ambient.integration.config_file import text_read, write_suggested
+    from lerobot_ambient.integration.training.config_file import text_read, write_suggested
 
     if not cfg.policy.sources:
         raise ValueError('there is no source to align; name one, e.g. --policy.sources=\'[{"repo_id": "me/sim"}]\'.')

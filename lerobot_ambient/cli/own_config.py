@@ -19,7 +19,7 @@ def suggestions_for(cfg: Any) -> list[Suggestion]:
         ValueError: a dataset that cannot be opened, or a target without actions.
     """
     from lerobot_ambient.data.suggest.suggest import facts_of, suggest
-    from lerobot_ambient.integration.training import target_config
+    from lerobot_ambient.integration.training.merged_training import target_config
 
     target = facts_of(target_config(cfg))
     return [suggest(target, facts_of(source), source) for source in cfg.policy.sources]

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sources, their logical merge, and the sampler that draws from it."""
+"""A mixture: datasets opened, aligned, grouped, planned and merged, one function a step."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The seam: the only place that touches LeRobot's internals."""
+"""What meets LeRobot: the only place that touches its scripts and internals."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ def register() -> None:
     Our types become known together with LeRobot's own of the same kind. Nothing of LeRobot is loaded here: that takes
     seconds, which `lerobot-ambient --help` and the helpers of a long experiment have no use for.
     """
-    from lerobot_ambient.integration import eval_seam, option_errors, rollout_seam, seam
-    from lerobot_ambient.integration.after_import import after_import
+    from lerobot_ambient.integration.errors import option_errors
+    from lerobot_ambient.integration.hooks.after_import import after_import
+    from lerobot_ambient.integration.seams import evaluate as eval_seam
+    from lerobot_ambient.integration.seams import rollout as rollout_seam
+    from lerobot_ambient.integration.seams import train as seam
 
     for theirs, ours in _TYPES.items():
         after_import(theirs, partial(_load, ours))
@@ -34,7 +37,7 @@ def register() -> None:
 
 def register_now() -> None:
     """The same where LeRobot asks for its plugins: it has loaded itself by then, and looks our types up at once."""
-    from lerobot_ambient.integration import decoder_notice, error_report
+    from lerobot_ambient.integration.errors import decoder_notice, error_report
 
     register()
     error_report.install_in_command()

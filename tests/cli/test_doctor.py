@@ -15,9 +15,12 @@ from packaging.requirements import Requirement
 
 from lerobot_ambient.cli.__main__ import main
 from lerobot_ambient.cli.doctor import block, summary
-from lerobot_ambient.integration import decoder_notice, doctor, doctor_data, seam
-from lerobot_ambient.integration.decoder_notice import ShortenedNotice
-from lerobot_ambient.integration.doctor import Check
+from lerobot_ambient.integration.doctor import data as doctor_data
+from lerobot_ambient.integration.doctor import installation as doctor
+from lerobot_ambient.integration.doctor.installation import Check
+from lerobot_ambient.integration.errors import decoder_notice
+from lerobot_ambient.integration.errors.decoder_notice import ShortenedNotice
+from lerobot_ambient.integration.seams import train as seam
 
 RENAME = {"actions": "action", "state": "observation.state", "image": "observation.images.front"}
 

@@ -10,7 +10,7 @@ import pytest
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
 from lerobot_ambient.cli.__main__ import main
-from lerobot_ambient.integration import doctor
+from lerobot_ambient.integration.doctor import installation as doctor
 
 CAM = "observation.images.cam"
 

@@ -17,7 +17,7 @@ import torch
 from lerobot.datasets import LeRobotDataset
 
 from lerobot_ambient.cli.__main__ import main
-from lerobot_ambient.integration.training import load_train_config, make_merged_datasets, mixture_of
+from lerobot_ambient.integration.training.merged_training import load_train_config, make_merged_datasets, mixture_of
 
 POLICY = (
     "--policy.type=ambient_diffusion",

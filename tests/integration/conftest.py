@@ -55,7 +55,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     """Returns command(script, *options): LeRobot's main in this process, as (exit code, what it left on stderr)."""
 
     def run(script: str, *options: str) -> tuple[int, str]:
-        from lerobot_ambient.integration import error_report
+        from lerobot_ambient.integration.errors import error_report
 
         module = script if "." in script else f"lerobot.scripts.{script}"
         monkeypatch.setattr(sys, "argv", [f"lerobot-{script.rpartition('_')[2]}", *options])

@@ -19,7 +19,7 @@ from lerobot_ambient.data.export.record import decode_shares, encode_shares, lic
 from lerobot_ambient.data.normalization.affine import ActionNormalization
 from lerobot_ambient.data.provenance.data_record import DataRecord
 from lerobot_ambient.data.windows.windows_file import WINDOWS_PATH, WindowTable, write_windows
-from lerobot_ambient.integration.training import load_train_config, make_merged_datasets
+from lerobot_ambient.integration.training.merged_training import load_train_config, make_merged_datasets
 from lerobot_ambient.policy.card_alignment import alignment
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.hub_card import plan_picture
@@ -118,7 +118,9 @@ def test_a_target_that_is_crowded_out_is_told_at_the_start_of_the_training_and_i
     words = ["--dataset.repo_id=me/target", f"--dataset.root={target}", f"--policy.sources={json.dumps([source])}"]
     cfg = load_train_config(None, [*words, *SMALL_POLICY])
     make_merged_datasets(cfg)
-    ours = [record for record in caplog.records if record.name == "lerobot_ambient.integration.training"]
+    ours = [
+        record for record in caplog.records if record.name == "lerobot_ambient.integration.training.merged_training"
+    ]
     place, told = [record.getMessage() for record in ours if record.levelname == "WARNING"]
     assert "observation.environment_state: dimensions are matched by position" in place
     assert "the target 'me/target' has less than a tenth of the draws at" in told

@@ -19,7 +19,7 @@ from lerobot_ambient.cli.__main__ import main
 from lerobot_ambient.data.declared.sources import SourceConfig
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions
-from lerobot_ambient.integration.training import recipe_of
+from lerobot_ambient.integration.training.merged_training import recipe_of
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig, CotrainConfig
 from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
 from lerobot_ambient.policy.processor_ambient_diffusion import make_ambient_diffusion_pre_post_processors

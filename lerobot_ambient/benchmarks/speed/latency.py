@@ -20,7 +20,7 @@ from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy
 
 from lerobot_ambient.benchmarks.speed.busy import Stopwatch, cores, doubts, load_average, spread
 from lerobot_ambient.data.files.hub_errors import NOT_ON_THE_HUB, reason_of
-from lerobot_ambient.integration.error_report import not_there
+from lerobot_ambient.integration.errors.error_report import not_there
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.latency import chunk_seconds
 from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from lerobot_ambient.data.declared.sources import SourceConfig
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions
-from lerobot_ambient.integration.training import MergedTrainingDataset, recipe_of
+from lerobot_ambient.integration.training.merged_training import MergedTrainingDataset, recipe_of
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 
 Batch = Mapping[str, Any]

@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     # Named here, so that a missing package is reported with the extra that brings it.
     import grpc  # noqa: F401
 
-    from lerobot_ambient.integration.policy_server import serve
+    from lerobot_ambient.integration.deployment.policy_server import serve
 
     serve(args.more)
     return 0

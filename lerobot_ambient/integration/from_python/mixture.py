@@ -21,9 +21,9 @@ from lerobot_ambient.core.plan import Plan
 from lerobot_ambient.core.windows import Window
 from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import Mixture as AssembledMixture
-from lerobot_ambient.integration import decoder_notice
-from lerobot_ambient.integration.near_options import near_names
-from lerobot_ambient.integration.training import (
+from lerobot_ambient.integration.errors import decoder_notice
+from lerobot_ambient.integration.errors.near_options import near_names
+from lerobot_ambient.integration.training.merged_training import (
     MergedTrainingDataset,
     load_train_config,
     make_merged_datasets,

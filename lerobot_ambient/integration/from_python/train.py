@@ -12,9 +12,9 @@ import draccus
 from lerobot.configs.train import TRAIN_CONFIG_NAME, TrainPipelineConfig
 from lerobot.utils.constants import CHECKPOINTS_DIR, LAST_CHECKPOINT_LINK, PRETRAINED_MODEL_DIR
 
+from lerobot_ambient.integration.errors.near_options import near_names
 from lerobot_ambient.integration.from_python.mixture import Mixture, command_line
-from lerobot_ambient.integration.near_options import near_names
-from lerobot_ambient.integration.training import first_cause
+from lerobot_ambient.integration.training.merged_training import first_cause
 from lerobot_ambient.policy.configuration_ambient_diffusion import MixingConfig
 
 

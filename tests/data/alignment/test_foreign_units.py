@@ -64,7 +64,7 @@ def test_a_source_of_its_own_normalisation_has_a_unit_of_its_own(arms, caplog):
 @pytest.mark.parametrize("verb", ["inspect", "doctor"])
 def test_it_is_said_before_a_training(arms, capsys, caplog, monkeypatch, verb):
     if verb == "doctor":
-        from lerobot_ambient.integration import doctor
+        from lerobot_ambient.integration.doctor import installation as doctor
 
         monkeypatch.setattr(doctor, "check_plugin", list)
     options = [

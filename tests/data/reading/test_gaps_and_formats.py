@@ -16,7 +16,7 @@ from lerobot_ambient.cli.__main__ import main
 from lerobot_ambient.core.windows import Window
 from lerobot_ambient.data.declared.sources import SourceConfig
 from lerobot_ambient.data.mixture import make_mixture
-from lerobot_ambient.integration import doctor_data
+from lerobot_ambient.integration.doctor import data as doctor_data
 
 from ..small_recipe import OPTIONS, RECIPE
 

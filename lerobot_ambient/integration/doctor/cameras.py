@@ -16,7 +16,7 @@ from lerobot_ambient.data.cameras.video_files import broken_videos, count_videos
 from lerobot_ambient.data.declared.sources import SourceConfig
 from lerobot_ambient.data.files.episode_table import EpisodeTable
 from lerobot_ambient.data.reading.column_reader import read_columns
-from lerobot_ambient.integration.doctor import Check
+from lerobot_ambient.integration.doctor.installation import Check
 
 _MANY = 40
 """Episodes; a longer list is not written out as a fix."""

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from lerobot_ambient.data.batches.merged_dataset import GROUP_KEY, MergedDataset
 from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
 
-from .conftest import SMALL_POLICY
+from ..conftest import SMALL_POLICY
 
 
 class KilledError(Exception):
@@ -253,7 +253,7 @@ def test_a_learning_rate_that_blows_up_is_called_that(roots, tmp_path, lerobot_t
 
 @pytest.mark.parametrize(("steps", "told"), [(7, True), (8, True), (9, False)])
 def test_resuming_what_is_finished_says_that_nothing_is_left(tmp_path, caplog, steps, told):
-    from lerobot_ambient.integration.training import _warn_if_finished
+    from lerobot_ambient.integration.training.merged_training import _warn_if_finished
 
     (tmp_path / "training_state").mkdir()
     (tmp_path / "training_state" / "training_step.json").write_text('{"step": 8}')

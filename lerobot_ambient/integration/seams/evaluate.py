@@ -14,8 +14,8 @@ from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
-from lerobot_ambient.integration.after_import import after_import
-from lerobot_ambient.integration.substitute import substitute, unfamiliar
+from lerobot_ambient.integration.hooks.after_import import after_import
+from lerobot_ambient.integration.hooks.substitute import substitute, unfamiliar
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def _comparing(original: Callable[..., Any]) -> Callable[..., Any]:
     def make_policy(
         cfg: Any, ds_meta: Any = None, env_cfg: Any = None, rename_map: Mapping[str, str] | None = None
     ) -> Any:
-        from lerobot_ambient.integration import environment
+        from lerobot_ambient.integration.deployment import environment
 
         if environment.is_ambient(cfg) and env_cfg is not None:
             environment.refuse_other_environment(cfg, env_cfg, rename_map or {})

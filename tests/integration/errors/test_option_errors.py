@@ -17,7 +17,7 @@ from lerobot.configs import FeatureType, PolicyFeature
 
 from lerobot_ambient.data.declared.alignment import CameraConfig, DimensionConfig
 from lerobot_ambient.data.declared.sources import SourceConfig
-from lerobot_ambient.integration import error_report, option_errors
+from lerobot_ambient.integration.errors import error_report, option_errors
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientConfig, AmbientDiffusionConfig
 from lerobot_ambient.policy.diffusion_model import AmbientDiffusionModel
 

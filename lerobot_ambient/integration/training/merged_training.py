@@ -35,11 +35,11 @@ from lerobot_ambient.data.provenance.fingerprint import require_same_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions, open_metadata, wanted_episodes
 from lerobot_ambient.data.suggest.config_windows import noted_windows
 from lerobot_ambient.data.windows.merged_file import merged_file_of
-from lerobot_ambient.integration.environment import refuse_environment_of_training
-from lerobot_ambient.integration.error_report import CONFIG_SUFFIXES, not_there, on_the_way_to_configuration
-from lerobot_ambient.integration.fine_tuning import refuse_lost_settings
-from lerobot_ambient.integration.near_options import config_file_typed
-from lerobot_ambient.integration.run_roots import located
+from lerobot_ambient.integration.deployment.environment import refuse_environment_of_training
+from lerobot_ambient.integration.errors.error_report import CONFIG_SUFFIXES, not_there, on_the_way_to_configuration
+from lerobot_ambient.integration.errors.near_options import config_file_typed
+from lerobot_ambient.integration.training.fine_tuning import refuse_lost_settings
+from lerobot_ambient.integration.training.run_roots import located
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.schedule import noise_schedule
 

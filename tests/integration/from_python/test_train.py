@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 import lerobot_ambient as la
 
-from .conftest import SMALL_POLICY
+from ..conftest import SMALL_POLICY
 
 SMALL = {"device": "cpu", "denoiser": "mlp", "mlp_width": 32, "mlp_depth": 1, "horizon": 8, "n_action_steps": 4}
 RUN = {"batch_size": 16, "num_workers": 0, "env_eval_freq": 0, "log_freq": 2}

@@ -23,7 +23,7 @@ from typing import Any, get_args, get_type_hints
 
 import yaml
 
-from lerobot_ambient.integration.error_report import CONFIG_SUFFIXES, options_of
+from lerobot_ambient.integration.errors.error_report import CONFIG_SUFFIXES, options_of
 
 MISSPELT = 0.8
 """How alike a word and a name are from where on the one is taken for the other; LeRobot's `diffusion` is at 0.69."""

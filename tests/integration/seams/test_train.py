@@ -5,7 +5,7 @@ import types
 
 import pytest
 
-from lerobot_ambient.integration import seam
+from lerobot_ambient.integration.seams import train as seam
 
 
 def module_with(**changes):

@@ -6,7 +6,7 @@ import json
 import pytest
 from lerobot.configs import FeatureType, PolicyFeature
 
-from lerobot_ambient.integration.rollout import differences
+from lerobot_ambient.integration.deployment.robot import differences
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 
 JOINTS = ["pan.pos", "lift.pos", "gripper.pos"]

@@ -7,7 +7,7 @@ import logging
 import platform
 import sys
 
-from lerobot_ambient.integration.option_errors import ours_are_meant
+from lerobot_ambient.integration.errors.option_errors import ours_are_meant
 
 LOGGER = "lerobot.utils.import_utils"
 

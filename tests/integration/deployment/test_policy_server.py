@@ -98,7 +98,7 @@ def lerobot_async(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleName
     monkeypatch.chdir(tmp_path)
     from lerobot.async_inference import configs, constants, policy_server, robot_client
 
-    from lerobot_ambient.integration.policy_server import support_policy
+    from lerobot_ambient.integration.deployment.policy_server import support_policy
 
     monkeypatch.setattr(policy_server, "SUPPORTED_POLICIES", list(constants.SUPPORTED_POLICIES))
     return SimpleNamespace(configs=configs, server=policy_server, client=robot_client, support=support_policy)
@@ -265,7 +265,7 @@ def test_wrong_options_are_refused(lerobot_async, capsys):
 
 
 def test_an_unknown_lerobot_is_said(lerobot_async, monkeypatch):
-    from lerobot_ambient.integration.substitute import SeamError
+    from lerobot_ambient.integration.hooks.substitute import SeamError
 
     monkeypatch.delattr(lerobot_async.server, "SUPPORTED_POLICIES")
     with pytest.raises(SeamError, match="its policy server has no list SUPPORTED_POLICIES"):

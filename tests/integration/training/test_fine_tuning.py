@@ -7,7 +7,7 @@ import pytest
 import yaml
 from lerobot.configs.parser import _flatten_to_cli_args
 
-from lerobot_ambient.integration.fine_tuning import refuse_lost_settings
+from lerobot_ambient.integration.training.fine_tuning import refuse_lost_settings
 
 LOST = {"path": "base", "sources": [], "mixing": {"type": "target_only"}, "frame_cache": None}
 KEPT = {"path": "base", "type": "ambient_diffusion", "push_to_hub": False, "mixing": {"alpha": 0.3}, "horizon": 16}

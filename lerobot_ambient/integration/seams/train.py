@@ -16,8 +16,8 @@ from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
-from lerobot_ambient.integration.after_import import after_import
-from lerobot_ambient.integration.substitute import SeamError, substitute, unfamiliar
+from lerobot_ambient.integration.hooks.after_import import after_import
+from lerobot_ambient.integration.hooks.substitute import SeamError, substitute, unfamiliar
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def problems(module: ModuleType) -> list[str]:
 
 def _make_train_eval_datasets(original: Callable[..., Any]) -> Callable[..., Any]:
     def make_train_eval_datasets(cfg: Any) -> Any:
-        from lerobot_ambient.integration.training import is_ambient, make_merged_datasets
+        from lerobot_ambient.integration.training.merged_training import is_ambient, make_merged_datasets
 
         return make_merged_datasets(cfg) if is_ambient(cfg) else original(cfg)
 
@@ -75,7 +75,7 @@ def _make_train_eval_datasets(original: Callable[..., Any]) -> Callable[..., Any
 
 def _make_sampler(original: Callable[..., Any]) -> Callable[..., Any]:
     def make_sampler(*args: Any, **kwargs: Any) -> Any:
-        from lerobot_ambient.integration.training import MergedTrainingDataset
+        from lerobot_ambient.integration.training.merged_training import MergedTrainingDataset
 
         handle = kwargs.get("absolute_to_relative_idx")
         if isinstance(handle, MergedTrainingDataset):

@@ -15,7 +15,7 @@ import lerobot_ambient as la
 from lerobot_ambient.data.batches.merged_dataset import GROUP_KEY
 from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
 
-from .conftest import SMALL_POLICY
+from ..conftest import SMALL_POLICY
 
 SMALL = {"device": "cpu", "denoiser": "mlp", "mlp_width": 32, "mlp_depth": 1, "horizon": 8, "n_action_steps": 4}
 

@@ -29,8 +29,8 @@ from lerobot.utils.import_utils import get_safe_default_video_backend
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from lerobot_ambient.integration import seam
-from lerobot_ambient.integration.decoder_notice import explain_torchcodec
+from lerobot_ambient.integration.errors.decoder_notice import explain_torchcodec
+from lerobot_ambient.integration.seams import train as seam
 
 DISTRIBUTION = "lerobot_policy_ambient_diffusion"
 POLICY_TYPE = "ambient_diffusion"

@@ -15,8 +15,8 @@ from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
-from lerobot_ambient.integration.after_import import after_import
-from lerobot_ambient.integration.substitute import substitute, unfamiliar
+from lerobot_ambient.integration.hooks.after_import import after_import
+from lerobot_ambient.integration.hooks.substitute import substitute, unfamiliar
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +44,8 @@ def install(module: ModuleType) -> None:
 
 def _comparing(original: Callable[..., Any]) -> Callable[..., Any]:
     def build_rollout_context(cfg: Any, shutdown_event: Any, *processors: Any, **named: Any) -> Any:
-        from lerobot_ambient.integration import rollout
-        from lerobot_ambient.integration.letting_go import let_go_after_errors
+        from lerobot_ambient.integration.deployment import robot as rollout
+        from lerobot_ambient.integration.deployment.disable_torque import let_go_after_errors
 
         if not rollout.is_ambient(cfg):
             return original(cfg, shutdown_event, *processors, **named)

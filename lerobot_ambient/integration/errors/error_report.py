@@ -151,7 +151,7 @@ def not_there(option: str, value: str, reason: str = "") -> str:
     if path.is_dir():
         name = "config.json" if option == "policy.path" else "train_config.json"
         return f"--{option}={value}: the folder has no {name}; give the one called pretrained_model."
-    from lerobot_ambient.integration.near_options import near_path
+    from lerobot_ambient.integration.errors.near_options import near_path
 
     near = near_path(path)
     if near is not None:

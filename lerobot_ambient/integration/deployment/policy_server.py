@@ -15,8 +15,8 @@ from typing import Any
 
 from lerobot.utils.constants import OBS_STATE
 
-from lerobot_ambient.integration.rollout import state_differences
-from lerobot_ambient.integration.substitute import SeamError, substitute
+from lerobot_ambient.integration.deployment.robot import state_differences
+from lerobot_ambient.integration.hooks.substitute import SeamError, substitute
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 
 

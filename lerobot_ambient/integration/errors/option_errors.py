@@ -23,9 +23,8 @@ from typing import Any, NoReturn
 
 import yaml
 
-from lerobot_ambient.integration.after_import import after_import
-from lerobot_ambient.integration.error_report import CONFIG_SUFFIXES, chain, is_for_users, options_of
-from lerobot_ambient.integration.near_options import (
+from lerobot_ambient.integration.errors.error_report import CONFIG_SUFFIXES, chain, is_for_users, options_of
+from lerobot_ambient.integration.errors.near_options import (
     MISSPELT,
     alike,
     choices_of,
@@ -37,7 +36,8 @@ from lerobot_ambient.integration.near_options import (
     offered,
     verb_options,
 )
-from lerobot_ambient.integration.substitute import substitute, unfamiliar
+from lerobot_ambient.integration.hooks.after_import import after_import
+from lerobot_ambient.integration.hooks.substitute import substitute, unfamiliar
 
 _MODULE = "draccus.argparsing"
 _PARAMETERS = ("self", "args", "namespace", "is_parse_args")

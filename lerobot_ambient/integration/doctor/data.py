@@ -15,9 +15,9 @@ from lerobot_ambient.data.declared.sources import SourceConfig
 from lerobot_ambient.data.files.episode_table import EpisodeTable
 from lerobot_ambient.data.mixture import Mixture
 from lerobot_ambient.data.reading.open_dataset import open_metadata
-from lerobot_ambient.integration.doctor import Check, captured_logs
-from lerobot_ambient.integration.doctor_cameras import check_cameras
-from lerobot_ambient.integration.training import load_train_config, mixture_of, target_config
+from lerobot_ambient.integration.doctor.cameras import check_cameras
+from lerobot_ambient.integration.doctor.installation import Check, captured_logs
+from lerobot_ambient.integration.training.merged_training import load_train_config, mixture_of, target_config
 
 
 def check_configuration(config_path: str | None, arguments: Sequence[str], *, progress: bool = False) -> list[Check]:
