@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lerobot_ambient.benchmarks.engine.study_run import SweepPoint
+from lerobot_ambient.benchmarks.engine.outcome import SweepPoint
 from lerobot_ambient.figures.families import colour, label, marker
 from lerobot_ambient.figures.style import styled, subplots, write_png_and_svg
 from lerobot_ambient.integration.commands.results import Interval, Measure, Rollouts

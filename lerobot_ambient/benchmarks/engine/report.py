@@ -12,7 +12,7 @@ from typing import Any
 
 from lerobot_ambient.benchmarks.engine.claims import percent
 from lerobot_ambient.benchmarks.engine.estimated_windows import windows_text
-from lerobot_ambient.benchmarks.engine.study_run import FinalRun, Outcome, SweepPoint
+from lerobot_ambient.benchmarks.engine.outcome import FinalRun, Outcome, SweepPoint
 from lerobot_ambient.figures.markdown import markdown_table
 from lerobot_ambient.integration.commands.results import Interval, Measure, Rollouts
 

@@ -14,7 +14,7 @@ from lerobot_ambient.benchmarks.engine.recipe import Task
 from lerobot_ambient.integration.commands.results import Measure, Rollouts
 
 if TYPE_CHECKING:
-    from lerobot_ambient.benchmarks.engine.study_run import Outcome
+    from lerobot_ambient.benchmarks.engine.outcome import Outcome
 
 SWEEP_TRAIN_SEED = 0
 STRETCH = 10_000

@@ -11,8 +11,8 @@ from typing import Any
 
 from lerobot_ambient.benchmarks.engine.figures import draw_comparison, draw_sweeps
 from lerobot_ambient.benchmarks.engine.kept_rollouts import kept_file, write_kept
+from lerobot_ambient.benchmarks.engine.outcome import Outcome
 from lerobot_ambient.benchmarks.engine.report import condition_rollouts, markdown, results_json
-from lerobot_ambient.benchmarks.engine.study_run import Outcome
 from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.integration.commands.machine import machine
 

@@ -15,20 +15,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from lerobot_ambient.benchmarks.engine.condition import Choices, Condition, Sweep
-from lerobot_ambient.benchmarks.engine.estimated_windows import window_stage, windows_json
-from lerobot_ambient.benchmarks.engine.kept_rollouts import Kept, read_kept
-from lerobot_ambient.benchmarks.engine.recipe import NOWHERE, Places, Task, fine_tuning_flags, render_yaml, train_config
+from lerobot_ambient.benchmarks.engine.chain import Chain, pretrained_in
+from lerobot_ambient.benchmarks.engine.condition import Condition, Sweep
+from lerobot_ambient.benchmarks.engine.estimated_windows import window_stage
+from lerobot_ambient.benchmarks.engine.kept_rollouts import read_kept
+from lerobot_ambient.benchmarks.engine.outcome import Outcome, SweepPoint
+from lerobot_ambient.benchmarks.engine.recipe import NOWHERE, Places, fine_tuning_flags, render_yaml, train_config
 from lerobot_ambient.benchmarks.engine.study import STRETCH, SWEEP_TRAIN_SEED, Options, Study
-from lerobot_ambient.benchmarks.engine.trajectories import recorded_jerks
-from lerobot_ambient.integration.commands.machine import machine
-from lerobot_ambient.integration.commands.results import Rollouts, read_eval_info
 from lerobot_ambient.integration.commands.stages import Stage, StageRunner, stock_command
 
 SWEEP_EVAL_SEED, FINAL_EVAL_SEED = 50_000, 100_000
@@ -40,131 +39,6 @@ TRAINING_VERSION = 3
 """Raise it when the same inputs would give other policies, on the same data and windows."""
 DEFAULT_PAIR = "default"
 """Folder of the data whose key is the empty word."""
-
-
-@dataclass(frozen=True, eq=False)
-class SweepPoint:
-    """One value of a sweep and its roll-outs."""
-
-    sweep: Sweep
-    condition: Condition
-    value: float
-    kept: Kept
-    chosen: bool = False
-
-    @property
-    def rollouts(self) -> Rollouts:
-        return self.kept.rollouts
-
-
-@dataclass(frozen=True, eq=False)
-class FinalRun:
-    """One trained policy of the final comparison.
-
-    Args:
-        condition: how it was trained.
-        seed: of its training.
-        kept: its evaluation.
-        recordings: folder of the recorded roll-outs; None where none were recorded.
-        policy: folder of the pretrained policy; None where only the roll-outs were kept.
-    """
-
-    condition: Condition
-    seed: int
-    kept: Kept
-    recordings: Path | None = None
-    policy: Path | None = None
-
-    @property
-    def rollouts(self) -> Rollouts:
-        return self.kept.rollouts
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """Everything the report needs.
-
-    Args:
-        study, options: what was asked for.
-        data: parent folder of target and source of each pair.
-        choices: of the sweeps.
-        sweeps: every value that was tried.
-        runs: every policy of the final comparison, in the order of the conditions.
-    """
-
-    study: Study
-    options: Options
-    data: dict[str, Path]
-    choices: Choices
-    sweeps: list[SweepPoint]
-    runs: list[FinalRun]
-
-    @property
-    def kept(self) -> list[Kept]:
-        """Every evaluation."""
-        return [*(point.kept for point in self.sweeps), *(run.kept for run in self.runs)]
-
-
-@dataclass(frozen=True, eq=False)
-class _Chain:
-    """The stages of one policy.
-
-    Args:
-        name: in the output folder.
-        condition, seed: how it is trained.
-        train, evaluate: the stages.
-        recorded: the roll-outs are recorded.
-        task: what is learnt.
-        windows: parent folder of the estimated windows.
-        base: of the policy that is fine-tuned.
-        reused: the evaluation, if it need not be made.
-    """
-
-    name: str
-    condition: Condition
-    seed: int
-    train: Stage
-    evaluate: Stage
-    recorded: bool
-    task: Task
-    windows: Path
-    base: _Chain | None = None
-    reused: Kept | None = None
-
-    @property
-    def stages(self) -> list[Stage]:
-        if self.reused is not None:
-            return []
-        # Of a base whose roll-outs are known only the training is made up for.
-        training = [self.base.train] if self.base is not None and self.base.reused is not None else []
-        return [*training, self.train, self.evaluate]
-
-    @property
-    def pretrained(self) -> Path:
-        return _pretrained(self.train.run_folder)
-
-    @property
-    def recordings(self) -> Path | None:
-        return self.evaluate.run_folder / "recordings" if self.recorded and self.reused is None else None
-
-    def kept(self) -> Kept:
-        """The finished evaluation."""
-        if self.reused is not None:
-            return replace(self.reused, name=self.name)
-        rollouts = read_eval_info(self.evaluate.run_folder / "eval_info.json")
-        if self.recordings is not None:
-            rollouts = replace(rollouts, jerks=recorded_jerks(self.recordings))
-        train, evaluate = self.train.seconds, self.evaluate.seconds
-        assert train is not None
-        assert evaluate is not None
-        # Stages that an older version finished do not say where.
-        machines = tuple(stage.machine or machine() for stage in (self.train, self.evaluate))
-        windows = windows_json(self.task, self.condition, self.windows)
-        return Kept(self.name, self.evaluate.key, rollouts, train, evaluate, machines, windows)
-
-    def final(self) -> FinalRun:
-        policy = self.pretrained if self.reused is None else None
-        return FinalRun(self.condition, self.seed, self.kept(), self.recordings, policy)
 
 
 def run_study(study: Study, options: Options, runner: StageRunner) -> Outcome:
@@ -333,7 +207,7 @@ class _Run:
         )
         return target, source
 
-    def _trial(self, sweep: Sweep, value: float) -> _Chain:
+    def _trial(self, sweep: Sweep, value: float) -> Chain:
         folder = self.output / "sweep" / f"{sweep.name}-{value:g}"
         return self._chain(
             sweep.condition(value),
@@ -344,7 +218,7 @@ class _Run:
             recorded=False,
         )
 
-    def _finals(self, condition: Condition, bases: dict[tuple[str, int], _Chain] | None = None) -> list[_Chain]:
+    def _finals(self, condition: Condition, bases: dict[tuple[str, int], Chain] | None = None) -> list[Chain]:
         seeds = self.options.sizes.seeds
         return [
             self._chain(
@@ -368,8 +242,8 @@ class _Run:
         trials: int,
         *,
         recorded: bool,
-        base: _Chain | None = None,
-    ) -> _Chain:
+        base: Chain | None = None,
+    ) -> Chain:
         task, sizes = self.study.task, self.options.sizes
         if condition.share is not None:
             condition = condition.weighted(*self._frames(condition.data))
@@ -394,7 +268,7 @@ class _Run:
             str(base.pretrained) if base is not None else "",
         )
         train_folder = folder / "train"
-        pretrained = _pretrained(train_folder / "run")
+        pretrained = pretrained_in(train_folder / "run")
         train_command = stock_command("lerobot-train", "lerobot.scripts.lerobot_train")
         train = Stage(
             train_folder,
@@ -441,7 +315,7 @@ class _Run:
             ],
             product="run/eval_info.json",
         )
-        return _Chain(
+        return Chain(
             folder.relative_to(self.output).as_posix(),
             condition,
             seed,
@@ -454,7 +328,7 @@ class _Run:
             None if evaluate.is_done else self._reused.get(evaluate.key),
         )
 
-    def _choose(self, tried: Sequence[tuple[Sweep, float, _Chain]]) -> list[SweepPoint]:
+    def _choose(self, tried: Sequence[tuple[Sweep, float, Chain]]) -> list[SweepPoint]:
         points = [SweepPoint(sweep, chain.condition, value, chain.kept()) for sweep, value, chain in tried]
         for name in dict.fromkeys(point.sweep.name for point in points):
             indices = [index for index, point in enumerate(points) if point.sweep.name == name]
@@ -463,17 +337,13 @@ class _Run:
         return points
 
 
-def _stages_of(chains: Sequence[_Chain]) -> list[list[Stage]]:
+def _stages_of(chains: Sequence[Chain]) -> list[list[Stage]]:
     return [stages for chain in chains if (stages := chain.stages)]
 
 
 def windows_folder(output: Path, condition: Condition) -> Path:
     """Folder of the estimated windows of a condition's data."""
     return output / "windows" / (condition.data or DEFAULT_PAIR)
-
-
-def _pretrained(run_folder: Path) -> Path:
-    return run_folder / "checkpoints" / "last" / "pretrained_model"
 
 
 def _versions(experiment: int = VERSION) -> dict[str, Any]:

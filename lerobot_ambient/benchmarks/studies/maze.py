@@ -17,7 +17,7 @@ from lerobot_ambient.benchmarks.engine.study import Figure, Sizes, Study
 from lerobot_ambient.integration.commands.results import acceleration_measure, jerk_measure, smoothest_of_the_best
 
 if TYPE_CHECKING:
-    from lerobot_ambient.benchmarks.engine.study_run import Outcome
+    from lerobot_ambient.benchmarks.engine.outcome import Outcome
 
 TASK = Task("maze", recorded=True)
 ACCELERATION, JERK = acceleration_measure("cells²/s⁴"), jerk_measure("cells²/s⁶")

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from lerobot_ambient.benchmarks.engine.outcome import Outcome
     from lerobot_ambient.benchmarks.engine.study import Figure
-    from lerobot_ambient.benchmarks.engine.study_run import Outcome
 
 FAILED, WALL = "#9A9A9A", "#33373D"
 DENOISED = ("target_only", "cotrain", "ambient")

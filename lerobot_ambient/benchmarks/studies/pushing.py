@@ -17,7 +17,7 @@ from lerobot_ambient.benchmarks.engine.study import Figure, Sizes, Study
 from lerobot_ambient.integration.commands.results import SUCCESS, acceleration_measure, highest
 
 if TYPE_CHECKING:
-    from lerobot_ambient.benchmarks.engine.study_run import Outcome
+    from lerobot_ambient.benchmarks.engine.outcome import Outcome
 
 TASK = Task("pushing", policy=FEW_STEPS, revision=1)
 ACCELERATION = acceleration_measure("cm²/s⁴")

@@ -22,7 +22,7 @@ from lerobot_ambient.benchmarks.studies import pushing
 from lerobot_ambient.integration.commands.results import SUCCESS, highest
 
 if TYPE_CHECKING:
-    from lerobot_ambient.benchmarks.engine.study_run import Outcome
+    from lerobot_ambient.benchmarks.engine.outcome import Outcome
 
 SHARES = (1, 2, 4, 8)
 """Sizes of the source in units of the smallest."""

@@ -25,7 +25,7 @@ from lerobot_ambient.benchmarks.tasks.sorting.task import DEFAULT_BLOCKS, decode
 from lerobot_ambient.integration.commands.results import Floats, Measure, Rollouts, highest
 
 if TYPE_CHECKING:
-    from lerobot_ambient.benchmarks.engine.study_run import Outcome
+    from lerobot_ambient.benchmarks.engine.outcome import Outcome
 
 TASK = Task("sorting", policy=FEW_STEPS, revision=1)
 SIGMA_MAX = "sigma_max"

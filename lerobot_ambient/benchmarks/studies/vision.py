@@ -26,7 +26,7 @@ from lerobot_ambient.figures.style import styled, subplots, write_png_and_svg
 from lerobot_ambient.integration.commands.results import smoothest_of_the_best
 
 if TYPE_CHECKING:
-    from lerobot_ambient.benchmarks.engine.study_run import Outcome
+    from lerobot_ambient.benchmarks.engine.outcome import Outcome
 
 TASK = Task(
     "maze",

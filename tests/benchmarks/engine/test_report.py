@@ -11,9 +11,9 @@ from PIL import Image
 from lerobot_ambient.benchmarks.engine.estimated_windows import windows_json
 from lerobot_ambient.benchmarks.engine.figures import draw_comparison, draw_scaling, draw_shares, draw_sweeps
 from lerobot_ambient.benchmarks.engine.kept_rollouts import Kept
+from lerobot_ambient.benchmarks.engine.outcome import FinalRun, Outcome, SweepPoint
 from lerobot_ambient.benchmarks.engine.report import condition_rollouts, markdown, results_json
 from lerobot_ambient.benchmarks.engine.study import options_for
-from lerobot_ambient.benchmarks.engine.study_run import FinalRun, Outcome, SweepPoint
 from lerobot_ambient.benchmarks.engine.trajectories import Trajectory
 from lerobot_ambient.benchmarks.studies.maze import ACCELERATION, STUDY, claims
 from lerobot_ambient.benchmarks.studies.maze_figures import draw_trajectories

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One policy of a study, from its training to its roll-outs: two stages, and what they left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lerobot_ambient.benchmarks.engine.condition import Condition
+from lerobot_ambient.benchmarks.engine.estimated_windows import windows_json
+from lerobot_ambient.benchmarks.engine.kept_rollouts import Kept
+from lerobot_ambient.benchmarks.engine.outcome import FinalRun
+from lerobot_ambient.benchmarks.engine.recipe import Task
+from lerobot_ambient.benchmarks.engine.trajectories import recorded_jerks
+from lerobot_ambient.integration.commands.machine import machine
+from lerobot_ambient.integration.commands.results import read_eval_info
+from lerobot_ambient.integration.commands.stages import Stage
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """The stages of one policy.
+
+    Args:
+        name: in the output folder.
+        condition, seed: how it is trained.
+        train, evaluate: the stages.
+        recorded: the roll-outs are recorded.
+        task: what is learnt.
+        windows: parent folder of the estimated windows.
+        base: of the policy that is fine-tuned.
+        reused: the evaluation, if it need not be made.
+    """
+
+    name: str
+    condition: Condition
+    seed: int
+    train: Stage
+    evaluate: Stage
+    recorded: bool
+    task: Task
+    windows: Path
+    base: Chain | None = None
+    reused: Kept | None = None
+
+    @property
+    def stages(self) -> list[Stage]:
+        if self.reused is not None:
+            return []
+        # Of a base whose roll-outs are known only the training is made up for.
+        training = [self.base.train] if self.base is not None and self.base.reused is not None else []
+        return [*training, self.train, self.evaluate]
+
+    @property
+    def pretrained(self) -> Path:
+        return pretrained_in(self.train.run_folder)
+
+    @property
+    def recordings(self) -> Path | None:
+        return self.evaluate.run_folder / "recordings" if self.recorded and self.reused is None else None
+
+    def kept(self) -> Kept:
+        """The finished evaluation."""
+        if self.reused is not None:
+            return replace(self.reused, name=self.name)
+        rollouts = read_eval_info(self.evaluate.run_folder / "eval_info.json")
+        if self.recordings is not None:
+            rollouts = replace(rollouts, jerks=recorded_jerks(self.recordings))
+        train, evaluate = self.train.seconds, self.evaluate.seconds
+        assert train is not None
+        assert evaluate is not None
+        # Stages that an older version finished do not say where.
+        machines = tuple(stage.machine or machine() for stage in (self.train, self.evaluate))
+        windows = windows_json(self.task, self.condition, self.windows)
+        return Kept(self.name, self.evaluate.key, rollouts, train, evaluate, machines, windows)
+
+    def final(self) -> FinalRun:
+        policy = self.pretrained if self.reused is None else None
+        return FinalRun(self.condition, self.seed, self.kept(), self.recordings, policy)
+
+
+def pretrained_in(run_folder: Path) -> Path:
+    return run_folder / "checkpoints" / "last" / "pretrained_model"
