@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lerobot_ambient.data.mixture import Mixture
+    from lerobot_ambient.policy.train_config import TrainConfig
+from lerobot_ambient.data.mixture import Mixture
 
 _BANDS = 10
 
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _suggest(cfg: Any, args: argparse.Namespace) -> int:
+def _suggest(cfg: TrainConfig, args: argparse.Namespace) -> int:
     from lerobot_ambient.cli.own_config import render_written, suggestions_for
     from lerobot_ambient.data.suggest.as_yaml import to_yaml
     from lerobot_ambient.integration.training.config_file import text_read, write_suggested

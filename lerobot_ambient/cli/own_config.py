@@ -6,13 +6,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lerobot_ambient.data.suggest.suggest import Suggestion
+    from lerobot_ambient.policy.train_config import TrainConfig
+from lerobot_ambient.data.suggest.suggest import Suggestion
 
 
-def suggestions_for(cfg: Any) -> list[Suggestion]:
+def suggestions_for(cfg: TrainConfig) -> list[Suggestion]:
     """What each source of a training configuration needs, from the metadata alone.
 
     Raises:
@@ -25,7 +26,7 @@ def suggestions_for(cfg: Any) -> list[Suggestion]:
     return [suggest(target, facts_of(source), source) for source in cfg.policy.sources]
 
 
-def without_window(cfg: Any) -> list[str]:
+def without_window(cfg: TrainConfig) -> list[str]:
     """The names of sources that need a window and have none."""
     if not cfg.policy.mixing.needs_windows:
         return []
@@ -33,7 +34,7 @@ def without_window(cfg: Any) -> list[str]:
     return [s.repo_id for s in cfg.policy.sources if (s.windows, s.sigma_min, s.sigma_max) == lacks]
 
 
-def render_written(path: Path, cfg: Any, suggestions: Sequence[Suggestion]) -> str:
+def render_written(path: Path, cfg: TrainConfig, suggestions: Sequence[Suggestion]) -> str:
     """What was written, what is left to settle in it, and the next command."""
     problems = [f"  {one.name}: {problem}" for one in suggestions for problem in one.problems]
     if problems:
@@ -47,7 +48,7 @@ def render_written(path: Path, cfg: Any, suggestions: Sequence[Suggestion]) -> s
     return f"written: {path}. {read}\n{next_commands(path, cfg)}"
 
 
-def next_commands(path: Path, cfg: Any, more: Sequence[str] = (), *, annotated: bool = False) -> str:
+def next_commands(path: Path, cfg: TrainConfig, more: Sequence[str] = (), *, annotated: bool = False) -> str:
     """The commands that follow a written configuration, one a line: windows first where a source has none.
 
     Args:

@@ -19,6 +19,7 @@ from lerobot.policies.pretrained import PreTrainedPolicy
 from lerobot_ambient.data.files.hub_errors import NOT_ON_THE_HUB, reason_of
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.model_card import FIGURE, Result, model_card, record_shares
+from lerobot_ambient.policy.train_config import TrainConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +43,7 @@ class CardOnHub(PreTrainedPolicy):
             error.add_note(f"while loading the policy '{pretrained_name_or_path}'{reason_of(error)}")
             raise
 
-    def push_model_to_hub(self, cfg: Any, peft_model: Any = None, **kwargs: Any) -> None:
+    def push_model_to_hub(self, cfg: TrainConfig, peft_model: Any = None, **kwargs: Any) -> None:
         """As LeRobot's; the plan's picture is uploaded in a commit before. Safe to repeat.
 
         Raises:
@@ -66,7 +67,7 @@ class CardOnHub(PreTrainedPolicy):
         model_type: str,
         license: str | None,
         tags: list[str] | None,
-        cfg: Any = None,
+        cfg: TrainConfig | None = None,
         dataset_meta: Any = None,
     ) -> ModelCard:
         """The card, from the configuration and `cfg`; the other arguments are LeRobot's and already in these."""

@@ -14,6 +14,7 @@ from lerobot.utils.constants import ACTION
 from lerobot.utils.feature_utils import dataset_to_policy_features
 
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.train_config import TrainConfig
 
 
 def is_ambient(policy: Any) -> bool:
@@ -44,7 +45,7 @@ def refuse_other_environment(policy: AmbientDiffusionConfig, env: Any, rename_ma
         )
 
 
-def refuse_environment_of_training(cfg: Any, features: Mapping[str, Any]) -> None:
+def refuse_environment_of_training(cfg: TrainConfig, features: Mapping[str, Any]) -> None:
     """Compare a training's target with the environment it evaluates in, which comes thousands of steps later.
 
     Args:

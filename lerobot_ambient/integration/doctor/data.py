@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.utils.import_utils import get_safe_default_video_backend
@@ -18,6 +17,7 @@ from lerobot_ambient.data.reading.open_dataset import open_metadata
 from lerobot_ambient.integration.doctor.cameras import check_cameras
 from lerobot_ambient.integration.doctor.installation import Check, captured_logs
 from lerobot_ambient.integration.training.merged_training import load_train_config, mixture_of, target_config
+from lerobot_ambient.policy.train_config import TrainConfig
 
 
 def check_configuration(config_path: str | None, arguments: Sequence[str], *, progress: bool = False) -> list[Check]:
@@ -82,7 +82,7 @@ def _check_backend(chosen: str) -> list[Check]:
     return [Check("decoder chosen", "problem", found, "--dataset.video_backend=pyav, or mend torchcodec")]
 
 
-def _check_mixture(cfg: Any) -> tuple[Mixture | None, list[Check]]:
+def _check_mixture(cfg: TrainConfig) -> tuple[Mixture | None, list[Check]]:
     """Assembles the mixture; what it warns of, then that it is there or why it cannot be made."""
     mixture = None
     with captured_logs() as records:

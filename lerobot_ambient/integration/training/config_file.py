@@ -19,6 +19,8 @@ from typing import Any
 
 import draccus
 import yaml
+from lerobot.configs.default import DatasetConfig
+from lerobot.configs.train import TrainPipelineConfig
 
 from lerobot_ambient.data.declared.sources import SourceConfig
 from lerobot_ambient.data.files.replace_file import replace_file
@@ -27,12 +29,13 @@ from lerobot_ambient.data.suggest.config_comments import carry_comments
 from lerobot_ambient.data.suggest.config_windows import OPTIONS, FoundWindow, merge_windows
 from lerobot_ambient.data.suggest.suggest import Suggestion, plain
 from lerobot_ambient.integration.training.merged_training import load_train_config
+from lerobot_ambient.policy.train_config import TrainConfig
 
 _WIDTH = 110
 _SUFFIXES = (".yaml", ".yml")
 
 
-def compose(cfg: Any, sources: str, written_by: str) -> str:
+def compose(cfg: TrainConfig, sources: str, written_by: str) -> str:
     """The text of a configuration file.
 
     Args:
@@ -60,7 +63,7 @@ def compose(cfg: Any, sources: str, written_by: str) -> str:
 
 
 def write_suggested(
-    cfg: Any, suggestions: Sequence[Suggestion], path: Path, written_by: str, *, read: str = "", overwrite: bool
+    cfg: TrainConfig, suggestions: Sequence[Suggestion], path: Path, written_by: str, *, read: str = "", overwrite: bool
 ) -> None:
     """Write a configuration whose sources are those that were suggested; `cfg` has them afterwards.
 
@@ -104,12 +107,12 @@ class ConfigWithWindows:
     """
 
     path: Path
-    cfg: Any
+    cfg: TrainConfig
     text: str | None
     read: str = ""
 
     @classmethod
-    def plan(cls, cfg: Any, config_path: str | None, path: Path, *, overwrite: bool) -> ConfigWithWindows:
+    def plan(cls, cfg: TrainConfig, config_path: str | None, path: Path, *, overwrite: bool) -> ConfigWithWindows:
         """Decide what is written where.
 
         A YAML file that was read, and whose sources are those that are annotated, is copied or changed in place;
@@ -144,7 +147,7 @@ class ConfigWithWindows:
         if text is None:
             text = compose(self.cfg, sources_as_declared(self.cfg.policy.sources), "lerobot-ambient annotate")
             text = carry_comments(self.read, text)
-        none = dict.fromkeys(OPTIONS)
+        none: dict[str, Any] = dict.fromkeys(OPTIONS)
         self.cfg.policy.sources = [
             replace(source, **{**none, **window.options}) if window.options else source
             for source, window in zip(self.cfg.policy.sources, windows, strict=True)
@@ -156,15 +159,15 @@ def _without_windows(sources: Sequence[SourceConfig]) -> list[SourceConfig]:
     return [replace(source, sigma_min=None, sigma_max=None, windows=None) for source in sources]
 
 
-def changed_options(cfg: Any) -> dict[str, Any]:
+def changed_options(cfg: TrainConfig) -> dict[str, Any]:
     """The options of a training configuration that differ from their defaults, as plain values of YAML."""
     with _quietly():
-        default = type(cfg)(dataset=type(cfg.dataset)(repo_id=""))
+        default = TrainPipelineConfig(dataset=DatasetConfig(repo_id=""))
         changed = _changed(cfg, _plain(cfg), default)
     return {"dataset": {}, "policy": {}, **changed}
 
 
-def write_config(path: Path, text: str, cfg: Any, *, overwrite: bool) -> None:
+def write_config(path: Path, text: str, cfg: TrainConfig, *, overwrite: bool) -> None:
     """Write a configuration file, if it says what `cfg` says.
 
     Args:
@@ -212,7 +215,7 @@ def require_free(path: Path, *, overwrite: bool) -> None:
         raise ValueError(f"{path} exists; add --overwrite to replace it, or name another file.")
 
 
-def comparable(cfg: Any) -> dict[str, Any]:
+def comparable(cfg: TrainConfig) -> dict[str, Any]:
     """A training configuration as plain values that can be compared; without a name it is not pushed."""
     values = _plain(cfg)
     if values["policy"]["repo_id"] is None:

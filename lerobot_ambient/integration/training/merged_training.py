@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import datasets
 import draccus
@@ -42,6 +42,7 @@ from lerobot_ambient.integration.training.fine_tuning import refuse_lost_setting
 from lerobot_ambient.integration.training.run_roots import located
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.schedule import noise_schedule
+from lerobot_ambient.policy.train_config import TrainConfig
 
 logger = logging.getLogger(__name__)
 
@@ -105,12 +106,12 @@ class _WorkerView:
         self.dataset = dataset
 
 
-def is_ambient(cfg: Any) -> bool:
+def is_ambient(cfg: Any) -> TypeGuard[TrainConfig]:
     """Whether this training run is of one of our policy types."""
     return isinstance(cfg.policy, AmbientDiffusionConfig)
 
 
-def make_merged_datasets(cfg: Any) -> tuple[MergedTrainingDataset, MergedTrainingDataset | None]:
+def make_merged_datasets(cfg: TrainConfig) -> tuple[MergedTrainingDataset, MergedTrainingDataset | None]:
     """LeRobot's make_train_eval_datasets for an ambient policy: the mixture, and held-out target episodes.
 
     Args:
@@ -188,7 +189,7 @@ def _told(mixture: Mixture, known: Sequence[DataRecord]) -> list[DataRecord]:
     return with_notes(records, sources, noted_windows(file.read_text(encoding="utf-8")))
 
 
-def _warn_if_finished(cfg: Any) -> None:
+def _warn_if_finished(cfg: TrainConfig) -> None:
     if not cfg.resume or cfg.checkpoint_path is None:
         return
     state = Path(cfg.checkpoint_path) / TRAINING_STATE_DIR
@@ -200,7 +201,7 @@ def _warn_if_finished(cfg: Any) -> None:
         )
 
 
-def load_train_config(config_path: str | None, arguments: Sequence[str]) -> Any:
+def load_train_config(config_path: str | None, arguments: Sequence[str]) -> TrainConfig:
     """A lerobot-train configuration, read as lerobot-train reads it but not yet validated for a run.
 
     Args:
@@ -240,13 +241,13 @@ def load_train_config(config_path: str | None, arguments: Sequence[str]) -> Any:
     return cfg
 
 
-def mixture_of(cfg: Any) -> Mixture:
+def mixture_of(cfg: TrainConfig) -> Mixture:
     """The mixture of a training configuration, with all of the target's episodes; builds no frame cache."""
     options = replace(read_options(cfg), frame_cache=None)
     return make_mixture(target_config(cfg), cfg.policy.sources, options, recipe_of(cfg.policy))
 
 
-def mixture_without_windows(cfg: Any) -> Mixture:
+def mixture_without_windows(cfg: TrainConfig) -> Mixture:
     """The mixture for estimating windows: whatever windows and mixing the configuration declares, it has none."""
     sources = [replace(source, sigma_min=None, sigma_max=None, windows=None) for source in cfg.policy.sources]
     options = replace(read_options(cfg), frame_cache=None)
@@ -267,7 +268,7 @@ def recipe_of(policy: AmbientDiffusionConfig) -> MixtureRecipe:
     )
 
 
-def read_options(cfg: Any, image_transforms: Any = None) -> ReadOptions:
+def read_options(cfg: TrainConfig, image_transforms: Any = None) -> ReadOptions:
     """How a training run reads its data sets."""
     return ReadOptions(
         observation_deltas=cfg.policy.observation_delta_indices,
@@ -280,7 +281,7 @@ def read_options(cfg: Any, image_transforms: Any = None) -> ReadOptions:
     )
 
 
-def target_config(cfg: Any) -> SourceConfig:
+def target_config(cfg: TrainConfig) -> SourceConfig:
     """`--dataset.*` as the first data set of the mixture."""
     return SourceConfig(
         repo_id=cfg.dataset.repo_id,
@@ -301,7 +302,7 @@ def first_cause(error: BaseException) -> str:
     return str(error) if first is error else f"{error}: {first}"
 
 
-def _split_target(cfg: Any) -> tuple[SourceConfig, SourceConfig | None]:
+def _split_target(cfg: TrainConfig) -> tuple[SourceConfig, SourceConfig | None]:
     """The target's training and held-out episodes by LeRobot's rule: the last ceil(n * eval_split) of each task."""
     (target,) = located(cfg, [target_config(cfg)])
     if cfg.dataset.eval_split == 0.0:

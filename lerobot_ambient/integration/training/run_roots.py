@@ -11,14 +11,14 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.policy.train_config import TrainConfig
 
 logger = logging.getLogger(__name__)
 
 
-def located(cfg: Any, configs: Sequence[SourceConfig]) -> list[SourceConfig]:
+def located(cfg: TrainConfig, configs: Sequence[SourceConfig]) -> list[SourceConfig]:
     """The data sets of a run, relative paths that are not here taken from where the run was begun.
 
     Args:
@@ -34,7 +34,7 @@ def located(cfg: Any, configs: Sequence[SourceConfig]) -> list[SourceConfig]:
     return [_located(config, begun) for config in configs]
 
 
-def begun_in(cfg: Any) -> Path | None:
+def begun_in(cfg: TrainConfig) -> Path | None:
     """The folder in which a resumed run was begun; None for a new run, and where the checkpoint does not tell."""
     if not cfg.resume or cfg.checkpoint_path is None or cfg.output_dir is None or Path(cfg.output_dir).is_absolute():
         return None

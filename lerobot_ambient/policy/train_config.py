@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this package reads of LeRobot's configuration of a training run, as a type that can be checked.
+
+LeRobot's own classes have no types for a type checker. These protocols name every field that is read, so that one that
+is misspelt here, or renamed there, is found in one place; `tests/policy/test_train_config.py` compares them with
+LeRobot's classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+
+
+class DatasetOptions(Protocol):
+    """`--dataset.*`: the target, and how its frames are read."""
+
+    repo_id: str
+    root: str | None
+    episodes: list[int] | None
+    revision: str | None
+    image_transforms: Any
+    video_backend: str
+    streaming: bool
+    eval_split: float
+    use_imagenet_stats: bool
+
+
+class TrainConfig(Protocol):
+    """LeRobot's TrainPipelineConfig where the policy is ours."""
+
+    dataset: DatasetOptions
+    env: Any
+    policy: AmbientDiffusionConfig
+    output_dir: Path | None
+    checkpoint_path: Path | None
+    resume: bool
+    steps: int
+    env_eval_freq: int
+    save_checkpoint: bool
+    tolerance_s: float
+    rename_map: Mapping[str, str]
+    sample_weighting: Any
+
+    def to_dict(self) -> dict[str, Any]: ...
