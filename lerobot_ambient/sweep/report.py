@@ -18,7 +18,7 @@ from lerobot_ambient.sweep.config import BaseConfig, render, tuned_config
 from lerobot_ambient.sweep.space import Space
 from lerobot_ambient.sweep.trial import Evaluation, Goal
 
-STATES = {
+_STATES = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
     TrialState.RUNNING: "running",
@@ -76,7 +76,7 @@ def read_slots(trials: Sequence[FrozenTrial]) -> list[SlotResult]:
         results.append(
             SlotResult(
                 slot,
-                "waiting" if is_open else STATES[trial.state],
+                "waiting" if is_open else _STATES[trial.state],
                 {**attrs["point"], **trial.params},
                 tuple(Evaluation(**one) for one in attrs.get("evaluations", ())),
                 sum("worker" in one.user_attrs for one in attempts),

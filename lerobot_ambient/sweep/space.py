@@ -39,7 +39,7 @@ from optuna.trial import BaseTrial
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig, MixingConfig
 
 MIXING = "mixing.type"
-WINDOW_OPTIONS = ("sigma_min", "sigma_max", "windows")
+_WINDOW_OPTIONS = ("sigma_min", "sigma_max", "windows")
 _COMBINATIONS = 128
 _FORMS = (
     "write [low, high], {low: ..., high: ..., log: true}, a list of choices, {choices: [...]} or {value: ...}, "
@@ -134,7 +134,7 @@ def is_read(path: str, mixing: str) -> bool:
     if parts[0] == "mixing":
         return path == MIXING or parts[1] in _mixing_options(mixing)
     if parts[0] == "sources":
-        return mixing != "target_only" and not (mixing == "cotrain" and parts[2] in WINDOW_OPTIONS)
+        return mixing != "target_only" and not (mixing == "cotrain" and parts[2] in _WINDOW_OPTIONS)
     return True
 
 

@@ -43,7 +43,7 @@ from lerobot_ambient.sweep.storage import open_database, open_journal, sqlite_fi
 BEAT = 30.0
 """Seconds between two signs of life of a worker."""
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
-LIVE = (*DONE, TrialState.RUNNING, TrialState.WAITING)
+_LIVE = (*DONE, TrialState.RUNNING, TrialState.WAITING)
 
 
 class SweepStudy:
@@ -139,7 +139,7 @@ class SweepStudy:
         """Let the slots that failed by themselves be tried again."""
         with self._serialised():
             for slot, trials in _by_slot(self.trials).items():
-                if not any(trial.state in LIVE for trial in trials) and _failed(trials):
+                if not any(trial.state in _LIVE for trial in trials) and _failed(trials):
                     self._enqueue(slot, _parameters(trials[-1]))
 
     def claim(self, sampler: Callable[[int], optuna.samplers.BaseSampler]) -> Trial | None:
@@ -232,7 +232,7 @@ class SweepStudy:
             if trial.state == TrialState.RUNNING and self._is_abandoned(trial):
                 self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
         for slot, trials in _by_slot(self.trials).items():
-            if not any(trial.state in LIVE for trial in trials) and not _failed(trials):
+            if not any(trial.state in _LIVE for trial in trials) and not _failed(trials):
                 self._enqueue(slot, _parameters(trials[-1]))
 
     def _is_abandoned(self, trial: FrozenTrial) -> bool:
@@ -267,7 +267,7 @@ class SweepStudy:
 
     def _has_earlier(self, slot: int, number: int) -> bool:
         return any(
-            trial.user_attrs["slot"] == slot and trial.number < number and trial.state in LIVE for trial in self.trials
+            trial.user_attrs["slot"] == slot and trial.number < number and trial.state in _LIVE for trial in self.trials
         )
 
     def _enqueue(self, slot: int, params: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ from lerobot_ambient.sweep.space import Space
 Counts = tuple[int, int]
 """Successes, and the roll-outs they were counted in."""
 MIN_PEERS = 4
-KEEP_ONE_IN = 3
+_KEEP_ONE_IN = 3
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ def is_outside_best_third(own: Counts, peers: Sequence[Counts]) -> bool:
     While there are fewer than three, only the best goes on. Ties go on. (Li et al. 2020, arXiv 1810.05934.)
     """
     rates = sorted((successes / episodes for successes, episodes in [own, *peers]), reverse=True)
-    return own[0] / own[1] < rates[max(1, len(rates) // KEEP_ONE_IN) - 1]
+    return own[0] / own[1] < rates[max(1, len(rates) // _KEEP_ONE_IN) - 1]
 
 
 # Optuna's own pruners refuse a study with two objectives, and know nothing of the noise of a success rate.

@@ -36,8 +36,8 @@ from lerobot_ambient.sweep.trial import (
     read_evaluation,
 )
 
-SAMPLERS = ("tpe", "random", "grid")
-TRIALS = 20
+_SAMPLERS = ("tpe", "random", "grid")
+_TRIALS = 20
 FAILURES = 3
 """Trials that fail one after the other before a worker gives up: then it is not the parameters."""
 
@@ -83,7 +83,7 @@ class SweepOptions:
     def __post_init__(self) -> None:
         if self.trials is not None and self.trials < 1:
             raise ValueError(f"--trials must be at least 1, got {self.trials}.")
-        for name, value, known in (("sampler", self.sampler, SAMPLERS), ("prune", self.prune, (None, *PRUNERS))):
+        for name, value, known in (("sampler", self.sampler, _SAMPLERS), ("prune", self.prune, (None, *PRUNERS))):
             if value not in known:
                 raise ValueError(f"--{name} {value}: choose one of {', '.join(str(one) for one in known if one)}.")
         for name in ("sampler_seed", "keep", "confirm", "confirm_seed"):
@@ -117,7 +117,7 @@ def run_sweep(options: SweepOptions, plan: TrialPlan, *, progress: bool = True) 
             "nothing else does; give --prune together with --rungs of at least 2, or neither."
         )
     points = plan.space.grid() if options.sampler == "grid" else []
-    trials = options.trials or len(points) or TRIALS
+    trials = options.trials or len(points) or _TRIALS
     if points and trials > len(points):
         raise ValueError(f"--trials {trials} exceeds the {len(points)} points of the grid; leave it out for all.")
     output = options.output_dir.resolve()

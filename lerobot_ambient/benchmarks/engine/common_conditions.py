@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from lerobot_ambient.benchmarks.engine.condition import Condition
 
-AMBIENT_ALPHA = 0.5
-FINE_TUNING = 0.25
+_AMBIENT_ALPHA = 0.5
+_FINE_TUNING = 0.25
 """Steps of a fine-tuning, as a share of a training's."""
 COTRAIN_ALPHA, SIGMA_MIN = "cotrain_alpha", "sigma_min"
 """Names of sweeps."""
@@ -20,7 +20,7 @@ ESTIMATES = {
     "classifier-datapoint-locality": "a classifier, a window for each chunk, with a sigma_max by locality",
 }
 """`estimated_windows.WINDOW_METHODS` in words."""
-FINE = ("classifier-bucket", "classifier-datapoint", "classifier-datapoint-locality")
+_FINE = ("classifier-bucket", "classifier-datapoint", "classifier-datapoint-locality")
 """Those that give one source many windows."""
 
 
@@ -44,7 +44,7 @@ def cotrain(alpha: float) -> Condition:
 def ambient(sigma_min: float) -> Condition:
     """Ambient co-training with one window."""
     summary = "Ambient co-training: the source teaches only where noise hides its faults."
-    mixing = {"type": "ambient", "alpha": AMBIENT_ALPHA}
+    mixing = {"type": "ambient", "alpha": _AMBIENT_ALPHA}
     return Condition("ambient", summary, mixing, {"sigma_min": sigma_min}, needs=(SIGMA_MIN,))
 
 
@@ -62,10 +62,10 @@ def estimated(method: str) -> Condition:
     makes the target's share the same alpha where all of the source is admitted.
     """
     summary = f"Ambient co-training; the windows come from {ESTIMATES[method]}, without roll-outs."
-    if method not in FINE:
-        mixing = {"type": "ambient", "alpha": AMBIENT_ALPHA}
+    if method not in _FINE:
+        mixing = {"type": "ambient", "alpha": _AMBIENT_ALPHA}
         return Condition(f"ambient:{method}", summary, mixing, windows=method)
-    return Condition(f"ambient:{method}", summary, {"type": "ambient"}, windows=method, share=AMBIENT_ALPHA)
+    return Condition(f"ambient:{method}", summary, {"type": "ambient"}, windows=method, share=_AMBIENT_ALPHA)
 
 
 def fine_tuned(base: Condition) -> Condition:
@@ -77,7 +77,7 @@ def fine_tuned(base: Condition) -> Condition:
         {"type": "target_only"},
         None,
         base=base.name,
-        steps=FINE_TUNING,
+        steps=_FINE_TUNING,
         needs=base.needs,
     )
 

@@ -82,7 +82,7 @@ def describe_windows(path: Path) -> dict[str, Any]:
     return described if interval is None else {**described, "interval": interval}
 
 
-def printed_findings(log: Path) -> list[dict[str, Any]]:
+def _printed_findings(log: Path) -> list[dict[str, Any]]:
     """The last JSON list in a log, which `annotate --json` prints, an entry for each source; empty if there is none."""
     text = log.read_text(encoding="utf-8") if log.is_file() else ""
     start = text.rfind("\n[\n")
@@ -94,14 +94,14 @@ def printed_findings(log: Path) -> list[dict[str, Any]]:
 
 def printed_windows(log: Path, keys: Sequence[str]) -> list[dict[str, Any]]:
     """These keys of the findings in the log of a finished `annotate --json`."""
-    findings = printed_findings(log)
+    findings = _printed_findings(log)
     assert findings, f"{log} ends with what annotate found"
     return [{key: one[key] for key in keys} for one in findings]
 
 
 def _interval(log: Path) -> list[float] | None:
     """The 95 % interval of the data set's sigma_min that annotate printed into its log."""
-    findings = printed_findings(log)
+    findings = _printed_findings(log)
     return [round(float(edge), 5) for edge in findings[0]["interval"]] if findings else None
 
 

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
 
-PARAMETERS = {
+_PARAMETERS = {
     "alpha": "α, the target's share",
     "sigma_min": r"$\sigma_{\min}$ of the source",
     "sigma_max": r"$\sigma_{\max}$ of the source",
 }
 """Swept parameters in words."""
-PERCENT_TOP = 104.0
+_PERCENT_TOP = 104.0
 """Where an axis of percents ends, so that a marker at 100 and its ring are whole."""
 
 
@@ -48,7 +48,7 @@ def draw_comparison(conditions: Mapping[str, Rollouts], measure: Measure, path: 
     for name, value in shown.items():
         _point(axis, name, list(shown), value, conditions[name], measure)
     axis.set_xscale("log")
-    plain_log_ticks(axis, list(shown.values()))
+    _plain_log_ticks(axis, list(shown.values()))
     axis.set_xlabel(f"{measure.label} ({measure.unit}), log scale")
     axis.set_ylabel("success (%)")
     if shown:
@@ -70,22 +70,22 @@ def draw_sweeps(sweeps: Sequence[SweepPoint], measures: Sequence[Measure], path:
         chosen = [point.chosen for point in points]
         values = [point.value for point in points]
         rates = [(point.rollouts.rate, point.rollouts.wilson95) for point in points]
-        draw_curve(axes[0][column], values, rates, condition, 100.0, chosen)
+        _draw_curve(axes[0][column], values, rates, condition, 100.0, chosen)
         for axis, measure in zip(axes[1:, column], measures, strict=True):
             merits = [(measure.of(point.rollouts), measure.interval95(point.rollouts)) for point in points]
-            draw_curve(axis, values, merits, condition, 100.0 if measure.unit == "%" else 1.0, chosen)
+            _draw_curve(axis, values, merits, condition, 100.0 if measure.unit == "%" else 1.0, chosen)
         lowest = axes[-1][column]
         axes[0][column].set_title(label(condition), color=colour(condition))
-        lowest.set_xlabel(PARAMETERS[points[0].sweep.parameter])
+        lowest.set_xlabel(_PARAMETERS[points[0].sweep.parameter])
         if min(values) > 0.0 and _crowding(np.log(values)) < _crowding(values):
             lowest.set_xscale("log")
         lowest.set_xticks(values, [f"{value:g}" for value in values])
         lowest.minorticks_off()
     axes[0][0].set_ylabel("success (%)")
-    axes[0][0].set_ylim(top=PERCENT_TOP)
+    axes[0][0].set_ylim(top=_PERCENT_TOP)
     for axis, measure in zip(axes[1:, 0], measures, strict=True):
         axis.set_ylabel("\n".join(textwrap.wrap(f"{measure.label} ({measure.unit})", 24)))
-        axis.set_ylim(bottom=0, top=PERCENT_TOP if measure.unit == "%" else None)
+        axis.set_ylim(bottom=0, top=_PERCENT_TOP if measure.unit == "%" else None)
     return write_png_and_svg(figure, path)
 
 
@@ -144,7 +144,7 @@ def draw_scaling(lines: Mapping[str, Sequence[tuple[int, Rollouts]]], floor: Rol
     for index, (name, points) in enumerate(lines.items()):
         # A little apart, so that intervals do not hide each other.
         values = [size * 1.03 ** (index - (len(lines) - 1) / 2) for size, _ in points]
-        draw_curve(axis, values, [(one.rate, one.wilson95) for _, one in points], name, 100.0, conditions=list(lines))
+        _draw_curve(axis, values, [(one.rate, one.wilson95) for _, one in points], name, 100.0, conditions=list(lines))
     axis.set_xscale("log")
     axis.set_xticks(sizes, [str(size) for size in sizes])
     axis.minorticks_off()
@@ -154,7 +154,7 @@ def draw_scaling(lines: Mapping[str, Sequence[tuple[int, Rollouts]]], floor: Rol
     return write_png_and_svg(figure, path)
 
 
-def draw_curve(
+def _draw_curve(
     axis: Axes,
     values: Sequence[float],
     points: Sequence[tuple[float | None, Interval | None]],
@@ -197,7 +197,7 @@ def draw_curve(
             axis.plot(value, height, marker="o", markersize=10, fillstyle="none", color="black")
 
 
-def plain_log_ticks(axis: Axes, values: Sequence[float]) -> None:
+def _plain_log_ticks(axis: Axes, values: Sequence[float]) -> None:
     """Steps of 1, 2, 3, 4, 5, 7 written as plain numbers; of 1, 2, 5 where those are too many."""
     if not values:
         return

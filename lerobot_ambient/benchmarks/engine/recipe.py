@@ -13,7 +13,7 @@ import yaml
 from lerobot_ambient.benchmarks.engine.condition import NOTHING, Condition
 
 CHECKPOINTS = 4
-COMMON_POLICY: Mapping[str, Any] = {
+_COMMON_POLICY: Mapping[str, Any] = {
     "relative_actions": True,
     "n_obs_steps": 2,
     "horizon": 16,
@@ -38,7 +38,7 @@ class Task:
 
     Args:
         name: of the task; the environment is `ambient_<name>`, the data comes from `make-data <name>`.
-        policy: settings that differ from `COMMON_POLICY`.
+        policy: settings that differ from `_COMMON_POLICY`.
         env: options of the environment, e.g. {"blocks": 2}.
         recorded: record every final roll-out, for figures of merit that the rewards do not hold.
         frame_cache: observations hold pictures; keep them decoded beside the data sets, in the folder `frames`.
@@ -113,7 +113,7 @@ def train_config(
         sources = [source]
     policy: dict[str, Any] = {"type": "ambient_diffusion", "push_to_hub": False}
     policy |= {"sources": sources} if sources else {}
-    policy |= {"mixing": dict(condition.mixing), **COMMON_POLICY, **task.policy, **condition.policy}
+    policy |= {"mixing": dict(condition.mixing), **_COMMON_POLICY, **task.policy, **condition.policy}
     if task.frame_cache:
         policy["frame_cache"] = f"{places.data}/frames"
     return {
@@ -159,7 +159,7 @@ COMMENTS = {
     "env_eval_freq": "Roll-outs come afterwards: lerobot-eval --env.type=ambient_{task}.",
 }
 """A comment above the key it explains."""
-MIXING_COMMENTS = {
+_MIXING_COMMENTS = {
     "target_only": "Sources would never be drawn.",
     "cotrain": "alpha is the target's share, at every noise level.",
     "ambient": "alpha is the target's share where the source is admitted; elsewhere it is 1.",
@@ -187,7 +187,7 @@ def render_yaml(task: Task, config: Mapping[str, Any], header: str = "") -> str:
                 lines += [f"  {inner}:", *(f"    - {_flow(item)}" for item in leaf)]
             else:
                 if inner == "mixing":
-                    lines.append(f"  # {MIXING_COMMENTS[leaf['type']]}")
+                    lines.append(f"  # {_MIXING_COMMENTS[leaf['type']]}")
                 lines.append(f"  {inner}: {_flow(leaf)}")
     return "\n".join(lines) + "\n"
 

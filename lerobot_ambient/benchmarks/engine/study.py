@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SWEEP_TRAIN_SEED = 0
 STRETCH = 10_000
 """Evaluation seeds that belong to one training seed."""
-PRECISIONS = ("no", "bf16", "fp16")
+_PRECISIONS = ("no", "bf16", "fp16")
 """Of accelerate; "no" is float32."""
 Figure = tuple[Path, str]
 """A PNG and its caption."""
@@ -143,8 +143,8 @@ class Options:
     reuse: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.mixed_precision not in PRECISIONS:
-            raise ValueError(f"--mixed-precision {self.mixed_precision} must be one of {', '.join(PRECISIONS)}.")
+        if self.mixed_precision not in _PRECISIONS:
+            raise ValueError(f"--mixed-precision {self.mixed_precision} must be one of {', '.join(_PRECISIONS)}.")
         if self.jobs < 1:
             raise ValueError(f"--jobs must be at least 1, got {self.jobs}.")
 

@@ -32,12 +32,12 @@ from lerobot_ambient.integration.commands.stages import Stage, StageRunner, stoc
 
 SWEEP_EVAL_SEED, FINAL_EVAL_SEED = 50_000, 100_000
 """First evaluation seeds. Every training seed of the final runs has its own stretch, the same for all conditions."""
-EVAL_BATCH = 50
+_EVAL_BATCH = 50
 VERSION = 2
 """Raise it, and the next, when the same inputs would give other results."""
-TRAINING_VERSION = 3
+_TRAINING_VERSION = 3
 """Raise it when the same inputs would give other policies, on the same data and windows."""
-DEFAULT_PAIR = "default"
+_DEFAULT_PAIR = "default"
 """Folder of the data whose key is the empty word."""
 
 
@@ -146,7 +146,7 @@ class _Run:
             if root is not None and pair == "":
                 self._data[pair] = root
                 continue
-            folder = self.output / "data" / (pair or DEFAULT_PAIR)
+            folder = self.output / "data" / (pair or _DEFAULT_PAIR)
             # make-data itself continues after a kill, in the same folder.
             command = [
                 *stock_command("lerobot-ambient", "lerobot_ambient.cli"),
@@ -182,7 +182,7 @@ class _Run:
             ):
                 continue
             inputs = {"version": _versions(), "data": self._data_key(condition.data)}
-            folder = windows_folder(self.output, condition)
+            folder = _windows_folder(self.output, condition)
             stages[condition.data, condition.windows] = window_stage(
                 self.study.task, condition.windows, folder, self._data[condition.data], inputs
             )
@@ -249,7 +249,7 @@ class _Run:
             condition = condition.weighted(*self._frames(condition.data))
         chosen = {"seed": seed, "steps": sizes.steps, "batch_size": sizes.batch_size}
         inputs = {
-            "version": _versions(TRAINING_VERSION),
+            "version": _versions(_TRAINING_VERSION),
             "command": "lerobot-train",
             "data": self._data_key(condition.data),
             "config": train_config(task, condition, NOWHERE, **chosen),
@@ -264,7 +264,7 @@ class _Run:
             inputs["mixed_precision"] = precision
         places = Places(
             str(self._data[condition.data]),
-            str(windows_folder(self.output, condition)),
+            str(_windows_folder(self.output, condition)),
             str(base.pretrained) if base is not None else "",
         )
         train_folder = folder / "train"
@@ -294,7 +294,7 @@ class _Run:
         settings = [
             *task.env_flags(condition),
             f"--eval.n_episodes={trials}",
-            f"--eval.batch_size={trials if recorded else min(EVAL_BATCH, trials)}",
+            f"--eval.batch_size={trials if recorded else min(_EVAL_BATCH, trials)}",
             "--eval.use_async_envs=false",
             f"--seed={first}",
             *(["--eval.recording=true"] if recorded else []),
@@ -323,7 +323,7 @@ class _Run:
             evaluate,
             recorded,
             task,
-            windows_folder(self.output, condition),
+            _windows_folder(self.output, condition),
             base,
             None if evaluate.is_done else self._reused.get(evaluate.key),
         )
@@ -341,9 +341,9 @@ def _stages_of(chains: Sequence[Chain]) -> list[list[Stage]]:
     return [stages for chain in chains if (stages := chain.stages)]
 
 
-def windows_folder(output: Path, condition: Condition) -> Path:
+def _windows_folder(output: Path, condition: Condition) -> Path:
     """Folder of the estimated windows of a condition's data."""
-    return output / "windows" / (condition.data or DEFAULT_PAIR)
+    return output / "windows" / (condition.data or _DEFAULT_PAIR)
 
 
 def _versions(experiment: int = VERSION) -> dict[str, Any]:

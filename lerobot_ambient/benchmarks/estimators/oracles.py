@@ -41,9 +41,9 @@ VERSION = 1
 """Raise it when the same settings would measure something else."""
 CLASSIFIER = ClassifierOptions(steps=400, levels=24, draws=4, score_chunks=2000, width=64)
 """Of all cases: a third of the defaults' training, of half their width, for chunks of at most 32 numbers."""
-CORRELATED = MixturePair(shift=1.2, spread=0.05, shared=0.3, horizon=16)
+_CORRELATED = MixturePair(shift=1.2, spread=0.05, shared=0.3, horizon=16)
 """Chunks of an episode nearly repeat each other: what a network may learn by heart."""
-SAME_LAW = replace(CORRELATED, shift=0.0)
+_SAME_LAW = replace(_CORRELATED, shift=0.0)
 """The same with one law: whatever is told apart was learnt by heart."""
 
 
@@ -119,13 +119,13 @@ def cases_of(options: OracleOptions) -> list[Case]:
         for size in options.sizes:
             ask("separation", f"shift{shift:g}", MixturePair(shift), size, 0)
     ask("disjoint", "disjoint", MixturePair(8.0), few, 0)
-    for law in (CORRELATED, SAME_LAW):
+    for law in (_CORRELATED, _SAME_LAW):
         for seed in range(options.harm_seeds):
             for folds in (options.classifier.folds, 1):
                 ask("harm", f"correlated{law.shift:g}", law, few, seed, folds=folds)
     nulls: dict[str, Law] = {
         "independent": MixturePair(0.0),
-        "correlated0": SAME_LAW,
+        "correlated0": _SAME_LAW,
         "trajectories": Trajectories(),
     }
     for label, null in nulls.items():

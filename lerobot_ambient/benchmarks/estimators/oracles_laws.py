@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
 
 Floats = NDArray[np.float64]
-MODES = (-1.0, 1.0)
+_MODES = (-1.0, 1.0)
 _GRID = 20_001
 _REACH = 9.0
 """Standard deviations beyond the outermost mean that integrals reach."""
@@ -57,7 +57,7 @@ class MixturePair:
         """A grid along the line, p_sigma and q_sigma on it; sigma in [0, 1]."""
         alpha = math.sqrt(1.0 - sigma**2)
         deviation = math.sqrt(alpha**2 * (self.spread**2 + self.shared**2) + sigma**2)
-        means = [alpha * np.array(MODES), alpha * (np.array(MODES) + self.shift)]
+        means = [alpha * np.array(_MODES), alpha * (np.array(_MODES) + self.shift)]
         edges = np.concatenate(means)
         x = np.linspace(edges.min() - _REACH * deviation, edges.max() + _REACH * deviation, _GRID)
         p, q = (
@@ -91,7 +91,7 @@ class MixturePair:
         """Chunks of either law; the mode is drawn per chunk, what is shared per episode."""
         rng = np.random.default_rng(np.random.SeedSequence([seed, int(of_target)]))
         size, count = self.horizon * self.dims, episodes * per_episode
-        along = rng.choice(MODES, count) + (0.0 if of_target else self.shift)
+        along = rng.choice(_MODES, count) + (0.0 if of_target else self.shift)
         x_0 = self.spread * rng.standard_normal((count, size), dtype=np.float32) + along[:, None] / math.sqrt(size)
         x_0 += np.repeat(self.shared * rng.standard_normal((episodes, size)), per_episode, axis=0)
         return array_chunks("target" if of_target else "source", x_0.reshape(count, self.horizon, self.dims), episodes)

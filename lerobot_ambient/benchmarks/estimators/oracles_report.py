@@ -23,7 +23,7 @@ from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.figures.markdown import markdown_table
 from lerobot_ambient.integration.commands.machine import machine
 
-TOLERANCE, NULL_SHARE, DISJOINT, BOUND_ERRORS = 0.03, 0.95, 0.95, 0.05
+TOLERANCE, _NULL_SHARE, _DISJOINT, _BOUND_ERRORS = 0.03, 0.95, 0.95, 0.05
 _CURVES = ("sigmas", "p", "p_low", "p_high", "p_truth", "distance", "distance_low", "distance_high", "distance_truth")
 _CAPTION = (
     "Left: p(σ) of the classifier (lines with 95 % bands) and of the perfect one (dashed). Middle: the accuracy's "
@@ -169,7 +169,7 @@ def _bound(outcome: OracleOutcome) -> Claim:
         "the lower edge of the total variation's 95 % band lies below the true distance at 95 % of the levels or more",
         f"above it at {100 * above:.1f} % of {excess.size} levels, by at most {max(excess.max(), 0.0):.3f}; the "
         f"accuracy misses {gap.mean():.3f} of the distance on average, at most {gap.max():.3f}",
-        above <= BOUND_ERRORS,
+        above <= _BOUND_ERRORS,
     )
 
 
@@ -186,7 +186,7 @@ def _nulls(outcome: OracleOutcome) -> list[Claim]:
                 Claim(
                     f"one law ({label}), method {method}: sigma_min is 0 in 95 % of the draws or more",
                     f"{zeros} of {trials} [{low:.2f}, {high:.2f}], largest {max(found[key] for found in results):.3f}",
-                    zeros >= NULL_SHARE * trials,
+                    zeros >= _NULL_SHARE * trials,
                 )
             )
     return found_claims
@@ -195,9 +195,9 @@ def _nulls(outcome: OracleOutcome) -> list[Claim]:
 def _disjoint(outcome: OracleOutcome) -> Claim:
     found = [result["sigma_min"] for _, result in outcome.group(SigmaMinCase, "disjoint")]
     return Claim(
-        f"laws that do not overlap: sigma_min is at least {DISJOINT:g}",
+        f"laws that do not overlap: sigma_min is at least {_DISJOINT:g}",
         ", ".join(f"{value:.3f}" for value in found),
-        min(found) >= DISJOINT,
+        min(found) >= _DISJOINT,
     )
 
 

@@ -31,7 +31,7 @@ from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.figures.markdown import markdown_table
 from lerobot_ambient.integration.commands.machine import machine
 
-NEAR_ZERO = 0.025
+_NEAR_ZERO = 0.025
 """Below the lowest level of the policy's schedule: every timestep is admitted."""
 _METHODS = {"spectral": "spectra", "dataset": "classifier, data set", "datapoint": "classifier, data point"}
 _SHOWN = ("windows", "classifier", "spectrum_decides")
@@ -115,8 +115,8 @@ def claims(outcome: RecordingsOutcome) -> list[Claim]:
         found.append(
             Claim(
                 f"{label}: later is near 0",
-                f"{level:.3f}" + (f", but anything up to {high:.3f} is possible" if high > NEAR_ZERO else ""),
-                level <= NEAR_ZERO,
+                f"{level:.3f}" + (f", but anything up to {high:.3f} is possible" if high > _NEAR_ZERO else ""),
+                level <= _NEAR_ZERO,
             )
         )
         for name in (LATER_JITTERED, TARGET_JITTERED):
@@ -125,7 +125,7 @@ def claims(outcome: RecordingsOutcome) -> list[Claim]:
                 Claim(
                     f"{label}: {_short(name)} is clearly above 0",
                     f"{level:.3f}, lower end {low:.3f}",
-                    min(level, low) > NEAR_ZERO,
+                    min(level, low) > _NEAR_ZERO,
                 )
             )
     return found
@@ -239,9 +239,9 @@ def _reading(outcome: RecordingsOutcome) -> list[str]:
     level = {one.finding.source: float(one.finding.sigma_min[0]) for one in outcome.dataset}
     twin = next(one for one in outcome.dataset if one.finding.source == TARGET_JITTERED)
     lines = []
-    if level[TARGET_JITTERED] > NEAR_ZERO >= level[LATER_JITTERED]:
+    if level[TARGET_JITTERED] > _NEAR_ZERO >= level[LATER_JITTERED]:
         lines += ["", _HIDDEN]
-    if (as_seen(twin) or 0.0) > level[TARGET_JITTERED] + NEAR_ZERO:
+    if (as_seen(twin) or 0.0) > level[TARGET_JITTERED] + _NEAR_ZERO:
         lines += ["", _TOO_FEW]
     return lines
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 LEAST_SHARE = 0.9
 """Of a core, that undisturbed work on the processor gets; below it something else ran in between."""
-MOST_SPREAD = 0.5
+_MOST_SPREAD = 0.5
 """Of the median, by which the fastest and the slowest of equal calls may differ."""
 
 
@@ -69,6 +69,6 @@ def doubts(load: float | None, available: int, share: float | None, spread: floa
         found.append(f"{load:.1f} processes wanted the {available} cores in the minute before")
     if share is not None and share < LEAST_SHARE:
         found.append(f"the measured calls got {100 * share:.0f} % of a core")
-    if spread > MOST_SPREAD:
+    if spread > _MOST_SPREAD:
         found.append(f"the fastest and the slowest of equal calls differ by {100 * spread:.0f} % of their median")
     return found

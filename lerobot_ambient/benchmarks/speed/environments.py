@@ -12,10 +12,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-PEER = "Pendulum-v1"
+_PEER = "Pendulum-v1"
 """Classic control in NumPy, without contacts: about the least that a step of gymnasium costs."""
-PREFIX = "ambient_"
-STRIDE = 0.02
+_PREFIX = "ambient_"
+_STRIDE = 0.02
 """Standard deviation of a random motion, as a share of the actions' range: few of them end an episode."""
 
 
@@ -42,7 +42,7 @@ def environments() -> list[str]:
 
     import lerobot_ambient.benchmarks.tasks.configuration  # noqa: F401 (registers them)
 
-    return sorted(name.removeprefix(PREFIX) for name in EnvConfig.get_known_choices() if name.startswith(PREFIX))
+    return sorted(name.removeprefix(_PREFIX) for name in EnvConfig.get_known_choices() if name.startswith(_PREFIX))
 
 
 def bench_envs(names: Sequence[str], *, steps: int = 2000, rounds: int = 3) -> Iterator[EnvSpeed]:
@@ -70,8 +70,8 @@ def bench_envs(names: Sequence[str], *, steps: int = 2000, rounds: int = 3) -> I
 def _speed(name: str, steps: int, rounds: int) -> EnvSpeed:
     from lerobot.envs.configs import EnvConfig
 
-    config = EnvConfig.get_choice_class(f"{PREFIX}{name}")()
-    ours, peer = gym.make(config.gym_id, **config.gym_kwargs), gym.make(PEER)
+    config = EnvConfig.get_choice_class(f"{_PREFIX}{name}")()
+    ours, peer = gym.make(config.gym_id, **config.gym_kwargs), gym.make(_PEER)
     times = [(_round(ours, steps, number), _round(peer, steps, number)) for number in range(rounds)]
     ours.close()
     peer.close()
@@ -99,7 +99,7 @@ def _round(env: gym.Env[Any, Any], steps: int, seed: int) -> tuple[float, float]
         # All of ours are told where to be, so small motions start from where they are.
         here = observation["agent_pos"] if isinstance(observation, dict) else np.zeros(space.shape)
         here = here[: space.shape[0]] if len(here) >= space.shape[0] else np.zeros(space.shape)
-        noise = STRIDE * (space.high - space.low) * rng.standard_normal(space.shape)
+        noise = _STRIDE * (space.high - space.low) * rng.standard_normal(space.shape)
         action = np.clip(here + noise, space.low, space.high).astype(space.dtype)
         began = time.perf_counter()
         observation, _, terminated, truncated, _ = env.step(action)

@@ -28,7 +28,7 @@ from lerobot_ambient.benchmarks.speed import loader_peers as peers
 from lerobot_ambient.data.declared.sources import SourceConfig
 from lerobot_ambient.integration.commands.machine import machine
 
-CACHED_SIZE = (96, 96)
+_CACHED_SIZE = (96, 96)
 """(height, width) of the cached frames."""
 _LOW_DIM_RATIOS = {f"vs_{peer}": ("ours", peer) for peer in ("lerobot", "multi", "gather")}
 _VIDEO_RATIOS = {
@@ -182,7 +182,7 @@ def _video(options: LoaderOptions, folder: Path) -> _Setting:
         raise ValueError(f"--video-root {root} has no camera; its keys are {sorted(meta.features)}.")
     target, size = SourceConfig(root.name, root=str(root), rename=dict(options.rename)), options.video_batch_size
     began = time.perf_counter()
-    cached = peers.ours("cached", target, [], size, frame_cache=folder / "frame_cache", frame_size=CACHED_SIZE)
+    cached = peers.ours("cached", target, [], size, frame_cache=folder / "frame_cache", frame_size=_CACHED_SIZE)
     cache_seconds = time.perf_counter() - began
     like = next(cached.start(0))
     contestants = [
@@ -198,7 +198,7 @@ def _video(options: LoaderOptions, folder: Path) -> _Setting:
     facts = {
         "data": f"{what}: {meta.total_episodes} episodes, {meta.total_frames} frames, {cameras} of {', '.join(sizes)}",
         "batch_size": size,
-        "cached_size": list(CACHED_SIZE),
+        "cached_size": list(_CACHED_SIZE),
         "cache_seconds": round(cache_seconds, 1),
         "bytes_per_sample": _bytes(like) // size,
     }

@@ -28,7 +28,7 @@ Batches = Generator[Batch, None, None]
 
 POLICY = {"n_obs_steps": 2, "horizon": 16, "n_action_steps": 8, "drop_n_last_frames": 7}
 """The chunks of every contestant: two observations and sixteen actions, as in diffusion policy."""
-PREFETCH = 4
+_PREFETCH = 4
 """Batches a worker reads ahead, lerobot-train's default."""
 _INDEX_SETS = 64
 _MOST_BYTES = 2**30
@@ -150,7 +150,7 @@ def endless(dataset: Dataset[Any], batch_size: int, workers: int, sampler: Itera
     """
     several: dict[str, Any] = {}
     if workers:
-        several = {"prefetch_factor": PREFETCH, "persistent_workers": True, "multiprocessing_context": _context()}
+        several = {"prefetch_factor": _PREFETCH, "persistent_workers": True, "multiprocessing_context": _context()}
     loader = DataLoader(
         dataset, batch_size=batch_size, shuffle=sampler is None, sampler=sampler, num_workers=workers, **several
     )

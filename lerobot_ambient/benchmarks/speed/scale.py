@@ -31,7 +31,7 @@ from lerobot_ambient.data.sampling.grouping import WindowGroups, split_windows
 from lerobot_ambient.data.sampling.permutation import IntArray
 from lerobot_ambient.data.sampling.sampler import FrameIndex, GroupedFrames, MixtureSampler
 
-SIZES = (10**6, 10**7, 10**8)
+_SIZES = (10**6, 10**7, 10**8)
 _TIMESTEPS = 100
 _EPISODE, _DROPPED = 200, 7
 
@@ -103,7 +103,7 @@ def _in_own_process(frames: int, sources: int, draws: int, two_sided: bool) -> S
 
 def measure(frames: int, sources: int, draws: int, two_sided: bool) -> ScalePoint:
     """Measure one size in this process."""
-    start_rss = peak_rss()
+    start_rss = _peak_rss()
     schedule = _cosine_schedule()
     rng = np.random.default_rng(0)
     offset = target = frames // 100
@@ -145,7 +145,7 @@ def measure(frames: int, sources: int, draws: int, two_sided: bool) -> ScalePoin
         draws=draws,
         draws_per_s=draws / _seconds_of_draws(sampler, draws),
         start_rss_bytes=start_rss,
-        peak_rss_bytes=peak_rss(),
+        peak_rss_bytes=_peak_rss(),
     )
 
 
@@ -172,7 +172,7 @@ def _cosine_schedule() -> NoiseSchedule:
     return NoiseSchedule.from_alphas_cumprod(scheduler.alphas_cumprod)
 
 
-def peak_rss() -> int:
+def _peak_rss() -> int:
     """Bytes of the largest resident set this process has had."""
     status = Path("/proc/self/status")
     if status.is_file():

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from lerobot_ambient.benchmarks.engine.outcome import Outcome
 
 TASK = Task("maze", recorded=True)
-ACCELERATION, JERK = acceleration_measure("cells²/s⁴"), jerk_measure("cells²/s⁶")
-SIGMA_MINS = (0.074, 0.16, 0.3, 0.5, 0.7)
+ACCELERATION, _JERK = acceleration_measure("cells²/s⁴"), jerk_measure("cells²/s⁶")
+_SIGMA_MINS = (0.074, 0.16, 0.3, 0.5, 0.7)
 MORE = "100"
 """The data with twice as many target trajectories: the talk's, where the paper has 50."""
 ESTIMATED = ("spectral", "classifier-dataset", "classifier-bucket", "classifier-datapoint")
-FLOOR_POINTS, FLOOR_RATIO, TALK_RATIO = 25.0, 0.6, 0.45
+_FLOOR_POINTS, _FLOOR_RATIO, _TALK_RATIO = 25.0, 0.6, 0.45
 
 
 def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
@@ -60,9 +60,9 @@ def claims(conditions: Conditions) -> list[Claim]:
     """The floor the experiment set itself, as far as the conditions are there."""
     return [
         *succeeds_as_often(conditions, "ambient", "cotrain"),
-        *points_above(conditions, "ambient", "target_only", FLOOR_POINTS),
-        *ratio_at_most(conditions, "ambient", "cotrain", FLOOR_RATIO, ACCELERATION),
-        *ratio_at_most(conditions, "ambient", "cotrain", TALK_RATIO, JERK),
+        *points_above(conditions, "ambient", "target_only", _FLOOR_POINTS),
+        *ratio_at_most(conditions, "ambient", "cotrain", _FLOOR_RATIO, ACCELERATION),
+        *ratio_at_most(conditions, "ambient", "cotrain", _TALK_RATIO, _JERK),
     ]
 
 
@@ -80,11 +80,11 @@ STUDY = Study(
     data=data,
     sweeps=(
         Sweep(COTRAIN_ALPHA, "alpha", (0.05, 0.2, 0.5, 0.8, 0.9), common_conditions.cotrain),
-        Sweep(SIGMA_MIN, "sigma_min", SIGMA_MINS, common_conditions.ambient),
+        Sweep(SIGMA_MIN, "sigma_min", _SIGMA_MINS, common_conditions.ambient),
     ),
     defaults={COTRAIN_ALPHA: 0.5, SIGMA_MIN: 0.16},
     conditions=conditions,
-    measures=(ACCELERATION, JERK),
+    measures=(ACCELERATION, _JERK),
     choose=partial(smoothest_of_the_best, measure=ACCELERATION),
     claims=claims,
     published={

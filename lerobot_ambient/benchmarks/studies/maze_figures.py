@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from lerobot_ambient.benchmarks.engine.outcome import Outcome
     from lerobot_ambient.benchmarks.engine.study import Figure
 
-FAILED, WALL = "#9A9A9A", "#33373D"
-DENOISED = ("target_only", "cotrain", "ambient")
+_FAILED, WALL = "#9A9A9A", "#33373D"
+_DENOISED = ("target_only", "cotrain", "ambient")
 LEVELS, DRAWS = (0.95, 0.5, 0.1), 8
-TASK_SEED = 500_000
+_TASK_SEED = 500_000
 """Of the start and the goal that are shown; far from those of any evaluation."""
 
 
@@ -60,18 +60,18 @@ def _trajectories(outcome: Outcome, begin: Path) -> Sequence[Figure]:
 def _denoising(outcome: Outcome, begin: Path) -> Sequence[Figure]:
     """One task and its first chunk, by the first policy of each of three conditions."""
     env = MazeEnv()
-    seen, _ = env.reset(seed=TASK_SEED)
+    seen, _ = env.reset(seed=_TASK_SEED)
     observation = {f"observation.{to}": seen[key] for key, to in _OBSERVED.items()}
     found: dict[str, list[Denoising]] = {}
     for run in outcome.runs:
-        if run.policy is not None and run.condition.name in DENOISED and run.condition.name not in found:
+        if run.policy is not None and run.condition.name in _DENOISED and run.condition.name not in found:
             found[run.condition.name] = denoise(run.policy, observation, LEVELS, DRAWS)
     if not found:
         return []
     path = begin.with_name(f"{begin.name}-denoising")
     return [
         (
-            draw_denoising(found, seen["agent_pos"], path),
+            _draw_denoising(found, seen["agent_pos"], path),
             f"From global to local: what each policy takes its noisy chunk for, {DRAWS} chunks at one start at three "
             "noise levels on the way from noise to action. Grey: the noisy chunk, where it lies in the frame. Line: "
             "the denoiser's estimate of the chunk without noise.",
@@ -116,7 +116,7 @@ def draw_trajectories(
     for axis, (title, shade, trajectories) in zip(axes.flat, panels, strict=False):
         _draw_maze(axis, maze)
         for one in sorted(trajectories, key=lambda one: one.success):
-            ink = shade if one.success else FAILED
+            ink = shade if one.success else _FAILED
             axis.plot(*one.points.T, color=ink, linewidth=0.9, alpha=0.85 if one.success else 0.7)
             axis.plot(*one.points[0], marker="o", markersize=2.2, color=ink)
             if not one.success:
@@ -126,7 +126,7 @@ def draw_trajectories(
 
 
 @styled
-def draw_denoising(conditions: Mapping[str, Sequence[Denoising]], start: NDArray[np.floating], path: Path) -> Path:
+def _draw_denoising(conditions: Mapping[str, Sequence[Denoising]], start: NDArray[np.floating], path: Path) -> Path:
     """A row a condition, a column a noise level: noisy chunks and estimates of the clean ones, in the maze.
 
     Args:
@@ -145,7 +145,7 @@ def draw_denoising(conditions: Mapping[str, Sequence[Denoising]], start: NDArray
     for row, (name, levels) in zip(axes, conditions.items(), strict=True):
         for axis, one in zip(row, levels, strict=True):
             _draw_maze(axis, maze)
-            axis.plot(*one.noisy.reshape(-1, 2).T, ".", markersize=1.8, color=FAILED, alpha=0.6)
+            axis.plot(*one.noisy.reshape(-1, 2).T, ".", markersize=1.8, color=_FAILED, alpha=0.6)
             for chunk in one.clean:
                 axis.plot(*chunk.T, color=colour(name), linewidth=1.1, alpha=0.8)
             axis.plot(*start, marker="o", markersize=4, color="black")

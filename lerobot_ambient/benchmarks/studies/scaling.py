@@ -28,7 +28,7 @@ SHARES = (1, 2, 4, 8)
 """Sizes of the source in units of the smallest."""
 SIGMA_MIN = 0.3
 KINDS = ("cotrain:by-size", "ambient:by-size", "ambient:share", "soft", "ambient:bucket")
-REMEDIES = KINDS[2:]
+_REMEDIES = KINDS[2:]
 
 
 def _kinds() -> list[Condition]:
@@ -78,7 +78,7 @@ def condition_of(kind: str, share: int) -> str:
 
 def claims(conditions: Conditions) -> list[Claim]:
     """The best remedy at the largest size does not fall behind itself at the smallest."""
-    last = [kind for kind in REMEDIES if condition_of(kind, SHARES[-1]) in conditions]
+    last = [kind for kind in _REMEDIES if condition_of(kind, SHARES[-1]) in conditions]
     best = max(last, key=lambda kind: conditions[condition_of(kind, SHARES[-1])].rate, default="")
     return points_above(conditions, condition_of(best, SHARES[-1]), condition_of(best, SHARES[0]), 0.0)
 

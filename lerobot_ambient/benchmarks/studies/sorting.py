@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 TASK = Task("sorting", policy=FEW_STEPS, revision=1)
 SIGMA_MAX = "sigma_max"
-SIGMA_MAXS = (0.46, 0.6, 0.75)
-OMNI_ALPHA = 0.2
+_SIGMA_MAXS = (0.46, 0.6, 0.75)
+_OMNI_ALPHA = 0.2
 """The target's share below sigma_max: that of 50 among 250 demonstrations."""
-ARBITRARY, CONDITIONED = "arbitrary", "conditioned"
+_ARBITRARY, _CONDITIONED = "arbitrary", "conditioned"
 """Pairs of data sets: the talk's logic of the source, and the flag that tells the two logics apart."""
-GAIN, LOGIC_LOSS = 25.0, 3.0
+GAIN, _LOGIC_LOSS = 25.0, 3.0
 
 
 def blocks(rollouts: Rollouts) -> tuple[Floats, Floats]:
@@ -66,7 +66,7 @@ COMPLETION = Measure("completion", "blocks in some bin", "%", _completion)
 def omni(sigma_max: float) -> Condition:
     """Ambient omni: the source below sigma_max only."""
     summary = "Ambient omni: the source teaches only below sigma_max, where motion is local."
-    mixing = {"type": "ambient", "alpha": OMNI_ALPHA}
+    mixing = {"type": "ambient", "alpha": _OMNI_ALPHA}
     return Condition("omni", summary, mixing, {"sigma_min": 1.0, "sigma_max": sigma_max}, needs=(SIGMA_MAX,))
 
 
@@ -75,9 +75,9 @@ def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
     cotrain = common_conditions.cotrain(choices[COTRAIN_ALPHA])
     told = replace(
         cotrain,
-        name=f"cotrain:{CONDITIONED}",
+        name=f"cotrain:{_CONDITIONED}",
         summary="Co-training with a flag in the observation that says which logic a demonstration follows.",
-        data=CONDITIONED,
+        data=_CONDITIONED,
         env={"condition": True},
     )
     alone = "Exclusive bands: the source alone below sigma_max, the target alone above (an ablation)."
@@ -89,9 +89,9 @@ def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
         told,
         omni(choices[SIGMA_MAX]),
         Condition("exclusive", alone, {"type": "exclusive"}, band, needs=(SIGMA_MAX,)),
-        on(ARBITRARY, cotrain),
-        replace(told, name=f"cotrain:{ARBITRARY}-{CONDITIONED}", data=f"{ARBITRARY}-{CONDITIONED}"),
-        on(ARBITRARY, omni(choices[SIGMA_MAX])),
+        on(_ARBITRARY, cotrain),
+        replace(told, name=f"cotrain:{_ARBITRARY}-{_CONDITIONED}", data=f"{_ARBITRARY}-{_CONDITIONED}"),
+        on(_ARBITRARY, omni(choices[SIGMA_MAX])),
     ]
 
 
@@ -100,9 +100,9 @@ def data(sizes: Sizes) -> dict[str, list[str]]:
     counts = [f"--target-episodes={sizes.target_episodes}", f"--source-episodes={sizes.source_episodes}"]
     return {
         "": ["--logic=opposite", *counts],
-        CONDITIONED: ["--logic=opposite", "--condition", *counts],
-        ARBITRARY: ["--logic=arbitrary", *counts],
-        f"{ARBITRARY}-{CONDITIONED}": ["--logic=arbitrary", "--condition", *counts],
+        _CONDITIONED: ["--logic=opposite", "--condition", *counts],
+        _ARBITRARY: ["--logic=arbitrary", *counts],
+        f"{_ARBITRARY}-{_CONDITIONED}": ["--logic=arbitrary", "--condition", *counts],
     }
 
 
@@ -111,7 +111,7 @@ def claims(conditions: Conditions) -> list[Claim]:
     return [
         *points_above(conditions, "omni", "target_only", GAIN, SCORE),
         *points_above(conditions, "omni", "cotrain", GAIN, SCORE),
-        *points_above(conditions, "omni", "target_only", -LOGIC_LOSS, LOGIC),
+        *points_above(conditions, "omni", "target_only", -_LOGIC_LOSS, LOGIC),
     ]
 
 
@@ -132,7 +132,7 @@ STUDY = Study(
     data=data,
     sweeps=(
         Sweep(COTRAIN_ALPHA, "alpha", (0.2, 0.5, 0.9), common_conditions.cotrain),
-        Sweep(SIGMA_MAX, "sigma_max", SIGMA_MAXS, omni),
+        Sweep(SIGMA_MAX, "sigma_max", _SIGMA_MAXS, omni),
     ),
     defaults={COTRAIN_ALPHA: 0.5, SIGMA_MAX: 0.46},
     conditions=conditions,
@@ -149,9 +149,9 @@ STUDY = Study(
         },
         "talk: score": {
             "target_only": "70.4 %",
-            f"cotrain:{ARBITRARY}": "55.2 %",
-            f"cotrain:{ARBITRARY}-{CONDITIONED}": "88.8 %",
-            f"omni:{ARBITRARY}": "94.0 %",
+            f"cotrain:{_ARBITRARY}": "55.2 %",
+            f"cotrain:{_ARBITRARY}-{_CONDITIONED}": "88.8 %",
+            f"omni:{_ARBITRARY}": "94.0 %",
         },
     },
     notes=(
@@ -160,7 +160,7 @@ STUDY = Study(
         "intervals of these are bootstraps over episodes, because blocks of one episode are not independent. Both "
         "sweeps choose the highest share of blocks in the right bin, on the opposite logic; the arms `...:arbitrary` "
         "take the same values.",
-        f"`cotrain:{CONDITIONED}` observes a flag, 1 in the target and in the environment, 0 in the source: LeRobot's "
+        f"`cotrain:{_CONDITIONED}` observes a flag, 1 in the target and in the environment, 0 in the source: LeRobot's "
         "diffusion policies read no language, so this flag is the task conditioning.",
         "The published tasks are a physical one with other blocks, networks and sizes: compare differences between "
         "arms, not values. Paper: arXiv 2606.12365, 50 + 200 demonstrations of the opposite logic, about 800 blocks, "

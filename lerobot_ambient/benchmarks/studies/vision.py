@@ -44,24 +44,24 @@ TASK = Task(
     env={"obs_type": "pixels_agent_pos", "observation_size": OBSERVATION_SIZE},
     frame_cache=True,
 )
-BLIND = "blind"
+_BLIND = "blind"
 """The data whose pictures leave the goal out."""
-TASK_SEEDS = (500_000, 500_001, 500_002)
+_TASK_SEEDS = (500_000, 500_001, 500_002)
 """Of the starts and goals that are shown; far from those of any evaluation."""
-ALPHA, SIGMA_MIN = 0.5, 0.16
+_ALPHA, SIGMA_MIN = 0.5, 0.16
 """The maze's values, where the goal's position is given."""
-SIGHT_POINTS = 25.0
+_SIGHT_POINTS = 25.0
 
 
 def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
     """All conditions; nothing is swept."""
     ambient = replace(common_conditions.ambient(SIGMA_MIN), needs=())
     blind = replace(
-        on(BLIND, ambient),
+        on(_BLIND, ambient),
         summary="The same, with the goal left out of the pictures: a control that cannot see where to go.",
         env={"hide_goal": True},
     )
-    return [common_conditions.target_only(), replace(common_conditions.cotrain(ALPHA), needs=()), ambient, blind]
+    return [common_conditions.target_only(), replace(common_conditions.cotrain(_ALPHA), needs=()), ambient, blind]
 
 
 def data(sizes: Sizes) -> dict[str, list[str]]:
@@ -71,13 +71,13 @@ def data(sizes: Sizes) -> dict[str, list[str]]:
         f"--target-episodes={sizes.target_episodes}",
         f"--source-episodes={sizes.source_episodes}",
     ]
-    return {"": words, BLIND: [*words, "--hide-goal"]}
+    return {"": words, _BLIND: [*words, "--hide-goal"]}
 
 
 def claims(conditions: Conditions) -> list[Claim]:
     """The policy sees the goal, and the source helps it, as far as the conditions are there."""
     return [
-        *points_above(conditions, "ambient", f"ambient:{BLIND}", SIGHT_POINTS),
+        *points_above(conditions, "ambient", f"ambient:{_BLIND}", _SIGHT_POINTS),
         *points_above(conditions, "ambient", "target_only", 0.0),
     ]
 
@@ -86,7 +86,7 @@ def draw(outcome: Outcome, begin: Path) -> Sequence[Figure]:
     """What the policies see at a few starts, with the goal and without."""
     return [
         (
-            draw_observations(begin.with_name(f"{begin.name}-observations")),
+            _draw_observations(begin.with_name(f"{begin.name}-observations")),
             "What the policies see at three starts, enlarged: above with the goal (green), below without, as the "
             "control is trained and evaluated.",
         )
@@ -94,12 +94,12 @@ def draw(outcome: Outcome, begin: Path) -> Sequence[Figure]:
 
 
 @styled
-def draw_observations(path: Path) -> Path:
-    """Observations at `TASK_SEEDS`, a row with the goal and one without. Writes PNG and SVG, returns the PNG."""
-    figure, axes = subplots(2, len(TASK_SEEDS), figsize=(2.1 * len(TASK_SEEDS), 4.3))
+def _draw_observations(path: Path) -> Path:
+    """Observations at `_TASK_SEEDS`, a row with the goal and one without. Writes PNG and SVG, returns the PNG."""
+    figure, axes = subplots(2, len(_TASK_SEEDS), figsize=(2.1 * len(_TASK_SEEDS), 4.3))
     for row, hidden in enumerate((False, True)):
         env = MazeEnv(obs_type="pixels_agent_pos", observation_size=OBSERVATION_SIZE, hide_goal=hidden)
-        for axis, seed in zip(axes[row], TASK_SEEDS, strict=True):
+        for axis, seed in zip(axes[row], _TASK_SEEDS, strict=True):
             seen, _ = env.reset(seed=seed)
             axis.imshow(seen["pixels"], interpolation="nearest")
             axis.set_xticks([])
@@ -124,11 +124,11 @@ STUDY = Study(
         f"The policy observes its position and a picture of {OBSERVATION_SIZE} x {OBSERVATION_SIZE} pixels with the "
         "maze, the goal and the robot, through the stock ResNet-18 of LeRobot's diffusion policy, trained from "
         "scratch. Decoded pictures come from the frame cache. Data sets and paths are the maze's.",
-        f"`ambient:{BLIND}` is trained and evaluated without the goal in its pictures; it succeeds by luck only.",
+        f"`ambient:{_BLIND}` is trained and evaluated without the goal in its pictures; it succeeds by luck only.",
         "Mean squared acceleration is that of the successful roll-outs; its interval is a bootstrap over roll-outs.",
     ),
     draw=draw,
     full=Sizes(trials=150, steps=4000, batch_size=64, source_episodes=500),
     quick=Sizes(seeds=(1,), trials=50, steps=400, batch_size=32, source_episodes=500, sweep=False),
-    quick_conditions=("ambient", f"ambient:{BLIND}"),
+    quick_conditions=("ambient", f"ambient:{_BLIND}"),
 )

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 STATE, ACTION = "observation.state", "action"
 NAMES = tuple(joint.name for joint in JOINTS)
-JOINT_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
-MOST_FRAMES = 150
-GIF_FPS = 10
-POSES = 7
+_JOINT_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
+_MOST_FRAMES = 150
+_GIF_FPS = 10
+_POSES = 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,11 +98,11 @@ def draw_arm_episode(episode: ArmEpisode, path: Path) -> Path:
     scene = _Scene(episode)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() == ".png":
-        moments = np.linspace(0, len(episode.state) - 1, POSES).round().astype(int)
+        moments = np.linspace(0, len(episode.state) - 1, _POSES).round().astype(int)
         for index, moment in enumerate(moments):
             scene.add_pose(moment, 0.15 + 0.85 * (index + 1) / len(moments))
         return write_figure(scene.figure, path)
-    stride = max(1, round(episode.fps / GIF_FPS), -(-len(episode.state) // MOST_FRAMES))
+    stride = max(1, round(episode.fps / _GIF_FPS), -(-len(episode.state) // _MOST_FRAMES))
     frames = [scene.frame(moment) for moment in range(0, len(episode.state), stride)]
     first, *others = frames
     milliseconds = round(1000 * stride / episode.fps)
@@ -185,7 +185,7 @@ class _Scene:
     def _draw_curves(self) -> None:
         episode, axis = self._episode, self._curves
         seconds = np.arange(len(episode.state)) / episode.fps
-        for index, (name, colour) in enumerate(zip(NAMES, JOINT_COLOURS, strict=True)):
+        for index, (name, colour) in enumerate(zip(NAMES, _JOINT_COLOURS, strict=True)):
             axis.plot(seconds, episode.state[:, index], color=colour, lw=1.3, label=name)
             if episode.goals is not None:
                 axis.plot(seconds, episode.goals[:, index], color=colour, lw=0.8, ls="--")

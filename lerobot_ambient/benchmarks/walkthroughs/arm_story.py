@@ -81,7 +81,7 @@ Publish = Callable[[Stage], tuple[Sequence[Stage], str]]
 """From the training stage to further stages, and what `--policy.path` then is."""
 
 
-def publish_here(train: Stage) -> tuple[Sequence[Stage], str]:
+def _publish_here(train: Stage) -> tuple[Sequence[Stage], str]:
     """The checkpoint goes to a Hub on this machine; the roll-outs take what comes back."""
     folder = train.folder.with_name("hub")
     module = [sys.executable, "-m", "lerobot_ambient.benchmarks.walkthroughs.through_hub"]
@@ -90,7 +90,7 @@ def publish_here(train: Stage) -> tuple[Sequence[Stage], str]:
     return [stage], str(stage.run_folder)
 
 
-def stages_of(options: ArmStoryOptions, publish: Publish = publish_here) -> list[Stage]:
+def stages_of(options: ArmStoryOptions, publish: Publish = _publish_here) -> list[Stage]:
     """Return the story's stages in their order; nothing is run."""
     root = options.output_dir.resolve()
     target = _recording(root, options, "target", "me/pick", seed=0, jitter=0.0)
@@ -106,20 +106,20 @@ def stages_of(options: ArmStoryOptions, publish: Publish = publish_here) -> list
     ]
 
 
-def run_story(options: ArmStoryOptions, publish: Publish = publish_here, *, progress: bool = True) -> list[Stage]:
+def run_story(options: ArmStoryOptions, publish: Publish = _publish_here, *, progress: bool = True) -> list[Stage]:
     """Run what is not done yet, one stage after the other, and return the stages.
 
     Raises:
         StageError: a command failed; the message shows the end of its log.
     """
     options.output_dir.mkdir(parents=True, exist_ok=True)
-    write_video(video_of(options), fps=options.fps)
+    write_video(_video_of(options), fps=options.fps)
     stages = stages_of(options, publish)
     StageRunner(options.output_dir.resolve(), 1, progress=progress).run([stages], "arm-story")
     return stages
 
 
-def video_of(options: ArmStoryOptions) -> Path:
+def _video_of(options: ArmStoryOptions) -> Path:
     """The file that stands for the camera."""
     return options.output_dir.resolve() / "table.avi"
 
@@ -135,7 +135,7 @@ def _recording(root: Path, options: ArmStoryOptions, name: str, repo_id: str, *,
     arms = [_arm(root, "follower"), _arm(root, "leader", motion="pick", seed=seed, jitter=jitter)]
     command = [
         *stock_command("lerobot-record", "lerobot.scripts.lerobot_record"),
-        *robot_of(root, options),
+        *_robot_of(root, options),
         *("--teleop.type=so101_leader", f"--teleop.port={root / 'arm' / 'leader'}", "--teleop.id=leader"),
         *(f"--teleop.calibration_dir={root / 'arm' / 'calibration'}", "--teleop.num_read_retries=20"),
         *(f"--dataset.repo_id={repo_id}", f"--dataset.root={folder / 'run'}", "--dataset.single_task=pick and place"),
@@ -213,12 +213,12 @@ def _recorded_rollout(root: Path, options: ArmStoryOptions, after: Stage, path: 
 def _rollout_command(root: Path, options: ArmStoryOptions, path: str) -> list[str]:
     rollout = stock_command("lerobot-rollout", "lerobot.scripts.lerobot_rollout")
     return [
-        *(*rollout, f"--policy.path={path}", *robot_of(root, options)),
+        *(*rollout, f"--policy.path={path}", *_robot_of(root, options)),
         *(f"--fps={options.fps}", "--device=cpu", "--play_sounds=false"),
     ]
 
 
-def robot_of(root: Path, options: ArmStoryOptions) -> tuple[str, ...]:
+def _robot_of(root: Path, options: ArmStoryOptions) -> tuple[str, ...]:
     """The follower and its camera as options of LeRobot's commands."""
     camera = {"type": "video_file", "index_or_path": str(root / "table.avi"), "fps": options.fps}
     camera |= {"width": WIDTH, "height": HEIGHT}

@@ -24,7 +24,7 @@ from typing import Any
 
 from lerobot_ambient.testing.virtual_arm.process import ArmProcess, ArmSpec
 
-MISSED = ("motor check failed on port", "Could not connect on port", "There is no status packet")
+_MISSED = ("motor check failed on port", "Could not connect on port", "There is no status packet")
 """What LeRobot says when a motor does not answer, in the handshake and later."""
 
 
@@ -36,7 +36,7 @@ def run_beside_arms(plan: dict[str, Any], command: Sequence[str]) -> int:
         for folder in plan["clear"]:
             shutil.rmtree(folder, ignore_errors=True)
         code, output = _once(specs, command, Path(plan["states"]))
-        if code == 0 or not any(words in output for words in MISSED):
+        if code == 0 or not any(words in output for words in _MISSED):
             return code
         print(f"a virtual arm did not answer in time: attempt {attempt} of {attempts}", flush=True)
     return code

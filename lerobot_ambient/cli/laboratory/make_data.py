@@ -30,7 +30,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_common(aloha, source_episodes=200)
     aloha.add_argument("--height", type=int, default=480, help="of the pictures, in pixels (default: %(default)s)")
     aloha.add_argument("--processes", type=int, default=1, help="episodes side by side (default: %(default)s)")
-    aloha.set_defaults(run=run_aloha)
+    aloha.set_defaults(run=_run_aloha)
     arm7 = tasks.add_parser(
         "arm7",
         help="smooth target and raw source motions of a seven-joint arm (needs the extra 'arm7')",
@@ -38,7 +38,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     _add_common(arm7, source_episodes=2000)
     arm7.add_argument("--processes", type=int, default=1, help="planners side by side (default: %(default)s)")
-    arm7.set_defaults(run=run_arm7)
+    arm7.set_defaults(run=_run_arm7)
     maze = tasks.add_parser(
         "maze",
         help="smooth target and jagged source paths through a maze (needs the extra 'maze')",
@@ -60,7 +60,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     _add_common(pushing, source_episodes=2000)
     pushing.add_argument("--processes", type=int, default=1, help="demonstrators side by side (default: %(default)s)")
-    pushing.set_defaults(run=run_pushing)
+    pushing.set_defaults(run=_run_pushing)
     sorting = tasks.add_parser(
         "sorting",
         help="target demonstrations that sort blocks right, and source demonstrations that do not",
@@ -77,7 +77,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     sorting.add_argument(
         "--condition", action="store_true", help="end the environment state with a flag: 1 in the target, else 0"
     )
-    sorting.set_defaults(run=run_sorting)
+    sorting.set_defaults(run=_run_sorting)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     )
 
 
-def run_aloha(args: argparse.Namespace) -> int:
+def _run_aloha(args: argparse.Namespace) -> int:
     """Make the data of ALOHA's cube transfer."""
     from lerobot_ambient.benchmarks.tasks.aloha.gl import choose_gl, require_gl
 
@@ -115,7 +115,7 @@ def run_aloha(args: argparse.Namespace) -> int:
     )
 
 
-def run_arm7(args: argparse.Namespace) -> int:
+def _run_arm7(args: argparse.Namespace) -> int:
     """Make the arm's data."""
     # Late, so that the help of every verb stays quick.
     from lerobot_ambient.benchmarks.tasks.arm7.data import make_arm7_data
@@ -127,7 +127,7 @@ def run_arm7(args: argparse.Namespace) -> int:
     )
 
 
-def run_pushing(args: argparse.Namespace) -> int:
+def _run_pushing(args: argparse.Namespace) -> int:
     """Make the data of planar pushing."""
     # Late, so that the help of every verb stays quick.
     from lerobot_ambient.benchmarks.tasks.pushing.data import make_pushing_data
@@ -139,7 +139,7 @@ def run_pushing(args: argparse.Namespace) -> int:
     )
 
 
-def run_sorting(args: argparse.Namespace) -> int:
+def _run_sorting(args: argparse.Namespace) -> int:
     """Make the data of block sorting."""
     # Late, so that the help of every verb stays quick.
     from lerobot_ambient.benchmarks.tasks.sorting.data import make_sorting_data

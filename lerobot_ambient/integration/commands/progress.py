@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-TAIL_BYTES = 64_000
-SHORTEST, LONGEST = 15.0, 300.0
+_TAIL_BYTES = 64_000
+_SHORTEST, _LONGEST = 15.0, 300.0
 """Seconds between two lines where there is no terminal: they grow with the time a command has run."""
 LEAST_SHARE = 0.02
 """What a command must have done, since it was first seen at work, before its remaining time is estimated."""
@@ -77,7 +77,7 @@ def progress_in(log: str, command: Sequence[str]) -> Progress | None:
     return Progress(f"{name}, {done} of {total}", done / total)
 
 
-def tail(path: Path, size: int = TAIL_BYTES) -> str:
+def tail(path: Path, size: int = _TAIL_BYTES) -> str:
     """The last `size` bytes of a text file, without a line cut in two; empty if there is no file."""
     try:
         with open(path, "rb") as file:
@@ -106,7 +106,7 @@ def roughly(seconds: float) -> str:
     return f"about {seconds / 3600:.1f} h"
 
 
-def from_here(path: Path) -> str:
+def _from_here(path: Path) -> str:
     """A path as a user would type it: relative to the working directory if it lies below."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
@@ -186,7 +186,7 @@ class Display:
             self._seen += 1
             now = self._now()
             self._running[name] = _Run(self._seen, name, kind, log, command, now, Remaining(), now)
-            self.say(f"start {self._place(self._running[name])}; follow it: tail -f {from_here(log)}")
+            self.say(f"start {self._place(self._running[name])}; follow it: tail -f {_from_here(log)}")
 
     def end(self, name: str, seconds: float | None) -> None:
         """A stage's command has ended, well after `seconds` or not (None)."""
@@ -211,7 +211,7 @@ class Display:
                 self._draw(" | ".join(lines.values()) + self._together(now) if lines else "")
                 return
             for run in self._running.values():
-                if now - run.told >= min(max(SHORTEST, (now - run.began) / 10), LONGEST):
+                if now - run.told >= min(max(_SHORTEST, (now - run.began) / 10), _LONGEST):
                     run.told = now
                     self.say(f"      {lines[run.name]}{self._together(now)}")
 

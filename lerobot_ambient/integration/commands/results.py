@@ -20,7 +20,7 @@ from lerobot_ambient.core.proportions import wilson_interval
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Interval = tuple[float, float]
-RESAMPLES = 4000
+_RESAMPLES = 4000
 _BOOTSTRAP_SEED = 20250924
 
 
@@ -112,7 +112,7 @@ class Measure:
         if terms is None or terms[0].size < 2:
             return None
         a, b = terms
-        drawn = np.random.default_rng(_BOOTSTRAP_SEED).integers(a.size, size=(RESAMPLES, a.size))
+        drawn = np.random.default_rng(_BOOTSTRAP_SEED).integers(a.size, size=(_RESAMPLES, a.size))
         means: Floats = a[drawn].sum(axis=1) / b[drawn].sum(axis=1)
         return means
 

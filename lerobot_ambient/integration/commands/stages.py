@@ -39,7 +39,7 @@ from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.integration.commands.machine import machine
 from lerobot_ambient.integration.commands.progress import Display, clock, tail
 
-TAIL_LINES = 25
+_TAIL_LINES = 25
 
 
 class StageError(RuntimeError):
@@ -331,7 +331,7 @@ def _failure(name: str, stage: Stage, code: int, seconds: float) -> str:
         how = f"failed with exit code {code}"
     else:
         how = f"ended without leaving {stage.product}"
-    lines = tail(stage.log).splitlines()[-TAIL_LINES:]
+    lines = tail(stage.log).splitlines()[-_TAIL_LINES:]
     return (
         f"stage {name} {how} after {clock(seconds)}. The end of its log:\n\n"
         + "\n".join(f"    {line}" for line in lines)

@@ -16,11 +16,11 @@ import time
 from pathlib import Path
 from types import FrameType
 
-POLL = 0.1
-PATIENCE = 60.0
+_POLL = 0.1
+_PATIENCE = 60.0
 
 
-def last_step(checkpoints: Path) -> int:
+def _last_step(checkpoints: Path) -> int:
     """Step of the last complete checkpoint, 0 without one; LeRobot links it once it is complete."""
     try:
         return int(os.readlink(checkpoints / "last"))
@@ -30,7 +30,7 @@ def last_step(checkpoints: Path) -> int:
 
 def main(checkpoints: Path, step: int, command: list[str]) -> int:
     """Returns 0 once the checkpoint is there; else the command's exit code as a shell gives it, or 1 if that is 0."""
-    if last_step(checkpoints) >= step:
+    if _last_step(checkpoints) >= step:
         return 0
     # Not closing descriptors: the child has to hold its parent's lock on the stage as long as it lives.
     child = subprocess.Popen(command, close_fds=False)
@@ -39,16 +39,16 @@ def main(checkpoints: Path, step: int, command: list[str]) -> int:
         child.send_signal(number)
 
     signal.signal(signal.SIGTERM, pass_on)
-    while child.poll() is None and last_step(checkpoints) < step:
-        time.sleep(POLL)
+    while child.poll() is None and _last_step(checkpoints) < step:
+        time.sleep(_POLL)
     if child.poll() is None:
         child.terminate()
         try:
-            child.wait(PATIENCE)
+            child.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-    if last_step(checkpoints) >= step:
+    if _last_step(checkpoints) >= step:
         return 0
     code = child.returncode
     return 128 - code if code < 0 else code or 1

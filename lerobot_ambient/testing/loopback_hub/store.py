@@ -17,10 +17,10 @@ from typing import Any
 
 import yaml
 
-LFS_SUFFIXES = (".safetensors", ".parquet", ".png", ".mp4", ".arrow", ".npy", ".bin")
+_LFS_SUFFIXES = (".safetensors", ".parquet", ".png", ".mp4", ".arrow", ".npy", ".bin")
 """Files the real Hub stores apart from git, as its default .gitattributes says."""
 
-LICENSES = {
+_LICENSES = {
     *("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "mpl-2.0", "unlicense"),
     *("cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "cc-by-nd-4.0", "odbl", "openrail"),
     *("unknown", "other"),
@@ -70,7 +70,7 @@ def lfs_oid(data: bytes) -> str:
 
 def is_large(path: str) -> bool:
     """Whether a file goes to large-file storage."""
-    return path.endswith(LFS_SUFFIXES)
+    return path.endswith(_LFS_SUFFIXES)
 
 
 def tree_entries(files: Mapping[str, bytes], below: str = "", *, recursive: bool = True) -> list[dict[str, Any]]:
@@ -144,8 +144,8 @@ def metadata_errors(content: str) -> list[str]:
         return ["the header must be a mapping"]
     errors = []
     license_name = data.get("license")
-    if license_name is not None and license_name not in LICENSES:
-        errors.append(f'"license" must be one of {sorted(LICENSES)}, not {license_name!r}')
+    if license_name is not None and license_name not in _LICENSES:
+        errors.append(f'"license" must be one of {sorted(_LICENSES)}, not {license_name!r}')
     for key in ("tags", "datasets", "base_model", "language"):
         values = data.get(key, [])
         values = [values] if isinstance(values, str) else values

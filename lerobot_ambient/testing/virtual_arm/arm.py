@@ -15,7 +15,7 @@ from .motion import MOTIONS, REST, Motion
 from .packets import Packet, PacketReader
 from .servo import Servo
 
-COMMANDS = {
+_COMMANDS = {
     "fault KIND[:...]": "add a fault, its times counted from now",
     "clear": "end every fault",
     "motion NAME [SEED]": "let a hand make a built-in motion, from its beginning",
@@ -117,7 +117,7 @@ class VirtualArm:
                 return "power cycled"
             case ["state"]:
                 return self._state(now)
-        known = ", ".join(COMMANDS)
+        known = ", ".join(_COMMANDS)
         raise ValueError(f"command {line!r} is not understood; there are: {known}; motions: {', '.join(MOTIONS)}")
 
     def _state(self, now: float) -> str:

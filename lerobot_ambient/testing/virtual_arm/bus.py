@@ -12,7 +12,7 @@ from .packets import BROADCAST, Instruction, Packet, status_packet
 from .registers import REGISTERS
 from .servo import Servo
 
-REMEMBERED = 20_000
+_REMEMBERED = 20_000
 """Commands whose times a bus remembers: eleven minutes at 30 Hz."""
 
 
@@ -30,7 +30,7 @@ class Bus:
     def __init__(self, servos: Iterable[Servo], faults: Iterable[Fault] = ()) -> None:
         self.servos = list(servos)
         self.faults = list(faults)
-        self.commanded: deque[tuple[int, float]] = deque(maxlen=REMEMBERED)
+        self.commanded: deque[tuple[int, float]] = deque(maxlen=_REMEMBERED)
         """The last synchronous writes of goal positions: in which session, and when in the clock's time.
 
         A session begins where a driver switches the torque, as LeRobot's do when they connect and disconnect.

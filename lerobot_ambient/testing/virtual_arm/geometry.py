@@ -22,7 +22,7 @@ FOREARM = (0.135, 0.0)
 WRIST = (0.061, 0.0)
 """From the axis of the wrist to where the jaws begin."""
 JAW = 0.098
-WIDEST = 60.0
+_WIDEST = 60.0
 """Degrees between the jaws at 100 percent."""
 
 
@@ -48,7 +48,7 @@ def links(angles: Mapping[str, float]) -> NDArray[np.float64]:
 def moving_tip(angles: Mapping[str, float]) -> NDArray[np.float64]:
     """(2,) r and z of the tip of the jaw that the gripper moves; it is drawn in the arm's plane, whatever the roll."""
     down = np.radians(angles["shoulder_lift"] + angles["elbow_flex"] + angles["wrist_flex"])
-    opened = np.radians(WIDEST * angles["gripper"] / 100)
+    opened = np.radians(_WIDEST * angles["gripper"] / 100)
     tip: NDArray[np.float64] = links(angles)[4] + _turn((JAW, 0.0), down - opened)
     return tip
 

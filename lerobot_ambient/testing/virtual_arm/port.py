@@ -21,10 +21,10 @@ from pathlib import Path
 
 from .arm import VirtualArm
 
-SILENCE = 0.05
+_SILENCE = 0.05
 """Seconds after which an unfinished instruction is dropped."""
 
-TICK = 0.02
+_TICK = 0.02
 """Longest wait of the loop, so that schedules are kept to this many seconds."""
 
 
@@ -87,13 +87,13 @@ class VirtualPort:
         """Wait for at most TICK, answer what came, keep the schedules; return False after `quit`."""
         now = self._clock()
         self._keep_plug(now)
-        wait = min([TICK, *(max(0.0, due - now) for due, _, _ in self._late[:1])])
+        wait = min([_TICK, *(max(0.0, due - now) for due, _, _ in self._late[:1])])
         watched = [self._pipe, *([self._ends[0]] if self._ends else [])]
         ready, _, _ = select.select(watched, [], [], wait)
         now = self._clock()
         if self._ends and self._ends[0] in ready:
             self._listen(os.read(self._ends[0], 4096), now)
-        elif now - self._heard > SILENCE:
+        elif now - self._heard > _SILENCE:
             self.arm.line_was_silent()
             self._heard = now
         self._send_what_is_due(now)

@@ -22,7 +22,7 @@ from .joints import provide_calibration
 from .motion import MOTIONS, Jitter, Motion
 from .port import VirtualPort
 
-START_SECONDS = 30.0
+_START_SECONDS = 30.0
 """Longest wait for an arm to open its port, or to answer a command."""
 
 
@@ -61,7 +61,7 @@ class ArmProcess:
         self.log.write_text("", encoding="utf-8")
         self._process = multiprocessing.get_context("fork").Process(target=_serve, args=(spec, self.log))
         self._process.start()
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + _START_SECONDS
         while not spec.port.is_symlink():
             if not self._process.is_alive() or time.monotonic() > deadline:
                 self.close()
@@ -87,7 +87,7 @@ class ArmProcess:
         """
         before = len(self._states())
         self._write("state")
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + _START_SECONDS
         while len(states := self._states()) == before:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"the virtual arm {self.spec.port} does not answer; its log is {self.log}")

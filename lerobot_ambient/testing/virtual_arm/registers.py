@@ -15,8 +15,8 @@ TICKS = 4096
 SIZE = 87
 """Registers lie at the addresses [0, SIZE)."""
 
-MODEL_STS3215 = 777
-FIRMWARE = (3, 10)
+_MODEL_STS3215 = 777
+_FIRMWARE = (3, 10)
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class Register:
 
 
 REGISTERS = {
-    "Firmware_Major_Version": Register(0, writable=False, factory=FIRMWARE[0]),
-    "Firmware_Minor_Version": Register(1, writable=False, factory=FIRMWARE[1]),
-    "Model_Number": Register(3, 2, writable=False, factory=MODEL_STS3215),
+    "Firmware_Major_Version": Register(0, writable=False, factory=_FIRMWARE[0]),
+    "Firmware_Minor_Version": Register(1, writable=False, factory=_FIRMWARE[1]),
+    "Model_Number": Register(3, 2, writable=False, factory=_MODEL_STS3215),
     "ID": Register(5, factory=1),
     "Baud_Rate": Register(6),
     "Return_Delay_Time": Register(7, factory=250),

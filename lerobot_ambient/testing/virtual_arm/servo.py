@@ -17,13 +17,13 @@ from .registers import EEPROM, READ_ONLY, REGISTERS, SIZE, TICKS, factory_memory
 V_MAX = 3072.0
 """Ticks/s: 45 turns a minute, the no-load speed at 7.4 V."""
 
-ACCELERATION_UNIT = 100.0
+_ACCELERATION_UNIT = 100.0
 """Ticks/s^2 of one unit of the registers Acceleration and Maximum_Acceleration."""
 
 STEP = 0.002
 """Seconds of one step of integration."""
 
-OVERLOAD = 32
+_OVERLOAD = 32
 """The bit of a status packet's error that says overload."""
 
 
@@ -72,7 +72,7 @@ class Servo:
     @property
     def error(self) -> int:
         """The error bits of its status packets."""
-        return OVERLOAD if self.overloaded else 0
+        return _OVERLOAD if self.overloaded else 0
 
     def get(self, name: str) -> int:
         """Return the value of the register `name`; Present_* as of the last `advance`."""
@@ -164,7 +164,7 @@ class Servo:
         return goal - (self.q - self.get("Homing_Offset")) % TICKS
 
     def _integrate(self, step: float) -> None:
-        a_max = ACCELERATION_UNIT * (self.get("Acceleration") or self.get("Maximum_Acceleration") or 254)
+        a_max = _ACCELERATION_UNIT * (self.get("Acceleration") or self.get("Maximum_Acceleration") or 254)
         if self.get("Operating_Mode") == 1:
             wanted = float(self.get("Goal_Velocity"))
         else:

@@ -64,7 +64,7 @@ def filmed(number: int, kind: Kind, seed: int, size: tuple[int, int]) -> Film:
     return Film(played, attempts, np.stack([scene.picture_of(qpos, *size) for qpos in played.qpos]))
 
 
-def films(kind: Kind, count: int, seed: int, size: tuple[int, int], processes: int) -> Iterator[Film]:
+def _films(kind: Kind, count: int, seed: int, size: tuple[int, int], processes: int) -> Iterator[Film]:
     """The first `count` films of a kind, in order; `processes` does not change them.
 
     Not more than `processes` + 1 wait in memory: one has a quarter of a gigabyte.
@@ -131,12 +131,12 @@ def make_aloha_data(
     missing = [kind for kind in KINDS if finished(root / kind, arguments[kind]) is None]
     root.mkdir(parents=True, exist_ok=True)
     for kind in missing:
-        made = films(kind, counts[kind], seed, size, processes)
+        made = _films(kind, counts[kind], seed, size, processes)
         _write(root / kind, arguments[kind], tqdm(made, f"film {kind}", counts[kind], disable=not progress), size)
     return summaries_of(root, arguments)
 
 
-def features_of(size: tuple[int, int]) -> dict[str, dict[str, Any]]:
+def _features_of(size: tuple[int, int]) -> dict[str, dict[str, Any]]:
     """LeRobot's features of a data set with pictures of `size` (height, width)."""
     joints = {"dtype": "float32", "shape": (len(NAMES),), "names": list(NAMES)}
     picture = {"dtype": "video", "shape": (*size, 3), "names": ["height", "width", "channels"]}
@@ -165,7 +165,7 @@ def _write(folder: Path, arguments: dict[str, Any], made: Iterator[Film], size: 
 
     def write(partial: Path) -> None:
         dataset = LeRobotDataset.create(
-            REPO_IDS[kind], FPS, features_of(size), root=partial, rgb_encoder=RGBEncoderConfig(**_ENCODER)
+            REPO_IDS[kind], FPS, _features_of(size), root=partial, rgb_encoder=RGBEncoderConfig(**_ENCODER)
         )
         for film in made:
             played = film.played

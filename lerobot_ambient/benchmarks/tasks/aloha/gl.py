@@ -14,14 +14,14 @@ import sys
 from collections.abc import Mapping
 
 VARIABLE = "MUJOCO_GL"
-HEADLESS = "egl"
+_HEADLESS = "egl"
 """Draws without a display, on a graphics card or by Mesa's software."""
 _TRY = """
 from dm_control import mujoco
 physics = mujoco.Physics.from_xml_string('<mujoco><worldbody><geom size="1"/></worldbody></mujoco>')
 assert physics.render(height=32, width=32).shape == (32, 32, 3)
 """
-INSTALL = "pip install 'lerobot_policy_ambient_diffusion[aloha]'"
+_INSTALL = "pip install 'lerobot_policy_ambient_diffusion[aloha]'"
 
 
 def require_aloha() -> None:
@@ -31,14 +31,14 @@ def require_aloha() -> None:
         ModuleNotFoundError: if it is not installed; the message shows how to.
     """
     if importlib.util.find_spec("gym_aloha") is None:
-        raise ModuleNotFoundError(f"ALOHA needs gym-aloha, which is not installed; {INSTALL}", name="gym_aloha")
+        raise ModuleNotFoundError(f"ALOHA needs gym-aloha, which is not installed; {_INSTALL}", name="gym_aloha")
 
 
 def drawing_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What a command that draws gets beside `environment`: MUJOCO_GL=egl where it is unset and there is no display."""
     if environment.get(VARIABLE) or environment.get("DISPLAY"):
         return {}
-    return {VARIABLE: HEADLESS}
+    return {VARIABLE: _HEADLESS}
 
 
 def choose_gl() -> None:

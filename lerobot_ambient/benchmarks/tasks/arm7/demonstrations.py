@@ -26,11 +26,11 @@ Kind = Literal["target", "source"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 CLEARANCES: dict[Kind, float] = {"target": CLEARANCE, "source": 0.01}
 """How far, in m, demonstrations keep from obstacles."""
-TRIES = 4
+_TRIES = 4
 """Plans from which the target takes the shortest."""
 RAMP = 5
 """Steps in which the target gathers its speed, and loses it."""
-STIFFNESSES = (1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.0)
+_STIFFNESSES = (1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.0)
 """How much a smoothed path minds curvature, the most first."""
 ATTEMPTS = 20
 _STREAM = 0x61726D37
@@ -38,7 +38,7 @@ _STREAM = 0x61726D37
 
 
 @cache
-def scene_with(clearance: float) -> ArmScene:
+def _scene_with(clearance: float) -> ArmScene:
     """The process's scene with a clearance: building one takes longer than a path."""
     return ArmScene(clearance)
 
@@ -89,18 +89,18 @@ def attempt(kind: Kind, sequence: np.random.SeedSequence) -> NDArray[np.float32]
     """A path float32 (n, 7) for a start and goal of the sequence; None if no plan was found, or it takes too long
     for the environment, or did not survive sampling."""
     draw, planning = sequence.spawn(2)
-    start, goal = draw_task(np.random.default_rng(draw), scene_with(CLEARANCE))
-    scene = scene_with(CLEARANCES[kind])
+    start, goal = draw_task(np.random.default_rng(draw), _scene_with(CLEARANCE))
+    scene = _scene_with(CLEARANCES[kind])
     # OMPL takes 0 for "no seed given".
     seed = int(planning.generate_state(1)[0]) or 1
     if kind == "source":
         vertices = raw_path(scene, start, goal, seed)
         candidates = [] if vertices is None else [at_constant_speed(vertices)]
     else:
-        vertices = short_path(scene, start, goal, seed, TRIES)
-        candidates = [] if vertices is None else [smoothed(with_ramps(vertices), one) for one in STIFFNESSES]
+        vertices = short_path(scene, start, goal, seed, _TRIES)
+        candidates = [] if vertices is None else [smoothed(with_ramps(vertices), one) for one in _STIFFNESSES]
     # Cutting corners and rounding cost some clearance; a third of it may go.
-    kept = scene_with(CLEARANCES[kind] * 2.0 / 3.0)
+    kept = _scene_with(CLEARANCES[kind] * 2.0 / 3.0)
     paths = (candidate.astype(np.float32) for candidate in candidates if len(candidate) <= EPISODE_LENGTH)
     return next((path for path in paths if path_free(kept, path)), None)
 

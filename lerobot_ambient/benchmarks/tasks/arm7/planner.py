@@ -13,10 +13,10 @@ from lerobot_ambient.benchmarks.tasks.arm7.task import CENTRE, HIGH, JOINTS, LOW
 
 RANGE = 0.4
 """Longest edge of a tree, in rad: short enough that raw paths are clearly jagged."""
-GOAL_BIAS = 0.2
+_GOAL_BIAS = 0.2
 """How often a raw tree grows towards the goal: enough that its detours stay within what can be learnt."""
 MAX_ITERATIONS = 2000
-ROOM = 0.3
+_ROOM = 0.3
 """How far beyond the starts and goals, in rad a joint, a path may lead."""
 
 
@@ -51,7 +51,7 @@ class _Problem:
         util.RNG.setSeed(seed)
         space = base.RealVectorStateSpace(JOINTS)
         bounds = base.RealVectorBounds(JOINTS)
-        widest = SPREAD + ROOM
+        widest = SPREAD + _ROOM
         for joint in range(JOINTS):
             bounds.setLow(joint, max(LOW[joint], CENTRE[joint] - widest[joint]))
             bounds.setHigh(joint, min(HIGH[joint], CENTRE[joint] + widest[joint]))
@@ -84,7 +84,7 @@ def raw_path(scene: ArmScene, start: Floats, goal: Floats, seed: int) -> Floats 
     """
     problem = _Problem(scene, start, goal, seed)
     planner = geometric.RRT(problem.information)
-    planner.setGoalBias(GOAL_BIAS)
+    planner.setGoalBias(_GOAL_BIAS)
     path = problem.solve(planner)
     return None if path is None else _vertices(path)
 

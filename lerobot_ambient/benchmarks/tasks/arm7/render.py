@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from lerobot_ambient.benchmarks.tasks.arm7.scene import BOXES
 from lerobot_ambient.benchmarks.tasks.arm7.task import Floats
 
-BACKGROUND, OBSTACLE, SURFACE = (245, 245, 245), (196, 200, 207), (226, 222, 212)
+_BACKGROUND, _OBSTACLE, _SURFACE = (245, 245, 245), (196, 200, 207), (226, 222, 212)
 ARM, GOAL, TRAIL = (214, 69, 65), (120, 188, 130), (150, 160, 175)
 WIDTH = 0.045
 """Half of a drawn link's thickness, in m."""
-X, SIDE_Z, TOP_Y = (-0.6, 1.0), (-0.05, 1.2), (-0.95, 0.95)
+X, _SIDE_Z, _TOP_Y = (-0.6, 1.0), (-0.05, 1.2), (-0.95, 0.95)
 """What each view shows, in m."""
 
 Picture = NDArray[np.uint8]
@@ -32,11 +32,11 @@ class _View:
         upward = sum(up) / 2 - self.pixel * (np.arange(rows) + 0.5 - rows / 2)
         self._x, self._up = np.meshgrid(across, upward)
         self.empty: Picture = np.empty((rows, columns, 3), np.uint8)
-        self.empty[:] = BACKGROUND
+        self.empty[:] = _BACKGROUND
         # The lowest first, as the eye from above sees them.
         for name, (centre, half) in sorted(BOXES.items(), key=lambda box: box[1][0][2] + box[1][1][2]):
             inside = (np.abs(self._x - centre[0]) <= half[0]) & (np.abs(self._up - centre[axis]) <= half[axis])
-            self.empty[inside] = SURFACE if name == "table" else OBSTACLE
+            self.empty[inside] = _SURFACE if name == "table" else _OBSTACLE
 
     def line(self, image: Picture, points: Floats, half: float, colour: tuple[int, int, int]) -> None:
         """Draw the polyline (n, 3), `half` m to either side."""
@@ -61,7 +61,7 @@ class ArmPainter:
         if size < 16:
             raise ValueError(f"ArmPainter: size is {size} pixels, must be at least 16")
         rows = size // 2
-        self._views = _View(2, SIDE_Z, rows, size), _View(1, TOP_Y, size - rows, size)
+        self._views = _View(2, _SIDE_Z, rows, size), _View(1, _TOP_Y, size - rows, size)
 
     def paint(self, arm: Floats, goal: Floats, tool: Floats) -> Picture:
         """A picture, uint8 (size, size, 3).

@@ -63,7 +63,7 @@ def _geom(part: str, attributes: str) -> str:
     return f'<geom contype="{contype}" conaffinity="{conaffinity}" {attributes}/>'
 
 
-def scene_text(clearance: float = 0.0) -> str:
+def _scene_text(clearance: float = 0.0) -> str:
     """The scene in MuJoCo's XML; links that come within `clearance` of something count as touching it."""
     # MuJoCo 4 adds the margins of the two geoms; before, the larger one counted.
     boxes = "\n".join(
@@ -106,7 +106,7 @@ class ArmScene:
         if not 0.0 <= clearance <= 0.1:
             raise ValueError(f"ArmScene: clearance is {clearance} m, must lie in [0, 0.1]")
         self.clearance = clearance
-        self._model = mujoco.MjModel.from_xml_string(scene_text(clearance))
+        self._model = mujoco.MjModel.from_xml_string(_scene_text(clearance))
         self._data = mujoco.MjData(self._model)
         # Held, because looking them up costs as much as a check.
         self._angles: Floats = self._data.qpos

@@ -53,7 +53,7 @@ def is_success(angles: ArrayLike, goal: ArrayLike) -> bool:
     return bool(np.abs(np.subtract(angles, goal)).max() <= GOAL_TOLERANCE)
 
 
-def draw_configuration(rng: np.random.Generator, room: Room) -> Floats:
+def _draw_configuration(rng: np.random.Generator, room: Room) -> Floats:
     """Draw a start or a goal: uniform over the free configurations in CENTRE +- SPREAD with the tool in reach."""
     while True:
         angles = rng.uniform(CENTRE - SPREAD, CENTRE + SPREAD)
@@ -71,6 +71,6 @@ def draw_task(rng: np.random.Generator, room: Room) -> tuple[Floats, Floats]:
         room: the scene with the clearance that they must keep.
     """
     while True:
-        start, goal = draw_configuration(rng, room), draw_configuration(rng, room)
+        start, goal = _draw_configuration(rng, room), _draw_configuration(rng, room)
         if np.linalg.norm(goal - start) >= MIN_SEPARATION:
             return start, goal

@@ -22,7 +22,7 @@ from lerobot_ambient.benchmarks.tasks.maze.task import EPISODE_LENGTH, FPS, GOAL
 from lerobot_ambient.benchmarks.tasks.shared.motion import squared_accelerations
 
 Observation = dict[str, NDArray[Any]]
-OBS_TYPES = ("state", "pixels_agent_pos")
+_OBS_TYPES = ("state", "pixels_agent_pos")
 
 
 class MazeEnv(gym.Env[Observation, NDArray[np.float32]]):
@@ -78,8 +78,8 @@ class MazeEnv(gym.Env[Observation, NDArray[np.float32]]):
             raise ValueError(f"MazeEnv: fps is {fps}, must be at least 1")
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"MazeEnv: render_mode is {render_mode!r}, must be None or 'rgb_array'")
-        if obs_type not in OBS_TYPES:
-            raise ValueError(f"MazeEnv: obs_type is {obs_type!r}, must be one of {', '.join(map(repr, OBS_TYPES))}")
+        if obs_type not in _OBS_TYPES:
+            raise ValueError(f"MazeEnv: obs_type is {obs_type!r}, must be one of {', '.join(map(repr, _OBS_TYPES))}")
         if hide_goal and obs_type != "pixels_agent_pos":
             raise ValueError(
                 f"MazeEnv: hide_goal leaves the goal out of the observed picture, but obs_type is {obs_type!r}; set it "

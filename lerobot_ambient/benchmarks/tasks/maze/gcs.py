@@ -13,13 +13,13 @@ from pydrake.solvers import ClarabelSolver
 from lerobot_ambient.benchmarks.tasks.maze.geometry import Cell, Floats, Maze
 
 ORDER = 5
-CONTINUITY = 2
-LENGTH_WEIGHT = 1.0
-BEND_WEIGHT = 1.0
-SAMPLES_PER_SEGMENT = 200
+_CONTINUITY = 2
+_LENGTH_WEIGHT = 1.0
+_BEND_WEIGHT = 1.0
+_SAMPLES_PER_SEGMENT = 200
 
 
-def corridors(maze: Maze) -> Floats:
+def _corridors(maze: Maze) -> Floats:
     """Free rectangles that are as long as the straight corridors of the maze, shape (corridors, 4).
 
     Every maximal row or column of at least two connected cells is one rectangle, so neighbours overlap in a whole
@@ -62,7 +62,7 @@ class GcsPlanner:
 
     def __init__(self, maze: Maze) -> None:
         logging.getLogger("drake").setLevel(logging.ERROR)
-        self._rectangles = corridors(maze)
+        self._rectangles = _corridors(maze)
         self._regions = [HPolyhedron.MakeBox(row[:2], row[2:]) for row in self._rectangles]
         self._edges = _overlaps(self._rectangles)
         self._options = GraphOfConvexSetsOptions()
@@ -79,20 +79,20 @@ class GcsPlanner:
         target = problem.AddRegions([Point(goal)], order=0, h_min=0.0, h_max=0.0, name="goal")
         problem.AddEdges(source, free)
         problem.AddEdges(free, target)
-        problem.AddPathLengthCost(LENGTH_WEIGHT)
+        problem.AddPathLengthCost(_LENGTH_WEIGHT)
         for vertex in free.Vertices():
             control = vertex.x()[: 2 * (ORDER + 1)].reshape((2, ORDER + 1), order="F")
             # These are symbols, whose products raise a stray floating-point flag that numpy would report.
             with np.errstate(invalid="ignore"):
                 bends = control[:, 2:] - 2.0 * control[:, 1:-1] + control[:, :-2]
-                vertex.AddCost(BEND_WEIGHT * (bends**2).sum())
-        for order in range(1, CONTINUITY + 1):
+                vertex.AddCost(_BEND_WEIGHT * (bends**2).sum())
+        for order in range(1, _CONTINUITY + 1):
             problem.AddPathContinuityConstraints(order)
         trajectory, result = problem.SolvePath(source, target, self._options)
         if not result.is_success():
             return None
         segments = [trajectory.segment(i) for i in range(trajectory.get_number_of_segments())]
-        times = [np.linspace(s.start_time(), s.end_time(), SAMPLES_PER_SEGMENT) for s in segments]
+        times = [np.linspace(s.start_time(), s.end_time(), _SAMPLES_PER_SEGMENT) for s in segments]
         path: Floats = np.concatenate(
             [s.vector_values(t).T for s, t in zip(segments, times, strict=True) if s.rows() == 2]
         )

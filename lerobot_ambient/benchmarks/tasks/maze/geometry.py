@@ -28,7 +28,7 @@ Bools = NDArray[np.bool_]
 DEFAULT_CELLS = 4
 DEFAULT_LOOPS = 1
 DEFAULT_MAZE_SEED = 4
-WALL_THICKNESS = 0.15
+_WALL_THICKNESS = 0.15
 
 
 def _neighbours(cell: Cell, cells: int) -> list[Cell]:
@@ -81,7 +81,7 @@ class Maze:
 
     cells: int
     passages: frozenset[Passage]
-    wall: float = WALL_THICKNESS
+    wall: float = _WALL_THICKNESS
 
     def __post_init__(self) -> None:
         if self.cells < 2:

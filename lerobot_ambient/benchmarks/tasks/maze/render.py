@@ -12,8 +12,8 @@ from lerobot_ambient.benchmarks.tasks.maze.geometry import Floats, Maze
 from lerobot_ambient.benchmarks.tasks.maze.task import GOAL_RADIUS
 
 FLOOR, WALL = (245, 245, 245), (40, 44, 52)
-TRAIL, GOAL, START, ROBOT = (97, 150, 220), (80, 180, 90), (170, 170, 170), (214, 69, 65)
-ROBOT_RADIUS = 0.08
+TRAIL, GOAL, _START, ROBOT = (97, 150, 220), (80, 180, 90), (170, 170, 170), (214, 69, 65)
+_ROBOT_RADIUS = 0.08
 OBSERVATION_SIZE = 40
 """Height and width in pixels of what a policy observes. A ResNet makes one place of 32 pixels, and LeRobot's encoder
 only says at which place things are: below 33 pixels that is always the same, and the policy is blind."""
@@ -54,8 +54,8 @@ class MazePainter:
             for share in np.linspace(0.0, 1.0, steps + 1):
                 self._disc(image, start + share * (end - start), 0.75 * self._pixel, TRAIL)
         if len(trail):
-            self._disc(image, trail[0], 0.06, START)
-            self._disc(image, trail[-1], ROBOT_RADIUS, ROBOT)
+            self._disc(image, trail[0], 0.06, _START)
+            self._disc(image, trail[-1], _ROBOT_RADIUS, ROBOT)
         return image
 
     def observe(self, position: ArrayLike, goal: ArrayLike | None) -> NDArray[np.uint8]:
@@ -70,7 +70,7 @@ class MazePainter:
         """
         image = self._empty.copy()
         # A disc of three quarters of a pixel covers a pixel's centre wherever it lies.
-        for centre, radius, colour in ((goal, GOAL_RADIUS, GOAL), (position, ROBOT_RADIUS, ROBOT)):
+        for centre, radius, colour in ((goal, GOAL_RADIUS, GOAL), (position, _ROBOT_RADIUS, ROBOT)):
             if centre is not None:
                 point = np.asarray(centre, dtype=np.float32).astype(np.float64)
                 self._disc(image, point, max(radius, 0.75 * self._pixel), colour)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lerobot_ambient.benchmarks.tasks.pushing.task import HALF, TABLE, Floats
 
-FLOOR, GOAL, BLOCK, PUSHER, TRAIL = (245, 245, 245), (178, 223, 183), (84, 110, 150), (214, 69, 65), (205, 205, 205)
+FLOOR, GOAL, BLOCK, _PUSHER, TRAIL = (245, 245, 245), (178, 223, 183), (84, 110, 150), (214, 69, 65), (205, 205, 205)
 
 Picture = NDArray[np.uint8]
 
@@ -53,7 +53,7 @@ class PushingPainter:
             steps = max(1, math.ceil(float(np.linalg.norm(end - start)) / self._pixel))
             path = start + np.linspace(0.0, 1.0, steps + 1)[:, None] * (end - start)
             image[self._pixels(path)] = TRAIL
-        image[np.hypot(self._x - pusher[0], self._y - pusher[1]) <= self._radius] = PUSHER
+        image[np.hypot(self._x - pusher[0], self._y - pusher[1]) <= self._radius] = _PUSHER
         return image
 
     def _in_square(self, pose: Floats) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 
 FPS = 10
-GRAVITY = 981.0
+_GRAVITY = 981.0
 """cm/s^2."""
 TABLE = 25.0
 """Half of the table's side. The pusher cannot be sent farther from the centre than this along an axis."""
@@ -72,7 +72,7 @@ class Physics:
     @property
     def load(self) -> float:
         """Force that slides the block along the table, in kg cm/s^2."""
-        return self.ground_friction * self.block_mass * GRAVITY
+        return self.ground_friction * self.block_mass * _GRAVITY
 
     @property
     def deflection(self) -> float:

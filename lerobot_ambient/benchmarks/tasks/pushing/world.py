@@ -15,7 +15,7 @@ import pymunk
 
 from lerobot_ambient.benchmarks.tasks.pushing.task import FPS, HALF, Floats, Physics
 
-SUBSTEPS = 10
+_SUBSTEPS = 10
 _FEET = 0.54 * HALF
 """Offset of the feet along each axis. Their limit of torque over force, sqrt(2) times this, is then that of a square
 of even pressure."""
@@ -73,10 +73,10 @@ class World:
         self._queue.append((x, y))
         goal_x, goal_y = self._queue.popleft()
         stiffness, damping = self._physics.stiffness**2, 2.0 * self._physics.stiffness
-        for _ in range(SUBSTEPS):
+        for _ in range(_SUBSTEPS):
             (px, py), (vx, vy) = self._pusher.position, self._pusher.velocity
             self._pusher.force = (
                 stiffness * (goal_x - px) - damping * vx,
                 stiffness * (goal_y - py) - damping * vy,
             )
-            self._space.step(1.0 / (FPS * SUBSTEPS))
+            self._space.step(1.0 / (FPS * _SUBSTEPS))

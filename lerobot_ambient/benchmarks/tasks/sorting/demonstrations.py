@@ -25,49 +25,49 @@ from lerobot_ambient.benchmarks.tasks.sorting.task import (
     draw_layout,
 )
 
-FRAME_KEYS = ("observation.state", "observation.environment_state", "action")
+_FRAME_KEYS = ("observation.state", "observation.environment_state", "action")
 
-SPEED, SPEED_SPREAD = 0.05, 0.1
+SPEED, _SPEED_SPREAD = 0.05, 0.1
 """Mean distance a step, and the standard deviation of its logarithm from leg to leg."""
-BOW = 0.04
+_BOW = 0.04
 """Standard deviation of the bow's height, as a share of the leg's length."""
-TREMOR, TREMOR_MEMORY = 0.004, 0.7
+_TREMOR, _TREMOR_MEMORY = 0.004, 0.7
 """Standard deviation of the trembling, and its correlation from step to step."""
-REST_TREMOR = 0.002
+_REST_TREMOR = 0.002
 AIM = 0.02
 """Standard deviation of the aim at a block in each direction: 22 % of the grasps miss, exp(-(GRASP_RADIUS/AIM)^2/2)."""
 DROP = 0.4
 """Blocks are dropped in the inner part of a bin, this share of it in each direction."""
-MIN_LEG = 5
+_MIN_LEG = 5
 """Steps of the shortest leg."""
-SETTLE, PAUSE = (4, 8), (1, 4)
+_SETTLE, PAUSE = (4, 8), (1, 4)
 """Steps, least and one more than most, of the pause over a block before closing, and of other pauses."""
 RAMP = 4
 """Steps of closing and of opening."""
-CLOSING = np.arange(1, RAMP + 1) / RAMP
+_CLOSING = np.arange(1, RAMP + 1) / RAMP
 """The commanded closure in each of these steps; 1 less it when opening."""
 
 
 def reach(rng: np.random.Generator, start: Floats, end: Floats) -> Floats:
     """Commanded positions (n, 2) on the way from `start`, left out, to `end`, included."""
     way = end - start
-    speed = SPEED * np.exp(SPEED_SPREAD * rng.standard_normal())
-    share = minimum_jerk(max(MIN_LEG, round(float(np.hypot(*way)) / speed)))
+    speed = SPEED * np.exp(_SPEED_SPREAD * rng.standard_normal())
+    share = minimum_jerk(max(_MIN_LEG, round(float(np.hypot(*way)) / speed)))
     bump = np.sin(np.pi * share)[:, None]
-    bow = BOW * rng.standard_normal() * np.array([-way[1], way[0]])
-    drives = rng.standard_normal((len(share), 2)) * np.sqrt(1.0 - TREMOR_MEMORY**2)
+    bow = _BOW * rng.standard_normal() * np.array([-way[1], way[0]])
+    drives = rng.standard_normal((len(share), 2)) * np.sqrt(1.0 - _TREMOR_MEMORY**2)
     tremor = rng.standard_normal(2)
     shakes = np.empty_like(drives)
     for step, drive in enumerate(drives):
-        tremor = TREMOR_MEMORY * tremor + drive
+        tremor = _TREMOR_MEMORY * tremor + drive
         shakes[step] = tremor
-    positions: Floats = start + share[:, None] * way + bump * (bow + TREMOR * shakes)
+    positions: Floats = start + share[:, None] * way + bump * (bow + _TREMOR * shakes)
     return positions
 
 
 def rest(rng: np.random.Generator, place: Floats, steps: int) -> Floats:
     """Commanded positions (steps, 2) of a hand that stays at a place."""
-    positions: Floats = place + REST_TREMOR * rng.standard_normal((steps, 2))
+    positions: Floats = place + _REST_TREMOR * rng.standard_normal((steps, 2))
     return positions
 
 
@@ -78,23 +78,23 @@ def _with_closure(positions: Floats, closure: float) -> Floats:
 def grasp(rng: np.random.Generator, start: Floats, block: Floats) -> Floats:
     """The actions (n, 3) of one try to take a block: reach, hesitate, close."""
     place = block + AIM * rng.standard_normal(2)
-    empty = np.concatenate([reach(rng, start, place), rest(rng, place, int(rng.integers(*SETTLE)))])
-    return np.concatenate([_with_closure(empty, 0.0), np.column_stack([rest(rng, place, RAMP), CLOSING])])
+    empty = np.concatenate([reach(rng, start, place), rest(rng, place, int(rng.integers(*_SETTLE)))])
+    return np.concatenate([_with_closure(empty, 0.0), np.column_stack([rest(rng, place, RAMP), _CLOSING])])
 
 
-def let_go(rng: np.random.Generator, place: Floats) -> Floats:
+def _let_go(rng: np.random.Generator, place: Floats) -> Floats:
     """The actions (n, 3) of a closed gripper, full or empty, that hesitates and opens where it is."""
     pause = rest(rng, place, int(rng.integers(*PAUSE)))
-    opening = np.column_stack([rest(rng, place, RAMP), 1.0 - CLOSING])
+    opening = np.column_stack([rest(rng, place, RAMP), 1.0 - _CLOSING])
     return np.concatenate([_with_closure(pause, 1.0), opening])
 
 
 def carry(rng: np.random.Generator, start: Floats, drop: Floats) -> Floats:
     """The actions (n, 3) that carry a block and put it down: reach, hesitate, open."""
-    return np.concatenate([_with_closure(reach(rng, start, drop), 1.0), let_go(rng, drop)])
+    return np.concatenate([_with_closure(reach(rng, start, drop), 1.0), _let_go(rng, drop)])
 
 
-def nearest_block(here: Floats, blocks: Floats, bins: NDArray[np.int64]) -> int:
+def _nearest_block(here: Floats, blocks: Floats, bins: NDArray[np.int64]) -> int:
     """The nearest block that lies on the table. It stays the nearest on a straight way there."""
     return int(np.where(bins < 0, np.hypot(*(blocks - here).T), np.inf).argmin())
 
@@ -105,7 +105,7 @@ class _Recording:
     def __init__(self, env: SortingEnv, layout: Layout) -> None:
         self._env = env
         self._observation, _ = env.reset(options={"layout": layout})
-        self._frames: dict[str, list[NDArray[np.float32]]] = {key: [] for key in FRAME_KEYS}
+        self._frames: dict[str, list[NDArray[np.float32]]] = {key: [] for key in _FRAME_KEYS}
         self.ended = False
 
     def play(self, actions: Floats) -> None:
@@ -114,7 +114,7 @@ class _Recording:
             if self.ended:
                 break
             seen = (self._observation["agent_pos"], self._observation["environment_state"], action)
-            for key, value in zip(FRAME_KEYS, seen, strict=True):
+            for key, value in zip(_FRAME_KEYS, seen, strict=True):
                 self._frames[key].append(value)
             self._observation, _, self.ended, truncated, _ = self._env.step(action)
             assert not truncated, "a demonstration is shorter than the step limit"
@@ -138,10 +138,10 @@ def demonstrate(env: SortingEnv, logic: Logic, rng: np.random.Generator, flag: f
     """
     recording = _Recording(env, draw_layout(rng, env.blocks))
     while not recording.ended:
-        block = nearest_block(env.hand[:2], env.block_positions, env.bins)
+        block = _nearest_block(env.hand[:2], env.block_positions, env.bins)
         recording.play(grasp(rng, env.hand[:2], env.block_positions[block]))
         if env.held is None:
-            recording.play(let_go(rng, env.hand[:2]))
+            recording.play(_let_go(rng, env.hand[:2]))
             continue
         assert env.held == block, "the block that was aimed at is held"
         chosen = bin_for(int(env.colours[block]), logic, rng)

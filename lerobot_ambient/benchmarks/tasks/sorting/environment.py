@@ -31,14 +31,14 @@ from lerobot_ambient.benchmarks.tasks.sorting.task import (
 )
 
 Observation = dict[str, NDArray[np.float32]]
-BLOCK_FEATURES = ("x", "y", "colour", "sorted")
+_BLOCK_FEATURES = ("x", "y", "colour", "sorted")
 _FAR = 4.0
 """Longer than any distance on the table."""
 
 
 def environment_state_names(blocks: int, condition: bool) -> list[str]:
     """What the entries of `environment_state` are, in order."""
-    names = [f"block{index}_{feature}" for index in range(blocks) for feature in BLOCK_FEATURES]
+    names = [f"block{index}_{feature}" for index in range(blocks) for feature in _BLOCK_FEATURES]
     return [*names, "held_colour", *(["target"] if condition else [])]
 
 
@@ -225,8 +225,8 @@ class SortingEnv(gym.Env[Observation, NDArray[np.float32]]):
         return RIGHT_REWARD if found == self._colours[block] else WRONG_REWARD
 
     def _observation(self) -> Observation:
-        state = np.empty(len(BLOCK_FEATURES) * self.blocks + 1 + self.condition, dtype=np.float32)
-        table = state[: len(BLOCK_FEATURES) * self.blocks].reshape(self.blocks, len(BLOCK_FEATURES))
+        state = np.empty(len(_BLOCK_FEATURES) * self.blocks + 1 + self.condition, dtype=np.float32)
+        table = state[: len(_BLOCK_FEATURES) * self.blocks].reshape(self.blocks, len(_BLOCK_FEATURES))
         sorted_ = self._bins >= 0
         order = np.argsort(np.hypot(*(self._positions - self._hand[:2]).T) + _FAR * sorted_, kind="stable")
         table[:, :2] = self._positions[order]

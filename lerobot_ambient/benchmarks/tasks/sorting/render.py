@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from lerobot_ambient.benchmarks.tasks.sorting.task import BIN_CENTRES, BIN_HALF, CLOSED, Floats, Ints
 
 TABLE, HAND = (245, 245, 245), (40, 44, 52)
-BLOCKS = ((214, 69, 65), (66, 116, 196))
-BINS = ((246, 205, 202), (203, 219, 243))
+_BLOCKS = ((214, 69, 65), (66, 116, 196))
+_BINS = ((246, 205, 202), (203, 219, 243))
 """A bin has the pale colour of the blocks that belong there."""
-EMPTY_TRAIL = (190, 190, 190)
-BLOCK_HALF, HAND_RADIUS = 0.05, 0.075
+_EMPTY_TRAIL = (190, 190, 190)
+_BLOCK_HALF, _HAND_RADIUS = 0.05, 0.075
 
 Colour = tuple[int, int, int]
 Picture = NDArray[np.uint8]
@@ -54,7 +54,7 @@ class SortingPainter:
         self._x, self._y = centres, centres[::-1]
         self._empty: Picture = np.empty((size, size, 3), np.uint8)
         self._empty[:] = TABLE
-        for centre, colour in zip(BIN_CENTRES, BINS, strict=True):
+        for centre, colour in zip(BIN_CENTRES, _BINS, strict=True):
             self._rectangle(self._empty, centre, BIN_HALF, colour)
 
     def paint(self, scene: Scene) -> Picture:
@@ -62,15 +62,15 @@ class SortingPainter:
         image = self._empty.copy()
         self._draw_trail(image, scene)
         for block, colour in zip(scene.blocks, scene.colours, strict=True):
-            self._rectangle(image, block, BLOCK_HALF, BLOCKS[colour])
-        self._ring(image, scene.hand[:2], HAND_RADIUS if scene.hand[2] < CLOSED else 0.8 * HAND_RADIUS)
+            self._rectangle(image, block, _BLOCK_HALF, _BLOCKS[colour])
+        self._ring(image, scene.hand[:2], _HAND_RADIUS if scene.hand[2] < CLOSED else 0.8 * _HAND_RADIUS)
         return image
 
     def _draw_trail(self, image: Picture, scene: Scene) -> None:
         size = len(image)
         points = np.array([place[:2] for place in scene.trail])
         held = np.array([-1 if place[2] is None else scene.colours[place[2]] for place in scene.trail])
-        palette = np.array([*BINS, EMPTY_TRAIL], np.uint8)
+        palette = np.array([*_BINS, _EMPTY_TRAIL], np.uint8)
         # As many stations on every segment as the longest has pixels.
         longest = np.abs(np.diff(points, axis=0)).max(initial=0.0) / self._pixel
         shares = np.linspace(0.0, 1.0, int(longest) + 2)[:, None]

@@ -37,10 +37,10 @@ TASKS: dict[Logic, str] = {
 RED, BLUE = 0, 1
 BIN_CENTRES = np.array([[-0.6, 0.78], [0.6, 0.78]])
 BIN_HALF = np.array([0.32, 0.18])
-WORK_LOW, WORK_HIGH = np.array([-0.9, -0.9]), np.array([0.9, 0.3])
+_WORK_LOW, _WORK_HIGH = np.array([-0.9, -0.9]), np.array([0.9, 0.3])
 """Blocks start in this rectangle, at least `BLOCK_GAP` apart."""
 BLOCK_GAP = 0.3
-HOME_LOW, HOME_HIGH = np.array([-0.1, 0.4]), np.array([0.1, 0.5])
+_HOME_LOW, _HOME_HIGH = np.array([-0.1, 0.4]), np.array([0.1, 0.5])
 """The gripper starts in this rectangle."""
 
 MAX_STEP = 0.13
@@ -104,12 +104,12 @@ def draw_layout(rng: np.random.Generator, blocks: int = DEFAULT_BLOCKS) -> Layou
     Blocks are numbered from left to right.
     """
     while True:
-        places = rng.uniform(WORK_LOW, WORK_HIGH, (blocks, 2))
+        places = rng.uniform(_WORK_LOW, _WORK_HIGH, (blocks, 2))
         gaps = np.linalg.norm(places[:, None] - places[None], axis=-1) + 2.0 * np.eye(blocks)
         if gaps.min() >= BLOCK_GAP:
             break
     places = places[np.argsort(places[:, 0])]
-    return Layout(places, rng.integers(2, size=blocks), rng.uniform(HOME_LOW, HOME_HIGH))
+    return Layout(places, rng.integers(2, size=blocks), rng.uniform(_HOME_LOW, _HOME_HIGH))
 
 
 def episode_return(correct: int, wrong: int) -> float:
