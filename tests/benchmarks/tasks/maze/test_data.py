@@ -148,7 +148,7 @@ def test_the_summary_counts_and_measures(tmp_path: Path, no_planners: list[str])
         "repo_id": "ambient/maze_source",
         "episodes": 6,
         "frames": sum(len(path) - 1 for path in paths),
-        "mean_squared_acceleration": pytest.approx(np.mean([mean_squared_acceleration(path) for path in paths])),
+        "mean_squared_acceleration": pytest.approx(np.mean([mean_squared_acceleration(path, 10) for path in paths])),
     }
     assert sorted(item.name for item in (tmp_path / "m").iterdir()) == ["source", "target"]
 
