@@ -177,7 +177,7 @@ def _execute(words: list[str]) -> None:
     import runpy
 
     search_here = True
-    while words[0] in ("-P", "-B"):
+    while words[0] in ("-P", "-B", "-u"):
         search_here, words = search_here and words[0] != "-P", words[1:]
     if words[0] == "-c":
         sys.argv, place = ["-c", *words[2:]], ""

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lerobot_ambient.data.mixture import Mixture
     from lerobot_ambient.policy.train_config import TrainConfig
-from lerobot_ambient.data.mixture import Mixture
 
 _BANDS = 10
 

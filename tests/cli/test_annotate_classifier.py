@@ -189,14 +189,14 @@ def test_a_report_shows_the_curve_and_the_spectra(annotate, work_dir, tmp_path):
     assert str(work_dir) not in text
 
 
-def test_processes_that_were_launched_together_share_the_work(roots, tmp_path, capsys):
+def test_processes_that_were_launched_together_share_the_work(roots, tmp_path, capsys, preloaded_python):
     command = [
         *("annotate", "--method=classifier", *QUICK, "--granularity=datapoint", "--device=cpu"),
         *(f"--work-dir={tmp_path / 'work'}", *options(roots), "--json"),
     ]
     launched = subprocess.run(
         [
-            *(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes=2", "--num_machines=1"),
+            *(preloaded_python, "-m", "accelerate.commands.launch", "--cpu", "--num_processes=2", "--num_machines=1"),
             *("--main_process_port=0", "--mixed_precision=no", "--dynamo_backend=no", "-m", "lerobot_ambient.cli"),
             *command,
         ],

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +23,18 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def test_two_processes_split_the_draws_of_one(roots, tmp_path):
+def test_two_processes_split_the_draws_of_one(roots, tmp_path, preloaded_python):
     target, sim = roots
     source = {"repo_id": "me/sim", "root": str(sim), "sigma_min": 0.5, "sigma_max": 0.1, "weight": 3.0}
     command = [
-        *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2", "--num_machines=1"),
+        *(
+            str(preloaded_python),
+            "-m",
+            "accelerate.commands.launch",
+            "--multi_gpu",
+            "--num_processes=2",
+            "--num_machines=1",
+        ),
         *("--mixed_precision=no", "--dynamo_backend=no", f"--main_process_port={free_port()}"),
         str(Path(__file__).with_name("two_processes.py")),
         str(tmp_path),

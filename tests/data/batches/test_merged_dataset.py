@@ -102,6 +102,7 @@ def test_every_index_of_the_merge_is_unique(target_root, source_root):
     assert [source.name for source in mixture.sources] == ["me/target#0", "me/target#1", "me/sim"]
 
 
+@pytest.mark.usefixtures("preloaded_commands")
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_batch_is_the_collated_items_in_order(target_root, source_root, workers):
     mixture = make_mixture(

@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from concurrent import futures
@@ -225,10 +224,12 @@ def test_a_robot_of_other_joints_is_refused_and_not_moved(lerobot_async, serving
         assert serving.server.policy is None and robot.sent == []
 
 
-def test_the_verb_serves_a_client_in_another_process(lerobot_async, checkpoint, monkeypatch, tmp_path):
+def test_the_verb_serves_a_client_in_another_process(
+    lerobot_async, checkpoint, monkeypatch, tmp_path, preloaded_python
+):
     port = free_port()
     words = ["policy-server", "--host=127.0.0.1", f"--port={port}", "--fps=50", "--obs_queue_timeout=0.2"]
-    command = [sys.executable, "-m", "lerobot_ambient.cli.__main__", *words]
+    command = [preloaded_python, "-m", "lerobot_ambient.cli.__main__", *words]
     with subprocess.Popen(command, cwd=tmp_path, env=os.environ.copy(), stderr=subprocess.DEVNULL) as process:
         try:
             limit = time.monotonic() + 90
