@@ -13,7 +13,6 @@ from tqdm import tqdm
 from lerobot_ambient.annotate.buckets.partition import Buckets
 from lerobot_ambient.annotate.buckets.rules import BucketRule, ColumnRule, EpisodeRule
 from lerobot_ambient.annotate.buckets.windows import BucketWindows, bucket_windows
-from lerobot_ambient.annotate.chunks.chunk_set import Floats
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence, classify
 from lerobot_ambient.annotate.classifier.fits import fit_shards
@@ -34,6 +33,7 @@ from lerobot_ambient.annotate.results.windows_from_curves import (
 from lerobot_ambient.annotate.spectra.gaussian_classifier import gaussian_level
 from lerobot_ambient.annotate.spectra.power_comparison import CompareOptions
 from lerobot_ambient.annotate.spectra.spectrum import MIN_HORIZON, spectral_window
+from lerobot_ambient.core.arrays import Floats
 from lerobot_ambient.data.mixture import Mixture
 
 GRANULARITIES = ("dataset", "bucket", "datapoint")

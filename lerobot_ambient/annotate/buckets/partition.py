@@ -18,8 +18,9 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet, Ints
+from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
 from lerobot_ambient.annotate.classifier.folds import GATHER
+from lerobot_ambient.core.arrays import Ints
 
 FIT_CHUNKS = 20_000
 """Chunks that clusters are fitted to at most, or 20 per cluster where that is more."""

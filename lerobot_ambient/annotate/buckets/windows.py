@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.buckets.partition import Buckets
-from lerobot_ambient.annotate.chunks.chunk_set import Floats, Ints
 from lerobot_ambient.annotate.classifier.curves import TAU, CrossingRule, isotonic_crossing, sigma_min_of
 from lerobot_ambient.annotate.classifier.held_out import ChunkScores, widening
+from lerobot_ambient.core.arrays import Floats, Ints
 
 _ERRORS = 1.96
 _WIDE = 0.1

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lerobot_ambient.annotate.chunks.chunk_set import Floats
+from lerobot_ambient.core.arrays import Floats
 
 
 def frequencies(horizon: int) -> Floats:

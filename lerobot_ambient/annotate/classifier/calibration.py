@@ -30,7 +30,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.chunks.chunk_set import Floats
 from lerobot_ambient.annotate.classifier.held_out import (
     ChunkScores,
     HeldOutLogits,
@@ -39,6 +38,7 @@ from lerobot_ambient.annotate.classifier.held_out import (
     sigmoid,
     widening,
 )
+from lerobot_ambient.core.arrays import Floats
 
 _RIDGE = 1e-3
 """Keeps the slope finite where labels are separated."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from tqdm import tqdm
 
-from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet, Floats
+from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
 from lerobot_ambient.annotate.chunks.cosines import cosine_transform
 from lerobot_ambient.annotate.classifier.calibration import Calibration, average_draws
 from lerobot_ambient.annotate.classifier.fold_training import held_out, new_network, score_blocks, train_fold
@@ -31,6 +31,7 @@ from lerobot_ambient.annotate.classifier.held_out import ChunkScores, HeldOutLog
 from lerobot_ambient.annotate.classifier.network import NoisyChunkClassifier
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.annotate.classifier.shared_work import Arrays, Shards, WorkFolder
+from lerobot_ambient.core.arrays import Floats
 
 _VERSION = 1
 """Raise it when the same chunks and options would give other scores."""

@@ -23,9 +23,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.chunks.chunk_set import Floats
 from lerobot_ambient.annotate.classifier.calibration import Calibration, calibrate_as_seen, chunk_scores
 from lerobot_ambient.annotate.classifier.held_out import EpisodeMean, Scores, episode_mean, widening
+from lerobot_ambient.core.arrays import Floats
 
 TAU = 0.05
 _RESAMPLES = 1000

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lerobot_ambient.annotate.chunks.chunk_set import Floats
 from lerobot_ambient.annotate.classifier.held_out import Scores, episode_mean, widening
+from lerobot_ambient.core.arrays import Floats
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,12 +23,13 @@ from collections.abc import Sequence
 import torch
 from tqdm import tqdm
 
-from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet, Floats, shared_dims
+from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet, shared_dims
 from lerobot_ambient.annotate.classifier.cross_fit import CrossFit
 from lerobot_ambient.annotate.classifier.fold_training import score_levels
 from lerobot_ambient.annotate.classifier.held_out import Scores
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.annotate.classifier.shared_work import WorkFolder
+from lerobot_ambient.core.arrays import Floats
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 
 

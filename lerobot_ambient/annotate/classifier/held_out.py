@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.chunks.chunk_set import Floats, Ints
+from lerobot_ambient.core.arrays import Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)

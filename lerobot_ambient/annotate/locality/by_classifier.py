@@ -39,7 +39,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet, Floats, Ints, shared_dims
+from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet, shared_dims
 from lerobot_ambient.annotate.classifier.calibration import calibrate
 from lerobot_ambient.annotate.classifier.cross_fit import CrossFit
 from lerobot_ambient.annotate.classifier.curves import TAU, data_set_curve, require_tau
@@ -50,6 +50,7 @@ from lerobot_ambient.annotate.classifier.shared_work import WorkFolder
 from lerobot_ambient.annotate.locality.by_moments import PLACES, up_to
 from lerobot_ambient.annotate.locality.crops import Crops, crop_starts
 from lerobot_ambient.annotate.locality.receptive_field import EXCESS, ReceptiveField, receptive_field
+from lerobot_ambient.core.arrays import Floats, Ints
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 
 _LENGTHS = 4

@@ -26,12 +26,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet, Floats
+from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
 from lerobot_ambient.annotate.chunks.unit_samples import Sample, draw_samples, fold_of_units, moving_dims
 from lerobot_ambient.annotate.locality.crop_powers import judged_powers
 from lerobot_ambient.annotate.locality.crops import crop_starts
 from lerobot_ambient.annotate.locality.receptive_field import EXCESS, FOLDS, ReceptiveField, field_of_sample
 from lerobot_ambient.annotate.spectra.power_comparison import CompareOptions, Comparison, UnitMoments, compare
+from lerobot_ambient.core.arrays import Floats
 
 PLACES = 3
 """Crops per chunk: at its start, middle and end."""

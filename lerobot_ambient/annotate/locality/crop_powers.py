@@ -13,10 +13,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.chunks.chunk_set import Floats
 from lerobot_ambient.annotate.chunks.cosines import dct_matrix
 from lerobot_ambient.annotate.chunks.unit_samples import Sample, fold_of_units
 from lerobot_ambient.annotate.locality.receptive_field import FOLDS
+from lerobot_ambient.core.arrays import Floats
 
 _DIRECTIONS = 3
 """Looked at on either end of rho: enough to miss none that matters, few enough to be judged together."""

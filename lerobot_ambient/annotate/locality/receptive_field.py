@@ -31,8 +31,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet, Floats
+from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
 from lerobot_ambient.annotate.chunks.unit_samples import Sample, draw_sample, fold_of_units, in_stretches
+from lerobot_ambient.core.arrays import Floats
 
 EXCESS = 0.05
 """Share of the error, or of what can be told, that looking no further may cost."""

@@ -32,7 +32,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.buckets.partition import Buckets, by_cluster
-from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet, Floats, Ints
+from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
+from lerobot_ambient.core.arrays import Floats, Ints
 from lerobot_ambient.core.windows import admits_everything
 
 _MODES = 8

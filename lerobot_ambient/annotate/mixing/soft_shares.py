@@ -38,10 +38,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from lerobot_ambient.annotate.chunks.chunk_set import Floats
 from lerobot_ambient.annotate.classifier.curves import isotonic
 from lerobot_ambient.annotate.classifier.distance import TotalVariation
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
+from lerobot_ambient.core.arrays import Floats
 from lerobot_ambient.core.evidence_share import clean_shares
 from lerobot_ambient.core.mixing import Soft
 

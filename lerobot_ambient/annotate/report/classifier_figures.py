@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.chunks.chunk_set import Floats
 from lerobot_ambient.annotate.classifier.calibration import calibrate_as_seen
 from lerobot_ambient.annotate.classifier.curves import Curve, isotonic
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.classifier.held_out import HeldOutLogits, sigmoid
 from lerobot_ambient.annotate.results.found_windows import Finding
+from lerobot_ambient.core.arrays import Floats
 from lerobot_ambient.core.proportions import wilson_interval
 from lerobot_ambient.figures.style import (
     FAINT,

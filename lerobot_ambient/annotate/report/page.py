@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from lerobot_ambient.annotate.chunks.chunk_set import Floats
 from lerobot_ambient.annotate.report.source import ROUGH, SourceReport, verdict, warnings
 from lerobot_ambient.annotate.results.trust import CHUNKS_ALONE
+from lerobot_ambient.core.arrays import Floats
 from lerobot_ambient.core.plan import Plan
 from lerobot_ambient.figures.style import Picture
 

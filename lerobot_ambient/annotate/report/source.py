@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.chunks.chunk_set import Floats
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.locality.by_moments import LocalityEvidence
 from lerobot_ambient.annotate.report.trajectory_figures import Trajectories
 from lerobot_ambient.annotate.results.found_windows import Finding
 from lerobot_ambient.annotate.results.trust import full_trust_reasons
 from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence
+from lerobot_ambient.core.arrays import Floats
 from lerobot_ambient.core.windows import admits_everything
 
 if TYPE_CHECKING:

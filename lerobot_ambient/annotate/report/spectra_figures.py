@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lerobot_ambient.annotate.chunks.chunk_set import Floats
 from lerobot_ambient.annotate.chunks.cosines import frequencies
 from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence, Spectrum
+from lerobot_ambient.core.arrays import Floats
 from lerobot_ambient.figures.style import (
     LIMIT,
     SOURCE,

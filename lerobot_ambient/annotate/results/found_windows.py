@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.chunks.chunk_set import Floats
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
 from lerobot_ambient.annotate.results.trust import (
     CHUNKS_ALONE,
@@ -19,6 +18,7 @@ from lerobot_ambient.annotate.results.trust import (
     admits_nothing,
     full_trust_reasons,
 )
+from lerobot_ambient.core.arrays import Floats
 from lerobot_ambient.core.plan import Group, Mixing, Plan, make_plan
 from lerobot_ambient.data.mixture import Mixture
 from lerobot_ambient.data.sampling.grouping import split_windows

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.buckets.windows import BucketWindows
-from lerobot_ambient.annotate.chunks.chunk_set import Floats
 from lerobot_ambient.annotate.classifier.curves import (
     CROSSINGS,
     TAU,
@@ -30,6 +29,7 @@ from lerobot_ambient.annotate.classifier.curves import (
 )
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.results.found_windows import Finding
+from lerobot_ambient.core.arrays import Floats
 from lerobot_ambient.data.windows.windows_file import WindowTable
 
 _SOFT_SLOPE = 0.5

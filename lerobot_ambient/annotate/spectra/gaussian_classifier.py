@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from lerobot_ambient.annotate.chunks.chunk_set import Floats
 from lerobot_ambient.annotate.classifier.curves import TAU, sigma_min_of
 from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence
+from lerobot_ambient.core.arrays import Floats
 
 _DRAWS = 8192
 _LEVELS: Floats = np.linspace(0.01, 1.0, 100, dtype=np.float64)

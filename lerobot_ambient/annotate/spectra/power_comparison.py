@@ -32,7 +32,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.chunks.chunk_set import Floats
+from lerobot_ambient.core.arrays import Floats
 
 _PERMUTATIONS = 999
 _RESAMPLES = 200

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lerobot_ambient.annotate.chunks.chunk_set import Floats
+from lerobot_ambient.core.arrays import Floats
 
 _INTERVAL = (0.025, 0.975)
 

@@ -33,7 +33,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.chunks.chunk_set import ActionAxes, ChunkSet, Floats
+from lerobot_ambient.annotate.chunks.chunk_set import ActionAxes, ChunkSet
 from lerobot_ambient.annotate.chunks.cosines import dct_matrix, frequencies
 from lerobot_ambient.annotate.chunks.unit_samples import Sample, draw_samples, moving_dims
 from lerobot_ambient.annotate.spectra.power_comparison import (
@@ -46,6 +46,7 @@ from lerobot_ambient.annotate.spectra.power_comparison import (
     parted_between_episodes,
 )
 from lerobot_ambient.annotate.spectra.power_law import PowerLaw, fit_power_law
+from lerobot_ambient.core.arrays import Floats
 
 MIN_HORIZON = 4
 

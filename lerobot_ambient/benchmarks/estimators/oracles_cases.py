@@ -19,8 +19,9 @@ from lerobot_ambient.annotate.classifier.fold_training import score_levels
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.annotate.locality.by_moments import locality_window
 from lerobot_ambient.annotate.spectra.spectrum import spectral_window
-from lerobot_ambient.benchmarks.estimators.oracles_laws import Floats, MixturePair, Trajectories
+from lerobot_ambient.benchmarks.estimators.oracles_laws import MixturePair, Trajectories
 from lerobot_ambient.benchmarks.estimators.oracles_locality import GaussianPair
+from lerobot_ambient.core.arrays import Floats
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 
 SCHEDULE = NoiseSchedule(torch.sin(torch.linspace(0.02, math.pi / 2 - 0.004, 100, dtype=torch.float64)))

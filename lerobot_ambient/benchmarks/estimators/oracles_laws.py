@@ -20,8 +20,8 @@ import torch
 from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.chunks.chunk_set import ArrayChunks
+from lerobot_ambient.core.arrays import Floats
 
-Floats = NDArray[np.float64]
 _MODES = (-1.0, 1.0)
 _GRID = 20_001
 _REACH = 9.0

@@ -17,7 +17,8 @@ from lerobot_ambient.annotate.locality.by_moments import PLACES
 from lerobot_ambient.annotate.locality.crops import crop_starts
 from lerobot_ambient.annotate.locality.receptive_field import EXCESS, crop_lengths, denoising_loss, nearest_enough
 from lerobot_ambient.annotate.spectra.power_comparison import CompareOptions
-from lerobot_ambient.benchmarks.estimators.oracles_laws import Floats, array_chunks
+from lerobot_ambient.benchmarks.estimators.oracles_laws import array_chunks
+from lerobot_ambient.core.arrays import Floats
 
 
 @dataclass(frozen=True)

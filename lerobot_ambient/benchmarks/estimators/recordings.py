@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from lerobot_ambient.annotate.chunks.chunk_set import Floats
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks, chunks_of
 from lerobot_ambient.annotate.classifier.curves import sigma_min_of
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
@@ -36,6 +35,7 @@ from lerobot_ambient.annotate.results.windows_from_curves import Threshold
 from lerobot_ambient.annotate.spectra.gaussian_classifier import gaussian_scores
 from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence, sigma_bury
 from lerobot_ambient.benchmarks.estimators.jittered_copy import write_jittered_copy
+from lerobot_ambient.core.arrays import Floats
 from lerobot_ambient.data.declared.sources import SourceConfig
 from lerobot_ambient.data.mixture import Mixture
 from lerobot_ambient.data.reading.open_dataset import open_dataset

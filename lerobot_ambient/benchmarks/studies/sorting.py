@@ -22,7 +22,8 @@ from lerobot_ambient.benchmarks.engine.condition import Choices, Condition, Swee
 from lerobot_ambient.benchmarks.engine.recipe import FEW_STEPS, Task
 from lerobot_ambient.benchmarks.engine.study import Figure, Sizes, Study
 from lerobot_ambient.benchmarks.tasks.sorting.task import DEFAULT_BLOCKS, decode_return
-from lerobot_ambient.integration.commands.results import Floats, Measure, Rollouts, highest
+from lerobot_ambient.core.arrays import Floats
+from lerobot_ambient.integration.commands.results import Measure, Rollouts, highest
 
 if TYPE_CHECKING:
     from lerobot_ambient.benchmarks.engine.outcome import Outcome

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lerobot_ambient.core.arrays import Floats
 from lerobot_ambient.core.proportions import wilson_interval
 
-Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Interval = tuple[float, float]
 _RESAMPLES = 4000

@@ -26,8 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.benchmarks.tasks.aloha.reach import Reach
-from lerobot_ambient.benchmarks.tasks.aloha.scene import FPS, SUCCESS, AlohaScene, Floats
+from lerobot_ambient.benchmarks.tasks.aloha.scene import FPS, SUCCESS, AlohaScene
 from lerobot_ambient.benchmarks.tasks.shared.motion import minimum_jerk
+from lerobot_ambient.core.arrays import Floats
 
 Kind = Literal["target", "source"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -19,7 +19,7 @@ from typing import Literal
 import mujoco
 import numpy as np
 
-from lerobot_ambient.benchmarks.tasks.aloha.scene import Floats
+from lerobot_ambient.core.arrays import Floats
 
 Side = Literal["left", "right"]
 TOOL = np.array([0.14, 0.0, 0.0])

@@ -18,7 +18,8 @@ from gym_aloha.tasks.sim import BOX_POSE, TransferCubeTask
 from gym_aloha.utils import sample_box_pose
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from lerobot_ambient.core.arrays import Floats
+
 FPS = round(1 / DT)
 NAMES: tuple[str, ...] = tuple(JOINTS)
 """Of the 14 dimensions of state and action."""

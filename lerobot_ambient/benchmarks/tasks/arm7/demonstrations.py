@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from lerobot_ambient.benchmarks.tasks.arm7.planner import raw_path, short_path
 from lerobot_ambient.benchmarks.tasks.arm7.scene import ArmScene
-from lerobot_ambient.benchmarks.tasks.arm7.task import CLEARANCE, EPISODE_LENGTH, SPACING, Floats, draw_task
+from lerobot_ambient.benchmarks.tasks.arm7.task import CLEARANCE, EPISODE_LENGTH, SPACING, draw_task
+from lerobot_ambient.core.arrays import Floats
 
 Kind = Literal["target", "source"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

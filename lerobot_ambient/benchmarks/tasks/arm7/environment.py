@@ -21,11 +21,11 @@ from lerobot_ambient.benchmarks.tasks.arm7.task import (
     LOW,
     MAX_STEP,
     TASK,
-    Floats,
     draw_task,
     is_success,
 )
 from lerobot_ambient.benchmarks.tasks.shared.motion import squared_accelerations
+from lerobot_ambient.core.arrays import Floats
 
 Observation = dict[str, NDArray[np.float32]]
 

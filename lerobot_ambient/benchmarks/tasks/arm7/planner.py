@@ -9,7 +9,8 @@ import numpy as np
 from ompl import base, geometric, util
 
 from lerobot_ambient.benchmarks.tasks.arm7.scene import ArmScene
-from lerobot_ambient.benchmarks.tasks.arm7.task import CENTRE, HIGH, JOINTS, LOW, SPREAD, Floats
+from lerobot_ambient.benchmarks.tasks.arm7.task import CENTRE, HIGH, JOINTS, LOW, SPREAD
+from lerobot_ambient.core.arrays import Floats
 
 RANGE = 0.4
 """Longest edge of a tree, in rad: short enough that raw paths are clearly jagged."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.benchmarks.tasks.arm7.scene import BOXES
-from lerobot_ambient.benchmarks.tasks.arm7.task import Floats
+from lerobot_ambient.core.arrays import Floats
 
 _BACKGROUND, _OBSTACLE, _SURFACE = (245, 245, 245), (196, 200, 207), (226, 222, 212)
 ARM, GOAL, TRAIL = (214, 69, 65), (120, 188, 130), (150, 160, 175)

@@ -16,7 +16,8 @@ import mujoco
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lerobot_ambient.benchmarks.tasks.arm7.task import HIGH, JOINTS, LOW, Floats
+from lerobot_ambient.benchmarks.tasks.arm7.task import HIGH, JOINTS, LOW
+from lerobot_ambient.core.arrays import Floats
 
 RESOLUTION = 0.04
 """A motion is checked at configurations at most this far apart, in rad of the joint that moves most. A single joint

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
+from lerobot_ambient.core.arrays import Floats
 
 FPS = 10
 JOINTS = 7

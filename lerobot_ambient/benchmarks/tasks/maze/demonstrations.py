@@ -19,8 +19,9 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.benchmarks.tasks.maze.geometry import Floats, Maze
+from lerobot_ambient.benchmarks.tasks.maze.geometry import Maze
 from lerobot_ambient.benchmarks.tasks.maze.task import CLEARANCE, draw_start_goal, resample
+from lerobot_ambient.core.arrays import Floats
 
 Kind = Literal["target", "source"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

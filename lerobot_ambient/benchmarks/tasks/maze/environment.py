@@ -10,16 +10,11 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
-from lerobot_ambient.benchmarks.tasks.maze.geometry import (
-    DEFAULT_CELLS,
-    DEFAULT_LOOPS,
-    DEFAULT_MAZE_SEED,
-    Floats,
-    Maze,
-)
+from lerobot_ambient.benchmarks.tasks.maze.geometry import DEFAULT_CELLS, DEFAULT_LOOPS, DEFAULT_MAZE_SEED, Maze
 from lerobot_ambient.benchmarks.tasks.maze.render import OBSERVATION_SIZE, MazePainter
 from lerobot_ambient.benchmarks.tasks.maze.task import EPISODE_LENGTH, FPS, GOAL_RADIUS, MAX_STEP, TASK, draw_start_goal
 from lerobot_ambient.benchmarks.tasks.shared.motion import squared_accelerations
+from lerobot_ambient.core.arrays import Floats
 
 Observation = dict[str, NDArray[Any]]
 _OBS_TYPES = ("state", "pixels_agent_pos")

@@ -10,7 +10,8 @@ from pydrake.geometry.optimization import GraphOfConvexSetsOptions, HPolyhedron,
 from pydrake.planning import GcsTrajectoryOptimization
 from pydrake.solvers import ClarabelSolver
 
-from lerobot_ambient.benchmarks.tasks.maze.geometry import Cell, Floats, Maze
+from lerobot_ambient.benchmarks.tasks.maze.geometry import Cell, Maze
+from lerobot_ambient.core.arrays import Floats
 
 ORDER = 5
 _CONTINUITY = 2

@@ -20,9 +20,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lerobot_ambient.core.arrays import Floats
+
 Cell = tuple[int, int]
 Passage = tuple[Cell, Cell]
-Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 DEFAULT_CELLS = 4

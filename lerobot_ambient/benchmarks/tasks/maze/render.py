@@ -8,8 +8,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lerobot_ambient.benchmarks.tasks.maze.geometry import Floats, Maze
+from lerobot_ambient.benchmarks.tasks.maze.geometry import Maze
 from lerobot_ambient.benchmarks.tasks.maze.task import GOAL_RADIUS
+from lerobot_ambient.core.arrays import Floats
 
 FLOOR, WALL = (245, 245, 245), (40, 44, 52)
 TRAIL, GOAL, _START, ROBOT = (97, 150, 220), (80, 180, 90), (170, 170, 170), (214, 69, 65)

@@ -8,7 +8,8 @@ import itertools
 import numpy as np
 from ompl import base, geometric, util
 
-from lerobot_ambient.benchmarks.tasks.maze.geometry import Floats, Maze
+from lerobot_ambient.benchmarks.tasks.maze.geometry import Maze
+from lerobot_ambient.core.arrays import Floats
 
 RANGE = 0.3
 """Longest edge of the tree, in cells: short enough that the paths are clearly jagged."""

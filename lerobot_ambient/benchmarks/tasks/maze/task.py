@@ -11,7 +11,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lerobot_ambient.benchmarks.tasks.maze.geometry import Floats, Maze
+from lerobot_ambient.benchmarks.tasks.maze.geometry import Maze
+from lerobot_ambient.core.arrays import Floats
 
 FPS = 10
 SPACING = 0.1

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lerobot_ambient.benchmarks.tasks.pushing.task import FPS, HALF, TABLE, Floats, Physics, clearance, fold
+from lerobot_ambient.benchmarks.tasks.pushing.task import FPS, HALF, TABLE, Physics, clearance, fold
 from lerobot_ambient.benchmarks.tasks.pushing.world import ARM
+from lerobot_ambient.core.arrays import Floats
 
 _ANGLE_WEIGHT = 7.0
 """Centimetres that a radian counts for when two poses are compared."""

@@ -17,7 +17,6 @@ from lerobot_ambient.benchmarks.tasks.pushing.task import (
     FPS,
     TABLE,
     TASK,
-    Floats,
     clearance,
     draw_start,
     is_success,
@@ -26,6 +25,7 @@ from lerobot_ambient.benchmarks.tasks.pushing.task import (
 )
 from lerobot_ambient.benchmarks.tasks.pushing.world import World
 from lerobot_ambient.benchmarks.tasks.shared.motion import squared_accelerations
+from lerobot_ambient.core.arrays import Floats
 
 Observation = dict[str, NDArray[np.float32]]
 

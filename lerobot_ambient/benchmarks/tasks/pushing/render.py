@@ -9,7 +9,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.benchmarks.tasks.pushing.task import HALF, TABLE, Floats
+from lerobot_ambient.benchmarks.tasks.pushing.task import HALF, TABLE
+from lerobot_ambient.core.arrays import Floats
 
 FLOOR, GOAL, BLOCK, _PUSHER, TRAIL = (245, 245, 245), (178, 223, 183), (84, 110, 150), (214, 69, 65), (205, 205, 205)
 

@@ -13,9 +13,9 @@ import math
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
+from lerobot_ambient.core.arrays import Floats
 
 FPS = 10
 _GRAVITY = 981.0

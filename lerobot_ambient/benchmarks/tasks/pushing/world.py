@@ -13,7 +13,8 @@ from collections import deque
 import numpy as np
 import pymunk
 
-from lerobot_ambient.benchmarks.tasks.pushing.task import FPS, HALF, Floats, Physics
+from lerobot_ambient.benchmarks.tasks.pushing.task import FPS, HALF, Physics
+from lerobot_ambient.core.arrays import Floats
 
 _SUBSTEPS = 10
 _FEET = 0.54 * HALF

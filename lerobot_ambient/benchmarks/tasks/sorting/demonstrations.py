@@ -15,15 +15,8 @@ from numpy.typing import NDArray
 from lerobot_ambient.benchmarks.tasks.shared.lowdim_writer import Episode
 from lerobot_ambient.benchmarks.tasks.shared.motion import minimum_jerk
 from lerobot_ambient.benchmarks.tasks.sorting.environment import SortingEnv
-from lerobot_ambient.benchmarks.tasks.sorting.task import (
-    BIN_CENTRES,
-    BIN_HALF,
-    Floats,
-    Layout,
-    Logic,
-    bin_for,
-    draw_layout,
-)
+from lerobot_ambient.benchmarks.tasks.sorting.task import BIN_CENTRES, BIN_HALF, Layout, Logic, bin_for, draw_layout
+from lerobot_ambient.core.arrays import Floats
 
 _FRAME_KEYS = ("observation.state", "observation.environment_state", "action")
 

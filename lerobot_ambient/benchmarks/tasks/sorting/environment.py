@@ -23,12 +23,11 @@ from lerobot_ambient.benchmarks.tasks.sorting.task import (
     STEPS_PER_BLOCK,
     TASK,
     WRONG_REWARD,
-    Floats,
-    Ints,
     Layout,
     bin_at,
     draw_layout,
 )
+from lerobot_ambient.core.arrays import Floats, Ints
 
 Observation = dict[str, NDArray[np.float32]]
 _BLOCK_FEATURES = ("x", "y", "colour", "sorted")

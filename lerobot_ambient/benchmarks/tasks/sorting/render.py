@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lerobot_ambient.benchmarks.tasks.sorting.task import BIN_CENTRES, BIN_HALF, CLOSED, Floats, Ints
+from lerobot_ambient.benchmarks.tasks.sorting.task import BIN_CENTRES, BIN_HALF, CLOSED
+from lerobot_ambient.core.arrays import Floats, Ints
 
 TABLE, HAND = (245, 245, 245), (40, 44, 52)
 _BLOCKS = ((214, 69, 65), (66, 116, 196))

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from lerobot_ambient.core.arrays import Floats, Ints
+
 Logic = Literal["right", "opposite", "arbitrary"]
 LOGICS: tuple[Logic, ...] = get_args(Logic)
 
