@@ -73,7 +73,7 @@ def shared_data() -> Path:
     named = os.environ.get("LEROBOT_AMBIENT_DATA")
     folder = Path(named) if named else ROOT.parent / "shared" / "data"
     if named and not folder.is_dir():
-        pytest.fail(f"LEROBOT_AMBIENT_DATA={named} is not a folder; mend or unset it")
+        pytest.fail(f"LEROBOT_AMBIENT_DATA={named} is not a folder; fix or unset it")
     if not folder.is_dir():
         pytest.skip(
             "THE REAL RECORDINGS ARE NOT HERE, so what is checked against them is not checked: "
@@ -164,7 +164,7 @@ def _write_dataset(
     task: str = "go",
     spread: float = 1.0,
 ) -> Path:
-    """A random-walk data set with observation.state, action and optionally environment state and a camera.
+    """A random-walk dataset with observation.state, action and optionally environment state and a camera.
 
     `keys` renames the features as they are written, e.g. {"action": "actions"}. Returns the root.
     """

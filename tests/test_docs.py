@@ -159,7 +159,7 @@ def training_commands() -> dict[str, str]:
         args, more = build_parser().parse_known_args(words[1:])
         config = getattr(args, "config_path", None)
         # The policy server takes options of LeRobot's server, not of its training.
-        # What `init` is given lacks the data sets, which it puts there.
+        # What `init` is given lacks the datasets, which it puts there.
         if args.verb not in ("policy-server", "init") and (config is not None or more):
             found.setdefault(shlex.join([*([f"--config_path={config}"] if config else []), *more]), page)
     return found
@@ -360,20 +360,20 @@ def test_the_policy_reference_has_every_option_with_its_default():
     from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
 
     from lerobot_ambient.data.declared.alignment import FITS, INTERPOLATIONS, CameraConfig, DimensionConfig
-    from lerobot_ambient.data.declared.sources import ACTION_TYPES, NORMALIZATIONS, SourceConfig
+    from lerobot_ambient.data.declared.sources import ACTION_TYPES, NORMALIZATIONS, Source
     from lerobot_ambient.policy.configuration_ambient_diffusion import DENOISERS, AmbientDiffusionConfig, MixingConfig
 
     page = ROOT / "docs/reference/policy-config.md"
     inherited = {field.name for field in dataclasses.fields(DiffusionConfig)}
     own = [field for field in dataclasses.fields(AmbientDiffusionConfig) if field.name not in inherited]
     tables = {"AmbientDiffusionConfig": own} | {
-        rule.__name__: list(dataclasses.fields(rule)) for rule in (SourceConfig, DimensionConfig, CameraConfig)
+        rule.__name__: list(dataclasses.fields(rule)) for rule in (Source, DimensionConfig, CameraConfig)
     }
     choices = {
         ("AmbientDiffusionConfig", "target_action_type"): ACTION_TYPES,
         ("AmbientDiffusionConfig", "denoiser"): DENOISERS,
-        ("SourceConfig", "action_type"): ACTION_TYPES,
-        ("SourceConfig", "normalization"): NORMALIZATIONS,
+        ("Source", "action_type"): ACTION_TYPES,
+        ("Source", "normalization"): NORMALIZATIONS,
         ("DimensionConfig", "interpolation"): INTERPOLATIONS,
         ("CameraConfig", "fit"): FITS,
     }

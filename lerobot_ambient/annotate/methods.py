@@ -173,7 +173,7 @@ def annotate_by_classifier(
 
 
 def _buckets(mixture: Mixture, chunks: Sequence[Chunks], index: int, rule: BucketRule | None) -> Buckets | None:
-    """The buckets of a data set; None without a rule."""
+    """The buckets of a dataset; None without a rule."""
     if rule is None:
         return None
     if index == 0 and isinstance(rule, ColumnRule) and rule.column not in mixture.sources[0].meta.features:
@@ -213,7 +213,7 @@ def _annotation(
 
 @dataclass(frozen=True, eq=False)
 class _Windows:
-    """(N,) sigma_min of one data set's chunks at every granularity; without buckets where there are none."""
+    """(N,) sigma_min of one dataset's chunks at every granularity; without buckets where there are none."""
 
     data_set: Floats
     buckets: BucketWindows | None
@@ -221,7 +221,7 @@ class _Windows:
 
     def by_granularity(self, bucket: str) -> dict[str, Floats]:
         between = {} if self.buckets is None else {bucket: self.buckets.sigma_min_per_chunk}
-        return {"data set": self.data_set, **between, "data point": self.data_point}
+        return {"dataset": self.data_set, **between, "data point": self.data_point}
 
 
 def _windows(

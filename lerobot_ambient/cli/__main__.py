@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`lerobot-ambient <verb>`: runs one verb; what a user can mend becomes one line and an exit code.
+"""`lerobot-ambient <verb>`: runs one verb; what a user can fix becomes one line and an exit code.
 
 Exit codes: 0 success, 1 a failure the verb itself reports, 2 wrong usage or input, 130 interrupted.
 """

@@ -400,7 +400,7 @@ def _windows_paths(args: argparse.Namespace, sources: Sequence[AlignedSource]) -
 
 
 def _windows_path(args: argparse.Namespace, source: AlignedSource) -> Path:
-    """The windows file of a source: in the folder that was named, else in the data set's own."""
+    """The windows file of a source: in the folder that was named, else in the dataset's own."""
     from lerobot_ambient.data.windows.windows_file import WINDOWS_PATH
 
     if args.windows_dir is not None:

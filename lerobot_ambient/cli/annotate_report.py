@@ -23,7 +23,7 @@ class Outcome:
     """Annotations beside the plan that they lead to.
 
     Args:
-        target: name of the data set.
+        target: name of the dataset.
         reports: one per source.
         plan: with the windows that were found.
         notes: about the run as a whole.

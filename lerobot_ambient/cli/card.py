@@ -18,7 +18,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="write the model card of a checkpoint, with results, and push both",
         description=(
             "Writes README.md and the plan's heat map into a checkpoint's folder, from what the checkpoint knows; no "
-            "data set is opened. With --push the whole folder goes to the Hub in one upload. Repeating it is safe."
+            "dataset is opened. With --push the whole folder goes to the Hub in one upload. Repeating it is safe."
         ),
     )
     parser.add_argument("checkpoint", type=Path, help="a pretrained_model folder")

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
     out = sys.stdout
     checks = []
-    # LeRobot prints and logs while it is imported and opens data sets; stdout is for the report.
+    # LeRobot prints and logs while it is imported and opens datasets; stdout is for the report.
     with captured_logs(), contextlib.redirect_stdout(sys.stderr):
         for check in _all_checks(args):
             checks.append(check)

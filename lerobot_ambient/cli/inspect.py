@@ -24,10 +24,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "inspect",
         help="show the sources, windows and plan of a training configuration",
         description=(
-            "Opens the data sets of a lerobot-train configuration and prints their sizes, their windows as the noise "
-            "schedule resolves them, and the share every data set has at every noise level. All other options "
+            "Opens the datasets of a lerobot-train configuration and prints their sizes, their windows as the noise "
+            "schedule resolves them, and the share every dataset has at every noise level. All other options "
             "are lerobot-train's own, e.g. --policy.mixing.type=cotrain; with --config_path LeRobot reads their "
-            "values as JSON. --suggest reads the data sets' metadata only, so they need not fit each other yet."
+            "values as JSON. --suggest reads the datasets' metadata only, so they need not fit each other yet."
         ),
     )
     parser.add_argument("--config_path", help="a training configuration (YAML or JSON), as for lerobot-train")
@@ -156,7 +156,7 @@ def render(report: dict[str, Any]) -> str:
     """The report as text for a terminal."""
     low, high = report["sigma_range"]
     steps = report["timesteps"]
-    head = ["data set", "episodes", "frames", "samples", "window", "teaches at", "timesteps", "share", "mean sigma"]
+    head = ["dataset", "episodes", "frames", "samples", "window", "teaches at", "timesteps", "share", "mean sigma"]
     rows = []
     for source in report["sources"]:
         windows = source["windows"]

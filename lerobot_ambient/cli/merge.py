@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`lerobot-ambient merge`: one real LeRobotDataset out of the data sets of a training configuration."""
+"""`lerobot-ambient merge`: one real LeRobotDataset out of the datasets of a training configuration."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lerobot_ambient.data.export.physical_merge import MergeSummary
     from lerobot_ambient.data.windows.merged_file import MergedFile
 
-# Options that say which data sets to merge; the merged one takes their place.
+# Options that say which datasets to merge; the merged one takes their place.
 _PARTS = (
     "--dataset.repo_id",
     "--dataset.root",
@@ -33,10 +33,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the verb `merge`."""
     parser = subparsers.add_parser(
         "merge",
-        help="write the data sets of a training configuration as one LeRobotDataset",
+        help="write the datasets of a training configuration as one LeRobotDataset",
         description=(
             "Writes target and sources, aligned, as one LeRobotDataset v3.0 with the columns ambient.source, "
-            "ambient.sigma_min and ambient.sigma_max. Training does not need it: lerobot-train mixes data sets as they "
+            "ambient.sigma_min and ambient.sigma_max. Training does not need it: lerobot-train mixes datasets as they "
             "are. A merge on disk is for sharing, viewing and other tools, and it costs: video is decoded, resized and "
             "encoded again, which takes long and loses pixels, and sources at another frame rate are resampled. It "
             "continues after a kill when it is started again. All other options are lerobot-train's own; with "
@@ -44,8 +44,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         ),
     )
     parser.add_argument("--config_path", help="a training configuration (YAML or JSON), as for lerobot-train")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the new data set; must not exist")
-    parser.add_argument("--repo-id", required=True, help="name of the new data set, e.g. me/merged")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the new dataset; must not exist")
+    parser.add_argument("--repo-id", required=True, help="name of the new dataset, e.g. me/merged")
     parser.add_argument(
         "--part-episodes",
         type=int,
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def training_command(config_path: str | None, more: Sequence[str], summary: MergeSummary) -> list[str]:
-    """The `lerobot-train` command that trains from the merged data set as the given options train from its parts."""
+    """The `lerobot-train` command that trains from the merged dataset as the given options train from its parts."""
     options, keep = [], True
     for word in more:
         # The value of an option may be a word of its own.

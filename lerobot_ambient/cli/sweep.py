@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`lerobot-ambient sweep`: find windows and mixing by roll-outs, with Optuna over stock training and evaluation."""
+"""`lerobot-ambient sweep`: find windows and mixing by rollouts, with Optuna over stock training and evaluation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "sweep",
         # LeRobot's own options are passed on; none may be taken for the beginning of one of these.
         allow_abbrev=False,
-        help="search windows and mixing by roll-outs: stock lerobot-train and lerobot-eval under Optuna",
+        help="search windows and mixing by rollouts: stock lerobot-train and lerobot-eval under Optuna",
         description=(
             "Each trial trains with stock lerobot-train and evaluates with stock lerobot-eval. Start the same command "
             "several times, on one machine or on many that share a database: the processes work on one study. It goes "
@@ -53,7 +53,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--storage", metavar="URL", help="a database instead of OUTPUT_DIR/journal.log")
     parser.add_argument("--study", default="sweep", metavar="NAME", help="of the study (default: %(default)s)")
     parser.add_argument(
-        "--eval-seed", type=int, default=50_000, metavar="N", help="of the first roll-out (default: %(default)s)"
+        "--eval-seed", type=int, default=50_000, metavar="N", help="of the first rollout (default: %(default)s)"
     )
     parser.add_argument(
         "--keep", type=int, default=3, metavar="N", help="best trials whose checkpoint stays (default: %(default)s)"
@@ -66,7 +66,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="evaluate the N best again at the end, on other seeds (default: %(default)s)",
     )
     parser.add_argument(
-        "--confirm-episodes", type=int, default=200, metavar="N", help="roll-outs of each (default: %(default)s)"
+        "--confirm-episodes", type=int, default=200, metavar="N", help="rollouts of each (default: %(default)s)"
     )
     parser.add_argument(
         "--confirm-seed", type=int, default=70_000, metavar="N", help="of the first of them (default: %(default)s)"

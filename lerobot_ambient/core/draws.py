@@ -15,7 +15,7 @@ class TimestepLaw(nn.Module):
     """Draws each sample's timestep from its group's P(t | g).
 
     The tables are buffers, so they follow the policy to its device, but are not saved: a checkpoint acts
-    without any data set, and training rebuilds the plan from the mixture.
+    without any dataset, and training rebuilds the plan from the mixture.
 
     Groups whose law is uniform use the very `torch.randint` of LeRobot's DiffusionPolicy, so that a mixture
     with open windows sees the same timesteps, bit for bit, under the same random state. The others invert

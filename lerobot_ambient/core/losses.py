@@ -83,7 +83,7 @@ def reduce_loss(loss: Tensor, is_pad: Tensor | None, reduction: str, counts: Ten
         loss: (B, H, A).
         is_pad: (B, H) True where the action is copy-padding and carries no loss; None counts everything.
         reduction: "mean" gives a scalar, "none" one value per sample (B,); a sample that is all padding is 0.
-        counts: (B, A) False for action dimensions the sample's data set lacks; they carry no loss, and as with
+        counts: (B, A) False for action dimensions the sample's dataset lacks; they carry no loss, and as with
             padding the mean is over what is left. None counts everything.
     """
     if is_pad is None and counts is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Six ways to fill the plan: which data set is shown at which noise level.
+"""Six ways to fill the plan: which dataset is shown at which noise level.
 
 Symbols
     n_g, w_g       samples and weight of group g

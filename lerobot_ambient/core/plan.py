@@ -2,7 +2,7 @@
 """The plan: one table of probabilities from which everything else is read.
 
 Symbols
-    g          group: the samples of one data set that share one window; source 0 is the target
+    g          group: the samples of one dataset that share one window; source 0 is the target
     p(t)       base law of the timestep (uniform for DDPM)
     J[g, t]    joint law of (group, timestep); columns sum to p(t)
     P(g)       sum_t J[g, t]: how often the sampler draws from the group
@@ -42,8 +42,8 @@ class Group:
     False
 
     Args:
-        source: index of the data set, 0 is the target.
-        name: the data set's name, for messages and logs.
+        source: index of the dataset, 0 is the target.
+        name: the dataset's name, for messages and logs.
         count: number of samples (frames), positive.
         window: their admissible noise levels.
         weight: multiplies `count` when sources share a noise level, positive.
@@ -133,7 +133,7 @@ class Plan:
 
     @cached_property
     def source_of_group(self) -> Tensor:
-        """(G,) int64: the data set of each group."""
+        """(G,) int64: the dataset of each group."""
         return torch.tensor([group.source for group in self.groups], dtype=torch.int64)
 
     def source_names(self) -> list[str]:
@@ -212,7 +212,7 @@ def make_plan(
         ValueError: no target group, or too many groups (see `require_plan_fits`).
     """
     if not any(group.is_target for group in groups):
-        raise ValueError("the mixture has no target group: ambient co-training needs a trusted data set.")
+        raise ValueError("the mixture has no target group: ambient co-training needs a trusted dataset.")
     require_plan_fits(len(groups), schedule)
     base = schedule.uniform() if base is None else base.double()
     drawn = groups if max_amplification is None else [_buffered(group, max_amplification) for group in groups]
@@ -228,7 +228,7 @@ def _buffered(group: Group, max_amplification: float) -> Group:
 def require_plan_fits(groups: int, schedule: NoiseSchedule) -> None:
     """Refuse a plan whose table would take more than 2 GiB.
 
-    Windows per data point are told apart at every timestep. T timesteps allow T + 1 groups a source, and about
+    Windows per data point are distinguished at every timestep. T timesteps allow T + 1 groups a source, and about
     T^2 / 2 when sigma_max varies too: no bound to reach at T = 100, but a fatal one at T = 1000.
 
     Raises:

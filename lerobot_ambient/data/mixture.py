@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A mixture: opened data sets, their groups, the plan, and the sampler that follows it."""
+"""A mixture: opened datasets, their groups, the plan, and the sampler that follows it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from lerobot_ambient.data.batches.shared_pages import share
 from lerobot_ambient.data.cameras.needed_cameras import untrainable_cameras
 from lerobot_ambient.data.cameras.readers import AbsentReader
 from lerobot_ambient.data.declared.recipe import MixtureRecipe
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.normalization.affine import RELATIVE_ACTION, ActionNormalization
 from lerobot_ambient.data.normalization.camera_statistics import camera_stats
 from lerobot_ambient.data.normalization.own import Affine, action_normalizations, own_normalized
@@ -58,11 +58,11 @@ class Mixture:
         plan: joint law of (group, timestep), its groups with the windows as declared.
         mixing: the rule that filled it.
         frames: which positions of `dataset` each group holds.
-        dataset: the merged data set.
+        dataset: the merged dataset.
         meta: its face towards LeRobot.
-        normalizations: per data set, what its noise levels are relative to: the target's, or its own.
-        kept: per data set, half-open runs (starts, stops) of its frames that may start a sample.
-        fingerprint: one line per data set and one for the recipe; equal lines mean the same mixture.
+        normalizations: per dataset, what its noise levels are relative to: the target's, or its own.
+        kept: per dataset, half-open runs (starts, stops) of its frames that may start a sample.
+        fingerprint: one line per dataset and one for the recipe; equal lines mean the same mixture.
     """
 
     sources: list[AlignedSource]
@@ -79,11 +79,11 @@ class Mixture:
         return MixtureSampler(self.frames, self.plan.group_law.numpy(), seed=seed)
 
     def sample_rows(self, index: int) -> np.ndarray:
-        """(n,) int64 frames of a data set that may start a sample, counted within it."""
+        """(n,) int64 frames of a dataset that may start a sample, counted within it."""
         return np.concatenate([np.arange(start, stop) for start, stop in zip(*self.kept[index], strict=True)])
 
     def place_of(self, index: int) -> str | None:
-        """What a batch's `index` is called: data set, episode, frame; None for a frame outside the mixture."""
+        """What a batch's `index` is called: dataset, episode, frame; None for a frame outside the mixture."""
         columns = self.dataset.columns
         rows = np.flatnonzero(columns.counter("index").numpy() == index)
         if not len(rows):
@@ -107,12 +107,12 @@ class Mixture:
 
     @property
     def notes(self) -> list[str]:
-        """What was done to fit the data sets to each other and is worth a look."""
+        """What was done to fit the datasets to each other and is worth a look."""
         return [f"'{source.name}': {note}" for source in self.sources for note in source.notes]
 
     @property
     def matched_by_place(self) -> list[str]:
-        """What was matched by place for want of names, data sets of the target's own file aside."""
+        """What was matched by place for want of names, datasets of the target's own file aside."""
         target = self.sources[0]
         return [
             f"'{source.name}': {key}: {feature.remark}."
@@ -124,13 +124,13 @@ class Mixture:
 
     @property
     def action_mask(self) -> Tensor | None:
-        """(S, A) bool, False for action dimensions that a data set lacks and that carry no loss; None without any."""
+        """(S, A) bool, False for action dimensions that a dataset lacks and that carry no loss; None without any."""
         masked = np.stack([source.maps[ACTION].masked for source in self.sources])
         return torch.from_numpy(~masked) if masked.any() else None
 
     @property
     def absent_cameras(self) -> dict[str, Tensor] | None:
-        """Per camera (S,) bool, True for data sets that lack it; None when no data set lacks any."""
+        """Per camera (S,) bool, True for datasets that lack it; None when no dataset lacks any."""
         fills = {
             key: torch.tensor([isinstance(readers[key], AbsentReader) for readers in self.dataset.cameras])
             for key in self.dataset.camera_keys
@@ -138,7 +138,7 @@ class Mixture:
         return fills if any(bool(absent.any()) for absent in fills.values()) else None
 
     def __str__(self) -> str:
-        """What a training log says: the rule, and a line a data set with what identifies it and what is drawn of it."""
+        """What a training log says: the rule, and a line a dataset with what identifies it and what is drawn of it."""
         law = self.plan.by_source().sum(1).tolist()
         lines = [f"mixture of {len(self.sources)} datasets over {self.plan.schedule}; {self.mixing}"]
         for index, (line, drawn) in enumerate(zip(self.fingerprint, law, strict=False)):
@@ -151,8 +151,8 @@ class Mixture:
 
 
 def make_mixture(
-    target: SourceConfig,
-    sources: Sequence[SourceConfig],
+    target: Source,
+    sources: Sequence[Source],
     options: ReadOptions,
     recipe: MixtureRecipe,
     *,
@@ -164,13 +164,13 @@ def make_mixture(
 
     Args:
         target, sources: as declared.
-        options: how data sets are read.
+        options: how datasets are read.
         recipe: everything else.
-        held_out: leave out the sources of a merged data set.
+        held_out: leave out the sources of a merged dataset.
 
     Raises:
-        ValueError: anything that keeps the mixture from being what was asked for; the message names the data
-            set, both values and the fix.
+        ValueError: anything that keeps the mixture from being what was asked for; the message names the dataset
+            , both values and the fix.
     """
     declared = _declare(target, sources, recipe, held_out=held_out)
     aligned = _align(declared)
@@ -210,16 +210,14 @@ def make_mixture(
 class _Declared:
     """Every dataset of a mixture before it is opened, the target first; `tagged` of them lie in the target's file."""
 
-    configs: Sequence[SourceConfig]
+    configs: Sequence[Source]
     names: Sequence[str]
     action_type: str | None
     merged: MergedFile | None
     tagged: int
 
 
-def _declare(
-    target: SourceConfig, sources: Sequence[SourceConfig], recipe: MixtureRecipe, *, held_out: bool
-) -> _Declared:
+def _declare(target: Source, sources: Sequence[Source], recipe: MixtureRecipe, *, held_out: bool) -> _Declared:
     names = _unique_names([target, *sources])
     merged = merged_file_of(open_metadata(target, target.repo_id))
     if merged is None:
@@ -243,7 +241,7 @@ def _align(declared: _Declared) -> list[AlignedSource]:
         for line in foreign_units(target, aligned[-1]):
             logger.warning("%s", line)
     for key in left_out_keys(aligned):
-        logger.info("feature %s is not in every data set and is left out of the mixture.", key)
+        logger.info("feature %s is not in every dataset and is left out of the mixture.", key)
     return aligned
 
 
@@ -371,7 +369,7 @@ def _require_apart(target: AlignedSource, source: OpenedDataset) -> None:
         )
 
 
-def _unique_names(configs: Sequence[SourceConfig]) -> list[str]:
-    """The repo_id, numbered where a data set is used more than once."""
+def _unique_names(configs: Sequence[Source]) -> list[str]:
+    """The repo_id, numbered where a dataset is used more than once."""
     ids = [config.repo_id for config in configs]
     return [name if ids.count(name) == 1 else f"{name}#{ids[:i].count(name)}" for i, name in enumerate(ids)]

@@ -28,7 +28,7 @@ NAMES = {
 }
 _VARIANTS = {
     "spectral": "window by spectra",
-    "classifier-dataset": "classifier, data set",
+    "classifier-dataset": "classifier, dataset",
     "classifier-bucket": "classifier, buckets",
     "classifier-datapoint": "classifier, data points",
     "classifier-datapoint-locality": "data points, locality",

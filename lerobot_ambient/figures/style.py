@@ -157,7 +157,7 @@ def write_png_and_svg(figure: Figure, path: Path) -> Path:
 
 
 def figure_name(name: str) -> str:
-    """A data set's name as figures print it: one line, shortened in the middle, never read as a formula."""
+    """A dataset's name as figures print it: one line, shortened in the middle, never read as a formula."""
     printable = "".join(letter if letter.isprintable() else "?" for letter in name)
     if len(printable) > _NAME:
         half = (_NAME - 1) // 2

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from lerobot_ambient.data.declared.alignment import DimensionConfig
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.provenance.data_record import DataRecord
 from lerobot_ambient.figures.markdown import markdown_table
 
@@ -21,7 +21,7 @@ _CLOSE = 1e-5
 _ACTIONS = {"delta": "steps from the current state", "absolute": "positions"}
 
 
-def alignment(records: Sequence[DataRecord], declared: Sequence[SourceConfig]) -> str:
+def alignment(records: Sequence[DataRecord], declared: Sequence[Source]) -> str:
     """A paragraph for each source.
 
     Args:
@@ -68,7 +68,7 @@ def _rate(record: DataRecord, target: DataRecord) -> str:
     return f"recorded at {record.fps:g} frames a second, resampled to {target.fps:g}"
 
 
-def _features(source: SourceConfig) -> list[tuple[str, dict[str, DimensionConfig]]]:
+def _features(source: Source) -> list[tuple[str, dict[str, DimensionConfig]]]:
     """The features with their rules; actions and states that share theirs are one."""
     rules: list[dict[str, DimensionConfig]] = []
     for one in source.dimensions.values():
@@ -83,7 +83,7 @@ def _gain(gain: float | dict[str, float]) -> str:
     return f"{gain:g}"
 
 
-def _cameras(source: SourceConfig) -> list[tuple[str, str]]:
+def _cameras(source: Source) -> list[tuple[str, str]]:
     words = []
     for key, camera in source.cameras.items():
         absent = f"absent, a grey image of brightness {camera.fill:g} stands for it" if camera.fill is not None else ""

@@ -11,7 +11,7 @@ from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
 
 from lerobot_ambient.core.mixing import Ambient, Cotrain, Exclusive, MixingRule, Soft, TargetOnly
 from lerobot_ambient.data.declared.alignment import check_gain
-from lerobot_ambient.data.declared.sources import ACTION_TYPES, SourceConfig
+from lerobot_ambient.data.declared.sources import ACTION_TYPES, Source
 from lerobot_ambient.data.provenance.data_record import DataRecord
 
 DENOISERS = ("unet", "mlp")
@@ -39,13 +39,13 @@ class TargetOnlyConfig(TargetOnly, MixingConfig):
 @MixingConfig.register_subclass("cotrain")
 @dataclass(frozen=True)
 class CotrainConfig(Cotrain, MixingConfig):
-    """Every data set at every noise level; `alpha` is the target's share."""
+    """Every dataset at every noise level; `alpha` is the target's share."""
 
 
 @MixingConfig.register_subclass("ambient")
 @dataclass(frozen=True)
 class AmbientConfig(Ambient, MixingConfig):
-    """Every data set inside its window; `alpha` is the target's share where a source is admissible."""
+    """Every dataset inside its window; `alpha` is the target's share where a source is admissible."""
 
 
 @MixingConfig.register_subclass("soft")
@@ -71,14 +71,14 @@ def as_choice(rule: MixingRule) -> MixingRule:
 @PreTrainedConfig.register_subclass("ambient_diffusion")
 @dataclass
 class AmbientDiffusionConfig(DiffusionConfig):
-    """LeRobot's DiffusionConfig plus a mixture of data sets.
+    """LeRobot's DiffusionConfig plus a mixture of datasets.
 
-    `--dataset.*` is the target, the trusted data set; `sources` are the others. Without sources and with the
+    `--dataset.*` is the target, the trusted dataset; `sources` are the others. Without sources and with the
     defaults below this is LeRobot's diffusion policy, loss for loss.
 
     Args:
-        sources: suboptimal data sets and the noise levels at which they teach.
-        target_rename: keys of the target data set to LeRobot's, e.g. {actions: action}.
+        sources: suboptimal datasets and the noise levels at which they teach.
+        target_rename: keys of the target dataset to LeRobot's, e.g. {actions: action}.
         target_dimension_names: by key, the names of the target's dimensions in their order, where its info.json has
             none or others than the robot's, e.g. {action: [pan.pos, lift.pos]}. Training matches sources by them;
             given at a rollout, they are compared with the robot's.
@@ -88,7 +88,7 @@ class AmbientDiffusionConfig(DiffusionConfig):
             actions are steps in a unit of their own. Used to convert sources with positions.
         frame_cache: folder in which decoded camera frames are kept, at resize_shape or else the camera's size; null
             decodes them at every visit.
-        mixing: how the data sets share each noise level: target_only, cotrain, ambient, soft or exclusive.
+        mixing: how the datasets share each noise level: target_only, cotrain, ambient, soft or exclusive.
         ambient_loss: train sources above their sigma_min on the ambient target, which trusts x_tmin instead of
             the clean chunk; only under mixings that admit by windows (ambient, soft, exclusive).
         ambient_loss_max_amplification: bound s_max > 1 of the ambient target; sources start at the level
@@ -104,11 +104,11 @@ class AmbientDiffusionConfig(DiffusionConfig):
             stands for an absent camera's features.
         feature_names: written by training, the names of the action's and of the state's dimensions; lerobot-rollout
             refuses a robot with others.
-        mixture_fingerprint: written by training, a line per data set and one for the mixing; resume refuses a change.
-        mixture_record: written by training, what the model card says of each data set.
+        mixture_fingerprint: written by training, a line per dataset and one for the mixing; resume refuses a change.
+        mixture_record: written by training, what the model card says of each dataset.
     """
 
-    sources: list[SourceConfig] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
     target_rename: dict[str, str] = field(default_factory=dict)
     target_dimension_names: dict[str, list[str]] = field(default_factory=dict)
     target_action_type: str | None = None
@@ -167,7 +167,7 @@ class AmbientDiffusionConfig(DiffusionConfig):
         if self.robot_state_feature is None or self.action_feature is None:
             have = sorted([*(self.input_features or {}), *(self.output_features or {})])
             raise ValueError(
-                "the policy needs 'observation.state' and 'action', the data set offers "
+                "the policy needs 'observation.state' and 'action', the dataset offers "
                 f"{have}. Map other names with policy.target_rename, e.g. "
                 "{state: observation.state, actions: action}."
             )

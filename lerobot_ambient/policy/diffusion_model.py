@@ -70,7 +70,7 @@ class AmbientDiffusionModel(DiffusionModel):
     def conditioning(self, batch: dict[str, Tensor], absent: Tensor | None) -> Tensor:
         """LeRobot's conditioning vector (B, n_obs_steps * D), absent cameras marked.
 
-        The image features of a camera that a sample's data set lacks are replaced by a learned vector, so that the
+        The image features of a camera that a sample's dataset lacks are replaced by a learned vector, so that the
         network can tell a missing camera from a dark one. When acting, every camera of the target is there.
 
         Args:

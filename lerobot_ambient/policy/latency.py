@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long a policy takes for a chunk of actions, and what that means for the rate of control.
 
-A diffusion policy predicts n_action_steps actions at once. LeRobot's synchronous roll-out waits for them in one control
+A diffusion policy predicts n_action_steps actions at once. LeRobot's synchronous rollout waits for them in one control
 step and plays them in that and the next n_action_steps - 1.
 """
 

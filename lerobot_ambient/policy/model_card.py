@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The README.md of a policy on the Hub, written from its configuration alone.
 
-Everything it says of the data comes from `mixture_record`, so it can be written where no data set is at hand. What is
+Everything it says of the data comes from `mixture_record`, so it can be written where no dataset is at hand. What is
 not known is said to be unknown.
 """
 
@@ -45,7 +45,7 @@ class Result:
 
     Args:
         task: what was evaluated, e.g. ambient_maze.
-        trials: roll-outs, positive.
+        trials: rollouts, positive.
         successes: how many of them succeeded, in [0, trials].
     """
 
@@ -79,8 +79,8 @@ def model_card(
         f"---\n{_metadata(config, train, results).to_yaml()}\n---",
         f"# {name}",
         "A diffusion policy for [LeRobot](https://github.com/huggingface/lerobot), trained by *ambient co-training* "
-        f"(Wei et al., {_PAPER}) with the plugin `lerobot_policy_ambient_diffusion`. A small trusted data set, the "
-        "target, taught it at every noise level; each other data set only inside its window of noise levels.",
+        f"(Wei et al., {_PAPER}) with the plugin `lerobot_policy_ambient_diffusion`. A small trusted dataset, the "
+        "target, taught it at every noise level; each other dataset only inside its window of noise levels.",
         "## Training data\n\n" + _data(config, train),
         "## Windows\n\n" + _windows(config, figure=figure),
         "## Alignment\n\nHow each source was fitted to the target as it was read.\n\n"
@@ -139,7 +139,7 @@ def _data(config: AmbientDiffusionConfig, train: Mapping[str, Any] | None) -> st
     if not config.mixture_record:
         listed = ", ".join(f"`{repo_id}`" for repo_id in _repo_ids(config, train))
         return f"The checkpoint has no record of its data. Declared: {listed or 'nothing'}."
-    head = ("data set", "role", "robot", "licence", "episodes", "frames", "frames a second", "weight")
+    head = ("dataset", "role", "robot", "licence", "episodes", "frames", "frames a second", "weight")
     rows = [
         (
             _linked(record) + (f" at `{record.revision}`" if record.revision else ""),
@@ -158,18 +158,18 @@ def _data(config: AmbientDiffusionConfig, train: Mapping[str, Any] | None) -> st
         if config.license
         else f"`{_DEFAULT_LICENSE}` above is LeRobot's default, nobody chose it (`--policy.license`)."
     )
-    return table(head, rows) + f"\n\n{own} The licences of the data sets may ask for more."
+    return table(head, rows) + f"\n\n{own} The licences of the datasets may ask for more."
 
 
 def _linked(record: DataRecord) -> str:
-    """A data set's name, with its page where it was read from the Hub."""
+    """A dataset's name, with its page where it was read from the Hub."""
     is_there = record.on_the_hub and _REPO_ID.fullmatch(record.repo_id)
     return f"[`{record.name}`]({_HUB}/datasets/{record.repo_id})" if is_there else f"`{record.name}`"
 
 
 def _windows(config: AmbientDiffusionConfig, *, figure: bool) -> str:
     parts = [
-        "A window [0, a) U (b, 1] means: below the noise level a and above b the data set taught, in between not. "
+        "A window [0, a) U (b, 1] means: below the noise level a and above b the dataset taught, in between not. "
         "Levels are variance-preserving and refer to normalised actions."
     ]
     if config.mixture_record:
@@ -177,10 +177,10 @@ def _windows(config: AmbientDiffusionConfig, *, figure: bool) -> str:
             (f"`{record.name}`", ", ".join(record.windows), record.found, f"{100 * record.share:.1f} %")
             for record in config.mixture_record
         ]
-        parts.append(table(("data set", "window", "how it was found", "share of all draws"), rows))
-        parts.append("Share of each data set at each noise level:\n\n" + _bands(config))
+        parts.append(table(("dataset", "window", "how it was found", "share of all draws"), rows))
+        parts.append("Share of each dataset at each noise level:\n\n" + _bands(config))
         if figure:
-            parts.append(f"![Share of each data set at each noise level]({FIGURE})")
+            parts.append(f"![Share of each dataset at each noise level]({FIGURE})")
         shares, sigmas = (torch.from_numpy(values) for values in record_shares(config))
         crowded = crowded_out(shares, sigmas, [record.name for record in config.mixture_record], config.mixing)
         if crowded is not None:
@@ -193,7 +193,7 @@ def _windows(config: AmbientDiffusionConfig, *, figure: bool) -> str:
         # Its last line is of the rule, which the card tells in words.
         lines = "\n".join(f"    {line}" for line in config.mixture_fingerprint[:-1])
         parts.append(
-            f"What identifies the data, a line a data set; the last word is a hash of what was read:\n\n{lines}"
+            f"What identifies the data, a line a dataset; the last word is a hash of what was read:\n\n{lines}"
         )
     return "\n\n".join(parts)
 
@@ -273,7 +273,7 @@ def _use(config: AmbientDiffusionConfig, train: Mapping[str, Any] | None) -> str
     robot, said = _robot(config)
     return "\n\n".join(
         [
-            "The checkpoint acts without any of the data sets. It needs LeRobot 0.6 and the plugin, from a checkout:",
+            "The checkpoint acts without any of the datasets. It needs LeRobot 0.6 and the plugin, from a checkout:",
             "```bash\npip install -e .\n```",
             "Evaluate in an environment:",
             f"```bash\nlerobot-eval --policy.path={path} --env.type={env.get('type', 'ENVIRONMENT')} "

@@ -40,15 +40,15 @@ logger = logging.getLogger(__name__)
 
 
 class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
-    """Diffusion policy trained on a mixture of data sets, each at the noise levels where it cannot hurt.
+    """Diffusion policy trained on a mixture of datasets, each at the noise levels where it cannot hurt.
 
     Args:
         config: the policy's configuration.
         dataset_stats: statistics of the target, given by LeRobot in training.
-        dataset_meta: the merged data set's metadata, given by LeRobot in training; absent when acting.
+        dataset_meta: the merged dataset's metadata, given by LeRobot in training; absent when acting.
 
     Raises:
-        ValueError: sources are configured but the data set is not their merge.
+        ValueError: sources are configured but the dataset is not their merge.
     """
 
     config_class = AmbientDiffusionConfig
@@ -86,7 +86,7 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
     def from_pretrained(cls, pretrained_name_or_path: Any, **kwargs: Any) -> AmbientDiffusionPolicy:
         """As LeRobot's; when training goes on from a checkpoint, the relative chunks follow the new target.
 
-        LeRobot gives its normalisers the statistics of the data set that is fine-tuned on; the constants of
+        LeRobot gives its normalisers the statistics of the dataset that is fine-tuned on; the constants of
         relative chunks refer to the same normalised spaces and must not stay behind.
 
         Raises:
@@ -109,7 +109,7 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
         if RELATIVE_ACTION not in stats:
             raise ValueError(
                 f"policy.relative_actions needs statistics of relative chunks ('{RELATIVE_ACTION}'), which only the "
-                "merged data set computes; " + _NOT_MERGED
+                "merged dataset computes; " + _NOT_MERGED
             )
         mapping = {kind: self.config.normalization_mapping[kind].value for kind in ("ACTION", "STATE")}
         models: list[Any] = [self.diffusion]
@@ -128,7 +128,7 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
         if mixture is None:
             if self.config.sources or self.config.target_rename or self.config.mixture_fingerprint:
                 raise ValueError(
-                    f"the policy has {len(self.config.sources)} sources but the data set is not their merge; "
+                    f"the policy has {len(self.config.sources)} sources but the dataset is not their merge; "
                     + _NOT_MERGED
                 )
             return
@@ -157,7 +157,7 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
             self.register_buffer(name, values, persistent=False)
 
     def _camera_table(self, mixture: Mixture) -> Tensor | None:
-        """(S, number of cameras) bool, True where a data set lacks the camera; None where none lacks any."""
+        """(S, number of cameras) bool, True where a dataset lacks the camera; None where none lacks any."""
         absent = mixture.absent_cameras
         if absent is None:
             return None
@@ -198,7 +198,7 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
         return cast("AmbientDiffusionModel", self.averaged.module)
 
     def forward(self, batch: dict[str, Any], reduction: str = "mean") -> tuple[Tensor, dict[str, float] | None]:
-        """The loss of a batch from the merged data set.
+        """The loss of a batch from the merged dataset.
 
         In training the timestep follows the plan; in evaluation (held-out loss) it is uniform and the averaged
         weights are used.
@@ -268,7 +268,7 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
         return info[GROUP_KEY].to(self.timestep_law.cdf.device)
 
     def _of_source(self, table: Tensor | None, group: Tensor | None) -> Tensor | None:
-        """(B, ...) each sample's row of a table with one row per data set."""
+        """(B, ...) each sample's row of a table with one row per dataset."""
         return None if table is None or group is None else table[self.group_source[group]]
 
     def _draw_timestep(self, group: Tensor | None, x_0: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ def not_finite(
         batch: normalised, as the policy got it.
         per_sample: (B,) losses.
         model: what was trained.
-        place_of: from a sample's `index` to its data set, episode and frame; None for held-out samples.
+        place_of: from a sample's `index` to its dataset, episode and frame; None for held-out samples.
         names: dimension names of numeric features, where they are known.
         steps: optimiser steps made so far, where that is known.
     """
@@ -79,7 +79,7 @@ def _of_inputs(inputs: Mapping[str, Tensor], bad: Sequence[str], names: Mapping[
         else:
             parts.append(key)
     return (
-        f"Not finite once normalised: {', '.join(parts)}. Opening the data sets found their numbers finite, so look at "
+        f"Not finite once normalised: {', '.join(parts)}. Opening the datasets found their numbers finite, so look at "
         "the statistics they are normalised by (meta/stats.json of the target; cameras: "
         "--dataset.use_imagenet_stats=true) and at the images of these frames."
     )

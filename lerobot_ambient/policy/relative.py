@@ -43,7 +43,7 @@ class RelativeActions(nn.Module):
             self.register_buffer(f"{name}_scale", torch.ones(action_dim))
 
     def fit(self, stats: Mapping[str, Mapping[str, Any]], keys: Mapping[str, str], modes: Mapping[str, str]) -> None:
-        """Take the constants from data set statistics.
+        """Take the constants from dataset statistics.
 
         Args:
             stats: LeRobot statistics by feature key.

@@ -39,7 +39,7 @@ class BaseConfig:
 
     @property
     def episodes(self) -> int:
-        """Roll-outs of an evaluation, of each task where the environment has several."""
+        """Rollouts of an evaluation, of each task where the environment has several."""
         return int(self.parsed.eval.n_episodes)
 
     @property
@@ -64,7 +64,7 @@ def load_base(config_path: str | None, arguments: Sequence[str]) -> BaseConfig:
     """
     parsed = load_train_config(config_path, arguments)
     if parsed.env is None:
-        raise ValueError("a sweep judges by roll-outs and needs an environment; name it, e.g. --env.type=ambient_maze.")
+        raise ValueError("a sweep judges by rollouts and needs an environment; name it, e.g. --env.type=ambient_maze.")
     options: dict[str, Any] = {}
     if config_path is not None:
         options = yaml.safe_load(Path(config_path).read_text(encoding="utf-8"))
@@ -128,7 +128,7 @@ def tuned_config(base: BaseConfig, space: Space, params: Mapping[str, Any]) -> d
 
 
 def train_config(base: BaseConfig, space: Space, params: Mapping[str, Any], save_freq: int) -> dict[str, Any]:
-    """What a trial's `lerobot-train` is given: no roll-outs, nothing pushed, a checkpoint every `save_freq` steps."""
+    """What a trial's `lerobot-train` is given: no rollouts, nothing pushed, a checkpoint every `save_freq` steps."""
     config = tuned_config(base, space, params)
     for name in ("env", "eval", "output_dir", "resume"):
         config.pop(name, None)
@@ -146,8 +146,8 @@ def eval_config(base: BaseConfig, seed: int, episodes: int) -> dict[str, Any]:
 
     Args:
         base: names the environment, and how many run side by side.
-        seed: of the first roll-out; the others follow it.
-        episodes: roll-outs.
+        seed: of the first rollout; the others follow it.
+        episodes: rollouts.
     """
     evaluation = {**base.options.get("eval", {}), "n_episodes": episodes}
     return {"env": copy.deepcopy(base.options["env"]), "eval": evaluation, "seed": seed}

@@ -144,8 +144,8 @@ class SweepReport:
         base, space: what was searched.
         slots: every slot.
         second: the second metric.
-        eval_seed: of the first roll-out of each evaluation.
-        confirmed: roll-outs on other seeds by slot, and the first of those seeds.
+        eval_seed: of the first rollout of each evaluation.
+        confirmed: rollouts on other seeds by slot, and the first of those seeds.
         confirm_seed: their first seed.
         elsewhere: slots to be confirmed whose checkpoints are not in this folder, and who has them.
         to_confirm: how many trials were to be confirmed.
@@ -179,7 +179,7 @@ class SweepReport:
 
     @property
     def best(self) -> SlotResult | None:
-        """The best by the confirming roll-outs if any, else by the sweep's; None where `no_winner` says why."""
+        """The best by the confirming rollouts if any, else by the sweep's; None where `no_winner` says why."""
         if self.no_winner is not None:
             return None
         ranked = self.ranked
@@ -213,7 +213,7 @@ class SweepReport:
         if len(finals) < 2:
             return None
         pooled = sum(one.successes for one in finals) / sum(one.episodes for one in finals)
-        # All evaluations of a sweep have as many roll-outs.
+        # All evaluations of a sweep have as many rollouts.
         best = expected_best(pooled, finals[0].episodes, len(finals))
         return {"trials": len(finals), "pooled_success": pooled, "expected_best_if_all_equal": best}
 
@@ -269,7 +269,7 @@ class SweepReport:
             lines += ["", f"Pareto front of success and {self.second.name} ({self.second.direction}):"]
             lines += [f"  trial {one.slot}: {_success(one.final)}, {_value(one.final)}" for one in self.front]
         seeds = f"{self.eval_seed} to {self.eval_seed + self.base.episodes - 1}"
-        lines += ["", f"Roll-outs on seeds {seeds}, which belong to the sweep: use others for final figures."]
+        lines += ["", f"Rollouts on seeds {seeds}, which belong to the sweep: use others for final figures."]
         selection = self.selection()
         if selection is not None and 0.0 < selection["pooled_success"] < 1.0:
             lines += [

@@ -5,8 +5,8 @@ Layout of a trial's folder
 
     train-1/        the training; its run/ holds the checkpoints of all rungs
     train-2/, ...   how it went on
-    eval-1/, ...    the roll-outs at each rung; the last one counts
-    confirm/        further roll-outs of the finished policy, on other seeds
+    eval-1/, ...    the rollouts at each rung; the last one counts
+    confirm/        further rollouts of the finished policy, on other seeds
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from lerobot_ambient.sweep.config import CHECKPOINTS, BaseConfig, eval_config, r
 from lerobot_ambient.sweep.space import Space
 
 Counts = tuple[int, int]
-"""Successes, and the roll-outs they were counted in."""
+"""Successes, and the rollouts they were counted in."""
 MIN_PEERS = 4
 _KEEP_ONE_IN = 3
 
@@ -91,7 +91,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Roll-outs of one checkpoint.
+    """Rollouts of one checkpoint.
 
     Args:
         step: of the training.
@@ -119,7 +119,7 @@ class TrialPlan:
 
     Args:
         base, space: their configurations.
-        eval_seed: of the first roll-out of every evaluation.
+        eval_seed: of the first rollout of every evaluation.
         rungs: evaluations of a trial, at equal distances in training steps.
         commands: what is started.
     """
@@ -170,7 +170,7 @@ class TrialPlan:
     def evaluate(
         self, folder: Path, params: Mapping[str, Any], rung: int, name: str, seed: int, episodes: int
     ) -> Stage:
-        """Roll-outs of the policy of `rung`, in the folder `name`."""
+        """Rollouts of the policy of `rung`, in the folder `name`."""
         config = eval_config(self.base, seed, episodes)
         own = folder / name
         policy = self.train(folder, params, rung).key

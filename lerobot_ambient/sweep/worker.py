@@ -175,7 +175,7 @@ class _Worker:
         self._tidy()
 
     def confirm(self) -> tuple[dict[int, Evaluation], dict[int, str | None]]:
-        """Roll-outs of the best on other seeds, by slot; and slots whose checkpoints lie elsewhere."""
+        """Rollouts of the best on other seeds, by slot; and slots whose checkpoints lie elsewhere."""
         report = self.report()
         best = report.ranked[: self._options.confirm] if report.no_winner is None else []
         stages, elsewhere = {}, {}
@@ -311,7 +311,7 @@ def _check_seeds(options: SweepOptions, plan: TrialPlan) -> None:
     if options.confirm and ours[0] < others[1] and others[0] < ours[1]:
         raise ValueError(
             f"--confirm-seed {others[0]} with {options.confirm_episodes} episodes meets the sweep's seeds {ours[0]} to "
-            f"{ours[1] - 1}: the winner would be judged by the roll-outs that made it win. Use --confirm-seed "
+            f"{ours[1] - 1}: the winner would be judged by the rollouts that made it win. Use --confirm-seed "
             f"{ours[1]}, or more."
         )
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`annotate --method=classifier` and `--rethreshold`, from data sets to windows files, and what they refuse."""
+"""`annotate --method=classifier` and `--rethreshold`, from datasets to windows files, and what they refuse."""
 
 import json
 import os

@@ -239,10 +239,10 @@ def test_logs_are_kept_and_the_handlers_come_back():
 
 def test_the_text_is_a_line_a_check_with_what_belongs_to_it_below():
     assert block(Check("python", "ok", "fine")) == "ok       python           fine"
-    assert block(Check("video backend", "problem", "two\nlines", "mend it")).splitlines() == [
+    assert block(Check("video backend", "problem", "two\nlines", "fix it")).splitlines() == [
         "problem  video backend    two",
         "                          lines",
-        "                          fix: mend it",
+        "                          fix: fix it",
     ]
     checks = [Check("a", "ok", "x"), Check("b", "problem", "x"), Check("c", "warning", "x")]
     assert summary(checks) == "1 problem, 1 warning"

@@ -152,7 +152,7 @@ def test_refusals_are_one_line(data, merged, capsys):
 
 
 def test_lerobots_viewer_shows_an_episode(merged, monkeypatch):
-    """rerun, the program that draws, is replaced; everything that touches the data set is LeRobot's."""
+    """rerun, the program that draws, is replaced; everything that touches the dataset is LeRobot's."""
     from lerobot.scripts import lerobot_dataset_viz
 
     rerun = MagicMock()

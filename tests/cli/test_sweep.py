@@ -27,7 +27,7 @@ POLICY = (
 
 
 def options_for(tmp_path, *more: str) -> list[str]:
-    """Enough for a refusal; no such data set exists."""
+    """Enough for a refusal; no such dataset exists."""
     source = json.dumps([{"repo_id": "me/sim", "root": str(tmp_path / "sim"), "sigma_min": 0.3}])
     data = ["--dataset.repo_id=me/target", f"--dataset.root={tmp_path / 'target'}", f"--policy.sources={source}"]
     return ["sweep", f"--output-dir={tmp_path / 'out'}", *data, *POLICY, *more]
@@ -42,7 +42,7 @@ def test_the_defaults_are_those_of_the_experiment(tmp_path):
     default = SweepOptions(tmp_path)
     assert {name: getattr(args, name) for name in _OPTIONS} == {name: getattr(default, name) for name in _OPTIONS}
     assert args.second is default.second
-    # No roll-out of a final figure has helped to choose.
+    # No rollout of a final figure has helped to choose.
     for seed in (args.eval_seed, args.confirm_seed):
         assert seed + STRETCH <= FINAL_EVAL_SEED
     assert args.eval_seed + STRETCH <= args.confirm_seed

@@ -12,7 +12,7 @@ from lerobot_ambient.core.mixing import Ambient, Cotrain, Soft, TargetOnly
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data.batches.merged_dataset import GROUP_KEY
 from lerobot_ambient.data.declared.recipe import MixtureRecipe
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.normalization.affine import RELATIVE_ACTION, ActionNormalization
 from lerobot_ambient.data.provenance.fingerprint import require_same_mixture
@@ -29,12 +29,12 @@ def recipe(**kwargs):
 
 @pytest.fixture
 def target(target_root):
-    return SourceConfig("me/target", root=str(target_root))
+    return Source("me/target", root=str(target_root))
 
 
 @pytest.fixture
 def sim(source_root):
-    return SourceConfig("me/sim", root=str(source_root), sigma_min=0.3)
+    return Source("me/sim", root=str(source_root), sigma_min=0.3)
 
 
 class TestRefusals:
@@ -43,7 +43,7 @@ class TestRefusals:
             make_mixture(target, sources, OPTIONS, recipe(**kwargs))
 
     def test_unknown_root(self, target, tmp_path):
-        nowhere = SourceConfig("me/nowhere", root=str(tmp_path / "nowhere"), sigma_min=0.3)
+        nowhere = Source("me/nowhere", root=str(tmp_path / "nowhere"), sigma_min=0.3)
         self.refuse(
             target, [nowhere], r"^dataset 'me/nowhere': no LeRobot dataset in root .*: there is no such folder.*"
         )
@@ -51,15 +51,13 @@ class TestRefusals:
 
     def test_a_folder_of_datasets_is_answered_with_those_in_it(self, target, target_root, tmp_path):
         parent = target_root.parent
-        above = SourceConfig("me/sim", root=str(parent), sigma_min=0.3)
+        above = Source("me/sim", root=str(parent), sigma_min=0.3)
         self.refuse(target, [above], rf"root {parent}: it has no meta/, but .*{target_root}.* ha(s|ve)\. .*as `root`")
         (tmp_path / "empty").mkdir()
-        self.refuse(target, [SourceConfig("me/sim", root=str(tmp_path / "empty"), sigma_min=0.3)], r"no meta/\. Check")
+        self.refuse(target, [Source("me/sim", root=str(tmp_path / "empty"), sigma_min=0.3)], r"no meta/\. Check")
 
     def test_unknown_repo(self, target, monkeypatch, tmp_path):
-        self.refuse(
-            target, [SourceConfig("me/never-heard-of-it", sigma_min=0.3)], "'me/never-heard-of-it' .*was not found"
-        )
+        self.refuse(target, [Source("me/never-heard-of-it", sigma_min=0.3)], "'me/never-heard-of-it' .*was not found")
 
     def test_empty_unknown_negative_and_repeated_episodes(self, target, source_root):
         for episodes, message in (
@@ -68,25 +66,25 @@ class TestRefusals:
             ([1, 1], r"'me/sim': episodes \[1\] are listed more than once"),
         ):
             with pytest.raises(ValueError, match=message):
-                SourceConfig("me/sim", root=str(source_root), episodes=episodes, sigma_min=0.3)
-        wrong = SourceConfig("me/sim", root=str(source_root), episodes=[2, 4], sigma_min=0.3)
+                Source("me/sim", root=str(source_root), episodes=episodes, sigma_min=0.3)
+        wrong = Source("me/sim", root=str(source_root), episodes=[2, 4], sigma_min=0.3)
         self.refuse(target, [wrong], r"'me/sim' has 4 episodes \(0 to 3\), not \[4\]")
 
     def test_the_target_among_the_sources(self, target, target_root):
-        same = SourceConfig("me/elsewhere-named", root=str(target_root), episodes=[1, 2], sigma_min=0.3)
+        same = Source("me/elsewhere-named", root=str(target_root), episodes=[1, 2], sigma_min=0.3)
         self.refuse(replace(target, episodes=[0, 2]), [same], r"target is among the sources.*episodes \[2\]")
 
     @pytest.mark.parametrize("field", ["sigma_min", "sigma_max"])
     @pytest.mark.parametrize("value", [-0.1, 1.1])
     def test_levels_outside_the_unit_interval(self, field, value):
         with pytest.raises(ValueError, match=rf"source 'me/sim': {field} = {value} is outside \[0, 1\]"):
-            SourceConfig("me/sim", **{field: value})
+            Source("me/sim", **{field: value})
 
     def test_a_window_that_admits_nothing(self, target, source_root):
         with pytest.raises(ValueError, match="'me/sim': its window admits nothing"):
-            SourceConfig("me/sim", sigma_min=1.0)
+            Source("me/sim", sigma_min=1.0)
         # The schedule's lowest level is 0.025: below it there is no timestep.
-        low = SourceConfig("me/sim", root=str(source_root), sigma_max=0.02)
+        low = Source("me/sim", root=str(source_root), sigma_max=0.02)
         self.refuse(target, [low], "'me/sim' is never drawn: its window admits none of the 100 timesteps")
 
     def test_no_window_where_the_mixing_acts_on_them(self, target, sim):
@@ -97,12 +95,12 @@ class TestRefusals:
 
     def test_window_given_twice(self):
         with pytest.raises(ValueError, match=r"both a windows file \(w.parquet\) and sigma_min=0.1"):
-            SourceConfig("me/sim", windows="w.parquet", sigma_min=0.1)
+            Source("me/sim", windows="w.parquet", sigma_min=0.1)
 
     def test_renames_that_do_not_fit(self, target, source_root):
-        unknown = SourceConfig("me/sim", root=str(source_root), sigma_min=0.3, rename={"actions": "action"})
-        self.refuse(target, [unknown], r"'me/sim': rename names \['actions'\], but the data set's keys are")
-        onto = SourceConfig("me/sim", root=str(source_root), sigma_min=0.3, rename={"action": "observation.state"})
+        unknown = Source("me/sim", root=str(source_root), sigma_min=0.3, rename={"actions": "action"})
+        self.refuse(target, [unknown], r"'me/sim': rename names \['actions'\], but the dataset's keys are")
+        onto = Source("me/sim", root=str(source_root), sigma_min=0.3, rename={"action": "observation.state"})
         self.refuse(target, [onto], r"rename maps \['observation.state', 'action'\] both to 'observation.state'")
 
     def test_schemas_that_differ_are_shown_with_both_sides(self, target, tmp_path, write_dataset):
@@ -118,7 +116,7 @@ class TestRefusals:
         }
         for name, (kwargs, message) in cases.items():
             root = write_dataset(tmp_path / name, f"me/{name}", [9], **kwargs)
-            other = SourceConfig(f"me/{name}", root=str(root), sigma_min=0.3)
+            other = Source(f"me/{name}", root=str(root), sigma_min=0.3)
             self.refuse(target, [other], rf"(?s)source 'me/{name}' does not fit the target 'me/target'.*{message}")
 
     def test_episodes_too_short_to_start_a_sample(self, target, sim):
@@ -129,11 +127,11 @@ class TestRefusals:
     def test_weights(self):
         for weight in (0.0, -1.0, float("inf")):
             with pytest.raises(ValueError, match="'me/sim': weight must be positive and finite"):
-                SourceConfig("me/sim", weight=weight)
+                Source("me/sim", weight=weight)
 
     def test_a_nameless_source(self):
         with pytest.raises(ValueError, match="a source needs a repo_id"):
-            SourceConfig()
+            Source()
 
 
 class TestWindowsFile:
@@ -169,7 +167,7 @@ class TestWindowsFile:
     def test_each_frame_gets_its_own_window(self, target, source_root, tmp_path):
         table = self.table(target, source_root)
         write_windows(table, tmp_path / "w.parquet")
-        config = SourceConfig("me/sim", root=str(source_root), windows=str(tmp_path / "w.parquet"), episodes=[1, 3])
+        config = Source("me/sim", root=str(source_root), windows=str(tmp_path / "w.parquet"), episodes=[1, 3])
         mixture = make_mixture(target, [config], OPTIONS, recipe())
         rows = np.flatnonzero(np.isin(table.episode_index, [1, 3]))
         assert len(mixture.plan.groups) > 5
@@ -186,7 +184,7 @@ class TestWindowsFile:
     def test_found_in_the_data_sets_own_folder(self, target, tmp_path, write_dataset):
         root = write_dataset(tmp_path / "sim", "me/sim", [30, 12, 25, 18], seed=2)
         write_windows(self.table(target, root, low=0.4, high=0.4), root / WINDOWS_PATH)
-        config = SourceConfig("me/sim", root=str(root), windows=WINDOWS_PATH)
+        config = Source("me/sim", root=str(root), windows=WINDOWS_PATH)
         assert len(make_mixture(target, [config], OPTIONS, recipe()).plan.groups) == 2
 
     def test_another_normalisation_is_refused_with_both_values(self, target, source_root, tmp_path):
@@ -200,7 +198,7 @@ class TestWindowsFile:
         }
         for message, normalization in others.items():
             write_windows(self.table(target, source_root, normalization=normalization), tmp_path / "w.parquet")
-            config = SourceConfig("me/sim", root=str(source_root), windows=str(tmp_path / "w.parquet"))
+            config = Source("me/sim", root=str(source_root), windows=str(tmp_path / "w.parquet"))
             with pytest.raises(ValueError, match=f"'me/sim': .*under another normalisation: .*{message}"):
                 make_mixture(target, [config], OPTIONS, recipe())
 
@@ -212,7 +210,7 @@ class TestWindowsFile:
             **{n: getattr(whole, n)[keep] for n in ("episode_index", "frame_index", "sigma_min", "sigma_max")},
         )
         write_windows(part, tmp_path / "w.parquet")
-        config = SourceConfig("me/sim", root=str(source_root), windows=str(tmp_path / "w.parquet"))
+        config = Source("me/sim", root=str(source_root), windows=str(tmp_path / "w.parquet"))
         with pytest.raises(ValueError, match="lack 25 of 85 frames, the first is frame 0 of episode 2"):
             make_mixture(target, [config], OPTIONS, recipe())
 
@@ -251,7 +249,7 @@ class TestStatistics:
 
     def test_a_dimension_constant_in_the_target_only_gets_range_one(self, target, sim, tmp_path, write_dataset):
         still = write_dataset(tmp_path / "still", "me/still", [12, 12], constant_dim=1)
-        config = SourceConfig("me/still", root=str(still))
+        config = Source("me/still", root=str(still))
         alone = make_mixture(config, [], OPTIONS, recipe()).meta.stats["action"]
         mixed = make_mixture(config, [sim], OPTIONS, recipe()).meta.stats["action"]
         assert alone["min"][1] == alone["max"][1] == 0.5

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The model card: what it says is what the mixture was, and it can be written without any data set."""
+"""The model card: what it says is what the mixture was, and it can be written without any dataset."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import yaml
 from lerobot.configs import FeatureType, PolicyFeature
 
 from lerobot_ambient.core.windows import Window
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.export.record import decode_shares, encode_shares, license_of
 from lerobot_ambient.data.normalization.affine import ActionNormalization
 from lerobot_ambient.data.provenance.data_record import DataRecord
@@ -32,7 +32,7 @@ from .conftest import SMALL_POLICY
 
 @pytest.fixture(scope="module")
 def trained(roots) -> SimpleNamespace:
-    """A policy as training makes it, its configuration, and the merged data set."""
+    """A policy as training makes it, its configuration, and the merged dataset."""
     from lerobot.policies import make_policy
 
     target, sim = roots
@@ -217,7 +217,7 @@ def test_the_card_tells_how_each_source_was_aligned():
         "normalization": "own",
         "action_type": "delta",
     }
-    declared = [draccus.decode(SourceConfig, one) for one in (source, {"repo_id": "me/twin"})]
+    declared = [draccus.decode(Source, one) for one in (source, {"repo_id": "me/twin"})]
     records = [
         DataRecord(name="me/t", repo_id="me/t", fps=30.0),
         DataRecord(name="me/merged", repo_id="me/merged", fps=30.0),
@@ -318,7 +318,7 @@ def test_windows_of_a_file_say_how_they_were_found(roots, tmp_path):
     write_windows(table, tmp_path / WINDOWS_PATH)
     found = record(source | {"windows": str(tmp_path / WINDOWS_PATH)})
     assert found.found == "windows file, method classifier, one a bucket, tau 0.05"
-    # Each shown as the narrowest window the schedule can tell apart from its neighbours.
+    # Each shown as the narrowest window the schedule can distinguish from its neighbours.
     assert found.windows == [repr(Window(0.25)), repr(Window(0.5))]
 
 

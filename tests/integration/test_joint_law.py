@@ -15,7 +15,7 @@ from lerobot_ambient.core.mixing import Ambient, Cotrain, Exclusive, Soft, Targe
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data.batches.merged_dataset import GROUP_KEY
 from lerobot_ambient.data.declared.recipe import MixtureRecipe
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions
 
@@ -25,8 +25,8 @@ SCHEDULE = NoiseSchedule.from_alphas_cumprod(DDPMScheduler(100, beta_schedule="s
 def mixture_with(roots, mixing):
     target, sim = roots
     return make_mixture(
-        SourceConfig("me/target", root=str(target)),
-        [SourceConfig("me/sim", root=str(sim), sigma_min=0.5, sigma_max=0.1, weight=3.0)],
+        Source("me/target", root=str(target)),
+        [Source("me/sim", root=str(sim), sigma_min=0.5, sigma_max=0.1, weight=3.0)],
         ReadOptions([-1, 0], list(range(-1, 7))),
         MixtureRecipe(SCHEDULE, mixing, "MIN_MAX", drop_n_last_frames=2),
     )
@@ -63,7 +63,7 @@ def test_no_forbidden_pair_in_a_million_draws(roots, mixing):
     sampler = mixture.sampler(seed=1)
     frames = np.concatenate([np.fromiter(iter(sampler), dtype=np.int64) for _ in range(1 + 100_000 // len(sampler))])
     frames = torch.from_numpy(frames[:100_000])
-    # The sampler's own view and the data set's label of a frame must agree for the pair to be allowed.
+    # The sampler's own view and the dataset's label of a frame must agree for the pair to be allowed.
     label = torch.tensor([mixture.dataset[i]["info"][GROUP_KEY] for i in range(len(mixture.dataset))])
     group = label[frames].repeat(10)
     law = TimestepLaw(mixture.plan)

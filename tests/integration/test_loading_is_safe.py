@@ -15,7 +15,7 @@ def checkpoint(tmp_path):
     from lerobot.configs import FeatureType, PolicyFeature
     from lerobot.policies import make_pre_post_processors
 
-    from lerobot_ambient.data.declared.sources import SourceConfig
+    from lerobot_ambient.data.declared.sources import Source
     from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
     from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
 
@@ -31,7 +31,7 @@ def checkpoint(tmp_path):
     config.output_features = {"action": PolicyFeature(FeatureType.ACTION, (3,))}
     stats = {key: {"min": -torch.ones(3), "max": torch.ones(3)} for key in ("action", "observation.state")}
     policy = AmbientDiffusionPolicy(config)
-    config.sources = [SourceConfig("me/gone", root=str(tmp_path / "nowhere"), sigma_min=0.3)]
+    config.sources = [Source("me/gone", root=str(tmp_path / "nowhere"), sigma_min=0.3)]
     folder = tmp_path / "policy"
     policy.save_pretrained(folder)
     for processor in make_pre_post_processors(config, dataset_stats=stats):

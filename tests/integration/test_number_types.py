@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from lerobot_ambient.annotate.chunks.mixture_chunks import chunks_of
 from lerobot_ambient.annotate.spectra.spectrum import spectral_window
 from lerobot_ambient.cli.__main__ import main
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions
 from lerobot_ambient.integration.training.merged_training import recipe_of
@@ -73,7 +73,7 @@ def write(root, dtype, shape=(3,), *, action_shape=None, extras=True, seed=0, fp
             dataset.add_frame({**frame, "observation.words": "a", "task": "t"})
         dataset.save_episode()
     dataset.finalize()
-    return SourceConfig(f"me/{root.name}", root=str(root))
+    return Source(f"me/{root.name}", root=str(root))
 
 
 def mix(config, target, source):
@@ -104,7 +104,7 @@ def train_a_step(config, mixture):
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
-    """A float32 data set for each size of action and state."""
+    """A float32 dataset for each size of action and state."""
     folder = tmp_path_factory.mktemp("good")
     return {size: write(folder / f"good{size}", "float32", (size,), seed=9) for size in (1, 3)}
 

@@ -29,7 +29,7 @@ COMMON = [
 
 
 def copy_of(root: Path, to: Path) -> Path:
-    """A writable copy: LeRobot touches a data set's folder when it opens it."""
+    """A writable copy: LeRobot touches a dataset's folder when it opens it."""
     return Path(shutil.copytree(root, to))
 
 
@@ -111,7 +111,7 @@ def test_bimanual_hands_with_video_and_renamed_keys(shared_data, tmp_path, lerob
 def test_the_merge_reads_what_lerobot_reads(shared_data, tmp_path, name):
     from lerobot_ambient.core.mixing import Cotrain
     from lerobot_ambient.data.declared.recipe import MixtureRecipe
-    from lerobot_ambient.data.declared.sources import SourceConfig
+    from lerobot_ambient.data.declared.sources import Source
     from lerobot_ambient.data.mixture import make_mixture
     from lerobot_ambient.data.reading.open_dataset import ReadOptions
 
@@ -120,7 +120,7 @@ def test_the_merge_reads_what_lerobot_reads(shared_data, tmp_path, name):
     root = copy_of(shared_data / name, tmp_path / name)
     rename = HANDS if name == "bimanual_hands" else {}
     options = ReadOptions([-1, 0], list(range(-1, 15)), video_backend="pyav")
-    config = SourceConfig(name, root=str(root), episodes=[1, 3], rename=rename)
+    config = Source(name, root=str(root), episodes=[1, 3], rename=rename)
     merged = make_mixture(config, [], options, MixtureRecipe(SCHEDULE, Cotrain(), "MIN_MAX")).dataset
     back = {new: old for old, new in rename.items()}
     deltas = {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One stock lerobot-train run over data sets of three shapes, and one where a source lacks a camera."""
+"""One stock lerobot-train run over datasets of three shapes, and one where a source lacks a camera."""
 
 from __future__ import annotations
 

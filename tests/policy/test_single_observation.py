@@ -63,7 +63,7 @@ def test_the_chunk_is_that_of_an_episodes_first_step(n_obs_steps):
 
 
 def test_lerobots_policy_fails_there():
-    """What the repetition is for; when this fails, LeRobot has mended it."""
+    """What the repetition is for; when this fails, LeRobot has fixed it."""
     with pytest.raises(AssertionError):
         DiffusionPolicy.predict_action_chunk(policy_of(2), observation())
 

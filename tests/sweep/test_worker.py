@@ -87,7 +87,7 @@ else:
 
 @pytest.fixture(scope="module")
 def make_plan(tmp_path_factory) -> Callable[..., TrialPlan]:
-    """A plan whose training and evaluation are the program above; steps=9, ten roll-outs."""
+    """A plan whose training and evaluation are the program above; steps=9, ten rollouts."""
     fake = tmp_path_factory.mktemp("fake") / "fake.py"
     fake.write_text(FAKE)
     base = load_base(
@@ -256,7 +256,7 @@ def test_a_sweep_finds_the_best_and_writes_it_down(tmp_path, make_plan, monkeypa
     goal = Goal("avg_sum_reward", "maximize")
     options = SweepOptions(tmp_path / "out", sampler="grid", second=goal, keep=1, confirm=1, confirm_episodes=20)
     report = sweep(options, make_plan(space))
-    # Success is 1 - 2 |sigma_min - 0.3|, the reward -alpha. With ten roll-outs 0.8 is as good as 1; the reward decides.
+    # Success is 1 - 2 |sigma_min - 0.3|, the reward -alpha. With ten rollouts 0.8 is as good as 1; the reward decides.
     assert [one.params["sources.0.sigma_min"] for one in report.slots] == [0.1, 0.1, 0.2, 0.2, 0.3, 0.3, 0.4, 0.4]
     assert [one.final.successes for one in report.slots] == [6, 6, 8, 8, 10, 10, 8, 8]
     assert report.best is not None
@@ -276,7 +276,7 @@ def test_a_sweep_finds_the_best_and_writes_it_down(tmp_path, make_plan, monkeypa
     assert len(list(tmp_path.glob("out/trials/*/*/log.txt"))) == 17
     text = report.render()
     assert "Pareto front of success and avg_sum_reward (maximize):" in text
-    assert "Roll-outs on seeds 50000 to 50009, which belong to the sweep" in text
+    assert "Rollouts on seeds 50000 to 50009, which belong to the sweep" in text
 
 
 def test_a_smaller_keep_deletes_what_an_earlier_call_kept(tmp_path, make_plan, monkeypatch):

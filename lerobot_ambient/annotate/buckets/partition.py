@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which chunks of a data set share a window: buckets of any size from one chunk to the whole data set.
+"""Which chunks of a dataset share a window: buckets of any size from one chunk to the whole dataset.
 
-A window per data set cannot say that some of its chunks are better than others; a window per chunk rests on a single
+A window per dataset cannot say that some of its chunks are better than others; a window per chunk rests on a single
 observation. Buckets lie between: chunks of one episode, one task, one operator, one kind of motion, one stretch of
 time. A bucket's window is `bucket_windows`' business, naming a way to make buckets that of `bucket_rules`.
 """
@@ -30,7 +30,7 @@ _STREAM = 8
 
 @dataclass(frozen=True, eq=False)
 class Buckets:
-    """A partition of a data set's chunks.
+    """A partition of a dataset's chunks.
 
     Args:
         labels: (N,) int64, the bucket of each chunk, in [0, B).
@@ -74,7 +74,7 @@ class Buckets:
 
 
 def one_bucket(count: int) -> Buckets:
-    """All `count` chunks of a data set in one bucket."""
+    """All `count` chunks of a dataset in one bucket."""
     return Buckets(np.zeros(count, dtype=np.int64), 1, lambda _: "all chunks")
 
 
@@ -128,7 +128,7 @@ def by_cluster(chunks: ChunkSet, count: int, *, seed: int = 0) -> Buckets:
     that no chunk joins is left out, so there may be fewer than `count`.
 
     Args:
-        chunks: of a data set.
+        chunks: of a dataset.
         count: k.
         seed: of the sample and of the first centres.
 
@@ -139,7 +139,7 @@ def by_cluster(chunks: ChunkSet, count: int, *, seed: int = 0) -> Buckets:
         raise ValueError(
             f"{count} clusters of the {len(chunks)} chunks of '{chunks.name}': ask for 1 to {len(chunks)}."
         )
-    # Imported here: it takes a second that windows per data set need not wait for.
+    # Imported here: it takes a second that windows per dataset need not wait for.
     from sklearn.cluster import MiniBatchKMeans
 
     of_sample, of_centres = np.random.SeedSequence([seed, _STREAM]).spawn(2)

@@ -24,15 +24,15 @@ _EPISODE = "episode_index"
 
 
 class BucketRule(Protocol):
-    """A way to divide the chunks of any data set of a mixture. `str` gives the form it was read from."""
+    """A way to divide the chunks of any dataset of a mixture. `str` gives the form it was read from."""
 
     def __call__(self, mixture: Mixture, index: int, chunks: Chunks) -> Buckets:
-        """The buckets of a data set.
+        """The buckets of a dataset.
 
         Args:
             mixture: it belongs to.
-            index: of the data set in the mixture, 0 for the target.
-            chunks: of that data set.
+            index: of the dataset in the mixture, 0 for the target.
+            chunks: of that dataset.
         """
 
 
@@ -60,7 +60,7 @@ class TaskRule:
 
 @dataclass(frozen=True)
 class ColumnRule:
-    """A bucket per value of a column of the data set's frames, under the name it has in that data set.
+    """A bucket per value of a column of the dataset's frames, under the name it has in that dataset.
 
     Args:
         column: its name; it holds one number or one string per frame.
@@ -137,11 +137,11 @@ def parse_bucket_rule(text: str, *, seed: int = 0) -> BucketRule:
 
 
 def read_user_column(source: OpenedDataset, column: str) -> NDArray[Any]:
-    """(frames,) one column of a data set's parquet files, in the order of its frames.
+    """(frames,) one column of a dataset's parquet files, in the order of its frames.
 
     Args:
-        source: the data set.
-        column: under the data set's own name, whatever it was renamed to.
+        source: the dataset.
+        column: under the dataset's own name, whatever it was renamed to.
 
     Raises:
         ValueError: no such column, not one number or string per frame, or missing values.

@@ -4,13 +4,13 @@
 Symbols
     p_b(sigma)   mean of c over the chunks of bucket b
     s_b(sigma)   its standard error, episodes as the unit: chunks of one episode are no independent observations
-    sigma_min    where p_b crosses 1/2 - tau, by the rule of the data set's curve
+    sigma_min    where p_b crosses 1/2 - tau, by the rule of the dataset's curve
 
-c is calibrated once per pair of data sets, so that it averages to 1/2 over both, and not again per bucket: that a
-bucket's mean lies below the data set's is what a window per bucket is made of.
+c is calibrated once per pair of datasets, so that it averages to 1/2 over both, and not again per bucket: that a
+bucket's mean lies below the dataset's is what a window per bucket is made of.
 
 The errors take c as known. Not in them is what the classifier itself got wrong; `Curve.standard_error` has it for the
-data set as a whole.
+dataset as a whole.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _WIDE = 0.1
 
 @dataclass(frozen=True, eq=False)
 class BucketWindows:
-    """The windows of a data set's buckets.
+    """The windows of a dataset's buckets.
 
     Args:
         buckets: B of them, over N chunks.
@@ -113,7 +113,7 @@ def bucket_windows(
     A bucket of few chunks goes by its own mean like any other; its size and interval say what that is worth.
 
     Args:
-        scores: c of all N chunks, in the order of the data set.
+        scores: c of all N chunks, in the order of the dataset.
         sigmas: (L,) its levels.
         buckets: of the same chunks.
         tau: margin, in (0, 0.5).
@@ -124,7 +124,7 @@ def bucket_windows(
     """
     if len(scores) != len(buckets.labels):
         raise ValueError(
-            f"scores of {len(scores)} chunks and buckets of {len(buckets.labels)}; score every chunk of the data set "
+            f"scores of {len(scores)} chunks and buckets of {len(buckets.labels)}; score every chunk of the dataset "
             "(`CrossFit.score_every_chunk`) and divide the same ones."
         )
     count, sizes, labels = len(buckets), buckets.sizes, buckets.labels

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an estimator of windows needs of a data set's chunks, and the same from plain arrays."""
+"""What an estimator of windows needs of a dataset's chunks, and the same from plain arrays."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ UNNAMED = ActionAxes()
 
 
 class ChunkSet(Protocol):
-    """The chunks of one data set: `Chunks` of a mixture, crops of them, or arrays.
+    """The chunks of one dataset: `Chunks` of a mixture, crops of them, or arrays.
 
     Chunks lie in the order of time within an episode, and the chunks of an episode side by side.
     """
 
     @property
     def name(self) -> str:
-        """Of the data set, for messages."""
+        """Of the dataset, for messages."""
 
     @property
     def episode(self) -> NDArray[np.int64]:
@@ -52,7 +52,7 @@ class ChunkSet(Protocol):
 
     @property
     def counts(self) -> Tensor:
-        """(A,) bool, False for action dimensions the data set lacks."""
+        """(A,) bool, False for action dimensions the dataset lacks."""
 
     @property
     def axes(self) -> ActionAxes:
@@ -78,7 +78,7 @@ class ArrayChunks:
     """Chunks held in memory.
 
     Args:
-        name: of the data set.
+        name: of the dataset.
         x_0: (N, H, A) float32 normalised chunks.
         episode: (N,) int64.
         axes: names and rate, if there are any.
@@ -120,7 +120,7 @@ class ArrayChunks:
 
 
 def shared_dims(target: ChunkSet, source: ChunkSet) -> Tensor:
-    """(A,) bool, the action dimensions both data sets have.
+    """(A,) bool, the action dimensions both datasets have.
 
     Raises:
         ValueError: chunks of different shapes, or no dimension in common.
@@ -137,8 +137,8 @@ def shared_dims(target: ChunkSet, source: ChunkSet) -> Tensor:
 
 
 def nothing_moves(name: str, dims: int) -> ValueError:
-    """The refusal of a data set whose `dims` compared action dimensions never change."""
+    """The refusal of a dataset whose `dims` compared action dimensions never change."""
     return ValueError(
         f"'{name}': its {dims} compared action dimensions never change, so there is no motion to compare; check its "
-        "action column and the alignment, or leave the data set out."
+        "action column and the alignment, or leave the dataset out."
     )

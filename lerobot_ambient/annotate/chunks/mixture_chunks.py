@@ -38,17 +38,17 @@ class Path:
 
 @dataclass(frozen=True, eq=False)
 class Chunks:
-    """The chunks of one data set of a mixture, gathered on demand.
+    """The chunks of one dataset of a mixture, gathered on demand.
 
     Args:
-        name: of the data set.
+        name: of the dataset.
         columns: of the whole mixture.
         rows: (N,) int64 rows of the frames that start a sample.
-        episode, frame: (N,) int64, the frame's name in its own data set.
+        episode, frame: (N,) int64, the frame's name in its own dataset.
         task: (N,) int64, index into the mixture's tasks.
         offset, scale: (A,) float64 of normalised actions, x_0 = (raw - offset) / scale.
         relative: whether chunks are relative to the current state.
-        counts: (A,) bool, False for action dimensions the data set lacks; they are 0 in every chunk.
+        counts: (A,) bool, False for action dimensions the dataset lacks; they are 0 in every chunk.
         axes: the target's names of action dimensions, and its rate.
     """
 
@@ -115,7 +115,7 @@ class Chunks:
 
 
 def chunks_of(mixture: Mixture) -> list[Chunks]:
-    """The chunks of every data set of a mixture, the target's first, over the frames that training would draw."""
+    """The chunks of every dataset of a mixture, the target's first, over the frames that training would draw."""
     columns = mixture.dataset.columns
     normalization = mixture.normalization
     mask = mixture.action_mask

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Complete chunks of two data sets in memory, and the units by which their statistics vary.
+"""Complete chunks of two datasets in memory, and the units by which their statistics vary.
 
 Chunks that start a frame apart are nearly the same chunk, so N of them are no N observations. What varies
-independently, and can be exchanged between data sets of one law, is the episode: it is the unit of every error and
+independently, and can be exchanged between datasets of one law, is the episode: it is the unit of every error and
 test. A handful of episodes can be exchanged in too few ways for a test; then units are stretches of episodes, a
 horizon long or more. Stretches know nothing of what differs from episode to episode: whoever uses them must see to it.
 """
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet, nothing_moves, shared_dims
 
 _MIN_SPLITS = 200
-"""Ways to deal the units to the two data sets, at least: a test at 99 % needs 1 in 100 of them on either side."""
+"""Ways to deal the units to the two datasets, at least: a test at 99 % needs 1 in 100 of them on either side."""
 _BATCH = 65536
 _CONSTANT = 1e-5
 """A range below is rounding: actions are normalised, single precision resolves 1e-7."""
@@ -28,14 +28,14 @@ _CONSTANT = 1e-5
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Complete chunks of one data set.
+    """Complete chunks of one dataset.
 
     Args:
-        name: of the data set.
+        name: of the dataset.
         x_0: (n, H, A) float32 chunks without padding, unit after unit.
         bounds: (U + 1,) unit u is x_0[bounds[u]:bounds[u + 1]]; none is empty.
         episode: (U,) the episode of each unit, counted from 0.
-        counts: (A,) bool, False for dimensions the data set lacks.
+        counts: (A,) bool, False for dimensions the dataset lacks.
     """
 
     name: str
@@ -79,12 +79,12 @@ class Sample:
 
 
 def draw_sample(chunks: ChunkSet, *, max_episodes: int, max_values: int, seed: int) -> Sample:
-    """The complete chunks of a data set.
+    """The complete chunks of a dataset.
 
     Args:
-        chunks: of the data set.
-        max_episodes: episodes drawn from a data set that has more.
-        max_values: numbers held; of a larger data set a random part of the chunks is taken.
+        chunks: of the dataset.
+        max_episodes: episodes drawn from a dataset that has more.
+        max_values: numbers held; of a larger dataset a random part of the chunks is taken.
         seed: of what is drawn.
 
     Raises:
@@ -98,7 +98,7 @@ def draw_sample(chunks: ChunkSet, *, max_episodes: int, max_values: int, seed: i
 def draw_samples(
     target: ChunkSet, source: ChunkSet, *, max_episodes: int, max_values: int, seed: int, min_units: int = 2
 ) -> tuple[Sample, Sample]:
-    """The complete chunks of both data sets (as `draw_sample`), in units of one kind, min_units of them or more.
+    """The complete chunks of both datasets (as `draw_sample`), in units of one kind, min_units of them or more.
 
     Raises:
         ValueError: chunks of different shapes, no dimension in common, no chunk without padding, or too little data for
@@ -145,10 +145,10 @@ def _comparable(target: Sample, source: Sample, min_units: int) -> bool:
 
 
 def moving_dims(target: Sample, source: Sample) -> NDArray[np.int64]:
-    """The action dimensions both data sets have (`shared_dims`) and that move in at least one.
+    """The action dimensions both datasets have (`shared_dims`) and that move in at least one.
 
     Raises:
-        ValueError: a data set whose actions never change.
+        ValueError: a dataset whose actions never change.
     """
     common = target.counts & source.counts
     for sample in (target, source):

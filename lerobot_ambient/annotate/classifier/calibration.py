@@ -3,7 +3,7 @@
 
 Symbols
     c       sigmoid(g l + b), per noise level; g >= 0 the scale, b the shift
-    A       E_target[c] - E_source[c] over held-out chunks: what is told apart; p = (1 - A) / 2 if c is centred
+    A       E_target[c] - E_source[c] over held-out chunks: what is distinguished; p = (1 - A) / 2 if c is centred
     f*, e   the true logit, and the estimation error of a held-out logit l = f* + e
     a       slope of the logistic regression of the labels on held-out logits, a = 1 for calibrated ones
 
@@ -12,7 +12,7 @@ a trained one from that, and each has its remedy here.
 
 Prior. A shift of all logits moves E_source[c] but tells nothing: b is set so that E_target[c] + E_source[c] = 1.
 
-Timidity. Short training and weight decay leave logits too small: a > 1, and they are multiplied by a.
+Underconfidence. Short training and weight decay leave logits too small: a > 1, and they are multiplied by a.
 
 Over-confidence. Fitted to 50 episodes, l = f* + e with an e that is independent of the held-out chunks. Softening the
 logits by a < 1, as calibration does, gives the best guess for a single chunk, but a biased A: near the threshold c is
@@ -20,7 +20,7 @@ nearly linear, A is proportional to E_target[l] - E_source[l], and e does not en
 a = E[f*^2] / (E[f*^2] + E[e^2]) would shrink A by that factor (regression dilution) and find sigma_min too low. So
 logits are not softened for being over-confident. But where there is nothing to find (f* = 0), A is pure noise of e. It
 is told from a signal by its standard error s between episodes: g carries the factor max(0, 1 - (2 s / A)^4), which is 0
-below two standard errors and 0.94 at four. Without evidence that two data sets differ, c = 1/2.
+below two standard errors and 0.94 at four. Without evidence that two datasets differ, c = 1/2.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Calibration:
 
 
 def calibrate(scores: Scores) -> Calibration:
-    """The calibration of a pair of data sets, per level."""
+    """The calibration of a pair of datasets, per level."""
     taken = calibrate_as_seen(scores)
     evidence = _evidence(scores, taken)
     scale = evidence * taken.scale

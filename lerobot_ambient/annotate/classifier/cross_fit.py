@@ -85,7 +85,7 @@ class CrossFit:
 
     @cached_property
     def judged(self) -> list[ChunkSample]:
-        """Chunks whose held-out logits make the data-set curves."""
+        """Chunks whose held-out logits make the dataset curves."""
         return [sample.head(self.options.score_chunks) for sample in self.samples]
 
     @property
@@ -136,7 +136,7 @@ class CrossFit:
             progress: show a bar.
 
         Returns:
-            Scores in the order of the data set, 8 L bytes per chunk, mapped from disk where there is a work folder;
+            Scores in the order of the dataset, 8 L bytes per chunk, mapped from disk where there is a work folder;
             None while other processes' pieces are missing.
         """
         which = 0 if of_target else 1 + head

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The curve p(sigma), and the level where it says that source and target can no longer be told apart.
+"""The curve p(sigma), and the level where it says that source and target can no longer be distinguished.
 
 Symbols
     p(sigma)   mean of c over a source's noised chunks; 1/2 where the noised laws agree
@@ -38,13 +38,13 @@ CrossingRule = Callable[[Floats, NDArray[np.floating], float], Floats]
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """p(sigma) of a data set.
+    """p(sigma) of a dataset.
 
     Args:
         sigmas: (L,) levels.
         p: (L,) mean of c over the source's chunks.
         as_seen: (L,) the same if every separation were real, at most p: the centre of bands and intervals.
-        target, source: first-order influences of the episodes of either data set on `as_seen`.
+        target, source: first-order influences of the episodes of either dataset on `as_seen`.
     """
 
     sigmas: Floats
@@ -55,7 +55,7 @@ class Curve:
 
     @property
     def standard_error(self) -> Floats:
-        """(L,) with episodes as the unit; of both data sets, and of the classifier that was fitted to them."""
+        """(L,) with episodes as the unit; of both datasets, and of the classifier that was fitted to them."""
         return np.sqrt(self.target.variance + self.source.variance)
 
     @property
@@ -172,7 +172,7 @@ def sigma_min_interval(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """An interval for a data set's sigma_min: quantiles over curves whose episodes are weighted at random.
+    """An interval for a dataset's sigma_min: quantiles over curves whose episodes are weighted at random.
 
     A multiplier bootstrap: each episode's influence gets a standard normal weight, the same at all levels, widened for
     few episodes. It covers the estimate from `p`. With a single episode nothing is known: (0, 1).

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far apart two data sets are at least, as a distance between laws, at every noise level.
+"""How far apart two datasets are at least, as a distance between laws, at every noise level.
 
 Any rule that says "target" or "source" has balanced accuracy of at most (1 + d_TV) / 2, so the accuracy of the
 cross-fitted classifiers on chunks they never saw bounds the total variation d_TV(p_sigma, q_sigma) from below. The rule

@@ -27,7 +27,7 @@ class ClassifierEvidence:
         calibration: how far to trust them, per level.
         curve: p(sigma) of the source with its errors.
         distance: lower bound of the total variation; None without cross-fitting.
-        every_source: c of every chunk of the source; None where only the data set's curve was asked for.
+        every_source: c of every chunk of the source; None where only the dataset's curve was asked for.
         every_target: c of every chunk of the target, as if it were that source; None likewise.
     """
 

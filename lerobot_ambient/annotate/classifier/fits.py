@@ -11,7 +11,7 @@
     fit, head = find(fits, 0)
     chunks = fit.score_every_chunk(head, calibration)    # for windows per bucket or per data point
 
-A shard is what a fold's model learnt and said, or scores of a stretch of a data set's chunks. It is written at once and
+A shard is what a fold's model learnt and said, or scores of a stretch of a dataset's chunks. It is written at once and
 found again by a name that hashes data and options, so a run that was killed repeats at most one shard per process. The
 device is not in it: what a GPU learnt is used on a CPU.
 """

@@ -120,7 +120,7 @@ def score_blocks(
     Args:
         network: that scores.
         x_0: (n, D) chunks.
-        index: (n,) their positions in the data set, which determine their noise.
+        index: (n,) their positions in the dataset, which determine their noise.
         sigmas: (L,) levels.
         options: number of draws and seed. Draws 2 i and 2 i + 1 are a pair (eps, -eps).
     """

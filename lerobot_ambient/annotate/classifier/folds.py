@@ -22,11 +22,11 @@ _FOLD_STREAM, _SAMPLE_STREAM = 1, 2
 
 @dataclass(frozen=True, eq=False)
 class ChunkSample:
-    """Chunks drawn from a data set, in random order.
+    """Chunks drawn from a dataset, in random order.
 
     Args:
-        name: of the data set.
-        index: (n,) int64 positions in the data set.
+        name: of the dataset.
+        index: (n,) int64 positions in the dataset.
         x_0: (n, D) float32, the compared dimensions of each chunk, flattened.
         episode: (n,) int64.
         fold: (n,) int64 in [0, K).
@@ -49,7 +49,7 @@ class ChunkSample:
 def fold_of_chunks(chunks: ChunkSet, folds: int, seed: int) -> NDArray[np.int64]:
     """(N,) the fold of each chunk's episode; folds differ by at most one episode.
 
-    Data sets with the same episode numbers get the same folds, so a copy of the target never meets, in training, the
+    Datasets with the same episode numbers get the same folds, so a copy of the target never meets, in training, the
     original of what it is scored on.
 
     Raises:
@@ -76,7 +76,7 @@ def draw_chunks(chunks: ChunkSet, dims: Tensor, fold: NDArray[np.int64], limit: 
     """A uniform sample of chunks without replacement.
 
     Args:
-        chunks: of a data set.
+        chunks: of a dataset.
         dims: (A,) bool, the action dimensions to compare.
         fold: (N,) of each chunk.
         limit: chunks at most.

@@ -19,7 +19,7 @@ class HeldOutLogits:
     """Logits of chunks, each by the model that did not see its episode.
 
     Args:
-        index: (n,) positions in the data set.
+        index: (n,) positions in the dataset.
         episode, fold: (n,) of each chunk; the fold names the model.
         logits: (n, L, draws) float32; draws 2 i and 2 i + 1 share their noise, with opposite signs.
     """
@@ -38,9 +38,9 @@ class Scores:
     """The held-out logits of a target and one source.
 
     Args:
-        target_name, source_name: of the data sets.
+        target_name, source_name: of the datasets.
         sigmas: (L,) levels.
-        target, source: held-out logits of a uniform sample of each data set's chunks.
+        target, source: held-out logits of a uniform sample of each dataset's chunks.
         cross_fitted: False for one fold, whose "held-out" chunks were trained on.
     """
 

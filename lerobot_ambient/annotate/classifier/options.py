@@ -35,9 +35,9 @@ class ClassifierOptions:
         seed: of folds, samples, initial weights, batches and noise.
         levels: L, noise levels of the curves.
         draws: noise draws per chunk and level, even: they come in pairs (eps, -eps), whose means vary less.
-        train_chunks: chunks per data set to train on at most, drawn at random; neighbours are nearly equal, so a
+        train_chunks: chunks per dataset to train on at most, drawn at random; neighbours are nearly equal, so a
             tenth of the chunks of thousands of episodes teaches what all would.
-        score_chunks: chunks per data set that data-set curves average over at most. The part of a curve's standard
+        score_chunks: chunks per dataset that dataset curves average over at most. The part of a curve's standard
             error that this adds is below 0.5 / sqrt(score_chunks).
         steps: optimiser steps per fold.
         batch: chunks of the target, and of all sources together, per step; of each source at least 64.

@@ -18,7 +18,7 @@ longer crop holds every shorter one and tells at least as much: rounding up can 
 is the greatest that any fold of the field found.
 
 Places. A crop is judged at its place in the chunk, at the start, in the middle and at the end, with a training each,
-and a level counts as told apart if it is at any place. A denoiser knows the place: of chunks relative to the current
+and a level counts as distinguished if it is at any place. A denoiser knows the place: of chunks relative to the current
 state the first steps are small and the last are large. A classifier that is not told it sees the mixture of the
 places, whose two laws are never further apart than those of the places are on average, and can be much closer, because
 differences of opposite sign cancel: it would be too lenient. For absolute actions a crop from the middle of one chunk
@@ -82,7 +82,7 @@ class CropFits:
     """All classifiers that sigma_max needs.
 
     Args:
-        target: name of the data set.
+        target: name of the dataset.
         sources: names.
         field: of the target, over the levels.
         crops: by length, which ascends with the level, and by place.
@@ -108,7 +108,7 @@ class CropEvidence:
     """Up to which level classifiers cannot tell crops apart.
 
     Args:
-        target, source: names of the data sets.
+        target, source: names of the datasets.
         field: r(sigma) of the target.
         sigmas: (L,) levels.
         length: (L,) int64 steps of the crops at each level, r(sigma) or more.
@@ -116,7 +116,7 @@ class CropEvidence:
         low, high: (L,) 95 % band, level by level: the lowest lower edge of any place, and the upper edge where p is
             lowest.
         tau: margin.
-        sigma_max: the largest level up to which crops cannot be told apart; 1 if they never can, 0 if always.
+        sigma_max: the largest level up to which crops cannot be distinguished; 1 if they never can, 0 if always.
         shown: the largest level up to which the band, too, lies above 1/2 - tau; at most sigma_max.
         weak: whether sigma_max rests on a lack of data: shown < sigma_max.
         notes: caveats, in words.

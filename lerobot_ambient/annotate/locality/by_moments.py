@@ -6,9 +6,9 @@ Symbols
 
 What the denoiser answers at level sigma depends on noised crops of r(sigma) steps. If those have one law in target
 and source, so does the answer, whatever the chunks do on a longer scale. As sigma falls crops shrink and so does the
-noise; sigma_max is the largest level up to which, at every lower level too, crops cannot be told apart.
+noise; sigma_max is the largest level up to which, at every lower level too, crops cannot be distinguished.
 
-Told apart by what? Here by second moments, cross-dimension and cross-step ones included, without training: the
+By what? Here by second moments, cross-dimension and cross-step ones included, without training: the
 directions in which the powers of noised crops differ most are found on some episodes and judged on others
 (`crop_powers`), so that a direction found in noise shows no difference. All levels, places in the chunk and directions
 are judged together (`comparison`). Crops are as long as the field is on any of its folds, rather too long than too
@@ -55,11 +55,11 @@ class LocalityEvidence:
     """Up to which level crops are alike.
 
     Args:
-        target, source: names of the data sets.
+        target, source: names of the datasets.
         field: r(sigma) of the target, with the levels.
         ratio: (L,) the power ratio furthest from 1 that any direction shows on episodes it was not chosen on.
-        parted, alike: (L,) bool, crops told apart, shown to be alike; what is neither is undecided.
-        sigma_max: the largest level up to which crops cannot be told apart; 1 if they never can, 0 if always.
+        parted, alike: (L,) bool, crops that differ, shown to be alike; what is neither is undecided.
+        sigma_max: the largest level up to which crops cannot be distinguished; 1 if they never can, 0 if always.
         shown: the largest level up to which they are shown to be alike; at most sigma_max.
         weak: whether sigma_max rests on a lack of data: shown < sigma_max.
         notes: caveats, in words.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Powers of noised crops along the directions in which two data sets differ most.
+"""Powers of noised crops along the directions in which two datasets differ most.
 
 Symbols
     z         a crop, its DCT coefficients of all dimensions side by side
@@ -36,7 +36,7 @@ def judged_powers(
         sigmas: (L,) levels.
 
     Returns:
-        For either data set (U, L * K) sums over a unit's chunks of the expected square of the noised crop along K
+        For either dataset (U, L * K) sums over a unit's chunks of the expected square of the noised crop along K
         directions at each level, the smallest rho first.
     """
     samples = target, source

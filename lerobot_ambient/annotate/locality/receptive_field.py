@@ -47,7 +47,7 @@ _MAX_CENTRES = 16
 
 @dataclass(frozen=True, eq=False)
 class ReceptiveField:
-    """How far the best linear denoiser of a data set looks.
+    """How far the best linear denoiser of a dataset looks.
 
     Args:
         sigmas: (L,) VP levels, ascending.
@@ -72,13 +72,13 @@ class ReceptiveField:
 def receptive_field(
     chunks: ChunkSet, sigmas: Floats, *, excess: float = EXCESS, seed: int = 0, max_values: int = 2**23
 ) -> ReceptiveField:
-    """The receptive field of a data set.
+    """The receptive field of a dataset.
 
     Args:
-        chunks: of the data set.
+        chunks: of the dataset.
         sigmas: (L,) VP levels in (0, 1), ascending.
         excess: share that looking no further may cost, above 0.
-        seed: of what is drawn from a data set that is too large.
+        seed: of what is drawn from a dataset that is too large.
         max_values: numbers held in memory.
 
     Raises:

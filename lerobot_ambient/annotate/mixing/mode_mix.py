@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which modes of the data a choice of windows lets through at each noise level.
 
-Windows finer than a data set admit some chunks earlier than others. If the early ones are of one kind, the denoiser
+Windows finer than a dataset admit some chunks earlier than others. If the early ones are of one kind, the denoiser
 sees another mix of behaviours at low noise than at high noise, and what it learns there is biased. Whether that
 happens is measured best on the target itself, as if it were a source: whatever of it is admitted should look like it.
 
@@ -46,10 +46,10 @@ class ModeMix:
     """The modes admitted at each noise level under one choice of windows.
 
     Args:
-        data: name of the data set.
+        data: name of the dataset.
         granularity: what shares a window, in words.
         sigmas: (L,) levels, ascending.
-        whole: (K,) w, the mix of the data set.
+        whole: (K,) w, the mix of the dataset.
         share: (L,) of its chunks that are admitted.
         mix: (L, K) m, nan where too few are admitted.
         shift, chance: (L,), nan likewise.
@@ -133,10 +133,10 @@ def mode_mixes(
     """The mix of modes under several choices of windows, over the same modes.
 
     Args:
-        chunks: of a data set: the target, or a source.
+        chunks: of a dataset: the target, or a source.
         windows: per granularity, (N,) sigma_min of each chunk.
         sigmas: (L,) levels to look at, ascending.
-        modes: clusters to tell apart, at most one per chunk.
+        modes: clusters to distinguish, at most one per chunk.
         seed: of the clusters.
     """
     clusters = by_cluster(chunks, min(modes, len(chunks)), seed=seed)
@@ -162,7 +162,7 @@ def mode_mix(data: str, granularity: str, modes: Buckets, episode: Ints, sigma_m
     if not len(modes.labels) == len(episode) == len(sigma_min):
         raise ValueError(
             f"'{data}': modes of {len(modes.labels)} chunks, episodes of {len(episode)}, windows of {len(sigma_min)}; "
-            "all must be about every chunk of the data set."
+            "all must be about every chunk of the dataset."
         )
     if len(sigmas) == 0 or (np.diff(sigmas) <= 0).any():
         raise ValueError(f"'{data}': the noise levels must ascend, got {sigmas.tolist()}.")

@@ -57,7 +57,7 @@ class SoftShares:
     """The target's share as a function of the noise level.
 
     Args:
-        target: name of the data set.
+        target: name of the dataset.
         sources: names.
         levels: (L,) of the evidence.
         distance: (L,) A, falling, of the target from all sources together.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report's figures of the classifier: what it tells apart, and how far it may be trusted."""
+"""The report's figures of the classifier: what it distinguishes, and how far it may be trusted."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def draw_classifier(evidence: ClassifierEvidence, finding: Finding) -> Picture:
     reading = "."
     if finding.method == "classifier":
         low, high = finding.interval
-        reading = f"; the data set's sigma_min lies between {low:.3f} and {high:.3f}."
+        reading = f"; the dataset's sigma_min lies between {low:.3f} and {high:.3f}."
     return Picture(
         "classifier.png",
         png_of(figure),
@@ -104,7 +104,7 @@ def draw_distance(evidence: ClassifierEvidence) -> Picture | None:
     return Picture(
         "distance.png",
         png_of(figure),
-        "Distance of the data sets, at least",
+        "Distance of the datasets, at least",
         "2 accuracy - 1 on chunks of episodes that were not trained on. The solid lower edge is a bound that holds for "
         "any classifier; the upper edge only says what this one can tell.",
         f"The lower bound falls from {low[0]:.2f} at sigma {distance.sigmas[0]:.2f} to {low[-1]:.2f} at "
@@ -190,7 +190,7 @@ def reliability(
     of_source: HeldOutLogits,
     bins: int = _BINS,
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Predicted and observed share of the target per bin, both data sets weighing the same, with its interval.
+    """Predicted and observed share of the target per bin, both datasets weighing the same, with its interval.
 
     Args:
         target, source: (n, draws) probabilities.
@@ -225,7 +225,7 @@ def reliability(
 
 
 def _mark_sigma_min(axis: Axes, finding: Finding) -> None:
-    """The interval, shaded, and sigma_min itself where the whole data set has one."""
+    """The interval, shaded, and sigma_min itself where the whole dataset has one."""
     axis.axvspan(*finding.interval, color=WINDOW, alpha=0.13, linewidth=0, label=r"interval of $σ_{\mathrm{min}}$")
     if finding.granularity == "dataset":
         axis.axvline(float(finding.sigma_min[0]), color=WINDOW, label=r"$σ_{\mathrm{min}}$")

@@ -52,7 +52,7 @@ def draw_locality(evidence: LocalityEvidence) -> Picture:
     lower.set_yticks([])
     lower.grid(visible=False)
     sigma_axis(lower)
-    names = ["shown to be alike", "undecided", "told apart"]
+    names = ["shown to be alike", "undecided", "distinguished"]
     patches = [Patch(color=colour, label=name) for colour, name in zip(colours, names, strict=True)]
     legend_above(upper, 3, [*upper.get_legend_handles_labels()[0], *patches])
     return Picture(
@@ -60,10 +60,10 @@ def draw_locality(evidence: LocalityEvidence) -> Picture:
         png_of(figure),
         "Local motion",
         "Steps that are enough to denoise one (band: judged on other episodes), and whether crops of that length "
-        "differ between the data sets. sigma_max is where the first level fails; the solid line is what is shown, the "
+        "differ between the datasets. sigma_max is where the first level fails; the solid line is what is shown, the "
         "dashed one what was not refuted.",
         f"The receptive field grows from {field.steps[0]} to {field.steps[-1]} steps; crops are shown to be alike up "
-        f"to {evidence.shown:.3f} and not told apart up to {evidence.sigma_max:.3f}.",
+        f"to {evidence.shown:.3f} and not distinguished up to {evidence.sigma_max:.3f}.",
     )
 
 
@@ -96,5 +96,5 @@ def draw_crops(evidence: CropEvidence) -> Picture:
         "where the curve first falls under the threshold: the solid line is what is shown, the dashed one what was not "
         "refuted.",
         f"Crops grow from {evidence.length[0]} to {evidence.length[-1]} steps; they are shown to be alike up to "
-        f"{evidence.shown:.3f} and not told apart up to {evidence.sigma_max:.3f}.",
+        f"{evidence.shown:.3f} and not distinguished up to {evidence.sigma_max:.3f}.",
     )

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @styled
 def draw_mode_mix(mix: ModeMix) -> Picture | None:
-    """The modes admitted at each level, and how far their mix is from the data set's; None where it never is."""
+    """The modes admitted at each level, and how far their mix is from the dataset's; None where it never is."""
     if not np.nan_to_num(mix.shift).any():
         return None
     figure = new_figure(1.3 * HEIGHT)
@@ -55,7 +55,7 @@ def draw_mode_mix(mix: ModeMix) -> Picture | None:
         png_of(figure),
         f"Mix of modes of {mix.data}, windows per {mix.granularity}",
         f"{_sentences(mix)} Above: which modes (clusters of chunks) are admitted at each level; dotted lines are their "
-        "shares of the whole data set. Below: how far the two are apart. A shift well above chance biases what is "
+        "shares of the whole dataset. Below: how far the two are apart. A shift well above chance biases what is "
         "learnt at that level. Levels that admit too little are left blank.",
         _sentences(mix),
     )

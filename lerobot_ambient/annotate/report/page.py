@@ -32,10 +32,10 @@ class Section:
 
 @dataclass(frozen=True)
 class PlanRow:
-    """What a data set has of the plan.
+    """What a dataset has of the plan.
 
     Args:
-        name: of the data set.
+        name: of the dataset.
         samples: that are ever drawn.
         share: of all draws, in [0, 1].
         levels: at which some sample teaches, as runs (lowest, highest) of the schedule's levels.
@@ -122,7 +122,7 @@ def _summary_row(report: SourceReport, row: PlanRow) -> dict[str, Any]:
 
 
 def plan_rows(plan: Plan, names: Sequence[str]) -> list[PlanRow]:
-    """What each data set has of the plan, those without any group last or in between too."""
+    """What each dataset has of the plan, those without any group last or in between too."""
     joint, sigmas = plan.by_source().numpy(), plan.schedule.sigmas.numpy()
     joint = np.pad(joint, ((0, len(names) - len(joint)), (0, 0)))
     rows = []

@@ -101,12 +101,12 @@ class SourceReport:
 
     @property
     def sigma_min(self) -> float:
-        """The data set's, or the median of the samples'."""
+        """The dataset's, or the median of the samples'."""
         return float(np.median(self.finding.sigma_min))
 
     @property
     def sigma_max(self) -> float:
-        """The data set's, or the median of the samples'."""
+        """The dataset's, or the median of the samples'."""
         return float(np.median(self.finding.sigma_max))
 
     @property
@@ -209,7 +209,7 @@ def warnings(report: SourceReport, share: float, sigmas: Floats) -> list[str]:
     if worst > _BIASED:
         found.append(
             f"The windows favour some kinds of motion over others: {worst:.0%} of what they admit is of a wrong mode, "
-            "beyond chance. A window for the whole data set has no such bias."
+            "beyond chance. A window for the whole dataset has no such bias."
         )
     return found
 
@@ -271,7 +271,7 @@ def _only_spectra_part(report: SourceReport) -> bool:
 
 def _in_use(mix: ModeMix, finding: Finding) -> bool:
     """Whether a mix that can be judged is that of the windows found; annotations hold other granularities too."""
-    named = {"data set": "dataset", "data point": "datapoint"}
+    named = {"dataset": "dataset", "data point": "datapoint"}
     return bool(np.isfinite(mix.excess)) and named.get(mix.granularity, "bucket") == finding.granularity
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report's figures of the spectra: where two data sets part, and which dimension decides."""
+"""The report's figures of the spectra: where two datasets part, and which dimension decides."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def write_report(
         reports: one per source, in the plan's order.
         plan: with the windows that were found.
         yaml: the lines to paste into a configuration.
-        target: name of the trusted data set.
+        target: name of the trusted dataset.
         command: that was typed.
         notes: about the run as a whole.
         soft: the mixing that the evidence of all sources suggests instead of windows, if it was asked for.
@@ -88,7 +88,7 @@ def write_report(
     for group in plan.groups:
         if group.source >= len(names) or group.name != names[group.source]:
             raise ValueError(
-                f"data set {group.source} of the plan is '{group.name}', but the report is about {names}; give one "
+                f"dataset {group.source} of the plan is '{group.name}', but the report is about {names}; give one "
                 "report per source, in the plan's order, and the target's name."
             )
     if len(names) == 1:
@@ -135,7 +135,7 @@ def _draw_heat_map(plan: Plan, names: Sequence[str]) -> Picture:
     return Picture(
         "plan.png",
         png_of(figure),
-        "Share of each data set at each noise level",
+        "Share of each dataset at each noise level",
         "From low noise on the left to high noise on the right. In every column the shares add up to 100 %.",
         "The numbers are those of the table above, level by level.",
     )

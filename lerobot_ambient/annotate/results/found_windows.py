@@ -30,7 +30,7 @@ class Finding:
     """The window of a source, or of each of its samples.
 
     Args:
-        source: name of the data set.
+        source: name of the dataset.
         method: "spectral", "classifier".
         granularity: "dataset", "bucket" or "datapoint".
         sigma_min, sigma_max: (N,) VP levels that are written, one per sample of the source (`Chunks`); equal ones per
@@ -46,7 +46,7 @@ class Finding:
         crossing: rule that windows were read from curves by, else None.
         reach: (L,) by how much the dataset's curve may be lower (`curve_reach`); empty without curves.
         sigmas: (L,) levels of the classifier's curves, else empty.
-        curves: (B, L) float32 curves that windows were read from: one of the data set, or one per bucket or sample.
+        curves: (B, L) float32 curves that windows were read from: one of the dataset, or one per bucket or sample.
         curve_of: (N,) the curve of each sample; None where there is one for all.
     """
 

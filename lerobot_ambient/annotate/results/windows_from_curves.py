@@ -158,7 +158,7 @@ def _notes(evidence: ClassifierEvidence, interval: tuple[float, float]) -> tuple
             "low. Give more --steps."
         )
     if interval[0] >= 1.0:
-        notes.append("Told apart at every level: the source can teach nothing by noise alone. Check its alignment.")
+        notes.append("Distinguished at every level: the source can teach nothing by noise alone. Check its alignment.")
     return tuple(notes)
 
 

@@ -2,7 +2,7 @@
 """What a perfect classifier would answer, were chunks Gaussian with the spectra found.
 
 sigma_bury asks of every frequency on its own whether noise hides it. A classifier adds up what many frequencies still
-leak: a jitter, which is a little of everything, is told apart well above the level that buries each of its parts. With
+leak: a jitter, which is a little of everything, is noticed well above the level that buries each of its parts. With
 independent Gaussian coefficients of power S_p and S_q the log-likelihood ratio of a noised chunk is a sum of squares,
 so the classifier's mean answer is known and can be held against the same tau:
 
@@ -36,7 +36,7 @@ def gaussian_scores(evidence: SpectralEvidence, sigmas: Floats, *, seed: int = 0
         noised_p, noised_q = ((1.0 - sigma**2) * s + sigma**2 for s in (s_p, s_q))
         gain = 0.5 * np.log(noised_q / noised_p).sum()
         odds = 0.5 * (1.0 / noised_q - 1.0 / noised_p)
-        # log p / q of chunks of either data set; c summed over both is 1 in expectation, which halves the variance.
+        # log p / q of chunks of either dataset; c summed over both is 1 in expectation, which halves the variance.
         of_source, of_target = gain + squares @ (noised_q * odds), gain + squares @ (noised_p * odds)
         scores[i] = 0.5 * (_logistic(of_source).mean() + 1.0 - _logistic(of_target).mean())
     return scores

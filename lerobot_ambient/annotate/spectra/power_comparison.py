@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Powers of two data sets, coordinate by coordinate: where they part, and where they are shown to be alike.
+"""Powers of two datasets, coordinate by coordinate: where they part, and where they are shown to be alike.
 
 Symbols
     y       one coordinate of a chunk, e.g. a DCT coefficient of one action dimension
-    u       unit: an episode; units of data sets of one law can be exchanged
-    S       (F,) power: mean of (y - m)^2 over chunks, about the target's mean m for both data sets
+    u       unit: an episode; units of datasets of one law can be exchanged
+    S       (F,) power: mean of (y - m)^2 over chunks, about the target's mean m for both datasets
     l       (F,) log ratio log S_q - log S_p of source to target
     rho     ratio below which two powers count as the same
 
@@ -13,8 +13,8 @@ more power about the target's mean. That mean is the target's own, which makes i
 units is enlarged by (U / (U - 1))^2, what leaving each unit out of its own mean would give.
 
 Not finding a difference and finding none are two statements, so there are two tests:
-    parted  |l| > log rho, and l is larger than what dealing the units to the two data sets at random gives anywhere:
-            a permutation test of the maximum over all F. Between data sets of one law anything is called parted with
+    parted  |l| > log rho, and l is larger than what dealing the units to the two datasets at random gives anywhere:
+            a permutation test of the maximum over all F. Between datasets of one law anything is called parted with
             probability 1 - confidence, exactly, whatever the law.
     alike   |l| + c s < log rho, with s the bootstrapped error of l over units and c the one-sided 95 % quantile of
             Student's t. To claim it of a whole set of coordinates no correction is due, since one failure fails the
@@ -43,14 +43,14 @@ _FLOOR = 1e-12
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """How two data sets are compared.
+    """How two datasets are compared.
 
     Args:
         min_ratio: rho, powers within this ratio count as the same; above 1.
-        confidence: probability that nothing is called parted between data sets of one law, in (0.5, 0.99].
-        seed: of the permutations and the resampling, and of what is drawn from a data set that is too large.
-        max_episodes: episodes drawn from a data set that has more.
-        max_values: numbers held in memory per data set.
+        confidence: probability that nothing is called parted between datasets of one law, in (0.5, 0.99].
+        seed: of the permutations and the resampling, and of what is drawn from a dataset that is too large.
+        max_episodes: episodes drawn from a dataset that has more.
+        max_values: numbers held in memory per dataset.
 
     Raises:
         ValueError: a value out of range.
@@ -76,7 +76,7 @@ class CompareOptions:
 
 @dataclass(frozen=True, eq=False)
 class UnitMoments:
-    """What the units of one data set hold.
+    """What the units of one dataset hold.
 
     Args:
         sizes: (U,) chunks per unit.
@@ -90,7 +90,7 @@ class UnitMoments:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What is known of the coordinates of two data sets.
+    """What is known of the coordinates of two datasets.
 
     Args:
         target, source: (F,) powers S_p, S_q.
@@ -127,7 +127,7 @@ def compare(
     Args:
         target, source: of the same coordinates.
         options: ratio, confidence and seed.
-        strata: (U,) labels of either data set's units; only units of one label are exchanged.
+        strata: (U,) labels of either dataset's units; only units of one label are exchanged.
     """
     rng = np.random.default_rng(np.random.SeedSequence([options.seed, 2]))
     count = len(target.sizes)
@@ -181,7 +181,7 @@ def by_episode(units: UnitMoments, episode: NDArray[np.int64]) -> UnitMoments:
 def parted_between_episodes(
     target: UnitMoments, source: UnitMoments, families: int, options: CompareOptions
 ) -> NDArray[np.bool_]:
-    """(F,) whether powers differ by more than episodes of one data set do; for a handful of episodes.
+    """(F,) whether powers differ by more than episodes of one dataset do; for a handful of episodes.
 
     Log powers of episodes are compared by Student's t. Two episodes hardly tell how much episodes differ, but several
     dimensions together do: the variance is pooled over the coordinates of a family.
@@ -223,7 +223,7 @@ def band(power: Floats, resampled: Floats, freedom: int) -> tuple[Floats, Floats
 def _powers(
     units: UnitMoments, as_target: NDArray[np.generic], as_source: NDArray[np.generic], count: int
 ) -> tuple[Floats, Floats]:
-    """S_p and S_q (B, F), with the weights (B, U) that units have in either data set."""
+    """S_p and S_q (B, F), with the weights (B, U) that units have in either dataset."""
     w_p, w_q = as_target.astype(np.float64), as_source.astype(np.float64)
     n_p, n_q = ((w @ units.sizes)[:, None] for w in (w_p, w_q))
     mean = (w_p @ units.sums) / n_p

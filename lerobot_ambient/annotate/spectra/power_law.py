@@ -41,7 +41,7 @@ def fit_power_law(frequencies: Floats, psd: Floats, log_error: Floats, resampled
         frequencies: (K,) positive, cycles per step.
         psd: (K,) positive.
         log_error: (K,) standard error of log S.
-        resampled: (B, K) psd of resampled data sets, for the intervals.
+        resampled: (B, K) psd of resampled datasets, for the intervals.
 
     Raises:
         ValueError: fewer than 3 frequencies, whose line would fit whatever they are.

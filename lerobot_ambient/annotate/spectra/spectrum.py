@@ -12,7 +12,7 @@ The DCT is a rotation, so white noise stays white with variance 1: noised to sig
 
     sigma_bury(f) = sqrt(S(f) / (1 + S(f))).
 
-sigma_min is the level that buries everything at and above f* in both data sets: the largest sigma_bury(f), f >= f*.
+sigma_min is the level that buries everything at and above f* in both datasets: the largest sigma_bury(f), f >= f*.
 Powers count as the same up to a ratio of 2, because this is what burying itself leaves: with the source at
 sigma_bury, (noised source) / (noised target) <= 2 whatever the target's power is.
 
@@ -21,9 +21,9 @@ start, a taper against it would colour the noise and spend the few lowest freque
 no jump; the kink it has leaks as f^-4, so a steeper law than alpha = 4 is hardly seen. A straight line that changes
 by d over the chunk leaks less than d sqrt(H) / (3 k^2): at high f, where it would matter, far below any level used.
 
-What a spectrum cannot see: it holds second moments, frequency by frequency and dimension by dimension. Two data sets
+What a spectrum cannot see: it holds second moments, frequency by frequency and dimension by dimension. Two datasets
 with the same powers may differ in everything else (modes, phase, which dimensions move together). sigma_min = 0 says
-that nothing parts here, not that the data sets are alike.
+that nothing parts here, not that the datasets are alike.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ MIN_HORIZON = 4
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """The spectrum of one data set.
+    """The spectrum of one dataset.
 
     Args:
-        name: of the data set.
+        name: of the dataset.
         psd, low, high: (H, A) S(f) per compared dimension, with its 95 % band.
         mean, mean_low, mean_high: (H,) the same, averaged over dimensions.
         fit: power law of the average.
@@ -77,7 +77,7 @@ class Spectrum:
 
 @dataclass(frozen=True, eq=False)
 class SpectralEvidence:
-    """Where two data sets part, and the level that buries it.
+    """Where two datasets part, and the level that buries it.
 
     Args:
         frequencies: (H,) cycles per step.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One policy of a study, from its training to its roll-outs: two stages, and what they left."""
+"""One policy of a study, from its training to its rollouts: two stages, and what they left."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Chain:
         name: in the output folder.
         condition, seed: how it is trained.
         train, evaluate: the stages.
-        recorded: the roll-outs are recorded.
+        recorded: the rollouts are recorded.
         task: what is learnt.
         windows: parent folder of the estimated windows.
         base: of the policy that is fine-tuned.
@@ -47,7 +47,7 @@ class Chain:
     def stages(self) -> list[Stage]:
         if self.reused is not None:
             return []
-        # Of a base whose roll-outs are known only the training is made up for.
+        # Of a base whose rollouts are known only the training is made up for.
         training = [self.base.train] if self.base is not None and self.base.reused is not None else []
         return [*training, self.train, self.evaluate]
 

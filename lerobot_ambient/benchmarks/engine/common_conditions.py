@@ -14,7 +14,7 @@ COTRAIN_ALPHA, SIGMA_MIN = "cotrain_alpha", "sigma_min"
 """Names of sweeps."""
 ESTIMATES = {
     "spectral": "the spectra of the action chunks",
-    "classifier-dataset": "a classifier, one window for the data set",
+    "classifier-dataset": "a classifier, one window for the dataset",
     "classifier-bucket": "a classifier, a window for each of 32 clusters of like chunks",
     "classifier-datapoint": "a classifier, a window for each chunk",
     "classifier-datapoint-locality": "a classifier, a window for each chunk, with a sigma_max by locality",
@@ -37,7 +37,7 @@ def source_only() -> Condition:
 
 def cotrain(alpha: float) -> Condition:
     """Co-training; alpha is the target's share."""
-    summary = "Co-training: both data sets at every noise level."
+    summary = "Co-training: both datasets at every noise level."
     return Condition("cotrain", summary, {"type": "cotrain", "alpha": alpha}, needs=(COTRAIN_ALPHA,))
 
 
@@ -61,7 +61,7 @@ def estimated(method: str) -> Condition:
     the whole share of the source and repeat it often. So the shares follow the sizes, with a weight of the source that
     makes the target's share the same alpha where all of the source is admitted.
     """
-    summary = f"Ambient co-training; the windows come from {ESTIMATES[method]}, without roll-outs."
+    summary = f"Ambient co-training; the windows come from {ESTIMATES[method]}, without rollouts."
     if method not in _FINE:
         mixing = {"type": "ambient", "alpha": _AMBIENT_ALPHA}
         return Condition(f"ambient:{method}", summary, mixing, windows=method)
@@ -83,5 +83,5 @@ def fine_tuned(base: Condition) -> Condition:
 
 
 def on(data: str, condition: Condition) -> Condition:
-    """The same condition on another pair of data sets."""
+    """The same condition on another pair of datasets."""
     return replace(condition, name=f"{condition.name}:{data}", data=data)

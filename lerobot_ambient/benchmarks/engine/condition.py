@@ -23,11 +23,11 @@ class Condition:
         summary: one sentence.
         mixing: `policy.mixing`.
         source: what the recipe says of the source beside where it lies, e.g. {"sigma_min": 0.3}; None leaves it out.
-        trained_on: the data set that is `--dataset`.
+        trained_on: the dataset that is `--dataset`.
         windows: estimates the source's windows, a name in `estimated_windows.WINDOW_METHODS`.
         share: of the target where all of the source is admitted. The source's weight follows from it and the numbers
             of frames, when the data are there; None: the recipe says it all.
-        data: which of the experiment's data sets, a key of `Study.data`.
+        data: which of the experiment's datasets, a key of `Study.data`.
         policy: settings of the policy that differ from the task's.
         env: options of the environment in its evaluation, e.g. {"condition": True}.
         base: fine-tunes the policy of this condition, of the same training seed, with the target alone.

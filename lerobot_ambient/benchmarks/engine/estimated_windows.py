@@ -63,7 +63,7 @@ def window_stage(task: Task, method: str, folder: Path, data_root: Path, inputs:
 
 
 def describe_windows(path: Path) -> dict[str, Any]:
-    """Median and spread of the windows in a file, and the confidence with which the data set's is known.
+    """Median and spread of the windows in a file, and the confidence with which the dataset's is known.
 
     Args:
         path: of the windows file.
@@ -100,7 +100,7 @@ def printed_windows(log: Path, keys: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _interval(log: Path) -> list[float] | None:
-    """The 95 % interval of the data set's sigma_min that annotate printed into its log."""
+    """The 95 % interval of the dataset's sigma_min that annotate printed into its log."""
     findings = _printed_findings(log)
     return [round(float(edge), 5) for edge in findings[0]["interval"]] if findings else None
 
@@ -162,7 +162,7 @@ def _window(window: dict[str, Any]) -> str:
     if low < high:
         text += f" in the median, {low:.3f} to {high:.3f} for nine in ten"
     if "interval" in window:
-        text += f" (data set: {window['interval'][0]:.3f} to {window['interval'][1]:.3f})"
+        text += f" (dataset: {window['interval'][0]:.3f} to {window['interval'][1]:.3f})"
     if window["sigma_max"] > 0.0:
         text += f", and σ < {window['sigma_max']:.3f}"
     return text

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures that all experiments have: success against another figure of merit, and the sweeps."""
+"""The figures that all experiments have: success against another metric, and the sweeps."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _PERCENT_TOP = 104.0
 
 @styled
 def draw_comparison(conditions: Mapping[str, Rollouts], measure: Measure, path: Path) -> Path:
-    """Success against a figure of merit, a labelled point with its 95 % intervals per condition.
+    """Success against a metric, a labelled point with its 95 % intervals per condition.
 
     Args:
-        conditions: all roll-outs by condition; one without a success has no place.
+        conditions: all rollouts by condition; one without a success has no place.
         measure: on the horizontal axis, logarithmic.
         path: without suffix; a PNG and an SVG are written.
 
@@ -59,7 +59,7 @@ def draw_comparison(conditions: Mapping[str, Rollouts], measure: Measure, path: 
 
 @styled
 def draw_sweeps(sweeps: Sequence[SweepPoint], measures: Sequence[Measure], path: Path) -> Path:
-    """Success and figures of merit over each swept parameter; a ring marks the chosen value."""
+    """Success and metrics over each swept parameter; a ring marks the chosen value."""
     names = list(dict.fromkeys(point.sweep.name for point in sweeps))
     rows = 1 + len(measures)
     size = (1.2 + 2.4 * len(names), 0.6 + 1.8 * rows)
@@ -130,7 +130,7 @@ def draw_scaling(lines: Mapping[str, Sequence[tuple[int, Rollouts]]], floor: Rol
     """Success over a size, with Wilson's intervals.
 
     Args:
-        lines: by condition, the sizes and the roll-outs there.
+        lines: by condition, the sizes and the rollouts there.
         floor: a condition that does not depend on the size, as a band.
         path: without suffix; a PNG and an SVG are written.
     """

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finished roll-outs in a small file beside the page, so that a page can grow over several calls and machines.
+"""Finished rollouts in a small file beside the page, so that a page can grow over several calls and machines.
 
-All that a page needs of a trained policy is how its roll-outs went, a few numbers each; the policy itself and its data
+All that a page needs of a trained policy is how its rollouts went, a few numbers each; the policy itself and its data
 take gigabytes. `NAME-rollouts.json` keeps them under the key of their evaluation, the hash of everything that they
 depend on (see `stages`): versions, data, recipe, seeds, and the same of a base that was fine-tuned. A later call that
 would make an evaluation with the same key can take it from there. On a machine of the same kind making it again gives
-the same to the last digit; elsewhere other rounding leads to other roll-outs of the same law.
+the same to the last digit; elsewhere other rounding leads to other rollouts of the same law.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Kept:
 
 
 def kept_file(folder: Path, experiment: str) -> Path:
-    """Where an experiment keeps its roll-outs in a folder of results."""
+    """Where an experiment keeps its rollouts in a folder of results."""
     return folder / f"{experiment}-rollouts.json"
 
 
@@ -69,10 +69,10 @@ def read_kept(path: Path, experiment: str) -> dict[str, Kept]:
             f"{experiment}-rollouts.json to its results folder."
         ) from error
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: not a file of roll-outs that `reproduce` wrote ({error!r}).") from error
+        raise ValueError(f"{path}: not a file of rollouts that `reproduce` wrote ({error!r}).") from error
     if (found, layout) != (experiment, FORMAT):
         raise ValueError(
-            f"{path}: holds roll-outs of '{found}' in format {layout}; `reproduce {experiment}` reads those of "
+            f"{path}: holds rollouts of '{found}' in format {layout}; `reproduce {experiment}` reads those of "
             f"'{experiment}' in format {FORMAT}."
         )
     return {one.key: one for one in kept}

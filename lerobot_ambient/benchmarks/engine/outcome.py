@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a study found: the roll-outs of every value that was tried and of every policy of the final comparison."""
+"""What a study found: the rollouts of every value that was tried and of every policy of the final comparison."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lerobot_ambient.integration.commands.results import Rollouts
 
 @dataclass(frozen=True, eq=False)
 class SweepPoint:
-    """One value of a sweep and its roll-outs."""
+    """One value of a sweep and its rollouts."""
 
     sweep: Sweep
     condition: Condition
@@ -35,8 +35,8 @@ class FinalRun:
         condition: how it was trained.
         seed: of its training.
         kept: its evaluation.
-        recordings: folder of the recorded roll-outs; None where none were recorded.
-        policy: folder of the pretrained policy; None where only the roll-outs were kept.
+        recordings: folder of the recorded rollouts; None where none were recorded.
+        policy: folder of the pretrained policy; None where only the rollouts were kept.
     """
 
     condition: Condition

@@ -34,14 +34,14 @@ FEW_STEPS: Mapping[str, Any] = {"noise_scheduler_type": "DDIM", "num_inference_s
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A benchmark task: its environment, its two data sets, and what its recipe adds to the common one.
+    """A benchmark task: its environment, its two datasets, and what its recipe adds to the common one.
 
     Args:
         name: of the task; the environment is `ambient_<name>`, the data comes from `make-data <name>`.
         policy: settings that differ from `_COMMON_POLICY`.
         env: options of the environment, e.g. {"blocks": 2}.
-        recorded: record every final roll-out, for figures of merit that the rewards do not hold.
-        frame_cache: observations hold pictures; keep them decoded beside the data sets, in the folder `frames`.
+        recorded: record every final rollout, for metrics that the rewards do not hold.
+        frame_cache: observations hold pictures; keep them decoded beside the datasets, in the folder `frames`.
         revision: of the environment and its demonstrations; raise it when the same arguments would give others, so
             that finished stages are not taken for new ones.
     """
@@ -98,7 +98,7 @@ def train_config(
 
     Args:
         task: what is learnt.
-        condition: how the data sets are used.
+        condition: how the datasets are used.
         places: of the inputs.
         seed: of the training.
         steps: optimiser steps; a checkpoint is kept every quarter, so that a killed run loses little.
@@ -156,7 +156,7 @@ COMMENTS = {
     "batch_size": "One thread (OMP_NUM_THREADS=1) is fastest for so small a network, and needs no worker processes.",
     "save_freq": "A killed run goes on with --config_path=<run>/checkpoints/last/pretrained_model/train_config.json "
     "--resume=true.",
-    "env_eval_freq": "Roll-outs come afterwards: lerobot-eval --env.type=ambient_{task}.",
+    "env_eval_freq": "Rollouts come afterwards: lerobot-eval --env.type=ambient_{task}.",
 }
 """A comment above the key it explains."""
 _MIXING_COMMENTS = {

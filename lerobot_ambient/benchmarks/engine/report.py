@@ -26,7 +26,7 @@ def pooled(runs: Sequence[FinalRun]) -> dict[str, list[FinalRun]]:
 
 
 def condition_rollouts(outcome: Outcome) -> dict[str, Rollouts]:
-    """All final roll-outs of each condition, over its training seeds."""
+    """All final rollouts of each condition, over its training seeds."""
     return {name: Rollouts.pool([run.rollouts for run in runs]) for name, runs in pooled(outcome.runs).items()}
 
 

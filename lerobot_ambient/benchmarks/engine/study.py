@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An experiment as a declaration: its task, data, sweeps, conditions, figures of merit and promises."""
+"""An experiment as a declaration: its task, data, sweeps, conditions, metrics and promises."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Sizes:
 
     Args:
         seeds: training seeds of the final runs. Seed 0 is the sweeps'.
-        trials: roll-outs of each final run.
-        sweep_trials: roll-outs of each run of a sweep.
+        trials: rollouts of each final run.
+        sweep_trials: rollouts of each run of a sweep.
         steps, batch_size: of every training.
         target_episodes, source_episodes: of the data that is made.
         sweep: whether to sweep; otherwise the study's defaults are used.
@@ -74,11 +74,11 @@ class Study:
         name: of its command and its files.
         title: of its page.
         task: what is learnt.
-        data: gives the arguments of `make-data` for each of its pairs of data sets; conditions name them by key.
+        data: gives the arguments of `make-data` for each of its pairs of datasets; conditions name them by key.
         sweeps: what is settled first.
         defaults: the value of every sweep where there is none.
         conditions: all conditions, given the sweeps' choices and the sizes.
-        measures: figures of merit beside success.
+        measures: metrics beside success.
         choose: index of the best candidate of a sweep.
         claims: promises, as far as the conditions are there.
         published: columns of published figures: heading, and the cell of each condition.
@@ -131,7 +131,7 @@ class Options:
         data_root: existing data to use instead of making some; parent folder of target and source.
         jobs: stages side by side.
         mixed_precision: accelerate's, of every training.
-        reuse: a file of kept roll-outs; what it holds with the same settings is not made again.
+        reuse: a file of kept rollouts; what it holds with the same settings is not made again.
     """
 
     output_dir: Path

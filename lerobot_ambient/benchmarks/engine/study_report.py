@@ -27,7 +27,7 @@ class Report:
         page: the whole page.
         numbers: the results JSON's file.
         figures: the PNG files; each has an SVG beside it.
-        kept: the file of roll-outs, where policies were rolled out.
+        kept: the file of rollouts, where policies were rolled out.
     """
 
     results: dict[str, Any]
@@ -56,7 +56,7 @@ def write_report(outcome: Outcome, command: str, results_dir: Path | None = None
     figures = [*outcome.study.draw(outcome, begin)]
     measure = outcome.study.measures[0]
     if measure.unit != "%" and any(measure.of(one) is not None for one in conditions.values()):
-        caption = f"Success against {measure.label} of the successful roll-outs, with 95 % intervals. Best: top left."
+        caption = f"Success against {measure.label} of the successful rollouts, with 95 % intervals. Best: top left."
         figures.append((draw_comparison(conditions, measure, begin.with_name(f"{name}-comparison")), caption))
     if outcome.sweeps:
         shown = [one for one in outcome.study.measures if any(one.of(point.rollouts) for point in outcome.sweeps)]

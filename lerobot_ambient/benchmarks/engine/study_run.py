@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An experiment from data to roll-outs: stock LeRobot commands as stages, sweeps first, final runs after.
+"""An experiment from data to rollouts: stock LeRobot commands as stages, sweeps first, final runs after.
 
 Layout of the output folder
 
@@ -7,7 +7,7 @@ Layout of the output folder
     windows/<pair>/<method>/           estimated windows of the source
     sweep/<sweep>-<value>/             train, eval: on their own training seed and evaluation seeds
     final/<condition>-seed<seed>/      train, eval
-    results/, results.json             table, figures, numbers, kept roll-outs
+    results/, results.json             table, figures, numbers, kept rollouts
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def run_study(study: Study, options: Options, runner: StageRunner) -> Outcome:
 
     Raises:
         StageError: a command failed.
-        ValueError: `data_root` does not hold the data, or `reuse` no roll-outs of the study.
+        ValueError: `data_root` does not hold the data, or `reuse` no rollouts of the study.
     """
     return _Run(study, replace(options, output_dir=options.output_dir.resolve()), runner).outcome()
 
@@ -77,7 +77,7 @@ class _Run:
             if condition.base is None and condition.windows is None and not needs & set(condition.needs)
         ]
         first = [chain for condition in free for chain in self._finals(condition)]
-        # The granularities of one data set share what the classifiers learnt, so they come one after the other.
+        # The granularities of one dataset share what the classifiers learnt, so they come one after the other.
         estimates: dict[tuple[str, bool], list[Stage]] = {}
         for (data, method), stage in self._needed_windows(before, needs).items():
             estimates.setdefault((data, method.startswith("classifier")), []).append(stage)
@@ -136,7 +136,7 @@ class _Run:
             for kind in ("target", "source"):
                 if not (root / kind / "meta" / "info.json").is_file():
                     raise ValueError(
-                        f"--data-root {root} has no data set {kind} (no {kind}/meta/info.json). Make it with "
+                        f"--data-root {root} has no dataset {kind} (no {kind}/meta/info.json). Make it with "
                         f"`lerobot-ambient make-data {name} --root {root}`, or leave --data-root out."
                     )
         stages = []
@@ -167,12 +167,12 @@ class _Run:
             self.runner.run([[stage] for stage in stages], "data")
 
     def _task_versions(self) -> dict[str, Any]:
-        """What the data and the roll-outs depend on beside their arguments; both numbers only grow."""
+        """What the data and the rollouts depend on beside their arguments; both numbers only grow."""
         return _versions(VERSION + self.study.task.revision)
 
     @cached_property
     def _windows(self) -> dict[tuple[str, str], Stage]:
-        """A stage for every method and data set that a condition needs."""
+        """A stage for every method and dataset that a condition needs."""
         stages = {}
         for condition in self.study.conditions(self.study.defaults, self.options.sizes):
             if (
@@ -189,7 +189,7 @@ class _Run:
         return stages
 
     def _data_key(self, pair: str) -> str:
-        """A hash of what two data sets say about themselves: their records, counts and statistics."""
+        """A hash of what two datasets say about themselves: their records, counts and statistics."""
         if pair not in self._data_keys:
             digest = hashlib.sha256()
             for kind in ("target", "source"):
@@ -290,7 +290,7 @@ class _Run:
             # LeRobot's accelerator has no option for it, but accelerate reads this variable.
             environment={"ACCELERATE_MIXED_PRECISION": precision},
         )
-        # lerobot-eval records one batch only, each roll-out as a data set of its own.
+        # lerobot-eval records one batch only, each rollout as a dataset of its own.
         settings = [
             *task.env_flags(condition),
             f"--eval.n_episodes={trials}",

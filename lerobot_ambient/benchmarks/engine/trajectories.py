@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Paths through the maze, read back from data sets: demonstrations, and roll-outs that lerobot-eval recorded."""
+"""Paths through the maze, read back from datasets: demonstrations, and rollouts that lerobot-eval recorded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Trajectory:
 
 
 def read_recordings(folder: Path, count: int = 20) -> list[Trajectory]:
-    """The first roll-outs that `lerobot-eval --eval.recording=true` recorded, one data set each, by their seeds.
+    """The first rollouts that `lerobot-eval --eval.recording=true` recorded, one dataset each, by their seeds.
 
     A recording holds the observations before each step, so the last position is missing.
 
@@ -47,7 +47,7 @@ def read_recordings(folder: Path, count: int = 20) -> list[Trajectory]:
 
 
 def read_demonstrations(root: Path, count: int = 20) -> list[Trajectory]:
-    """The first `count` episodes of a maze data set."""
+    """The first `count` episodes of a maze dataset."""
     columns = ["observation.state", "observation.environment_state", "episode_index"]
     table = ds.dataset(sorted(root.glob("data/**/*.parquet"))).to_table(
         columns=columns, filter=pc.field("episode_index") < count
@@ -66,7 +66,7 @@ def _environment(file: Path) -> int:
 
 
 def recorded_jerks(folder: Path) -> NDArray[np.float64]:
-    """Mean squared jerk of every recorded roll-out, in the order of their seeds, shape (n,).
+    """Mean squared jerk of every recorded rollout, in the order of their seeds, shape (n,).
 
     The jerk of a path is its third difference times fps^3; a path of fewer than four positions has none, and 0 here.
     A recording holds the observations before each step, so the last position is missing.
@@ -87,7 +87,7 @@ def recorded_jerks(folder: Path) -> NDArray[np.float64]:
 def _recordings(folder: Path) -> list[Path]:
     files = sorted(folder.glob("**/env_*/data/**/*.parquet"), key=_environment)
     if not files:
-        raise ValueError(f"{folder} holds no recorded roll-outs.")
+        raise ValueError(f"{folder} holds no recorded rollouts.")
     return files
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A copy of some episodes of a data set with white jitter planted in the actions.
+"""A copy of some episodes of a dataset with white jitter planted in the actions.
 
 The copy appears under its name only when it is complete, holds in meta/ambient_jitter.json what it was made from, and
 is found again by it. Cameras are left out: a window is a statement about actions.
@@ -34,7 +34,7 @@ def write_jittered_copy(
     """Write the selected episodes of `source` to `folder`, actions with white Gaussian jitter; once.
 
     Args:
-        source: the data set with its episodes, opened and not aligned.
+        source: the dataset with its episodes, opened and not aligned.
         folder: of the copy; one that was made from the same is left as it is.
         repo_id: name of the copy.
         jitter: standard deviation in normalised units, of every dimension of every frame, independent.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One data set pair with a known answer, put to the estimators: what they found beside the truth."""
+"""One dataset pair with a known answer, put to the estimators: what they found beside the truth."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LOCALITY_LEVELS = score_levels(SCHEDULE, 24)
 
 @dataclass(frozen=True)
 class SigmaMinCase:
-    """sigma_min and the total variation of one draw of two data sets.
+    """sigma_min and the total variation of one draw of two datasets.
 
     Args:
         group: what it is measured for.
@@ -87,7 +87,7 @@ class SigmaMinCase:
 
 @dataclass(frozen=True)
 class SigmaMaxCase:
-    """sigma_max by locality of one draw of two Gaussian data sets.
+    """sigma_max by locality of one draw of two Gaussian datasets.
 
     Args:
         group, label, law, per_episode, seed: as in `SigmaMinCase`.

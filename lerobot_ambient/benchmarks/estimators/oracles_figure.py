@@ -45,7 +45,7 @@ def draw_oracles(outcome: OracleOutcome) -> bytes:
 
 
 def _curves(axis: Axes, outcome: OracleOutcome, key: str) -> None:
-    """The curves of the mixtures in the smallest data sets."""
+    """The curves of the mixtures in the smallest datasets."""
     cases = outcome.group(SigmaMinCase, "separation")
     few = min(case.episodes for case, _ in cases)
     shown = [(case, found) for case, found in cases if case.episodes == few]

@@ -8,7 +8,7 @@
     later-jittered    those episodes once more, with white jitter of known strength planted in the actions
     target-jittered   the target's own episodes with the same jitter: nothing else differs from the target
 
-The sources are annotated together, by spectra and by classifiers per data set and per data point, as a user's
+The sources are annotated together, by spectra and by classifiers per dataset and per data point, as a user's
 configuration of the ambient policy would have it. What was planted is known, so the levels that it alone would give
 are computed beside those found; how episodes of one recording differ is not known.
 """
@@ -36,7 +36,7 @@ from lerobot_ambient.annotate.spectra.gaussian_classifier import gaussian_scores
 from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence, sigma_bury
 from lerobot_ambient.benchmarks.estimators.jittered_copy import write_jittered_copy
 from lerobot_ambient.core.arrays import Floats
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import Mixture
 from lerobot_ambient.data.reading.open_dataset import open_dataset
 from lerobot_ambient.integration.training.merged_training import load_train_config, mixture_without_windows
@@ -55,7 +55,7 @@ class RecordingsOptions:
     """What is measured.
 
     Args:
-        root: folder of a LeRobot data set of at least four episodes; it is only read.
+        root: folder of a LeRobot dataset of at least four episodes; it is only read.
         output_dir: keeps the jittered copies and what classifiers learnt.
         jitter: standard deviation of what is planted, in normalised units.
         seed: of the jitter, the folds, the classifiers and their noise.
@@ -77,7 +77,7 @@ class RecordingsOptions:
         if not 0.0 < self.jitter < float("inf"):
             raise ValueError(f"--jitter={self.jitter} must be positive and finite, in normalised units.")
         if not (self.root / "meta" / "info.json").is_file():
-            raise ValueError(f"--root={self.root} is not a LeRobot data set: it has no meta/info.json.")
+            raise ValueError(f"--root={self.root} is not a LeRobot dataset: it has no meta/info.json.")
         episodes = json.loads((self.root / "meta" / "info.json").read_text(encoding="utf-8"))["total_episodes"]
         needed = 1 + max(max(some) for some in EPISODES.values())
         if episodes < needed:
@@ -130,7 +130,7 @@ class RecordingsOutcome:
         options: what was measured.
         mixture: of the target and the sources.
         chunks: of each.
-        spectral, dataset, datapoint: annotations by spectra, by classifiers per data set and per data point.
+        spectral, dataset, datapoint: annotations by spectra, by classifiers per dataset and per data point.
     """
 
     options: RecordingsOptions
@@ -160,15 +160,13 @@ def run_recordings(options: RecordingsOptions, *, progress: bool = True) -> Reco
         progress: show bars.
 
     Raises:
-        ValueError: data sets that do not fit, or another jittered copy in the way.
+        ValueError: datasets that do not fit, or another jittered copy in the way.
     """
     later = _source(LATER, options.root, episodes=list(EPISODES[LATER]))
     scale = _mixture(options, [later]).normalization.scale
     copies = []
     for copy, of in JITTERED.items():
-        original = open_dataset(
-            SourceConfig(repo_id=of, root=str(options.root.resolve()), episodes=list(EPISODES[of])), of
-        )
+        original = open_dataset(Source(repo_id=of, root=str(options.root.resolve()), episodes=list(EPISODES[of])), of)
         folder = options.output_dir.resolve() / "data" / copy.partition("/")[2]
         write_jittered_copy(original, folder, copy, jitter=options.jitter, scale=scale, seed=options.seed)
         # The copy has no cameras, and nothing here looks at them.

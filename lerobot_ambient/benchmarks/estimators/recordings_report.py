@@ -33,7 +33,7 @@ from lerobot_ambient.integration.commands.machine import machine
 
 _NEAR_ZERO = 0.025
 """Below the lowest level of the policy's schedule: every timestep is admitted."""
-_METHODS = {"spectral": "spectra", "dataset": "classifier, data set", "datapoint": "classifier, data point"}
+_METHODS = {"spectral": "spectra", "dataset": "classifier, dataset", "datapoint": "classifier, data point"}
 _SHOWN = ("windows", "classifier", "spectrum_decides")
 """Ends of the names of figures that are kept beside the page."""
 _SOURCES = (
@@ -50,7 +50,7 @@ _COLUMNS = (
 )
 _HIDDEN = (
     "Classifiers find the jitter where nothing else differs, but not in `later-jittered`. A model there is trained on "
-    "one episode of either side, which it can tell apart by their paths alone. Of the held-out episodes these paths "
+    "one episode of either side, which it can distinguish by their paths alone. Of the held-out episodes these paths "
     "say nothing, and the spread of the logits between episodes hides what the jitter adds: as seen, `later` and "
     "`later-jittered` look much the same. The intervals, nearly everything, say so too. With two episodes a side rely "
     "on spectra for jitter, and on a sweep for the rest."

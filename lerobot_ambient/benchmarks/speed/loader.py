@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Samples a second of this package's loader, as ratios against LeRobot's loaders and a bare gather, in one run.
 
-The contestants take turns (A B C A B C ...), each with a fresh DataLoader, a warm-up and then a fixed time. Every
+The loaders take turns (A B C A B C ...), each with a fresh DataLoader, a warm-up and then a fixed time. Every
 round gives one ratio a peer, so what drifts on the machine hits both sides of it. A figure is the median over
 rounds; its interval is a bootstrap over rounds. Nothing is asserted: a machine's load is not a property of the code.
 """
@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from lerobot_ambient.benchmarks.speed import loader_data as generated
 from lerobot_ambient.benchmarks.speed import loader_peers as peers
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.integration.commands.machine import machine
 
 _CACHED_SIZE = (96, 96)
@@ -51,7 +51,7 @@ class LoaderOptions:
         seconds: least time of each measurement, which also takes at least `batches` batches.
         batches: least number of batches of each measurement.
         video: whether to measure video at all.
-        video_root: a LeRobot data set with cameras; a generated one when None.
+        video_root: a LeRobot dataset with cameras; a generated one when None.
         rename: its keys to LeRobot's, e.g. {actions: action}.
 
     Raises:
@@ -80,19 +80,19 @@ class LoaderOptions:
                 f"process); got {','.join(map(str, self.workers))}."
             )
         if self.video_root is not None and not (self.video_root / "meta" / "info.json").is_file():
-            raise ValueError(f"--video-root {self.video_root} is no LeRobot data set (no meta/info.json).")
+            raise ValueError(f"--video-root {self.video_root} is no LeRobot dataset (no meta/info.json).")
         if self.video_root is None and self.rename:
-            raise ValueError("--rename names keys of the data set in --video-root; give --video-root or leave it out.")
+            raise ValueError("--rename names keys of the dataset in --video-root; give --video-root or leave it out.")
         if not self.video and self.video_root is not None:
             raise ValueError("--skip-video measures no video, so --video-root would be ignored; keep one of them.")
 
 
 @dataclass(frozen=True)
 class _Setting:
-    """One kind of data: who reads it, and which ratios are wanted (the contestants above and below the line)."""
+    """One kind of data: who reads it, and which ratios are wanted (the loaders above and below the line)."""
 
     title: str
-    contestants: Sequence[peers.Contestant]
+    loaders: Sequence[peers.Loader]
     ratios: Mapping[str, tuple[str, str]]
     facts: Mapping[str, Any]
 
@@ -105,7 +105,7 @@ def bench_loader(options: LoaderOptions) -> dict[str, Any]:
         of data what was read and, per number of workers, samples/s and ratios with intervals.
 
     Raises:
-        ValueError: a data set that cannot be read, or a video that cannot be encoded here.
+        ValueError: a dataset that cannot be read, or a video that cannot be encoded here.
     """
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="bench-loader-") as folder:
@@ -126,9 +126,9 @@ def bench_loader(options: LoaderOptions) -> dict[str, Any]:
     }
 
 
-def samples_per_second(contestant: peers.Contestant, workers: int, seconds: float, batches: int) -> float:
+def samples_per_second(loader: peers.Loader, workers: int, seconds: float, batches: int) -> float:
     """Rate of a fresh loader, after a warm-up of a tenth of the time and one batch a worker."""
-    with closing(contestant.start(workers)) as stream:
+    with closing(loader.start(workers)) as stream:
         _take(stream, seconds / 10, max(1, workers))
         began = time.perf_counter()
         samples = _take(stream, seconds, batches)
@@ -156,23 +156,23 @@ def _low_dim(options: LoaderOptions, folder: Path) -> _Setting:
     target, source = generated.write_low_dim(folder / "low_dim")
     ours = peers.ours(
         "ours",
-        SourceConfig(target.name, root=str(target)),
-        [SourceConfig(source.name, root=str(source), sigma_min=0.3)],
+        Source(target.name, root=str(target)),
+        [Source(source.name, root=str(source), sigma_min=0.3)],
         options.batch_size,
     )
     like = next(ours.start(0))
-    contestants = [
+    loaders = [
         ours,
         peers.lerobot(target, {}, options.batch_size),
         peers.multi([target, source], {}, options.batch_size),
         peers.gather(like, 2 * generated.EPISODES * generated.FRAMES, options.batch_size),
     ]
     facts = {
-        "data": f"Two generated data sets of {generated.EPISODES} episodes of {generated.FRAMES} frames",
+        "data": f"Two generated datasets of {generated.EPISODES} episodes of {generated.FRAMES} frames",
         "batch_size": options.batch_size,
         "bytes_per_sample": _bytes(like) // options.batch_size,
     }
-    return _Setting("low-dim", contestants, _LOW_DIM_RATIOS, facts)
+    return _Setting("low-dim", loaders, _LOW_DIM_RATIOS, facts)
 
 
 def _video(options: LoaderOptions, folder: Path) -> _Setting:
@@ -180,12 +180,12 @@ def _video(options: LoaderOptions, folder: Path) -> _Setting:
     meta = LeRobotDatasetMetadata(root.name, root=root)
     if not meta.camera_keys:
         raise ValueError(f"--video-root {root} has no camera; its keys are {sorted(meta.features)}.")
-    target, size = SourceConfig(root.name, root=str(root), rename=dict(options.rename)), options.video_batch_size
+    target, size = Source(root.name, root=str(root), rename=dict(options.rename)), options.video_batch_size
     began = time.perf_counter()
     cached = peers.ours("cached", target, [], size, frame_cache=folder / "frame_cache", frame_size=_CACHED_SIZE)
     cache_seconds = time.perf_counter() - began
     like = next(cached.start(0))
-    contestants = [
+    loaders = [
         peers.ours("ours", target, [], size),
         cached,
         peers.lerobot(root, options.rename, size),
@@ -193,7 +193,7 @@ def _video(options: LoaderOptions, folder: Path) -> _Setting:
         peers.gather(like, meta.total_frames, size),
     ]
     sizes = sorted({"x".join(map(str, meta.features[key]["shape"][:2])) for key in meta.camera_keys})
-    what = "A generated data set" if options.video_root is None else root.name
+    what = "A generated dataset" if options.video_root is None else root.name
     cameras = "1 camera" if len(meta.camera_keys) == 1 else f"{len(meta.camera_keys)} cameras"
     facts = {
         "data": f"{what}: {meta.total_episodes} episodes, {meta.total_frames} frames, {cameras} of {', '.join(sizes)}",
@@ -202,7 +202,7 @@ def _video(options: LoaderOptions, folder: Path) -> _Setting:
         "cache_seconds": round(cache_seconds, 1),
         "bytes_per_sample": _bytes(like) // size,
     }
-    return _Setting("video", contestants, _VIDEO_RATIOS, facts)
+    return _Setting("video", loaders, _VIDEO_RATIOS, facts)
 
 
 def _compare(setting: _Setting, options: LoaderOptions) -> dict[str, Any]:
@@ -210,7 +210,7 @@ def _compare(setting: _Setting, options: LoaderOptions) -> dict[str, Any]:
     found = {}
     for workers in sorted(options.workers):
         rounds = options.pairs if workers == 0 else (options.pairs + 1) // 2
-        rates = _rounds(f"{setting.title}, {workers} workers", setting.contestants, workers, rounds, options)
+        rates = _rounds(f"{setting.title}, {workers} workers", setting.loaders, workers, rounds, options)
         ratios = {
             name: ratio_with_interval([rate[above] / rate[below] for rate in rates])
             for name, (above, below) in setting.ratios.items()
@@ -218,7 +218,7 @@ def _compare(setting: _Setting, options: LoaderOptions) -> dict[str, Any]:
         found[str(workers)] = {
             "rounds": rounds,
             "samples_per_s": {
-                one.name: float(np.median([rate[one.name] for rate in rates])) for one in setting.contestants
+                one.name: float(np.median([rate[one.name] for rate in rates])) for one in setting.loaders
             },
             "ratios": ratios,
         }
@@ -226,13 +226,13 @@ def _compare(setting: _Setting, options: LoaderOptions) -> dict[str, Any]:
 
 
 def _rounds(
-    title: str, contestants: Sequence[peers.Contestant], workers: int, rounds: int, options: LoaderOptions
+    title: str, loaders: Sequence[peers.Loader], workers: int, rounds: int, options: LoaderOptions
 ) -> list[dict[str, float]]:
     found = []
-    with tqdm(total=rounds * len(contestants), desc=title, unit="turn") as bar:
+    with tqdm(total=rounds * len(loaders), desc=title, unit="turn") as bar:
         for _ in range(rounds):
             rates = {}
-            for one in contestants:
+            for one in loaders:
                 bar.set_postfix_str(one.name)
                 used = workers if one.workers else 0
                 rates[one.name] = samples_per_second(one, used, options.seconds, options.batches)

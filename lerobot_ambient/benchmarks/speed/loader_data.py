@@ -18,7 +18,7 @@ from lerobot_ambient.benchmarks.tasks.shared.lowdim_writer import write_low_dim_
 
 FPS = 30
 EPISODES, FRAMES = 50, 200
-"""Of each low-dimensional data set: the size of a usual set of demonstrations."""
+"""Of each low-dimensional dataset: the size of a usual set of demonstrations."""
 VIDEO_EPISODES, VIDEO_FRAMES = 4, 120
 HEIGHT, WIDTH = 240, 320
 JOINTS = tuple(f"joint_{number}.pos" for number in range(7))
@@ -54,7 +54,7 @@ def write_low_dim(parent: Path) -> tuple[Path, Path]:
 
 
 def write_video(root: Path) -> Path:
-    """Write a data set with one camera through LeRobot's own encoder, with its default settings; returns `root`.
+    """Write a dataset with one camera through LeRobot's own encoder, with its default settings; returns `root`.
 
     Raises:
         ValueError: the video cannot be encoded here.
@@ -77,7 +77,7 @@ def write_video(root: Path) -> Path:
         dataset.finalize()
     except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(
-            f"the benchmark's video cannot be encoded here ({error}). Give a recorded data set with --video-root, or "
+            f"the benchmark's video cannot be encoded here ({error}). Give a recorded dataset with --video-root, or "
             "leave video out with --skip-video."
         ) from error
     return root

@@ -17,7 +17,7 @@ from lerobot.datasets.sampler import EpisodeAwareSampler
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions
 from lerobot_ambient.integration.training.merged_training import MergedTrainingDataset, recipe_of
@@ -27,7 +27,7 @@ Batch = Mapping[str, Any]
 Batches = Generator[Batch, None, None]
 
 POLICY = {"n_obs_steps": 2, "horizon": 16, "n_action_steps": 8, "drop_n_last_frames": 7}
-"""The chunks of every contestant: two observations and sixteen actions, as in diffusion policy."""
+"""The chunks of every loader: two observations and sixteen actions, as in diffusion policy."""
 _PREFETCH = 4
 """Batches a worker reads ahead, lerobot-train's default."""
 _INDEX_SETS = 64
@@ -35,7 +35,7 @@ _MOST_BYTES = 2**30
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Loader:
     """A way to get batches.
 
     Args:
@@ -51,14 +51,14 @@ class Contestant:
 
 def ours(
     name: str,
-    target: SourceConfig,
-    sources: Sequence[SourceConfig],
+    target: Source,
+    sources: Sequence[Source],
     batch_size: int,
     *,
     frame_cache: Path | None = None,
     frame_size: tuple[int, int] | None = None,
-) -> Contestant:
-    """This package's loader, as lerobot-train gets it: the merged data set with the plan's sampler.
+) -> Loader:
+    """This package's loader, as lerobot-train gets it: the merged dataset with the plan's sampler.
 
     Args:
         target, sources: of the mixture; sources need a window.
@@ -77,14 +77,14 @@ def ours(
     )
     mixture = make_mixture(target, sources, options, recipe_of(policy))
     dataset, sampler = MergedTrainingDataset(mixture), mixture.sampler(0)
-    return Contestant(name, lambda workers: endless(dataset, batch_size, workers, sampler))
+    return Loader(name, lambda workers: endless(dataset, batch_size, workers, sampler))
 
 
-def lerobot(root: Path, rename: Mapping[str, str], batch_size: int) -> Contestant:
+def lerobot(root: Path, rename: Mapping[str, str], batch_size: int) -> Loader:
     """LeRobotDataset with EpisodeAwareSampler, as lerobot-train builds them for a diffusion policy.
 
     Args:
-        rename: keys of the data set to LeRobot's; here they only say which keys are read in chunks.
+        rename: keys of the dataset to LeRobot's; here they only say which keys are read in chunks.
     """
     dataset = LeRobotDataset(root.name, root=root, return_uint8=True)
     deltas = _delta_timestamps(dataset, rename)
@@ -95,26 +95,26 @@ def lerobot(root: Path, rename: Mapping[str, str], batch_size: int) -> Contestan
         drop_n_last_frames=POLICY["drop_n_last_frames"],
         shuffle=True,
     )
-    return Contestant("lerobot", lambda workers: endless(dataset, batch_size, workers, sampler))
+    return Loader("lerobot", lambda workers: endless(dataset, batch_size, workers, sampler))
 
 
-def multi(roots: Sequence[Path], rename: Mapping[str, str], batch_size: int) -> Contestant:
+def multi(roots: Sequence[Path], rename: Mapping[str, str], batch_size: int) -> Loader:
     """MultiLeRobotDataset with shuffle=True, in a DataLoader with lerobot-train's other arguments.
 
     Args:
-        roots: data sets of one parent folder.
+        roots: datasets of one parent folder.
     """
     deltas = _delta_timestamps(LeRobotDataset(roots[0].name, root=roots[0]), rename)
     names = [root.name for root in roots]
     dataset = MultiLeRobotDataset(names, root=roots[0].parent, delta_timestamps=deltas)
-    return Contestant("multi", lambda workers: endless(dataset, batch_size, workers, None))
+    return Loader("multi", lambda workers: endless(dataset, batch_size, workers, None))
 
 
-def gather(like: Batch, frames: int, batch_size: int) -> Contestant:
+def gather(like: Batch, frames: int, batch_size: int) -> Loader:
     """The limit: the columns of a batch as tensors in memory, one index operation a column, nothing else.
 
     The indices are made beforehand; like real chunks they are neighbours. Padding flags, tasks and groups, which a
-    loader has to work out, are left out: the limit is only the bytes of the data set.
+    loader has to work out, are left out: the limit is only the bytes of the dataset.
 
     Args:
         like: a batch of ours, whose keys, shapes and types are copied.
@@ -139,7 +139,7 @@ def gather(like: Batch, frames: int, batch_size: int) -> Contestant:
             for indices in sets:
                 yield {key: column[indices[key]] for key, column in columns.items()}
 
-    return Contestant("gather", start, workers=False)
+    return Loader("gather", start, workers=False)
 
 
 def endless(dataset: Dataset[Any], batch_size: int, workers: int, sampler: Iterable[int] | None) -> Batches:
@@ -167,7 +167,7 @@ def _context() -> str:
 
 
 def _delta_timestamps(dataset: LeRobotDataset, rename: Mapping[str, str]) -> dict[str, list[float]]:
-    """Seconds of each key's chunk under the data set's own keys, by LeRobot's rule."""
+    """Seconds of each key's chunk under the dataset's own keys, by LeRobot's rule."""
     policy = AmbientDiffusionConfig(**POLICY)  # type: ignore[arg-type]
     options = ReadOptions(policy.observation_delta_indices, policy.action_delta_indices)
     original = {rename.get(key, key): key for key in dataset.features}

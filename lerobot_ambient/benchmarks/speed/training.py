@@ -38,7 +38,7 @@ def bench_train(repo_id: str, root: Path, *, pairs: int, steps: int, batch_size:
     """Time both commands.
 
     Args:
-        repo_id, root: a low-dimensional data set with observation.environment_state, as stock diffusion needs.
+        repo_id, root: a low-dimensional dataset with observation.environment_state, as stock diffusion needs.
         pairs: how often each command runs.
         steps, batch_size, workers: of both commands.
 

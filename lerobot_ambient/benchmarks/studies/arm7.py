@@ -38,7 +38,7 @@ def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
 
 
 def data(sizes: Sizes) -> dict[str, list[str]]:
-    """The pair of data sets."""
+    """The pair of datasets."""
     return {"": [f"--target-episodes={sizes.target_episodes}", f"--source-episodes={sizes.source_episodes}"]}
 
 
@@ -78,8 +78,8 @@ STUDY = Study(
         },
     },
     notes=(
-        "Mean squared acceleration is that of the joints' paths in successful roll-outs; its interval is a bootstrap "
-        "over roll-outs. Both sweeps choose by one rule: the smoothest of those whose success reaches the lower Wilson "
+        "Mean squared acceleration is that of the joints' paths in successful rollouts; its interval is a bootstrap "
+        "over rollouts. Both sweeps choose by one rule: the smoothest of those whose success reaches the lower Wilson "
         "bound of the highest.",
         "Arms `ambient:...` took their windows from the data alone, with `lerobot-ambient annotate`, before any policy "
         "was trained.",

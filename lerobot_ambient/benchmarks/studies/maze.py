@@ -48,7 +48,7 @@ def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
 
 
 def data(sizes: Sizes) -> dict[str, list[str]]:
-    """The pairs of data sets; both share the source's paths."""
+    """The pairs of datasets; both share the source's paths."""
     source = f"--source-episodes={sizes.source_episodes}"
     return {
         "": [f"--target-episodes={sizes.target_episodes}", source],
@@ -67,7 +67,7 @@ def claims(conditions: Conditions) -> list[Claim]:
 
 
 def draw(outcome: Outcome, begin: Path) -> Sequence[Figure]:
-    """The paths of demonstrations and roll-outs, and what the policies denoise."""
+    """The paths of demonstrations and rollouts, and what the policies denoise."""
     from lerobot_ambient.benchmarks.studies.maze_figures import draw_maze
 
     return draw_maze(outcome, begin)
@@ -102,8 +102,8 @@ STUDY = Study(
         },
     },
     notes=(
-        "Mean squared acceleration and jerk are those of the successful roll-outs; their intervals are bootstraps over "
-        "roll-outs, so they do not hold the spread between training seeds (below). Jerks come from the recorded paths. "
+        "Mean squared acceleration and jerk are those of the successful rollouts; their intervals are bootstraps over "
+        "rollouts, so they do not hold the spread between training seeds (below). Jerks come from the recorded paths. "
         "Both sweeps choose by one rule: the smoothest of those whose success reaches the lower Wilson bound of the "
         "highest.",
         "Arms `ambient:...` took their windows from the data alone, with `lerobot-ambient annotate`, before any policy "

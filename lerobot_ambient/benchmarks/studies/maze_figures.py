@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The maze experiment's own figures: the paths of demonstrations and roll-outs, and what the policies denoise."""
+"""The maze experiment's own figures: the paths of demonstrations and rollouts, and what the policies denoise."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _TASK_SEED = 500_000
 
 
 def draw_maze(outcome: Outcome, begin: Path) -> Sequence[Figure]:
-    """The paths of demonstrations and roll-outs, and what the policies denoise."""
+    """The paths of demonstrations and rollouts, and what the policies denoise."""
     return [*_trajectories(outcome, begin), *_denoising(outcome, begin)]
 
 
 def _trajectories(outcome: Outcome, begin: Path) -> Sequence[Figure]:
-    """The paths of both data sets, and the first roll-outs of every condition that is not a variant."""
+    """The paths of both datasets, and the first rollouts of every condition that is not a variant."""
     first: dict[str, list[Trajectory]] = {}
     for run in outcome.runs:
         if run.recordings is not None and run.condition.name not in first and ":" not in run.condition.name:
@@ -51,8 +51,8 @@ def _trajectories(outcome: Outcome, begin: Path) -> Sequence[Figure]:
     return [
         (
             draw_trajectories(demonstrations, first, condition_rollouts(outcome), outcome.study.measures[0], path),
-            "Twenty demonstrations of each data set, and the same twenty tasks rolled out by each arm. Dot: start; "
-            "grey with a cross: failed. MSA: mean squared acceleration of all successful roll-outs.",
+            "Twenty demonstrations of each dataset, and the same twenty tasks rolled out by each arm. Dot: start; "
+            "grey with a cross: failed. MSA: mean squared acceleration of all successful rollouts.",
         )
     ]
 
@@ -90,12 +90,12 @@ def draw_trajectories(
     smoothness: Measure,
     path: Path,
 ) -> Path:
-    """Small multiples of the maze: the demonstrations, then the recorded roll-outs of every condition.
+    """Small multiples of the maze: the demonstrations, then the recorded rollouts of every condition.
 
     Args:
         demonstrations: by "target" and "source".
-        paths: recorded roll-outs by condition.
-        conditions: all roll-outs by condition, for the numbers in the titles.
+        paths: recorded rollouts by condition.
+        conditions: all rollouts by condition, for the numbers in the titles.
         smoothness: that is shown beside the success.
         path: without suffix; a PNG and an SVG are written.
 

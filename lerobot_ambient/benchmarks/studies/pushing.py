@@ -44,7 +44,7 @@ def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
 
 
 def data(sizes: Sizes) -> dict[str, list[str]]:
-    """The pair of data sets."""
+    """The pair of datasets."""
     return {"": [f"--target-episodes={sizes.target_episodes}", f"--source-episodes={sizes.source_episodes}"]}
 
 
@@ -87,7 +87,7 @@ STUDY = Study(
         },
     },
     notes=(
-        "Mean squared acceleration is that of the successful roll-outs; its interval is a bootstrap over roll-outs. "
+        "Mean squared acceleration is that of the successful rollouts; its interval is a bootstrap over rollouts. "
         "Both sweeps choose the highest success.",
         "Arms `ambient:classifier-...` took their windows from the data alone, with `lerobot-ambient annotate`, before "
         "any policy was trained; buckets are 32 clusters of like chunks. Arms `...:finetuned` go on from that arm's "

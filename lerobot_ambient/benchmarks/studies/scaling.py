@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scaling experiment: pushing with more and more demonstrations of the source.
 
-When data sets share a noise level by their sizes, a growing source takes over, and ambient training tends to training
+When datasets share a noise level by their sizes, a growing source takes over, and ambient training tends to training
 on the source alone. The remedies give the target a share that does not shrink: by a constant, by a function of the
 noise level (soft ambient), or by admitting less of the source (windows per bucket).
 """
@@ -33,7 +33,7 @@ _REMEDIES = KINDS[2:]
 
 def _kinds() -> list[Condition]:
     window = {"sigma_min": SIGMA_MIN}
-    by_size = "the data sets share a noise level by their sizes"
+    by_size = "the datasets share a noise level by their sizes"
     bucket = common_conditions.estimated("classifier-bucket")
     return [
         Condition("cotrain:by-size", f"Co-training; {by_size}.", {"type": "cotrain"}),
@@ -62,7 +62,7 @@ def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
 
 
 def data(sizes: Sizes) -> dict[str, list[str]]:
-    """A pair of data sets for every size; a smaller source is the beginning of a larger one."""
+    """A pair of datasets for every size; a smaller source is the beginning of a larger one."""
     target = f"--target-episodes={sizes.target_episodes}"
     pairs = {
         f"x{share}": [target, f"--source-episodes={count}"]
@@ -119,7 +119,7 @@ STUDY = Study(
     claims=claims,
     published={},
     notes=(
-        "`by-size`: the data sets share a noise level by their numbers of frames. `share`: the target has half of it "
+        "`by-size`: the datasets share a noise level by their numbers of frames. `share`: the target has half of it "
         "where the source is admitted. `bucket`: by size, with a window for each of 32 clusters of like chunks. "
         f"Ambient arms without estimated windows have sigma_min {SIGMA_MIN:g}.",
         'The question is the talk\'s ("Learning From Bad Data In Robotics", 24 Sept 2025): as the source grows, '

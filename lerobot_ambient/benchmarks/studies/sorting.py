@@ -34,12 +34,12 @@ _SIGMA_MAXS = (0.46, 0.6, 0.75)
 _OMNI_ALPHA = 0.2
 """The target's share below sigma_max: that of 50 among 250 demonstrations."""
 _ARBITRARY, _CONDITIONED = "arbitrary", "conditioned"
-"""Pairs of data sets: the talk's logic of the source, and the flag that tells the two logics apart."""
+"""Pairs of datasets: the talk's logic of the source, and the flag that tells the two logics apart."""
 GAIN, _LOGIC_LOSS = 25.0, 3.0
 
 
 def blocks(rollouts: Rollouts) -> tuple[Floats, Floats]:
-    """Correct and wrong blocks of each roll-out, both (n,)."""
+    """Correct and wrong blocks of each rollout, both (n,)."""
     counts = np.array([decode_return(value) for value in rollouts.returns], dtype=np.float64)
     return counts[:, 0], counts[:, 1]
 
@@ -97,7 +97,7 @@ def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
 
 
 def data(sizes: Sizes) -> dict[str, list[str]]:
-    """The pairs of data sets; all share the target's motions."""
+    """The pairs of datasets; all share the target's motions."""
     counts = [f"--target-episodes={sizes.target_episodes}", f"--source-episodes={sizes.source_episodes}"]
     return {
         "": ["--logic=opposite", *counts],

@@ -65,7 +65,7 @@ def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
 
 
 def data(sizes: Sizes) -> dict[str, list[str]]:
-    """The pairs of data sets; both show the same paths."""
+    """The pairs of datasets; both show the same paths."""
     words = [
         f"--images={OBSERVATION_SIZE}",
         f"--target-episodes={sizes.target_episodes}",
@@ -123,9 +123,9 @@ STUDY = Study(
     notes=(
         f"The policy observes its position and a picture of {OBSERVATION_SIZE} x {OBSERVATION_SIZE} pixels with the "
         "maze, the goal and the robot, through the stock ResNet-18 of LeRobot's diffusion policy, trained from "
-        "scratch. Decoded pictures come from the frame cache. Data sets and paths are the maze's.",
+        "scratch. Decoded pictures come from the frame cache. Datasets and paths are the maze's.",
         f"`ambient:{_BLIND}` is trained and evaluated without the goal in its pictures; it succeeds by luck only.",
-        "Mean squared acceleration is that of the successful roll-outs; its interval is a bootstrap over roll-outs.",
+        "Mean squared acceleration is that of the successful rollouts; its interval is a bootstrap over rollouts.",
     ),
     draw=draw,
     full=Sizes(trials=150, steps=4000, batch_size=64, source_episodes=500),

@@ -3,7 +3,7 @@
 
     python -m lerobot_ambient.benchmarks.walkthroughs.aloha_replay ROOT EPISODES FILE
 
-ROOT holds the data sets `target` and `source` of `make-data aloha`; the first EPISODES of each are played, and FILE
+ROOT holds the datasets `target` and `source` of `make-data aloha`; the first EPISODES of each are played, and FILE
 says how they ended.
 """
 

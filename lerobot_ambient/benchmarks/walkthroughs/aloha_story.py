@@ -44,9 +44,9 @@ class AlohaStoryOptions:
         processes: how many demonstrations are made side by side.
         steps, batch_size: of the training.
         inference_steps: of DDIM, for each chunk of actions.
-        eval_episodes: roll-outs of `lerobot-eval`.
-        episode_length: limit of a roll-out, in steps; a demonstration takes about 200 to the transfer.
-        replays: episodes of each data set that are played again.
+        eval_episodes: rollouts of `lerobot-eval`.
+        episode_length: limit of a rollout, in steps; a demonstration takes about 200 to the transfer.
+        replays: episodes of each dataset that are played again.
     """
 
     output_dir: Path
@@ -70,7 +70,7 @@ class AlohaStoryOptions:
                 raise ValueError(f"{field.name} is {getattr(self, field.name)}; it must be positive.")
         least = min(self.target_episodes, self.source_episodes)
         if self.replays > least:
-            raise ValueError(f"replays is {self.replays}, but a data set has only {least} episodes.")
+            raise ValueError(f"replays is {self.replays}, but a dataset has only {least} episodes.")
 
     @classmethod
     def quick(cls, output_dir: Path) -> AlohaStoryOptions:
@@ -124,7 +124,7 @@ def _data(root: Path, options: AlohaStoryOptions) -> Stage:
         folder,
         {"command": "make-data aloha", "sizes": sizes, "seed": 0},
         command,
-        resume=command,  # it keeps the data set that is complete
+        resume=command,  # it keeps the dataset that is complete
         checkpoint=folder / "run" / "target" / RECORD,
         product=str(Path("run") / "source" / RECORD),
         environment=drawing_environment(),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the story on gym-aloha found: the data, the replay in the stock environment, the window, the roll-outs."""
+"""What the story on gym-aloha found: the data, the replay in the stock environment, the window, the rollouts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def results_of(options: AlohaStoryOptions, stages: Sequence[Stage], command: str
 
     Returns:
         `stages`, seconds by name; `data`, by kind; `replay`, episodes by kind; `training`; `evaluation`, with how many
-        roll-outs came how far; and `arms` as in every result of this project.
+        rollouts came how far; and `arms` as in every result of this project.
     """
     at = {stage.folder.name: stage for stage in stages}
     records = {kind: _read(at["data"].run_folder / kind / RECORD)["summary"] for kind in ("target", "source")}
@@ -82,7 +82,7 @@ def text_of(results: dict[str, Any]) -> str:
         *(f"sigma_min of {one['source']}: {one['sigma_min']:.3f} ({one['method']})" for one in arm["windows"]),
     ]
     low, high = (100 * bound for bound in arm["wilson95"])
-    lines.append(f"roll-outs: {arm['successes']} of {arm['trials']} succeed, 95 % interval [{low:.1f}, {high:.1f}] %")
+    lines.append(f"rollouts: {arm['successes']} of {arm['trials']} succeed, 95 % interval [{low:.1f}, {high:.1f}] %")
     lines.append(f"how far they came: {_came_to(results)}")
     return "\n".join(lines)
 
@@ -102,7 +102,7 @@ def write_page(results: dict[str, Any], folder: Path) -> list[Path]:
         "\n".join(markdown_table(head, rows)),
         _READING,
         f"Window of the source: {windows}. Training: {training}. `lerobot-eval --env.type=aloha`: "
-        f"{arm['successes']} of {arm['trials']} roll-outs succeed, 95 % interval [{low:.1f}, {high:.1f}] %, seeds from "
+        f"{arm['successes']} of {arm['trials']} rollouts succeed, 95 % interval [{low:.1f}, {high:.1f}] %, seeds from "
         f"{results['evaluation']['first_seed']}, at most {results['evaluation']['episode_length']} steps each. "
         f"How far they came: {_came_to(results)}.",
         "## Where the time goes",
@@ -120,8 +120,8 @@ def _came_to(results: dict[str, Any]) -> str:
 
 
 def _table(results: dict[str, Any]) -> list[list[str]]:
-    """What was recorded and how its replay went, a row each data set."""
-    rows = [["data set", "episodes", "attempts", "frames", "rad^2/s^4", "replayed", "succeed"]]
+    """What was recorded and how its replay went, a row each dataset."""
+    rows = [["dataset", "episodes", "attempts", "frames", "rad^2/s^4", "replayed", "succeed"]]
     for kind, one in results["data"].items():
         played = results["replay"][kind]
         wins = sum(episode["success"] for episode in played)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.files.dimension_names import dimension_names
 from lerobot_ambient.data.files.episode_table import EpisodeTable
 from lerobot_ambient.data.files.replace_file import replace_file
@@ -64,7 +64,7 @@ def read_arm_episode(root: Path, number: int = 0) -> ArmEpisode:
     """
     if not (root / "meta" / "info.json").is_file():
         raise ValueError(f"{root} is no LeRobot dataset: it has no meta/info.json.")
-    meta = open_metadata(SourceConfig(repo_id=root.name, root=str(root)), root.name)
+    meta = open_metadata(Source(repo_id=root.name, root=str(root)), root.name)
     if STATE not in meta.features:
         raise ValueError(f"{root} has no {STATE}; it has {', '.join(meta.features)}.")
     held = sorted(EpisodeTable(meta).number.tolist())

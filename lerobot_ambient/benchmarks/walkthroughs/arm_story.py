@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From recording to roll-out on a virtual SO-101, with the commands of a real one: a committed experiment.
+"""From recording to rollout on a virtual SO-101, with the commands of a real one: a committed experiment.
 
     lerobot-ambient reproduce arm-story
 
@@ -9,9 +9,9 @@
     train             lerobot-train, with a camera, deterministic sampling in few steps (DDIM)
     hub               lerobot-ambient card --push, hf download: to a Hub on this machine and back
     rollout           lerobot-rollout of what came back, base strategy
-    rollout_recorded  lerobot-rollout, episodic strategy: what the policy does becomes a data set
+    rollout_recorded  lerobot-rollout, episodic strategy: what the policy does becomes a dataset
 
-What stands between training and roll-out is given as a function (`Publish`), for another Hub or none. The camera is a
+What stands between training and rollout is given as a function (`Publish`), for another Hub or none. The camera is a
 video file: the policy sees a picture, but not the arm in it. So the story shows that every command works and how
 fast, not that the policy is good.
 """
@@ -42,12 +42,12 @@ class ArmStoryOptions:
         output_dir: folder of everything.
         episodes: recorded, of the target and of the source each; at least 2.
         episode_seconds: of every episode. One pick and place takes 8 s.
-        fps: frames and commands a second, of recording and roll-out.
+        fps: frames and commands a second, of recording and rollout.
         jitter: tremor of the source's hand in degrees.
         steps, batch_size: of the training.
         inference_steps: of DDIM, for each chunk of actions.
-        rollout_seconds: of the base roll-out, and of each recorded episode.
-        rollout_episodes: that the second roll-out records.
+        rollout_seconds: of the base rollout, and of each recorded episode.
+        rollout_episodes: that the second rollout records.
     """
 
     output_dir: Path
@@ -82,7 +82,7 @@ Publish = Callable[[Stage], tuple[Sequence[Stage], str]]
 
 
 def _publish_here(train: Stage) -> tuple[Sequence[Stage], str]:
-    """The checkpoint goes to a Hub on this machine; the roll-outs take what comes back."""
+    """The checkpoint goes to a Hub on this machine; the rollouts take what comes back."""
     folder = train.folder.with_name("hub")
     module = [sys.executable, "-m", "lerobot_ambient.benchmarks.walkthroughs.through_hub"]
     command = [*module, str(train.folder / CHECKPOINT), str(folder / "run"), "me/pick_policy"]

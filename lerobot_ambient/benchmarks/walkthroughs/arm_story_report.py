@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the story from recording to roll-out took, and whether the arm was commanded at its rate."""
+"""What the story from recording to rollout took, and whether the arm was commanded at its rate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def results_of(options: ArmStoryOptions, stages: Sequence[Stage]) -> dict[str, A
 
     Returns:
         `stages`, seconds by name; `windows`; and `control`, for each command that moved the arm: wanted and found
-        frames or commands, and for the base roll-out the intervals (ms) in which the arm got its goals.
+        frames or commands, and for the base rollout the intervals (ms) in which the arm got its goals.
     """
     at = {stage.folder.name: stage for stage in stages}
     goals = _read(at["rollout"].folder / "states.json")["follower"]["commands"]

@@ -23,11 +23,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "train",
         help="whole lerobot-train processes, ours against --policy.type=diffusion",
         description=(
-            "Runs both commands in turn on one low-dimensional data set with the same network, batch and steps, and "
+            "Runs both commands in turn on one low-dimensional dataset with the same network, batch and steps, and "
             "prints seconds and the ratio ours / stock of every pair."
         ),
     )
-    train.add_argument("--root", type=Path, required=True, help="folder of the data set, e.g. outputs/data/maze/target")
+    train.add_argument("--root", type=Path, required=True, help="folder of the dataset, e.g. outputs/data/maze/target")
     train.add_argument("--repo-id", default="ambient/maze_target", help="default: %(default)s")
     train.add_argument("--pairs", type=int, default=3, help="runs of each command (default: %(default)s)")
     train.add_argument("--steps", type=int, default=100, help="training steps (default: %(default)s)")
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from lerobot_ambient.benchmarks.speed.training import bench_train
 
     if not (args.root / "meta" / "info.json").is_file():
-        raise ValueError(f"--root {args.root} is no LeRobot data set (no meta/info.json).")
+        raise ValueError(f"--root {args.root} is no LeRobot dataset (no meta/info.json).")
     for name in ("pairs", "steps", "batch_size"):
         if getattr(args, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(args, name)}.")

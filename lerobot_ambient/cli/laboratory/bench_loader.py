@@ -24,7 +24,7 @@ def add_loader(benches: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     loader.add_argument("--video-batch-size", type=int, default=16, help="of video (default: %(default)s)")
     loader.add_argument("--workers", type=_numbers, default=(0, 1, 2), metavar="N,M,...", help="default: 0,1,2")
     loader.add_argument("--seconds", type=float, default=2.0, help="least time of a turn (default: %(default)s)")
-    loader.add_argument("--video-root", type=Path, help="a data set with a camera (default: one is generated)")
+    loader.add_argument("--video-root", type=Path, help="a dataset with a camera (default: one is generated)")
     loader.add_argument(
         "--rename", type=_rename, default={}, metavar="JSON", help='its keys to LeRobot\'s: \'{"actions": "action"}\''
     )

@@ -16,14 +16,14 @@ EXAMPLE = "lerobot-ambient make-data maze --root=outputs/data/maze"
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb `make-data` with one sub-command a task."""
-    parser = subparsers.add_parser("make-data", help="write demonstrations of a benchmark task as data sets")
+    parser = subparsers.add_parser("make-data", help="write demonstrations of a benchmark task as datasets")
     tasks = parser.add_subparsers(dest="task", required=True, metavar="TASK")
     aloha = tasks.add_parser(
         "aloha",
         help="good and clumsy demonstrations of ALOHA's cube transfer, with a camera (needs the extra 'aloha')",
         description=(
             "Writes ROOT/target and ROOT/source, as `lerobot-eval --env.type=aloha` shows the task to a policy. Runs "
-            "again at no cost; after a kill it makes the data set that is missing. Without a display it draws by EGL; "
+            "again at no cost; after a kill it makes the dataset that is missing. Without a display it draws by EGL; "
             "MUJOCO_GL chooses otherwise."
         ),
     )
@@ -153,7 +153,7 @@ def _run_sorting(args: argparse.Namespace) -> int:
 
 def _add_common(parser: argparse.ArgumentParser, *, source_episodes: int) -> None:
     """Add what the data of every task takes."""
-    parser.add_argument("--root", type=Path, required=True, help="parent folder of the two data sets")
+    parser.add_argument("--root", type=Path, required=True, help="parent folder of the two datasets")
     parser.add_argument("--target-episodes", type=int, default=50, help="default: %(default)s")
     parser.add_argument("--source-episodes", type=int, default=source_episodes, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of the demonstrations (default: %(default)s)")
@@ -167,7 +167,7 @@ def _make(
     make: Callable[..., Mapping[str, dict[str, Any]]],
     describe: Callable[[dict[str, Any]], str],
 ) -> int:
-    """Make the data with what every task takes, and print it as JSON or a line a data set with what `describe` says."""
+    """Make the data with what every task takes, and print it as JSON or a line a dataset with what `describe` says."""
     summaries = make(
         args.root,
         target_episodes=args.target_episodes,

@@ -40,8 +40,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "oracles",
         help="what `annotate` finds where the answer is known in closed form (needs the extra 'annotate')",
         description=(
-            "Annotates made-up data sets whose windows follow from an integral: sigma_min of Gaussian mixtures at "
-            "several distances and sizes, with and without cross-fitting, data sets of one law, disjoint ones, planted "
+            "Annotates made-up datasets whose windows follow from an integral: sigma_min of Gaussian mixtures at "
+            "several distances and sizes, with and without cross-fitting, datasets of one law, disjoint ones, planted "
             "locality and jitter. Writes a table, a figure and the numbers. The same command goes on after a kill."
         ),
     )
@@ -55,13 +55,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "recordings",
         help="what `annotate` finds on real recordings with and without planted jitter (needs the extra 'annotate')",
         description=(
-            "Takes episodes 0 and 1 of a LeRobot data set as the target, and as sources episodes 2 and 3, a copy of "
+            "Takes episodes 0 and 1 of a LeRobot dataset as the target, and as sources episodes 2 and 3, a copy of "
             "them with white jitter planted in the actions, and a jittered copy of the target. Annotates all by "
             "spectra and by classifiers, and writes a table, the numbers and the report. The same command goes on "
             "after a kill."
         ),
     )
-    recordings.add_argument("--root", type=Path, required=True, help="a LeRobot data set of four episodes or more")
+    recordings.add_argument("--root", type=Path, required=True, help="a LeRobot dataset of four episodes or more")
     recordings.add_argument("--output-dir", type=Path, default=Path("outputs/recordings"), help="default: %(default)s")
     recordings.add_argument("--results-dir", type=Path, help="for table and report (default: OUTPUT_DIR/results)")
     recordings.add_argument(
@@ -91,14 +91,14 @@ def _add_study(
     )
     parser.add_argument("--quick", action="store_true", help=f"{quick}, one seed, no sweep, less data: minutes")
     parser.add_argument("--output-dir", type=Path, default=Path(f"outputs/{name}"), help="default: %(default)s")
-    parser.add_argument("--data-root", type=Path, help="use the data sets in this folder's target and source")
+    parser.add_argument("--data-root", type=Path, help="use the datasets in this folder's target and source")
     parser.add_argument("--results-dir", type=Path, help="for the table and figures (default: OUTPUT_DIR/results)")
     parser.add_argument("--reuse", type=Path, metavar="FILE", help="take what was made with the same settings from it")
     parser.add_argument("--arms", type=_names, metavar="A,B,...", help=f"default: all, with --quick {quick}")
     parser.add_argument("--no-sweep", action="store_true", help="train with the defaults of what is swept")
     parser.add_argument("--seeds", type=_numbers, metavar="N,M,...", help="training seeds of the final runs")
-    parser.add_argument("--trials", type=int, help="roll-outs a final run")
-    parser.add_argument("--sweep-trials", type=int, help="roll-outs a run of a sweep")
+    parser.add_argument("--trials", type=int, help="rollouts a final run")
+    parser.add_argument("--sweep-trials", type=int, help="rollouts a run of a sweep")
     parser.add_argument("--steps", type=int, help="training steps a run")
     parser.add_argument("--batch-size", type=int, help="frames a step")
     parser.add_argument("--target-episodes", type=int, help="of the data that is made")
@@ -123,7 +123,7 @@ def run_recordings(args: argparse.Namespace) -> int:
 
 
 def run_oracles(args: argparse.Namespace) -> int:
-    """Annotate data sets with known answers."""
+    """Annotate datasets with known answers."""
     from dataclasses import replace
 
     from lerobot_ambient.benchmarks.estimators import oracles

@@ -24,7 +24,7 @@ def add_aloha(experiments: argparse._SubParsersAction[argparse.ArgumentParser]) 
     story.add_argument("--output-dir", type=Path, default=Path("outputs/aloha"), help="default: %(default)s")
     story.add_argument("--results-dir", type=Path, help="for page and numbers (default: OUTPUT_DIR/results)")
     story.add_argument("--steps", type=int, help="training steps (default: 1500, with --quick 10)")
-    story.add_argument("--eval-episodes", type=int, help="roll-outs (default: 4, with --quick 1)")
+    story.add_argument("--eval-episodes", type=int, help="rollouts (default: 4, with --quick 1)")
     story.add_argument("--json", action="store_true", help="print the results as JSON, without progress")
     story.set_defaults(run=run)
 

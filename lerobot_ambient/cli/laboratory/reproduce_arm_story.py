@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`lerobot-ambient reproduce arm-story`: from recording to roll-out on a virtual arm."""
+"""`lerobot-ambient reproduce arm-story`: from recording to rollout on a virtual arm."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def add_arm_story(experiments: argparse._SubParsersAction[argparse.ArgumentParse
     """Add `arm-story` to the experiments."""
     story = experiments.add_parser(
         "arm-story",
-        help="from recording to roll-out on a virtual arm, with LeRobot's commands (needs the extra 'arm')",
+        help="from recording to rollout on a virtual arm, with LeRobot's commands (needs the extra 'arm')",
         description=(
             "Records a steady and a trembling hand on virtual SO-101 arms with lerobot-record, estimates windows, "
             "trains with lerobot-train, pushes the policy to a Hub on this machine and pulls it from there, and moves "

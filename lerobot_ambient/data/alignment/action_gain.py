@@ -124,7 +124,7 @@ def declared_gain(gain: Gain, names: Sequence[str], stays: NDArray[np.bool_], wh
         gain: as declared.
         names: of the dimensions.
         stays: (D,) dimensions that are positions in both kinds of actions: switches, and what the source lacks.
-        what: the data set and the option, for messages.
+        what: the dataset and the option, for messages.
 
     Raises:
         ValueError: it names other dimensions, or not all that are steps.

@@ -63,7 +63,7 @@ def align(target: AlignedSource, source: OpenedDataset, target_action_type: str 
             offered = _all_absent(key, source)
         needed = key in READ_BY_POLICY or key in source.config.dimensions
         if not needed and (offered is None or _differ(key, target, source) or resolve(key, wanted, offered, {})[1]):
-            # Diffusion policies do not read it; what not every data set has is left out of the mixture.
+            # Diffusion policies do not read it; what not every dataset has is left out of the mixture.
             features.pop(key, None)
             continue
         if offered is None:
@@ -100,7 +100,7 @@ def align_target(target: OpenedDataset) -> AlignedSource:
         for key, spec in target.features.items()
         if is_policy_feature(key) and spec["dtype"] not in NO_NUMBERS
     }
-    # Without any names a data set fits itself.
+    # Without any names a dataset fits itself.
     maps = {
         key: feature if read_names(target.features[key]).problem else replace(feature, remark=None)
         for key, feature in maps.items()
@@ -200,7 +200,7 @@ def _log(target: AlignedSource, source: OpenedDataset, maps: dict[str, FeatureMa
 
 
 def common_keys(sources: Sequence[AlignedSource]) -> list[str]:
-    """Keys that every data set has; what only some have cannot be collated and is left out."""
+    """Keys that every dataset has; what only some have cannot be collated and is left out."""
     first = sources[0].features
     return [key for key, spec in first.items() if all(_alike(key, spec, source.features) for source in sources)]
 
@@ -212,7 +212,7 @@ def _alike(key: str, spec: dict[str, Any], features: dict[str, dict[str, Any]]) 
 
 
 def left_out_keys(sources: Sequence[AlignedSource]) -> list[str]:
-    """Features that only some data sets have and that the merge therefore drops."""
+    """Features that only some datasets have and that the merge therefore drops."""
     common = set(common_keys(sources))
     return sorted(
         {key for source in sources for key in source.features if key not in common and not is_bookkeeping(key)}

@@ -67,7 +67,7 @@ class Dimension:
     """What the name of a dimension says.
 
     Args:
-        name: as the data set writes it.
+        name: as the dataset writes it.
         side: left, right, or None.
         kind: joint, gripper, pose (of an end effector) or rate (velocities, torques).
         words: the rest of the name, without side and affixes.
@@ -148,7 +148,7 @@ def match_dimensions(
     """A source dimension for every target dimension that has a plausible one; none is used twice.
 
     Args:
-        targets, sources: dimension names, each unique; "0", "1", ... where a data set names none.
+        targets, sources: dimension names, each unique; "0", "1", ... where a dataset names none.
         settled: target dimensions that need no match, with the source dimension each takes, or None.
         source_motion, target_motion: standard deviation of each dimension. Where only one side has several arms,
             the arm that moves more is chosen; of several joints of a hand, the one that moves most.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A reader of each camera of each data set: the target's size, one dtype, decoded at every visit or once."""
+"""A reader of each camera of each dataset: the target's size, one dtype, decoded at every visit or once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from lerobot_ambient.data.reading.open_dataset import ReadOptions
 
 
 def camera_readers(sources: Sequence[AlignedSource], options: ReadOptions) -> list[dict[str, FrameReader]]:
-    """Per data set, a reader of each camera the merged items have, all giving one size and dtype.
+    """Per dataset, a reader of each camera the merged items have, all giving one size and dtype.
 
     With `options.frame_cache` this decodes what is not there yet, with a progress bar.
 
@@ -76,7 +76,7 @@ def _is_stored(source: AlignedSource, key: str) -> bool:
 
 
 def _own_spec(source: AlignedSource, key: str) -> dict[str, Any]:
-    """A camera's spec as the data set itself has it (alignment puts the target's in its place)."""
+    """A camera's spec as the dataset itself has it (alignment puts the target's in its place)."""
     spec: dict[str, Any] = source.meta.features[source.original[key]]
     return spec
 

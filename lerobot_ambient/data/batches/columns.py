@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Low-dimensional columns of all data sets of a mixture as tensors, gathered per batch.
+"""Low-dimensional columns of all datasets of a mixture as tensors, gathered per batch.
 
 Reading a frame through LeRobotDataset costs milliseconds of Python per sample; the numbers themselves are a
-few hundred bytes. Here a batch is one index operation a column, whatever the number of data sets. Without
+few hundred bytes. Here a batch is one index operation a column, whatever the number of datasets. Without
 resampling the results equal LeRobotDataset's: same clamping at episode ends, same padding flags, same dtypes.
 
 Resampling in time
@@ -87,7 +87,7 @@ class Columns:
         return int(self.stops[-1])
 
     def episode_of(self, rows: Tensor) -> Tensor:
-        """(B,) which episode each row lies in, counted over all data sets."""
+        """(B,) which episode each row lies in, counted over all datasets."""
         return torch.searchsorted(self.starts, rows, right=True) - 1
 
     @property

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The columns of all aligned data sets behind one index.
+"""The columns of all aligned datasets behind one index.
 
 Rows [0, N) run through the selected frames of the target and then of each source. `index` and `episode_index` are
-shifted per data set so that they stay unique, `task_index` points into the common list of tasks.
+shifted per dataset so that they stay unique, `task_index` points into the common list of tasks.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def merge_columns(
     """
     keys = [key for key in common_keys(sources) if key not in TAGS and all(key in source.columns for source in sources)]
     offsets = np.concatenate([[0], np.cumsum([len(source) for source in sources])])
-    # Parts of one merged data set are numbered apart already.
+    # Parts of one merged dataset are numbered apart already.
     first = sources[0].meta.root
     inside = [source is sources[0] or (source.meta.root == first and SOURCE in source.columns) for source in sources]
     shifts = {
@@ -111,12 +111,12 @@ def _table(counters: Sequence[NDArray[np.int64]]) -> NDArray[Any]:
 
 
 def _room(source: AlignedSource, counter: str, total: int) -> int:
-    """How many numbers a data set takes up: its total, or more where numbers of removed episodes are left out."""
+    """How many numbers a dataset takes up: its total, or more where numbers of removed episodes are left out."""
     return max(total, int(source.columns[counter].max()) + 1) if counter in source.columns else total
 
 
 def _shifts(totals: Sequence[int], inside: Sequence[bool]) -> list[int]:
-    """What is added to the numbers of each data set: the totals of those before it. `inside`: parts of the first."""
+    """What is added to the numbers of each dataset: the totals of those before it. `inside`: parts of the first."""
     shifts, end = [], totals[0]
     for total, part in zip(totals, inside, strict=True):
         shifts.append(0 if part else end)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The logical merge: several data sets behind one index, nothing copied or re-encoded.
+"""The logical merge: several datasets behind one index, nothing copied or re-encoded.
 
 An item is what LeRobotDataset would return under the target's keys, plus `info["ambient_group"]`, the group whose
 P(t | g) draws its timestep; `info` is the one carrier that LeRobot's preprocessor lets through.
@@ -33,12 +33,12 @@ _MAX_DECODERS = 8
 
 @dataclass(frozen=True, eq=False)
 class FrameTags:
-    """Group of each frame of a data set with a window per frame.
+    """Group of each frame of a dataset with a window per frame.
 
     Args:
-        tags: (n,) unsigned, the group counted within the data set; may be a memory map.
+        tags: (n,) unsigned, the group counted within the dataset; may be a memory map.
         no_group: the tag of a frame that starts no sample.
-        first_group: number of the data set's first group in the plan.
+        first_group: number of the dataset's first group in the plan.
     """
 
     tags: NDArray[Any]
@@ -52,13 +52,13 @@ class FrameTags:
 
 
 class MergedDataset(Dataset[dict[str, Any]]):
-    """Several aligned data sets as one map-style data set.
+    """Several aligned datasets as one map-style dataset.
 
     Args:
-        columns: low-dimensional columns of all data sets.
-        lengths: number of frames of each data set.
-        cameras: per data set, a reader of each camera; every data set has the same keys.
-        group_of_frame: per data set, its frames' group: an int when they share one, else a tag a frame.
+        columns: low-dimensional columns of all datasets.
+        lengths: number of frames of each dataset.
+        cameras: per dataset, a reader of each camera; every dataset has the same keys.
+        group_of_frame: per dataset, its frames' group: an int when they share one, else a tag a frame.
         tasks: every task string; an item's task_index points into it.
         image_transforms: augmentation of (T, C, H, W) images, or None.
     """
@@ -75,7 +75,7 @@ class MergedDataset(Dataset[dict[str, Any]]):
         self.columns = columns
         self.offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         self._offsets = torch.from_numpy(self.offsets)
-        # Episodes lie inside data sets, so an episode says which data set and, mostly, which group.
+        # Episodes lie inside datasets, so an episode says which dataset and, mostly, which group.
         self._owner = torch.searchsorted(self._offsets, columns.starts, right=True) - 1
         self.cameras = list(cameras)
         self.camera_keys = list(cameras[0])

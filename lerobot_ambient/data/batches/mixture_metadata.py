@@ -13,7 +13,7 @@ from lerobot_ambient.data.batches.columns import Columns
 
 
 class MixtureMetadata:
-    """What LeRobot reads of a LeRobotDatasetMetadata, for the merged data set.
+    """What LeRobot reads of a LeRobotDatasetMetadata, for the merged dataset.
 
     Features and statistics are the target's; totals and tasks are the mixture's.
 

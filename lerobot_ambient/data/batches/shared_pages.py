@@ -2,7 +2,7 @@
 """Large arrays moved to a memory-mapped file, so that all processes of a machine share one copy of the pages.
 
 Loader workers that are forked share their parent's memory anyway. The processes of `accelerate launch` do not: each
-reads the data sets for itself. Above a threshold the arrays are therefore written once, under a name made from their
+reads the datasets for itself. Above a threshold the arrays are therefore written once, under a name made from their
 content, and every process maps the same file; the kernel keeps of it what is in use.
 """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a gathered batch gets from the data set to the training loop.
+"""How a gathered batch gets from the dataset to the training loop.
 
 PyTorch sends every tensor of a worker's batch through a file descriptor of its own; for a dozen tensors of a few
 kilobytes that costs ten times what making them did. Small ones travel here as one message, and come out as tensors.

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Camera frames decoded once: one memory-mapped file per data set, camera and size.
+"""Camera frames decoded once: one memory-mapped file per dataset, camera and size.
 
     <folder>/<digest>/      the digest of everything the pixels depend on
         identity.json       what was digested, for people
-        frames.u8           (frames of the whole data set, C, H, W) uint8; sparse: an episode that was never
+        frames.u8           (frames of the whole dataset, C, H, W) uint8; sparse: an episode that was never
                             decoded takes no space
         done.txt            the episodes in it, a line each, written after their frames have reached the disk
         lock                held by the process that builds
@@ -47,13 +47,13 @@ FRAMES_FOR_A_POOL = 5000
 
 @dataclass(frozen=True)
 class CacheJob:
-    """One camera of one data set.
+    """One camera of one dataset.
 
     Args:
         reader: decodes it.
         identity: JSON values that determine every pixel: repo_id, revision, files with sizes, camera, size, fit.
             Paths that may change do not belong here.
-        total_frames: of the whole data set.
+        total_frames: of the whole dataset.
         episodes: the selected ones.
     """
 
@@ -183,7 +183,7 @@ def open_frame_cache(
     each other, and an episode is decoded once.
 
     Args:
-        folder: of the cache; made if it is absent. Several data sets, cameras and sizes share it.
+        folder: of the cache; made if it is absent. Several datasets, cameras and sizes share it.
         processes: that decode; by default one per core and missing episode, at most 8, and only this one where there
             is little to do.
         progress: show a bar on a terminal, counting frames.
@@ -235,7 +235,7 @@ def _frames(episodes: Iterable[EpisodeFrames]) -> int:
 
 
 def _missing(entries: Sequence[_Entry]) -> list[tuple[_Entry, list[EpisodeFrames]]]:
-    """What has to be decoded; once, where entries share a folder because a data set is used twice."""
+    """What has to be decoded; once, where entries share a folder because a dataset is used twice."""
     found: dict[Path, tuple[_Entry, dict[int, EpisodeFrames]]] = {}
     for entry in entries:
         _, episodes = found.setdefault(entry.folder, (entry, {}))

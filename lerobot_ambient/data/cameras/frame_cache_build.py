@@ -27,7 +27,7 @@ BLOCK = 64
 
 
 class FrameReader(Protocol):
-    """Decodes frames of one camera of one data set; picklable."""
+    """Decodes frames of one camera of one dataset; picklable."""
 
     @property
     def name(self) -> str:
@@ -46,9 +46,9 @@ class EpisodeFrames:
     """One selected episode.
 
     Args:
-        episode_index: in the data set.
+        episode_index: in the dataset.
         row: its first frame in the reader's numbering of the selected frames.
-        place: its first frame in the whole data set, which is its place in the cache file.
+        place: its first frame in the whole dataset, which is its place in the cache file.
         length: frames.
     """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which cameras of a data set are needed, and which of them have frames at all."""
+"""Which cameras of a dataset are needed, and which of them have frames at all."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def is_left_out(key: str, spec: Mapping[str, Any], rename: Mapping[str, str]) ->
 def needed_cameras(
     meta: LeRobotDatasetMetadata, rename: Mapping[str, str], wanted: Sequence[str] | None = None
 ) -> list[str]:
-    """The data set's own keys of the cameras whose frames are read.
+    """The dataset's own keys of the cameras whose frames are read.
 
     Args:
-        meta: of the data set.
+        meta: of the dataset.
         rename: own key to the target's.
         wanted: the target's cameras, by the target's keys; every camera that is not left out when None.
     """
@@ -38,7 +38,7 @@ def policy_features(name: str, key: str, spec: dict[str, Any]) -> dict[str, Any]
     """A feature's spec as policies see it.
 
     Raises:
-        ValueError: the shape of a camera that is no picture's, with the data set and the key.
+        ValueError: the shape of a camera that is no picture's, with the dataset and the key.
     """
     if spec["dtype"] not in CAMERA_DTYPES:
         return spec
@@ -52,7 +52,7 @@ def refuse_depth(name: str, meta: LeRobotDatasetMetadata, keys: Sequence[str]) -
     """Raise where a camera that the policy would read is a depth camera.
 
     Raises:
-        ValueError: the data set, the cameras, and how to do without them.
+        ValueError: the dataset, the cameras, and how to do without them.
     """
     depth = [key for key in keys if is_depth(meta.features[key])]
     if depth:
@@ -99,9 +99,9 @@ def cameras_without_frames(
     """Cameras that info.json declares and of which no selected episode has a frame, with the reason.
 
     Args:
-        meta: of the data set.
+        meta: of the dataset.
         episodes: the selected ones; unknown ones are passed over.
-        keys: the data set's own keys.
+        keys: the dataset's own keys.
     """
     table, root = EpisodeTable(meta), Path(meta.root)
     known = [episode for episode, row in zip(episodes, table.rows(episodes), strict=True) if row >= 0]

@@ -35,7 +35,7 @@ def broken_pictures(
     """Episodes with a picture that cannot be used, with the first reason of each camera.
 
     Args:
-        meta: of a data set.
+        meta: of a dataset.
         episodes: which of its episodes to look at; unknown ones, and those whose parquet file cannot be read, are
             passed over.
         keys: which of its cameras stored as images.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames of one camera of one data set: decoded by LeRobot's decoders, fitted to the target's size, or absent."""
+"""Frames of one camera of one dataset: decoded by LeRobot's decoders, fitted to the target's size, or absent."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SAME_ASPECT = 0.01
 
 
 class FrameReader(Protocol):
-    """Frames of one camera by row; rows are frames of the selected episodes of one data set.
+    """Frames of one camera by row; rows are frames of the selected episodes of one dataset.
 
     Attributes:
         name: for messages.
@@ -138,7 +138,7 @@ class StoredImageReader:
     Args:
         name, shape: as above; the shape has three channels.
         dataset: with the pictures of the selected episodes, in the order of the rows.
-        key: the camera's key in that data set.
+        key: the camera's key in that dataset.
         starts, episode_ids: as above.
         as_uint8: give uint8; exact for the 8-bit images LeRobot stores.
     """
@@ -204,7 +204,7 @@ class AbsentReader:
     Args:
         name, shape: as above.
         fill: brightness in [0, 1].
-        dtype: the other data sets' dtype.
+        dtype: the other datasets' dtype.
     """
 
     def __init__(self, name: str, shape: tuple[int, int, int], fill: float, dtype: torch.dtype) -> None:

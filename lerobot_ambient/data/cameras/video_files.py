@@ -32,7 +32,7 @@ def broken_videos(
     """Episodes that lack a part of a video, with the reason.
 
     Args:
-        meta: of a data set; only its `root`, `video_keys`, `video_path`, `fps` and `episodes` are used.
+        meta: of a dataset; only its `root`, `video_keys`, `video_path`, `fps` and `episodes` are used.
         episodes: which of its episodes to look at; unknown ones are passed over.
         keys: which of its cameras; all that are stored as video when None.
         progress: show a bar, where stderr is a terminal.

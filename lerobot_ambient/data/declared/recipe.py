@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What defines a mixture besides its data sets."""
+"""What defines a mixture besides its datasets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lerobot_ambient.core.noise_levels import NoiseSchedule
 
 @dataclass(frozen=True)
 class MixtureRecipe:
-    """Everything about a mixture that is not a data set.
+    """Everything about a mixture that is not a dataset.
 
     Args:
         schedule: noise levels of the policy.

@@ -14,34 +14,34 @@ ACTION_TYPES = ("absolute", "delta")
 
 
 @dataclass(repr=False)
-class SourceConfig:
-    """One suboptimal data set and the noise levels at which it may teach. From Python it is called `Source`.
+class Source:
+    """One suboptimal dataset and the noise levels at which it may teach.
 
     >>> la.Source("me/sim", root="data/sim", sigma_min=0.3)
     Source('me/sim', root='data/sim', sigma_min=0.3)
 
     Args:
-        repo_id: data set on the Hub, or the name of a local one.
+        repo_id: dataset on the Hub, or the name of a local one.
         root: its folder; LeRobot's own cache when None.
         revision: branch, tag or commit on the Hub.
         episodes: which of its episodes to use; all when None.
-        weight: multiplies its size where data sets share a noise level; positive.
+        weight: multiplies its size where datasets share a noise level; positive.
         sigma_min: VP level in [0, 1]; strictly above it the source teaches. 0 admits everything.
         sigma_max: VP level in [0, 1]; strictly below it the source teaches (locality). 0 admits nothing below.
         windows: parquet file with a window per frame; "meta/ambient_windows.parquet" is looked up in the
-            data set's own folder first. Excludes sigma_min and sigma_max.
-        rename: keys of this data set to the target's keys, e.g. {actions: action}.
+            dataset's own folder first. Excludes sigma_min and sigma_max.
+        rename: keys of this dataset to the target's keys, e.g. {actions: action}.
         dimension_names: per target key, the names of its dimensions in their order, where its own info.json has none,
             or others than it should; they replace those.
         dimensions: per target key, per target dimension, where its numbers come from; see DimensionConfig.
             Dimensions of the same name need no entry.
         cameras: per target camera, how it is fitted, or what stands for it; see CameraConfig.
         normalization: whose statistics normalise its actions and observations: target or own.
-        fps: frames per second, where the data set's own info.json is wrong (or to replay it at another speed).
+        fps: frames per second, where the dataset's own info.json is wrong (or to replay it at another speed).
         action_type: absolute or delta (each action is a step from the state of its frame); guessed when None.
         action_gain: how far a step of 1 moves the state, a number or one for each of the target's dimensions; for steps
             in a unit of their own, such as a controller's [-1, 1]. 1 when None, refused where measured otherwise.
-        skip_broken: leave out episodes that cannot be read instead of refusing the data set.
+        skip_broken: leave out episodes that cannot be read instead of refusing the dataset.
     """
 
     repo_id: str = ""
@@ -131,15 +131,11 @@ class SourceConfig:
         return EVERYTHING if window is None else window
 
 
-Source = SourceConfig
-"""Its name for who writes Python; configuration files and their messages know it by the longer one."""
-
-
 def check_episodes(name: str, episodes: Sequence[int] | None) -> None:
     """Refuse an empty, negative or repeating list of episodes.
 
     Raises:
-        ValueError: naming the data set.
+        ValueError: naming the dataset.
     """
     if episodes is None:
         return

@@ -68,7 +68,7 @@ class AlignedEpisodes(Protocol):
         ...
 
     def source(self, episode: int) -> int:
-        """Which data set an episode belongs to; 0 is the target."""
+        """Which dataset an episode belongs to; 0 is the target."""
         ...
 
     def read(self, episode: int) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def write_merge(
         episodes: what to write.
         merged: what it is, for `meta/ambient_merge.json`.
         output: a folder that does not exist yet.
-        repo_id: name of the new data set.
+        repo_id: name of the new dataset.
         part_episodes: episodes written between two safe points; each part has its own files.
         on_episode: called with the number of episodes just finished, those of an earlier run included.
 
@@ -138,7 +138,7 @@ def _write_parts(
     size: int,
     on_episode: Callable[[int], object],
 ) -> Path:
-    """Returns the folder with all episodes, which is the complete data set."""
+    """Returns the folder with all episodes, which is the complete dataset."""
     hidden, total = work / ".writing", len(episodes.lengths)
     finished = _finished(work)
     done = finished[-1] if finished else 0
@@ -166,7 +166,7 @@ def _write_parts(
 
 @contextmanager
 def _writer(episodes: AlignedEpisodes, before: Path | None, root: Path, repo_id: str) -> Iterator[LeRobotDataset]:
-    """LeRobot's writer on a new data set, or on a copy of `before`; finalized at the end."""
+    """LeRobot's writer on a new dataset, or on a copy of `before`; finalized at the end."""
     cache = root.with_name(".cache")
     # Nothing is decoded here; named, so that LeRobot does not look for its default decoder with every part.
     backend = "pyav"
@@ -291,7 +291,7 @@ def _identity(episodes: AlignedEpisodes, merged: MergedFile, repo_id: str) -> di
 
 def _require_same_merge(work: Path, identity: dict[str, Any]) -> None:
     path = work / "merge.json"
-    # Before the first part is finished there is nothing to mix up, and a mended setting may be tried again.
+    # Before the first part is finished there is nothing to mix up, and a fixed setting may be tried again.
     if not path.is_file() or not _finished(work):
         partial = path.with_name(f".{path.name}")
         partial.write_text(json.dumps(identity, indent=2), encoding="utf-8")

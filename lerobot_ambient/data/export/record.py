@@ -17,7 +17,7 @@ from huggingface_hub import constants as hub_constants
 from huggingface_hub import hf_hub_download
 
 from lerobot_ambient.data.alignment.aligned_source import AlignedSource
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.files.hub_errors import NOT_ON_THE_HUB
 from lerobot_ambient.data.provenance.data_record import DataRecord
 from lerobot_ambient.data.suggest.config_windows import NotedWindow
@@ -34,7 +34,7 @@ GIVEN = "given in the configuration"
 
 
 def record_of(mixture: Mixture) -> list[DataRecord]:
-    """One record a data set, the target first."""
+    """One record a dataset, the target first."""
     shares, law = mixture.plan.shares_by_source(), mixture.plan.by_source().sum(1)
     records = []
     for index, source in enumerate(mixture.sources):
@@ -67,7 +67,7 @@ def how_found(source: AlignedSource) -> str:
     """Where a source's windows come from, in words."""
     config = source.config
     if config.windows == MERGE_PATH:
-        return "from the columns of the merged data set"
+        return "from the columns of the merged dataset"
     if config.windows is not None:
         facts = windows_metadata(windows_path(source))
         granularity = facts.get("granularity")
@@ -84,7 +84,7 @@ def how_found(source: AlignedSource) -> str:
 
 
 def with_notes(
-    records: Sequence[DataRecord], sources: Sequence[SourceConfig], noted: Mapping[NotedWindow, str]
+    records: Sequence[DataRecord], sources: Sequence[Source], noted: Mapping[NotedWindow, str]
 ) -> list[DataRecord]:
     """Records that also say what `annotate` noted beside a window in the configuration file.
 
@@ -102,7 +102,7 @@ def with_notes(
 
 
 def license_of(root: Path) -> str | None:
-    """The licence in the YAML header of a data set's README.md, or None where it states none."""
+    """The licence in the YAML header of a dataset's README.md, or None where it states none."""
     card = root / "README.md"
     if not card.is_file():
         return None

@@ -11,7 +11,7 @@
 
 A name that several groups have is called by its group too, "left.x". Dimensions without names are called by their
 numbers, "0", "1", and so on. Names that cannot be read without a doubt are not guessed: they count as none, and
-`Names.problem` says why, so that no other data set is laid onto them by place.
+`Names.problem` says why, so that no other dataset is laid onto them by place.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _Leaf = tuple[tuple[str, ...], str | int]
 
 @dataclass(frozen=True)
 class Names:
-    """What a data set says about the dimensions of one feature.
+    """What a dataset says about the dimensions of one feature.
 
     Args:
         names: one a dimension, all different; "0", "1", ... where none could be read.
@@ -75,7 +75,7 @@ def with_names(
     Args:
         features: LeRobot feature specs.
         declared: per feature, one name a dimension.
-        name: of the data set, for messages.
+        name: of the dataset, for messages.
 
     Raises:
         ValueError: a feature that is not there, or names that do not fit it.

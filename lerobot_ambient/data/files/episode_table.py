@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """LeRobot's table of episodes as arrays: where the frames, files and seconds of many episodes are, without a loop.
 
-LeRobot's own look-ups take an episode at a time, a tenth of a millisecond each; data sets have hundreds of thousands.
+LeRobot's own look-ups take an episode at a time, a tenth of a millisecond each; datasets have hundreds of thousands.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from lerobot_ambient.data.files.dataset_format import owner_of
 
 
 class EpisodeTable:
-    """The episodes of a data set.
+    """The episodes of a dataset.
 
     Args:
-        meta: of the data set.
+        meta: of the dataset.
     """
 
     def __init__(self, meta: LeRobotDatasetMetadata) -> None:

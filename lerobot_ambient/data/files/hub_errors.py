@@ -14,13 +14,13 @@ NOT_ON_THE_HUB = (
     *(FileNotFoundError, HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, ConnectionError),
     httpx.TransportError,
 )
-"""What LeRobot lets through when a data set, or a file of it, cannot be had."""
+"""What LeRobot lets through when a dataset, or a file of it, cannot be had."""
 
 
 _ADVICE = {
-    401: " (not logged in, or no such data set; `hf auth login`)",
+    401: " (not logged in, or no such dataset; `hf auth login`)",
     403: " (this token may not read it)",
-    404: " (no such data set, or it is private)",
+    404: " (no such dataset, or it is private)",
 }
 
 

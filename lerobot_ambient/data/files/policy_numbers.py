@@ -20,7 +20,7 @@ from lerobot_ambient.data.files.camera_specs import CAMERA_DTYPES
 NO_NUMBERS = (*CAMERA_DTYPES, "string", "language")
 """Types of features that hold no numbers."""
 READ_BY_POLICY = (ACTION, OBS_STATE, OBS_ENV_STATE)
-"""Numeric features that a diffusion policy reads. Others are merged where every data set has them."""
+"""Numeric features that a diffusion policy reads. Others are merged where every dataset has them."""
 
 Specs = dict[str, dict[str, Any]]
 Columns = dict[str, NDArray[Any]]
@@ -76,6 +76,6 @@ def axes_problem(key: str, spec: Mapping[str, Any]) -> str | None:
         else ""
     )
     return (
-        f"{key}: has the shape {shape}, and the policy reads one vector a frame, here ({size},). Write the data set "
+        f"{key}: has the shape {shape}, and the policy reads one vector a frame, here ({size},). Write the dataset "
         f"with shape ({size},) and `value.reshape(-1)` in add_frame{chunk}"
     )

@@ -30,7 +30,7 @@ def affine_of(stats: Mapping[str, Any], mode: str) -> tuple[NDArray[np.float64],
         mode: value of LeRobot's NormalizationMode.
 
     Raises:
-        ValueError: statistics that the mode needs and the data set lacks.
+        ValueError: statistics that the mode needs and the dataset lacks.
     """
     if mode == "IDENTITY":
         size = np.asarray(next(iter(stats.values()))).shape
@@ -40,7 +40,7 @@ def affine_of(stats: Mapping[str, Any], mode: str) -> tuple[NDArray[np.float64],
         raise ValueError(f"unknown normalisation mode '{mode}'; known: IDENTITY, MEAN_STD, {', '.join(_RANGE_STATS)}.")
     missing = [name for name in needed if name not in stats]
     if missing:
-        raise ValueError(f"normalisation {mode} needs the statistics {missing}, the data set has {sorted(stats)}.")
+        raise ValueError(f"normalisation {mode} needs the statistics {missing}, the dataset has {sorted(stats)}.")
     first, second = (np.asarray(stats[name], dtype=np.float64) for name in needed)
     if mode == "MEAN_STD":
         return first, np.where(second == 0, 1e-8, second)

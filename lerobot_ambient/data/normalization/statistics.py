@@ -76,10 +76,10 @@ def _shaped(stats: dict[str, NDArray[np.float64]], values: NDArray[Any]) -> dict
 def merged_stats(
     stats: Mapping[str, Mapping[str, Any]], target: AlignedSource, extra: Sequence[AlignedSource]
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """`target_stats` of a merged data set: those it was written under, made safe for sources it does not hold.
+    """`target_stats` of a merged dataset: those it was written under, made safe for sources it does not hold.
 
     Args:
-        stats: as the merged data set has them.
+        stats: as the merged dataset has them.
         target: its target.
         extra: aligned sources besides its own.
     """
@@ -96,7 +96,7 @@ def merged_stats(
 def _misfit(stats: Mapping[str, Any], exact: Mapping[str, Any], *, whole: bool) -> str | None:
     """Why statistics do not describe the data; None when they do.
 
-    Those of a data set may be wider than a selection of its episodes, never narrower, and of all episodes equal.
+    Those of a dataset may be wider than a selection of its episodes, never narrower, and of all episodes equal.
     """
     for name in ("min", "max", "mean", "std"):
         if name not in stats:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a checkpoint keeps of one data set. A module of its own: the policy's configuration imports nothing else."""
+"""What a checkpoint keeps of one dataset. A module of its own: the policy's configuration imports nothing else."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 
 @dataclass
 class DataRecord:
-    """One data set of a mixture.
+    """One dataset of a mixture.
 
     Args:
         name: what messages call it; the repo_id, numbered where it is used more than once.
-        repo_id: the data set.
+        repo_id: the dataset.
         revision: what was asked for on the Hub, or None.
         episodes, frames, samples: selected; samples are frames that may start a chunk.
         fps: frames a second.
         robot_type: as recorded, or None.
         on_the_hub: whether it was read by its name, not from a folder.
-        license: what the data set's own card states, or None.
+        license: what the dataset's own card states, or None.
         windows: its distinct windows, or how many there are.
         found: how the windows were found.
         normalization: target or own.

@@ -19,14 +19,14 @@ from lerobot_ambient.core.plan import Group
 from lerobot_ambient.data.alignment.aligned_source import AlignedSource
 from lerobot_ambient.data.declared.alignment import CameraConfig, DimensionConfig
 from lerobot_ambient.data.declared.recipe import MixtureRecipe
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 
 _UNDECLARED = (None, "target", None)
 """fps, normalization and action_type of a source that says nothing of them."""
 
 
 def describe_source(source: AlignedSource, groups: Sequence[Group]) -> str:
-    """One readable line that changes when the data set, its selection, weight or windows change."""
+    """One readable line that changes when the dataset, its selection, weight or windows change."""
     windows = sorted({group.window.notation for group in groups})
     shown = windows[0] if len(windows) == 1 else f"{len(windows)} windows"
     digest = hashlib.sha256()
@@ -61,7 +61,7 @@ def describe_recipe(recipe: MixtureRecipe) -> str:
     )
 
 
-def _alignment(config: SourceConfig) -> str:
+def _alignment(config: Source) -> str:
     cameras = (f"({key!r}, {_camera(camera)})" for key, camera in sorted(config.cameras.items()))
     dimensions = (f"({key!r}, {{{_dimensions(of_key)}}})" for key, of_key in sorted(config.dimensions.items()))
     return (

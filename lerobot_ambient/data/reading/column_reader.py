@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads the low-dimensional columns of a data set straight from its parquet files, and finds what is broken.
+"""Reads the low-dimensional columns of a dataset straight from its parquet files, and finds what is broken.
 
 Each file is read once into one array, and a file that cannot be read takes down its own episodes only.
 """
@@ -56,7 +56,7 @@ def read_columns(
     """Read columns of the given episodes.
 
     Args:
-        meta: of the data set.
+        meta: of the dataset.
         episodes: which of its episodes.
         shapes: feature shape of each column to read; scalars have shape (1,) and give (N,).
         finite: columns that a policy may read: nan, infinity or null breaks an episode.
@@ -220,7 +220,7 @@ def _places(parts: Sequence[_Part]) -> NDArray[np.int64] | None:
 def _broken_episodes(
     columns: Mapping[str, Array], expected: Mapping[int, int], finite: Sequence[str], path: str
 ) -> dict[int, str]:
-    """Episodes of one file that are incomplete or hold numbers that are none."""
+    """Episodes of one file that are incomplete or hold NaN or infinity."""
     broken: dict[int, str] = {}
     episode = columns[_EPISODE]
     found = dict(zip(*(part.tolist() for part in np.unique(episode, return_counts=True)), strict=True))

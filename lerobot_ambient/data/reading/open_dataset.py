@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Opening one data set of a mixture: its metadata, its numbers, its cameras, its keys renamed to the target's."""
+"""Opening one dataset of a mixture: its metadata, its numbers, its cameras, its keys renamed to the target's."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from lerobot_ambient.data.cameras.needed_cameras import (
 from lerobot_ambient.data.cameras.picture_files import broken_pictures
 from lerobot_ambient.data.cameras.stored_pictures import StoredPictures, stored_pictures
 from lerobot_ambient.data.cameras.video_files import broken_videos
-from lerobot_ambient.data.declared.sources import SourceConfig, check_episodes
+from lerobot_ambient.data.declared.sources import Source, check_episodes
 from lerobot_ambient.data.files.camera_specs import CAMERA_DTYPES
 from lerobot_ambient.data.files.checked_metadata import CheckedMetadata, MissingFileError
 from lerobot_ambient.data.files.dataset_format import outdated
@@ -50,7 +50,7 @@ _LONG = 86_400.0
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How every data set of the mixture is read.
+    """How every dataset of the mixture is read.
 
     Args:
         observation_deltas, action_deltas: frame offsets of the chunks a sample holds.
@@ -92,7 +92,7 @@ class OpenedDataset:
     """
 
     name: str
-    config: SourceConfig
+    config: Source
     meta: LeRobotDatasetMetadata
     features: dict[str, dict[str, Any]]
     columns: dict[str, NDArray[Any]]
@@ -122,7 +122,7 @@ class OpenedDataset:
 
     @property
     def original(self) -> dict[str, str]:
-        """Target's key to this data set's own."""
+        """Target's key to this dataset's own."""
         return {self.config.rename.get(key, key): key for key in self.meta.features}
 
     @property
@@ -139,9 +139,9 @@ class OpenedDataset:
 
 
 def open_dataset(
-    config: SourceConfig, name: str, *, is_target: bool = False, cameras: Sequence[str] | None = None
+    config: Source, name: str, *, is_target: bool = False, cameras: Sequence[str] | None = None
 ) -> OpenedDataset:
-    """Open a data set, read its numbers, rename its keys.
+    """Open a dataset, read its numbers, rename its keys.
 
     Args:
         config: as declared.
@@ -151,7 +151,7 @@ def open_dataset(
             except those renamed to a key outside the observations, which leaves them out.
 
     Raises:
-        ValueError: unknown data set or version, empty or unknown episodes, renames that do not fit its keys,
+        ValueError: unknown dataset or version, empty or unknown episodes, renames that do not fit its keys,
             episodes that cannot be read, cameras of the target without frames.
     """
     meta = open_metadata(config, name)
@@ -222,7 +222,7 @@ def open_dataset(
 
 
 def is_bookkeeping(key: str) -> bool:
-    """Whether LeRobot adds this feature to every data set."""
+    """Whether LeRobot adds this feature to every dataset."""
     return key in COUNTERS
 
 
@@ -231,8 +231,8 @@ def is_policy_feature(key: str) -> bool:
     return key == ACTION or key.startswith(OBS_PREFIX)
 
 
-def open_metadata(config: SourceConfig, name: str) -> CheckedMetadata:
-    """LeRobot's metadata of a data set, its files checked.
+def open_metadata(config: Source, name: str) -> CheckedMetadata:
+    """LeRobot's metadata of a dataset, its files checked.
 
     Raises:
         ValueError: not found, of another format, damaged, or empty.
@@ -286,7 +286,7 @@ def _missing_file(error: BaseException) -> MissingFileError | None:
     return cause
 
 
-def wanted_episodes(config: SourceConfig, meta: LeRobotDatasetMetadata, name: str) -> list[int]:
+def wanted_episodes(config: Source, meta: LeRobotDatasetMetadata, name: str) -> list[int]:
     """The selected episodes, ascending; by default those of the table, and those that info.json promises beside them.
 
     Raises:
@@ -315,9 +315,9 @@ def _spans(numbers: Sequence[int]) -> str:
 
 
 def _download_if_missing(
-    config: SourceConfig, meta: LeRobotDatasetMetadata, episodes: Sequence[int], videos: Sequence[str]
+    config: Source, meta: LeRobotDatasetMetadata, episodes: Sequence[int], videos: Sequence[str]
 ) -> None:
-    """Let LeRobot fetch files of a data set on the Hub; what stays missing is reported episode by episode."""
+    """Let LeRobot fetch files of a dataset on the Hub; what stays missing is reported episode by episode."""
     if hub_constants.HF_HUB_OFFLINE:
         return
     table = EpisodeTable(meta)
@@ -418,7 +418,7 @@ def _with_columns(
 def _check_rename(rename: Mapping[str, str], keys: Sequence[str], name: str) -> None:
     missing = [key for key in rename if key not in keys]
     if missing:
-        raise ValueError(f"'{name}': rename names {missing}, but the data set's keys are {sorted(keys)}.")
+        raise ValueError(f"'{name}': rename names {missing}, but the dataset's keys are {sorted(keys)}.")
     result = [rename.get(key, key) for key in keys]
     for new in sorted({key for key in result if result.count(key) > 1}):
         clash = [key for key in keys if rename.get(key, key) == new]

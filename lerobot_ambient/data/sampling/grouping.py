@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a window per frame to groups: an index of a few bytes a frame, made by a counting sort in blocks.
 
-Windows are told apart only as far as the schedule can: frames share a group when no timestep lies between their
+Windows are distinguished only as far as the schedule can: frames share a group when no timestep lies between their
 bounds, so all of a group admit the same timesteps. T timesteps give at most T + 1 groups when only sigma_min
 varies and about T^2 / 2 when sigma_max does too, however many frames there are.
 
@@ -27,12 +27,12 @@ _BLOCK = 1 << 18
 
 @dataclass(frozen=True, eq=False)
 class WindowGroups:
-    """The groups of one data set. All fields are plain arrays, so they may be memory maps of an `ArrayStore`.
+    """The groups of one dataset. All fields are plain arrays, so they may be memory maps of an `ArrayStore`.
 
     Args:
         sigma_min, sigma_max: (G,) float32 VP levels, the window of each group; 0 and 0 where it admits everything.
         counts: (G,) int64 frames of each group.
-        order: (sum of counts,) unsigned frame positions inside the data set, group after group, ascending inside
+        order: (sum of counts,) unsigned frame positions inside the dataset, group after group, ascending inside
             a group.
         group_of_frame: (N,) unsigned, the group of each frame; `no_group` for frames that start no sample.
 
@@ -92,7 +92,7 @@ def split_windows(
     stops: NDArray[np.int64],
     schedule: NoiseSchedule,
 ) -> WindowGroups:
-    """Group the frames of one data set by where their windows lie between the timesteps.
+    """Group the frames of one dataset by where their windows lie between the timesteps.
 
     The groups come in ascending order of (number of timesteps up to sigma_min, number of timesteps below
     sigma_max), windows that admit everything first. The window of a group is the narrowest its frames allow: the

@@ -32,7 +32,7 @@ _ORDER, _FRAMES, _ROUNDING = 1, 2, 3
 
 
 class FrameRuns:
-    """One group, made of runs of consecutive frames: a whole data set without the ends of its episodes.
+    """One group, made of runs of consecutive frames: a whole dataset without the ends of its episodes.
 
     Args:
         starts, stops: int64 half-open, non-overlapping runs of frame positions in the mixture.
@@ -57,13 +57,13 @@ class FrameRuns:
 
 @dataclass(frozen=True, eq=False)
 class FrameIndex:
-    """The groups of one data set, as an index of its frames (`WindowGroups.order` and `.counts`).
+    """The groups of one dataset, as an index of its frames (`WindowGroups.order` and `.counts`).
 
     Args:
-        order: (sum of counts,) unsigned positions inside the data set, group after group; any NumPy array, so
+        order: (sum of counts,) unsigned positions inside the dataset, group after group; any NumPy array, so
             a read-only memory map that several processes share will do.
         counts: (g,) int64 frames of each group.
-        offset: position of the data set's first frame in the mixture.
+        offset: position of the dataset's first frame in the mixture.
 
     Raises:
         ValueError: counts that do not add up to the index.
@@ -86,7 +86,7 @@ class GroupedFrames:
     """Which frames belong to which group.
 
     Args:
-        parts: the groups in order. A `FrameIndex` holds all groups of a data set; a pair (starts, stops) is one
+        parts: the groups in order. A `FrameIndex` holds all groups of a dataset; a pair (starts, stops) is one
             group made of runs, see `FrameRuns`.
 
     Raises:

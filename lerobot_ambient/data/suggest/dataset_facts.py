@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a data set says about itself without its frames being read: features, statistics, frame rate, robot."""
+"""What a dataset says about itself without its frames being read: features, statistics, frame rate, robot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lerobot_ambient.data.alignment.match_units import Range
-from lerobot_ambient.data.declared.sources import SourceConfig, check_episodes
+from lerobot_ambient.data.declared.sources import Source, check_episodes
 from lerobot_ambient.data.files.camera_specs import CAMERA_DTYPES
 from lerobot_ambient.data.files.dimension_names import dimension_names, with_names
 from lerobot_ambient.data.files.policy_numbers import NO_NUMBERS
@@ -30,7 +30,7 @@ _QUANTILES = ("q01", "q99")
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """The metadata of one data set.
+    """The metadata of one dataset.
 
     Args:
         name: what messages call it.
@@ -95,25 +95,25 @@ class DatasetFacts:
         return {name: value for name, value in known.items() if value is not None}
 
 
-def facts_of(config: SourceConfig, name: str | None = None) -> DatasetFacts:
-    """Read a data set's metadata, its keys renamed as far as `config.rename` says.
+def facts_of(config: Source, name: str | None = None) -> DatasetFacts:
+    """Read a dataset's metadata, its keys renamed as far as `config.rename` says.
 
     Statistics are those of the selected episodes where every episode has its own, else those of stats.json, which
     may have been computed on other episodes than are there.
 
     Args:
-        config: which data set and episodes.
+        config: which dataset and episodes.
         name: what messages call it; its repo_id when None.
 
     Raises:
-        ValueError: a data set that cannot be found or read, unknown episodes, a rename of keys it does not have.
+        ValueError: a dataset that cannot be found or read, unknown episodes, a rename of keys it does not have.
     """
     name = name or config.repo_id
     meta = open_metadata(config, name)
     check_episodes(name, config.episodes)
     unknown = [key for key in config.rename if key not in meta.features]
     if unknown:
-        raise ValueError(f"'{name}': rename names {unknown}, but the data set's keys are {sorted(meta.features)}.")
+        raise ValueError(f"'{name}': rename names {unknown}, but the dataset's keys are {sorted(meta.features)}.")
     facts = DatasetFacts(name, meta.features, {}, config.fps or float(meta.fps), meta.robot_type)
     stats = {key: value for key, value in (meta.stats or {}).items() if key in facts.numeric_keys}
     try:

@@ -20,7 +20,7 @@ from lerobot_ambient.data.alignment.match_names import Dimension
 from lerobot_ambient.data.alignment.match_units import is_elsewhere
 from lerobot_ambient.data.alignment.target_keys import require_policy_keys
 from lerobot_ambient.data.cameras.readers import SAME_ASPECT
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.files.camera_specs import camera_shape, policy_spec
 from lerobot_ambient.data.files.dimension_names import is_numbered
 from lerobot_ambient.data.files.policy_numbers import READ_BY_POLICY
@@ -43,12 +43,12 @@ class Suggestion:
 
     Args:
         name: of the source.
-        heading: both data sets in one line.
-        config: options of SourceConfig, those declared and those proposed, as plain values; defaults left out.
+        heading: both datasets in one line.
+        config: options of Source, those declared and those proposed, as plain values; defaults left out.
         reasons: why each proposed option is proposed.
         alternatives: options to consider, (line of YAML, why); they are not part of `config`.
         notes: what needs no option but should be known.
-        problems: what no proposal mends; such a source cannot be merged, or would teach nothing.
+        problems: what no proposal fixes; such a source cannot be merged, or would teach nothing.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Suggestion:
         }
 
 
-def suggest(target: DatasetFacts, source: DatasetFacts, declared: SourceConfig) -> Suggestion:
+def suggest(target: DatasetFacts, source: DatasetFacts, declared: Source) -> Suggestion:
     """What a source needs so that it can be merged with the target.
 
     Args:
@@ -110,7 +110,7 @@ def suggest(target: DatasetFacts, source: DatasetFacts, declared: SourceConfig) 
 class _Draft:
     """A suggestion in the making; each method settles one part of it."""
 
-    def __init__(self, target: DatasetFacts, source: DatasetFacts, declared: SourceConfig) -> None:
+    def __init__(self, target: DatasetFacts, source: DatasetFacts, declared: Source) -> None:
         self.target, self.source, self.declared = target, source, declared
         self.config: dict[str, Any] = plain(declared)
         self.reasons: dict[Option, str] = {}

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a data set written by `lerobot-ambient merge` knows about itself: `meta/ambient_merge.json`.
+"""What a dataset written by `lerobot-ambient merge` knows about itself: `meta/ambient_merge.json`.
 
-Such a data set is an ordinary LeRobotDataset with three more columns, ambient.source (0 is the target),
+Such a dataset is an ordinary LeRobotDataset with three more columns, ambient.source (0 is the target),
 ambient.sigma_min and ambient.sigma_max. The file beside it holds what columns cannot: names, weights, which action
 dimensions carry no loss, and the target's statistics. From both, `MergedFile.expand` makes the target and the
-sources again, so that training from the one data set has the plan of the mixture that was written.
+sources again, so that training from the one dataset has the plan of the mixture that was written.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lerobot.utils.constants import ACTION
 
 from lerobot_ambient.core.windows import Window
 from lerobot_ambient.data.declared.alignment import CameraConfig, DimensionConfig
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.files.info_file import read_json
 from lerobot_ambient.data.normalization.affine import ActionNormalization
 from lerobot_ambient.data.windows.windows_file import WindowTable
@@ -51,13 +51,13 @@ Stats = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class MergedSource:
-    """One data set inside a merged one; the first is the target.
+    """One dataset inside a merged one; the first is the target.
 
     Args:
         name: what messages call it.
         repo_id, revision: where it came from.
         fps: its own frames per second, before it was brought to the target's.
-        episodes: first (inclusive) and last (exclusive) of its episodes in the merged data set.
+        episodes: first (inclusive) and last (exclusive) of its episodes in the merged dataset.
         frames: number of its frames there.
         weight: multiplies its size in the plan. Where the frame rate changed the number of frames, it also undoes
             that change.
@@ -88,8 +88,8 @@ class MergedSource:
         if self.per_frame and self.window is not None:
             raise ValueError(f"'{self.name}' has both one window ({self.window}) and windows per frame; keep one.")
 
-    def config(self, merged: SourceConfig, action_type: str) -> SourceConfig:
-        """This source as it would be declared on the merged data set `merged`, whose actions are of `action_type`."""
+    def config(self, merged: Source, action_type: str) -> Source:
+        """This source as it would be declared on the merged dataset `merged`, whose actions are of `action_type`."""
         # A camera that stands for an absent one must not be found again.
         absent = {merged.rename.get(key, key): (key, fill) for key, fill in self.absent_cameras.items()}
         return replace(
@@ -134,7 +134,7 @@ class MergedFile:
         stats: the target's LeRobot statistics, which normalise every source.
         normalization: what the noise levels are relative to.
         action_type: absolute or delta, of all of them alike.
-        fingerprint: of the mixture that was written, one line per data set and one for the recipe.
+        fingerprint: of the mixture that was written, one line per dataset and one for the recipe.
         renamed: keys of the target that were renamed in the merge. A configuration that renames them goes on to fit.
     """
 
@@ -147,7 +147,7 @@ class MergedFile:
 
     def __post_init__(self) -> None:
         if not self.sources:
-            raise ValueError("a merged data set needs at least its target.")
+            raise ValueError("a merged dataset needs at least its target.")
         ends = [0, *(source.episodes[1] for source in self.sources)]
         starts = [source.episodes[0] for source in self.sources]
         if starts != ends[:-1]:
@@ -169,11 +169,11 @@ class MergedFile:
     def frames(self) -> int:
         return sum(source.frames for source in self.sources)
 
-    def expand(self, config: SourceConfig) -> list[SourceConfig]:
-        """The target and the sources, declared on the merged data set itself.
+    def expand(self, config: Source) -> list[Source]:
+        """The target and the sources, declared on the merged dataset itself.
 
         Args:
-            config: the merged data set as the target of a training run. Its `episodes` select among the target's.
+            config: the merged dataset as the target of a training run. Its `episodes` select among the target's.
 
         Raises:
             ValueError: it selects an episode of a source.
@@ -187,7 +187,7 @@ class MergedFile:
                 taken = [episode for episode in config.episodes if episode in range(*source.episodes)]
                 if taken:
                     raise ValueError(
-                        f"'{config.repo_id}' is a merged data set: episode {taken[0]} belongs to its source "
+                        f"'{config.repo_id}' is a merged dataset: episode {taken[0]} belongs to its source "
                         f"'{source.name}', not to its target (episodes 0 to {last - 1}). `episodes` selects among the "
                         "target's; the sources are always added whole."
                     )
@@ -267,10 +267,10 @@ def write_merged_file(merged: MergedFile, root: Path) -> None:
 
 
 def merged_file_of(meta: LeRobotDatasetMetadata) -> MergedFile | None:
-    """What a data set says about the merge it came from; None for an ordinary data set.
+    """What a dataset says about the merge it came from; None for an ordinary dataset.
 
     Raises:
-        ValueError: a newer schema, a data set that was changed after the merge, or one that kept the columns and
+        ValueError: a newer schema, a dataset that was changed after the merge, or one that kept the columns and
             lost the file, so that its sources would be taken for the target.
     """
     try:
@@ -281,29 +281,29 @@ def merged_file_of(meta: LeRobotDatasetMetadata) -> MergedFile | None:
         tagged = [key for key in TAGS if key in meta.features]
         if SOURCE in tagged:
             raise ValueError(
-                f"data set '{meta.repo_id}' has the columns {tagged} of a merged data set, but no {MERGE_PATH} in "
-                f"{meta.root}, so nothing says which of its episodes may be trusted. Tools that copy a data set leave "
+                f"dataset '{meta.repo_id}' has the columns {tagged} of a merged dataset, but no {MERGE_PATH} in "
+                f"{meta.root}, so nothing says which of its episodes may be trusted. Tools that copy a dataset leave "
                 "the file behind: copy it from the original, or remove the columns to train on every episode alike."
             )
         return None
     said, found = (merged.episodes, merged.frames), (meta.total_episodes, meta.total_frames)
     if said != found:
         raise ValueError(
-            f"data set '{meta.repo_id}' was changed after it was merged: {MERGE_PATH} speaks of {said[0]} episodes and "
+            f"dataset '{meta.repo_id}' was changed after it was merged: {MERGE_PATH} speaks of {said[0]} episodes and "
             f"{said[1]} frames, meta/info.json of {found[0]} and {found[1]}. Merge again, from the changed sources."
         )
     return merged
 
 
 def tagged_windows(meta: LeRobotDatasetMetadata, columns: Mapping[str, Any]) -> WindowTable:
-    """The windows in the columns of a merged data set, as a windows file would give them.
+    """The windows in the columns of a merged dataset, as a windows file would give them.
 
     Args:
-        meta: of the merged data set.
+        meta: of the merged dataset.
         columns: episode_index, frame_index and the tags of the wanted frames, each (N,).
     """
     merged = merged_file_of(meta)
-    assert merged is not None, "only a merged data set names its own tags as windows"
+    assert merged is not None, "only a merged dataset names its own tags as windows"
     column = {key: np.asarray(columns[key]) for key in ("episode_index", "frame_index", SIGMA_MIN, SIGMA_MAX)}
     return WindowTable(
         repo_id=meta.repo_id,

@@ -47,7 +47,7 @@ def windows_of(
 
 
 def window_table(source: OpenedDataset) -> WindowTable:
-    """The table that `windows` names: the tags of a merged data set, or a file, looked up in its folder first."""
+    """The table that `windows` names: the tags of a merged dataset, or a file, looked up in its folder first."""
     assert source.config.windows is not None
     if source.config.windows == MERGE_PATH:
         return tagged_windows(source.meta, source.columns)
@@ -58,7 +58,7 @@ def window_table(source: OpenedDataset) -> WindowTable:
 
 
 def windows_path(source: OpenedDataset) -> Path:
-    """The file that `windows` names, looked up in the data set's folder first.
+    """The file that `windows` names, looked up in the dataset's folder first.
 
     Raises:
         ValueError: it is in neither place.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stored form of windows: one parquet file, `meta/ambient_windows.parquet`, pushed with its data set.
+"""The stored form of windows: one parquet file, `meta/ambient_windows.parquet`, pushed with its dataset.
 
 Columns: repo_id, revision (string), episode_index, frame_index (int64), sigma_min, sigma_max (float32), and
 the whole curve `p` (list of float32, one value per level of the metadata's `sigmas`; null for windows set by
@@ -44,10 +44,10 @@ _SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class WindowTable:
-    """Windows of the frames of one data set.
+    """Windows of the frames of one dataset.
 
     Args:
-        repo_id: the data set.
+        repo_id: the dataset.
         revision: its revision, or None for a local one.
         episode_index, frame_index: (N,) int64; a frame is named by its episode and its index in it.
         sigma_min, sigma_max: (N,) float32 VP levels.
@@ -166,7 +166,7 @@ def read_windows(path: Path, *, curves: bool = True) -> WindowTable:
             without them `p` is None.
 
     Raises:
-        ValueError: not a windows file, of a newer schema, or of several data sets.
+        ValueError: not a windows file, of a newer schema, or of several datasets.
         FileNotFoundError: no such file.
     """
     with _named(path):
@@ -183,7 +183,7 @@ def _read_windows(path: Path, *, curves: bool) -> WindowTable:
         raise ValueError(f"{path} is no whole windows file: it lacks the columns {lacking}, and {nulls} hold nulls.")
     owners = sorted(arrow["repo_id"].unique().to_pylist())
     if len(owners) > 1:
-        raise ValueError(f"{path} holds windows of several data sets: {owners}; one file per data set.")
+        raise ValueError(f"{path} holds windows of several datasets: {owners}; one file per dataset.")
     return WindowTable(
         repo_id=owners[0] if owners else "",
         revision=arrow["revision"][0].as_py() if arrow.num_rows else None,

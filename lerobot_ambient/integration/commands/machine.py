@@ -13,7 +13,7 @@ from pathlib import Path
 
 @cache
 def machine() -> str:
-    """Processor, cores, graphics cards that CUDA may use, and operating system."""
+    """Processor, cores, GPUs that CUDA may use, and operating system."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Roll-outs and their uncertainty: what LeRobot's evaluation left on disk, as numbers with intervals.
+"""Rollouts and their uncertainty: what LeRobot's evaluation left on disk, as numbers with intervals.
 
-Symbols: n roll-outs, k successes.
+Symbols: n rollouts, k successes.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _BOOTSTRAP_SEED = 20250924
 
 @dataclass(frozen=True, eq=False)
 class Rollouts:
-    """Roll-outs of one policy, or of several trained alike.
+    """Rollouts of one policy, or of several trained alike.
 
     Args:
         successes: (n,) bool.
-        returns: (n,) sum of the rewards of each roll-out.
-        jerks: (n,) mean squared jerk of each roll-out's path, where paths were recorded.
+        returns: (n,) sum of the rewards of each rollout.
+        jerks: (n,) mean squared jerk of each rollout's path, where paths were recorded.
     """
 
     successes: Bools
@@ -44,15 +44,15 @@ class Rollouts:
                 continue
             if self.successes.ndim != 1 or self.successes.shape != values.shape:
                 raise ValueError(
-                    f"roll-outs need one success and one {name} each, got shapes "
+                    f"rollouts need one success and one {name} each, got shapes "
                     f"{self.successes.shape} and {values.shape}."
                 )
             if not np.isfinite(values).all():
-                raise ValueError(f"a roll-out's {name} is not finite.")
+                raise ValueError(f"a rollout's {name} is not finite.")
 
     @classmethod
     def pool(cls, parts: Sequence[Rollouts]) -> Rollouts:
-        """All roll-outs of several evaluations together; jerks only if every part has them."""
+        """All rollouts of several evaluations together; jerks only if every part has them."""
         jerks = [part.jerks for part in parts if part.jerks is not None]
         return cls(
             np.concatenate([part.successes for part in parts]),
@@ -80,7 +80,7 @@ class Rollouts:
 
 @dataclass(frozen=True, eq=False)
 class Measure:
-    """A figure of merit that is a ratio of two sums over roll-outs: sum_i a_i / sum_i b_i.
+    """A metric that is a ratio of two sums over rollouts: sum_i a_i / sum_i b_i.
 
     A mean over successes is one, with b_i = 1 for a success and else 0; a share of blocks is another.
 
@@ -88,7 +88,7 @@ class Measure:
         key: its name in results JSON.
         label: its name in tables and on axes.
         unit: e.g. "cm²/s⁴"; "%" for a share, which is then shown in percent.
-        terms: gives a and b, both (n,), b not negative; None where the roll-outs do not hold it.
+        terms: gives a and b, both (n,), b not negative; None where the rollouts do not hold it.
     """
 
     key: str
@@ -97,17 +97,17 @@ class Measure:
     terms: Callable[[Rollouts], tuple[Floats, Floats] | None]
 
     def of(self, rollouts: Rollouts) -> float | None:
-        """The figure; None if no roll-out contributes."""
+        """The figure; None if no rollout contributes."""
         terms = self._contributing(rollouts)
         return None if terms is None else float(terms[0].sum() / terms[1].sum())
 
     def interval95(self, rollouts: Rollouts) -> Interval | None:
-        """Bootstrap interval over roll-outs; None if fewer than two contribute."""
+        """Bootstrap interval over rollouts; None if fewer than two contribute."""
         means = self.bootstrap(rollouts)
         return None if means is None else _percentiles(means)
 
     def bootstrap(self, rollouts: Rollouts) -> Floats | None:
-        """(RESAMPLES,) figures of as many roll-outs drawn with replacement, by a fixed seed; None below two."""
+        """(RESAMPLES,) figures of as many rollouts drawn with replacement, by a fixed seed; None below two."""
         terms = self._contributing(rollouts)
         if terms is None or terms[0].size < 2:
             return None
@@ -145,11 +145,11 @@ class Measure:
 
 
 def acceleration_measure(unit: str) -> Measure:
-    """Mean squared acceleration of the successful roll-outs, of an environment whose rewards sum to minus that.
+    """Mean squared acceleration of the successful rollouts, of an environment whose rewards sum to minus that.
 
-    A roll-out that stops at the first wall is short, and says little about how the policy moves.
+    A rollout that stops at the first wall is short, and says little about how the policy moves.
     """
-    # 0.0 - x, so that a roll-out without acceleration reads 0.0 and not -0.0.
+    # 0.0 - x, so that a rollout without acceleration reads 0.0 and not -0.0.
     return Measure(
         "mean_squared_acceleration",
         "mean squared acceleration",
@@ -159,7 +159,7 @@ def acceleration_measure(unit: str) -> Measure:
 
 
 def jerk_measure(unit: str) -> Measure:
-    """Mean squared jerk of the successful roll-outs."""
+    """Mean squared jerk of the successful rollouts."""
 
     def terms(one: Rollouts) -> tuple[Floats, Floats] | None:
         return None if one.jerks is None else (one.jerks * one.successes, one.successes.astype(np.float64))
@@ -172,7 +172,7 @@ SUCCESS = Measure("success", "success", "%", lambda one: (one.successes.astype(n
 
 
 def read_eval_info(path: Path) -> Rollouts:
-    """The roll-outs in LeRobot's `eval_info.json`.
+    """The rollouts in LeRobot's `eval_info.json`.
 
     Raises:
         ValueError: the file has not the per-episode lists of lerobot-eval.
@@ -225,7 +225,7 @@ def _require_candidates(candidates: Sequence[Rollouts]) -> None:
 
 
 def _shuffled(values: Floats) -> Floats:
-    """Two equal streams of indices would correlate the sides when as many roll-outs contribute to both."""
+    """Two equal streams of indices would correlate the sides when as many rollouts contribute to both."""
     return np.random.default_rng(_BOOTSTRAP_SEED + 1).permutation(values)
 
 

@@ -2,7 +2,7 @@
 """After an error at `disconnect`, let go of every motor that still obeys, and of the port and the cameras.
 
 LeRobot 0.6.1 switches torque off motor by motor and stops at the first that fails, so the motors behind it hold their
-last goal, and the cameras' threads run until the interpreter ends, which then aborts. For the length of a roll-out a
+last goal, and the cameras' threads run until the interpreter ends, which then aborts. For the length of a rollout a
 robot's `disconnect` is therefore replaced by one that goes on to the others.
 """
 

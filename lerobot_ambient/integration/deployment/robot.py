@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The policy against the robot it is to move: joints, cameras, and whether there is time for it.
 
-LeRobot 0.6.1 refuses a roll-out when the robot lacks some cameras and also has some that the policy does not know. It
+LeRobot 0.6.1 refuses a rollout when the robot lacks some cameras and also has some that the policy does not know. It
 does not compare joints: with another number of them the network fails once the arm holds torque, with other names or
 another order it moves the wrong ones.
 """
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def is_ambient(cfg: Any) -> bool:
-    """Whether a roll-out's policy is of our type."""
+    """Whether a rollout's policy is of our type."""
     return isinstance(cfg.policy, AmbientDiffusionConfig)
 
 
@@ -56,9 +56,9 @@ def differences(
     Args:
         policy: of a checkpoint. One that was trained before names were kept is compared by sizes.
         actions, observations: LeRobot's `action_features` and `observation_features` of the robot.
-        rename_map: of the roll-out, from the robot's keys to the policy's.
+        rename_map: of the rollout, from the robot's keys to the policy's.
     """
-    # As LeRobot's roll-out chooses what goes to the policy.
+    # As LeRobot's rollout chooses what goes to the policy.
     joints = [key for key, kind in observations.items() if kind is float and key.endswith((".pos", ".vel"))]
     commands = [key for key in actions if key.endswith((".pos", ".vel"))]
     assert policy.action_feature is not None and policy.robot_state_feature is not None

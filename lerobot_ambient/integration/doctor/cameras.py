@@ -13,7 +13,7 @@ from tqdm import tqdm
 from lerobot_ambient.data.cameras.needed_cameras import cameras_without_frames, needed_cameras, without
 from lerobot_ambient.data.cameras.picture_files import broken_pictures
 from lerobot_ambient.data.cameras.video_files import broken_videos, count_videos, timestamp_error, timestamp_fix
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.files.episode_table import EpisodeTable
 from lerobot_ambient.data.reading.column_reader import read_columns
 from lerobot_ambient.integration.doctor.installation import Check
@@ -26,7 +26,7 @@ _LISTED = 20
 
 def check_cameras(
     role: str,
-    config: SourceConfig,
+    config: Source,
     meta: LeRobotDatasetMetadata,
     episodes: Sequence[int],
     *,
@@ -65,7 +65,7 @@ def check_cameras(
     return checks
 
 
-def _no_frames(role: str, config: SourceConfig, key: str, reason: str) -> Check:
+def _no_frames(role: str, config: Source, key: str, reason: str) -> Check:
     renamed = config.rename.get(key, key)
     way = without([key]) if role == "target" else f"`cameras: {{{renamed}: {{fill: 0.0}}}}`"
     return Check(
@@ -76,7 +76,7 @@ def _no_frames(role: str, config: SourceConfig, key: str, reason: str) -> Check:
     )
 
 
-def _check(name: str, config: SourceConfig, episodes: Sequence[int], broken: Mapping[int, str], whole: str) -> Check:
+def _check(name: str, config: Source, episodes: Sequence[int], broken: Mapping[int, str], whole: str) -> Check:
     if not broken:
         return Check(name, "ok", whole)
     found = [f"{len(broken)} of {len(episodes)} episodes cannot be read", *_listed(broken)]
@@ -91,7 +91,7 @@ def _listed(reasons: Mapping[int, str]) -> list[str]:
     return lines[:_LISTED] + ([f"and {len(lines) - _LISTED} more"] if len(lines) > _LISTED else [])
 
 
-def _leave_out(is_target: bool, config: SourceConfig, episodes: Sequence[int], broken: Mapping[int, str]) -> list[str]:
+def _leave_out(is_target: bool, config: Source, episodes: Sequence[int], broken: Mapping[int, str]) -> list[str]:
     """How to train without the broken episodes; nothing where all of them are."""
     good = [episode for episode in episodes if episode not in broken]
     if not good:
@@ -106,7 +106,7 @@ def _leave_out(is_target: bool, config: SourceConfig, episodes: Sequence[int], b
 
 def _check_times(
     role: str,
-    config: SourceConfig,
+    config: Source,
     meta: LeRobotDatasetMetadata,
     episodes: Sequence[int],
     keys: Sequence[str],

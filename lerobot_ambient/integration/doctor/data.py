@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of a training configuration: whether it reads, its data sets, their mixture, their video files."""
+"""Checks of a training configuration: whether it reads, its datasets, their mixture, their video files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.utils.import_utils import get_safe_default_video_backend
 
 from lerobot_ambient.data.cameras.needed_cameras import needed_cameras
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.files.episode_table import EpisodeTable
 from lerobot_ambient.data.mixture import Mixture
 from lerobot_ambient.data.reading.open_dataset import open_metadata
@@ -36,12 +36,12 @@ def check_configuration(config_path: str | None, arguments: Sequence[str], *, pr
     try:
         cfg = load_train_config(config_path, arguments)
     except ValueError as error:
-        return [Check("configuration", "problem", _message(error), "mend it in the file or on the command line")]
+        return [Check("configuration", "problem", _message(error), "fix it in the file or on the command line")]
     cfg.policy.frame_cache = None
     # Assembled before any file is looked at: this fetches what is on the Hub only, and knows what is left out.
     mixture, result = _check_mixture(cfg)
     declared = [target_config(cfg), *cfg.policy.sources]
-    # A merged data set brings sources along that nobody declared.
+    # A merged dataset brings sources along that nobody declared.
     configs = declared if mixture is None else [source.config for source in mixture.sources]
     roles = ["target", *(f"source {number}" for number in range(1, len(configs)))]
     checks = _check_backend(cfg.dataset.video_backend)
@@ -79,7 +79,7 @@ def _check_backend(chosen: str) -> list[Check]:
     if chosen != "torchcodec" or get_safe_default_video_backend() == "torchcodec":
         return []
     found = "the configuration wants torchcodec, which does not load"
-    return [Check("decoder chosen", "problem", found, "--dataset.video_backend=pyav, or mend torchcodec")]
+    return [Check("decoder chosen", "problem", found, "--dataset.video_backend=pyav, or fix torchcodec")]
 
 
 def _check_mixture(cfg: TrainConfig) -> tuple[Mixture | None, list[Check]]:
@@ -91,7 +91,7 @@ def _check_mixture(cfg: TrainConfig) -> tuple[Mixture | None, list[Check]]:
         except Exception as error:  # Whatever keeps the training from starting is the finding.
             result = Check("mixture", "problem", _message(error), _traceback_fix(error))
         else:
-            many = f"{len(mixture.sources)} data sets fit together" if len(mixture.sources) > 1 else "the target alone"
+            many = f"{len(mixture.sources)} datasets fit together" if len(mixture.sources) > 1 else "the target alone"
             result = Check("mixture", "ok", f"{many}, {len(mixture.dataset)} frames")
     ours = [record for record in records if record.name.startswith("lerobot_ambient")]
     warned = [record.getMessage() for record in ours if record.levelno >= logging.WARNING]
@@ -99,7 +99,7 @@ def _check_mixture(cfg: TrainConfig) -> tuple[Mixture | None, list[Check]]:
     return mixture, [*(Check("mixture", "warning", message) for message in warned), result]
 
 
-def _describe(config: SourceConfig, meta: LeRobotDatasetMetadata, episodes: Sequence[int]) -> str:
+def _describe(config: Source, meta: LeRobotDatasetMetadata, episodes: Sequence[int]) -> str:
     table = EpisodeTable(meta)
     lengths = dict(zip(table.number.tolist(), table.length.tolist(), strict=True))
     cameras = [(key, meta.features[key]) for key in meta.camera_keys]

@@ -37,7 +37,7 @@ POLICY_TYPE = "ambient_diffusion"
 STATUSES = ("ok", "warning", "problem", "skipped")
 
 LITTLE_DISK = 5 * 2**30
-"""Bytes; a data set with cameras or a few checkpoints of a U-Net take this much."""
+"""Bytes; a dataset with cameras or a few checkpoints of a U-Net take this much."""
 
 EXTRAS = {
     "maze": "the verbs make-data and reproduce maze",
@@ -111,7 +111,7 @@ def check_environment() -> list[Check]:
     accelerator = _accelerator()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    offline = "on: nothing is downloaded" if hub_constants.HF_HUB_OFFLINE else "off: data sets may be downloaded"
+    offline = "on: nothing is downloaded" if hub_constants.HF_HUB_OFFLINE else "off: datasets may be downloaded"
     requirements = _requirements()
     return [
         check_python(),
@@ -160,7 +160,7 @@ def check_threads(threads: int, cores: int, load: float, accelerator: str | None
 
 
 def check_disk(folder: Path) -> Check:
-    """Free space where LeRobot keeps data sets."""
+    """Free space where LeRobot keeps datasets."""
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(existing).free
     found = f"{free / 2**30:.1f} GiB free for HF_LEROBOT_HOME={folder}"
@@ -274,7 +274,7 @@ def check_pyav() -> list[Check]:
         av = importlib.import_module("av")
     except ImportError as error:
         return [Check("pyav", "problem", f"cannot be imported: {error}", "pip install 'lerobot[dataset]'")]
-    # FFmpeg's own "av1" only drives graphics cards; software decoding is libdav1d's or libaom's.
+    # FFmpeg's own "av1" only drives GPUs; software decoding is libdav1d's or libaom's.
     decoders = {"h264": ("h264",), "av1": ("libdav1d", "libaom-av1")}
     checks = [Check("pyav", "ok", av.__version__)]
     for codec, names in decoders.items():

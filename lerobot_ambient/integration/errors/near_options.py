@@ -185,13 +185,13 @@ def near_field(wrong: Mapping[str, str], cls: type, config_file: str | None) -> 
         cls: the class it was looked for in.
         config_file: that was given beside the options, if any.
     """
-    from lerobot_ambient.data.declared.sources import SourceConfig
+    from lerobot_ambient.data.declared.sources import Source
     from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig, MixingConfig
 
     places: list[str] = []
     for option, value in wrong.items():
         name = option.rpartition(".")[2]
-        if cls is not SourceConfig and name in (field.name for field in fields(SourceConfig)):
+        if cls is not Source and name in (field.name for field in fields(Source)):
             places.append(_in_a_source(name, value, config_file))
             continue
         mixings = () if issubclass(cls, MixingConfig) else choices_of(MixingConfig).values()
@@ -246,13 +246,13 @@ def _scores(name: str, known: Iterable[str], idle: set[str]) -> dict[str, float]
 
 def _fields_of_a_source(name: str) -> dict[str, float]:
     from lerobot_ambient.data.declared.sources import (
-        SourceConfig,  # The package is imported without it: it needs torch.
+        Source,  # The package is imported without it: it needs torch.
     )
 
     beside, _, leaf = name.removeprefix("--").rpartition(".")
     inside = "sources" in beside
     groups = 1.0 if inside else alike(beside, _SOURCES[2:])
-    scores = {field.name: alike(leaf, field.name) for field in fields(SourceConfig)}
+    scores = {field.name: alike(leaf, field.name) for field in fields(Source)}
     return {key: same + 0.2 * groups for key, same in scores.items() if same >= (_BESIDE if inside else MISSPELT)}
 
 

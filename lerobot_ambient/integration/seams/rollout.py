@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `lerobot-rollout` does beside its own work when the policy is ours.
 
-LeRobot builds everything a roll-out needs in `build_rollout_context`. It is replaced in the script's namespace by a
+LeRobot builds everything a rollout needs in `build_rollout_context`. It is replaced in the script's namespace by a
 function that first compares the policy with the robot, before the robot is connected, and afterwards times a chunk of
 actions and sees to it that an error at the end leaves no more motors under torque than it must. Other policies, and
 an unknown LeRobot, see the original only.
@@ -26,12 +26,12 @@ _FIRST = ("cfg", "shutdown_event")
 
 
 def install_when_imported() -> None:
-    """Substitute the function now where LeRobot's roll-out script is loaded, else as soon as it is."""
+    """Substitute the function now where LeRobot's rollout script is loaded, else as soon as it is."""
     after_import(ROLLOUT_MODULE, install)
 
 
 def install(module: ModuleType) -> None:
-    """Substitute the function in LeRobot's roll-out script, or say why not. Idempotent."""
+    """Substitute the function in LeRobot's rollout script, or say why not. Idempotent."""
     problem = unfamiliar(module, _NAME, _FIRST, first=True)
     if problem is not None:
         logger.warning(

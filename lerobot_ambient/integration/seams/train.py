@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """How `lerobot-train` comes to train on a mixture: two names in one module are substituted.
 
-`lerobot.scripts.lerobot_train` has no hook for data sets. It looks up `make_train_eval_datasets` and
+`lerobot.scripts.lerobot_train` has no hook for datasets. It looks up `make_train_eval_datasets` and
 `EpisodeAwareSampler` in its own namespace, so those two are replaced there by functions that behave
 differently for our policy types and call the originals for every other. Before that their signatures are
 compared with the ones this module was written for; on an unknown LeRobot nothing is replaced, a message is
-logged, and training a policy that has sources stops with an error (the policy refuses an unmerged data set).
+logged, and training a policy that has sources stops with an error (the policy refuses an unmerged dataset).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def install(module: ModuleType) -> None:
     if found:
         raise SeamError(
             f"lerobot {version('lerobot')} is not supported by this lerobot_policy_ambient_diffusion "
-            f"{_own_version()}: {'; '.join(found)}. Data sets cannot be merged inside lerobot-train; install "
+            f"{_own_version()}: {'; '.join(found)}. Datasets cannot be merged inside lerobot-train; install "
             "lerobot 0.6.x or a newer lerobot_policy_ambient_diffusion."
         )
     substitute(module, "make_train_eval_datasets", _make_train_eval_datasets)

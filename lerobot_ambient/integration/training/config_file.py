@@ -22,7 +22,7 @@ import yaml
 from lerobot.configs.default import DatasetConfig
 from lerobot.configs.train import TrainPipelineConfig
 
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.data.suggest.as_yaml import sources_block
 from lerobot_ambient.data.suggest.config_comments import carry_comments
@@ -78,7 +78,7 @@ def write_suggested(
     Raises:
         ValueError: a file that is there and may not be replaced.
     """
-    cfg.policy.sources = [draccus.decode(SourceConfig, dict(suggestion.config)) for suggestion in suggestions]
+    cfg.policy.sources = [draccus.decode(Source, dict(suggestion.config)) for suggestion in suggestions]
     text = compose(cfg, sources_block(suggestions), written_by)
     write_config(path, carry_comments(read, text), cfg, overwrite=overwrite)
 
@@ -90,7 +90,7 @@ def text_read(config_path: str | None) -> str:
     return Path(config_path).read_text(encoding="utf-8")
 
 
-def sources_as_declared(sources: Sequence[SourceConfig]) -> str:
+def sources_as_declared(sources: Sequence[Source]) -> str:
     """The list under `policy: sources:` of sources as they are, each line indented."""
     return textwrap.indent(_block([plain(source) for source in sources]), " " * 4).rstrip("\n")
 
@@ -155,7 +155,7 @@ class ConfigWithWindows:
         write_config(self.path, merge_windows(text, windows), self.cfg, overwrite=True)
 
 
-def _without_windows(sources: Sequence[SourceConfig]) -> list[SourceConfig]:
+def _without_windows(sources: Sequence[Source]) -> list[Source]:
     return [replace(source, sigma_min=None, sigma_max=None, windows=None) for source in sources]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The merged data sets that LeRobot's training loop receives for an ambient policy."""
+"""The merged datasets that LeRobot's training loop receives for an ambient policy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lerobot_ambient.data.batches.merged_dataset import warn_of_shuffling
 from lerobot_ambient.data.batches.mixture_metadata import MixtureMetadata
 from lerobot_ambient.data.cameras.needed_cameras import untrainable_cameras
 from lerobot_ambient.data.declared.recipe import MixtureRecipe
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.export.record import GIVEN, record_of, with_notes
 from lerobot_ambient.data.files.dimension_names import dimension_names
 from lerobot_ambient.data.files.episode_table import EpisodeTable
@@ -255,7 +255,7 @@ def mixture_without_windows(cfg: TrainConfig) -> Mixture:
 
 
 def recipe_of(policy: AmbientDiffusionConfig) -> MixtureRecipe:
-    """What a policy's configuration says about its mixture, data sets aside."""
+    """What a policy's configuration says about its mixture, datasets aside."""
     return MixtureRecipe(
         schedule=noise_schedule(policy),
         mixing=policy.mixing,
@@ -269,7 +269,7 @@ def recipe_of(policy: AmbientDiffusionConfig) -> MixtureRecipe:
 
 
 def read_options(cfg: TrainConfig, image_transforms: Any = None) -> ReadOptions:
-    """How a training run reads its data sets."""
+    """How a training run reads its datasets."""
     return ReadOptions(
         observation_deltas=cfg.policy.observation_delta_indices,
         action_deltas=cfg.policy.action_delta_indices,
@@ -281,9 +281,9 @@ def read_options(cfg: TrainConfig, image_transforms: Any = None) -> ReadOptions:
     )
 
 
-def target_config(cfg: TrainConfig) -> SourceConfig:
-    """`--dataset.*` as the first data set of the mixture."""
-    return SourceConfig(
+def target_config(cfg: TrainConfig) -> Source:
+    """`--dataset.*` as the first dataset of the mixture."""
+    return Source(
         repo_id=cfg.dataset.repo_id,
         root=None if cfg.dataset.root is None else str(cfg.dataset.root),
         revision=cfg.dataset.revision,
@@ -302,7 +302,7 @@ def first_cause(error: BaseException) -> str:
     return str(error) if first is error else f"{error}: {first}"
 
 
-def _split_target(cfg: TrainConfig) -> tuple[SourceConfig, SourceConfig | None]:
+def _split_target(cfg: TrainConfig) -> tuple[Source, Source | None]:
     """The target's training and held-out episodes by LeRobot's rule: the last ceil(n * eval_split) of each task."""
     (target,) = located(cfg, [target_config(cfg)])
     if cfg.dataset.eval_split == 0.0:

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.policy.train_config import TrainConfig
 
 logger = logging.getLogger(__name__)
 
 
-def located(cfg: TrainConfig, configs: Sequence[SourceConfig]) -> list[SourceConfig]:
-    """The data sets of a run, relative paths that are not here taken from where the run was begun.
+def located(cfg: TrainConfig, configs: Sequence[Source]) -> list[Source]:
+    """The datasets of a run, relative paths that are not here taken from where the run was begun.
 
     Args:
         cfg: LeRobot's TrainPipelineConfig.
@@ -42,25 +42,25 @@ def begun_in(cfg: TrainConfig) -> Path | None:
     return next((folder for folder in checkpoint.parents if folder / cfg.output_dir in checkpoint.parents), None)
 
 
-def _located(config: SourceConfig, begun: Path) -> SourceConfig:
+def _located(config: Source, begun: Path) -> Source:
     changes: dict[str, str] = {}
     if config.root is not None and not Path(config.root).is_absolute() and not Path(config.root).is_dir():
         if not (begun / config.root).is_dir():
             raise ValueError(
-                f"data set '{config.repo_id}': its root {config.root} is neither in {Path.cwd()}, where this command "
+                f"dataset '{config.repo_id}': its root {config.root} is neither in {Path.cwd()}, where this command "
                 f"runs, nor in {begun}, where the run was begun. Bring it back, resume from the folder that holds it, "
                 "or give its place anew (--dataset.root for the target, --policy.sources for sources)."
             )
         changes["root"] = str(begun / config.root)
     windows = config.windows
     if windows is not None and not Path(windows).is_absolute() and not Path(windows).is_file():
-        # One in the data set's own folder is found there.
+        # One in the dataset's own folder is found there.
         inside = Path(changes.get("root", config.root or "")) / windows
         if not inside.is_file() and (begun / windows).is_file():
             changes["windows"] = str(begun / windows)
     for name, place in changes.items():
         declared = getattr(config, name)
         logger.info(
-            "data set '%s': %s %s is taken from where the run was begun: %s", config.repo_id, name, declared, place
+            "dataset '%s': %s %s is taken from where the run was begun: %s", config.repo_id, name, declared, place
         )
     return replace(config, **changes)  # type: ignore[arg-type]

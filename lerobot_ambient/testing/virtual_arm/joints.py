@@ -109,7 +109,7 @@ def _read(path: Path) -> dict[str, Calibration]:
     try:
         calibration = {name: Calibration(**fields) for name, fields in json.loads(path.read_text("utf-8")).items()}
     except (TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path} is not a calibration file of LeRobot ({error}); move it away or mend it") from error
+        raise ValueError(f"{path} is not a calibration file of LeRobot ({error}); move it away or fix it") from error
     found = {name: c.id for name, c in calibration.items()}
     if found != expected:
         raise ValueError(f"{path} is for the motors {found}, the virtual arm has {expected}; choose another --id")

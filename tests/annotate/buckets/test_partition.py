@@ -31,7 +31,7 @@ from lerobot_ambient.annotate.classifier.options import BUCKET_FORMS
 from lerobot_ambient.core.mixing import Cotrain
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data.declared.recipe import MixtureRecipe
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions, open_dataset
 
@@ -203,8 +203,8 @@ def mixture(tmp_path_factory, write_dataset):
         schedule=schedule, mixing=Cotrain(), action_mode="MIN_MAX", relative_actions=False, drop_n_last_frames=2
     )
     options = ReadOptions(observation_deltas=[-1, 0], action_deltas=list(range(-1, 7)))
-    source = SourceConfig("me/sim", root=str(folder / "sim"), episodes=[1, 2])
-    return make_mixture(SourceConfig("me/target", root=str(target)), [source], options, recipe)
+    source = Source("me/sim", root=str(folder / "sim"), episodes=[1, 2])
+    return make_mixture(Source("me/target", root=str(target)), [source], options, recipe)
 
 
 def test_rules_divide_the_chunks_of_a_mixture(mixture):
@@ -231,7 +231,7 @@ def test_columns_follow_the_frames_where_rows_lie_out_of_order(mixture, tmp_path
     (file,) = root.glob("data/*/*.parquet")
     rows = pq.read_table(file)
     pq.write_table(rows.take(np.random.default_rng(0).permutation(len(rows))), file)
-    shuffled = open_dataset(SourceConfig("me/sim", root=str(root), episodes=[1, 2]), "me/sim")
+    shuffled = open_dataset(Source("me/sim", root=str(root), episodes=[1, 2]), "me/sim")
     for column in ("operator", "station"):
         np.testing.assert_array_equal(read_user_column(shuffled, column), read_user_column(source, column))
 
@@ -243,7 +243,7 @@ def test_labels_that_are_missing_are_named(mixture, tmp_path):
     labels = [None, *rows["operator"].to_pylist()[1:]]
     at = rows.column_names.index("operator")
     pq.write_table(rows.set_column(at, "operator", pa.array(labels, pa.string())), file)
-    source = open_dataset(SourceConfig("me/sim", root=str(root)), "me/sim")
+    source = open_dataset(Source("me/sim", root=str(root)), "me/sim")
     with pytest.raises(ValueError, match=r"'me/sim': column 'operator' cannot be read .*operator is null at frame 0"):
         read_user_column(source, "operator")
 

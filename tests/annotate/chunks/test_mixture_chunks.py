@@ -10,7 +10,7 @@ from lerobot_ambient.core.mixing import Cotrain
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data.declared.alignment import DimensionConfig
 from lerobot_ambient.data.declared.recipe import MixtureRecipe
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions
 
@@ -31,8 +31,8 @@ def make(roots, *, relative=False, mode="MIN_MAX", **source):
     recipe = MixtureRecipe(
         schedule=SCHEDULE, mixing=Cotrain(), action_mode=mode, relative_actions=relative, drop_n_last_frames=2
     )
-    target = SourceConfig("me/target", root=str(roots[0]))
-    return make_mixture(target, [SourceConfig("me/sim", root=str(roots[1]), **source)], OPTIONS, recipe)
+    target = Source("me/target", root=str(roots[0]))
+    return make_mixture(target, [Source("me/sim", root=str(roots[1]), **source)], OPTIONS, recipe)
 
 
 @pytest.mark.parametrize("mode", ["MIN_MAX", "MEAN_STD"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Held-out logits to probabilities: centring, timid and over-confident logits, evidence, errors of draws."""
+"""Held-out logits to probabilities: centring, underconfident and over-confident logits, evidence, errors of draws."""
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def test_c_of_target_and_source_sum_to_one(find, shift):
 @pytest.mark.parametrize(
     "spoilt",
     [{}, {"shift": 2.0}, {"factor": 0.3}, {"factor": 0.3, "shift": -1.0}],
-    ids=["perfect", "wrong prior", "timid", "timid and wrong prior"],
+    ids=["perfect", "wrong prior", "underconfident", "underconfident and wrong prior"],
 )
 def test_a_wrong_prior_and_timid_logits_do_not_move_p(spoilt):
     scores = logits_of(1.0, **spoilt)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Episodes dealt to folds, the chunks drawn from a data set, and what cannot be compared."""
+"""Episodes dealt to folds, the chunks drawn from a dataset, and what cannot be compared."""
 
 import dataclasses
 
@@ -34,7 +34,7 @@ def draw(data, dims=BOTH, limit=1000, seed=0):
 @given(st.lists(st.integers(1, 7), min_size=2, max_size=30), st.integers(1, 10), st.integers(0, 99))
 def test_episodes_stay_whole_and_folds_are_equally_large(sizes, folds, seed):
     folds = min(folds, len(sizes))
-    # Episodes are numbered with gaps, as those of a filtered data set are.
+    # Episodes are numbered with gaps, as those of a filtered dataset are.
     episode = np.repeat(3 * np.arange(len(sizes)) + 2, sizes)
     data = ArrayChunks("sim", torch.zeros(len(episode), 1, 1), episode)
     fold = fold_of_chunks(data, folds, seed)
@@ -99,7 +99,7 @@ def test_only_compared_dimensions_are_read():
 
 def test_constant_actions_are_refused():
     with pytest.raises(
-        ValueError, match=r"'sim': its 2 compared action dimensions never change.*leave the data set out"
+        ValueError, match=r"'sim': its 2 compared action dimensions never change.*leave the dataset out"
     ):
         draw(with_action(..., 0.3))
 

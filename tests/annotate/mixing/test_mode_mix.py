@@ -75,7 +75,7 @@ def test_levels_carried_by_a_handful_of_episodes_are_not_judged():
 def test_windows_per_data_set_shift_nothing():
     data, _, scores = two_modes()
     windows = bucket_windows(scores, SIGMAS, one_bucket(len(data))).sigma_min_per_chunk
-    (found,) = mode_mixes(data, {"data set": windows}, SIGMAS)
+    (found,) = mode_mixes(data, {"dataset": windows}, SIGMAS)
     assert 0 < found.judged.sum() < len(SIGMAS)
     np.testing.assert_array_equal(found.shift[found.judged], 0.0)
     np.testing.assert_array_equal(found.chance[found.judged], 0.0)
@@ -124,7 +124,7 @@ def test_windows_that_know_nothing_of_modes_show_what_chance_gives(unit):
 
 def test_modes_are_capped_at_the_chunks_there_are():
     data = ArrayChunks("few", torch.arange(12.0).reshape(3, 2, 2), np.arange(3))
-    (found,) = mode_mixes(data, {"data set": np.zeros(3)}, SIGMAS)
+    (found,) = mode_mixes(data, {"dataset": np.zeros(3)}, SIGMAS)
     np.testing.assert_allclose(found.whole, 1 / 3)
     np.testing.assert_array_equal(found.shift, 0.0)
 

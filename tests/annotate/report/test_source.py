@@ -187,7 +187,7 @@ def test_reliability_of_labels_drawn_from_the_predictions_lies_on_the_diagonal()
         HeldOutLogits(np.arange(len(part)), np.arange(len(part)), np.zeros(len(part), int), part[..., None])
         for part in parts
     ]
-    # Both data sets weigh the same, as the classifier has it; here they are nearly of one size.
+    # Both datasets weigh the same, as the classifier has it; here they are nearly of one size.
     predicted, observed, low, high = reliability(*parts, *held_out, bins=10)
     assert np.abs(predicted - observed).max() < 0.05
     assert ((low <= predicted) & (predicted <= high)).sum() >= 9

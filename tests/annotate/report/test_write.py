@@ -312,7 +312,7 @@ def test_crops_judged_by_classifiers_are_drawn(tmp_path, full):
     )
     page = Parsed(write(tmp_path, [dataclasses.replace(bare(), locality=crops)]).page)
     (alt,) = [image["alt"] for image in page.all("img") if image["alt"].startswith("Local motion")]
-    assert "shown to be alike up to 0.100 and not told apart up to 0.300" in alt
+    assert "shown to be alike up to 0.100 and not distinguished up to 0.300" in alt
 
 
 def test_nan_in_the_evidence_is_drawn_around(tmp_path, evidence, full):
@@ -346,7 +346,7 @@ def test_a_report_is_replaced_whole(tmp_path):
 
 def test_reports_that_are_not_the_plans_are_refused(tmp_path):
     plan = plan_of([bare("me/other")])
-    with pytest.raises(ValueError, match=r"data set 1 of the plan is 'me/other', but the report is about"):
+    with pytest.raises(ValueError, match=r"dataset 1 of the plan is 'me/other', but the report is about"):
         write_report(tmp_path, [bare()], plan, YAML, target=TARGET, command="x")
     with pytest.raises(ValueError, match="there is no source to report on"):
         write_report(tmp_path, [], plan_of([]), YAML, target=TARGET, command="x")

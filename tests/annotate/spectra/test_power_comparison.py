@@ -15,7 +15,7 @@ def moments(scale, units, seed):
 
 def test_a_permutation_is_significant_as_rarely_as_it_claims():
     found = [compare(moments(1.0, 12, 2 * s), moments(1.0, 30, 2 * s + 1), CompareOptions()) for s in range(300)]
-    # Adjusted p-values: their minimum over coordinates is uniform between data sets of one law.
+    # Adjusted p-values: their minimum over coordinates is uniform between datasets of one law.
     smallest = [comparison.p_value.min() for comparison in found]
     assert scipy.stats.kstest(smallest, "uniform").pvalue > 0.01
 

@@ -22,7 +22,7 @@ from lerobot_ambient.annotate.spectra.spectrum import sigma_bury, spectral_windo
 from lerobot_ambient.core.mixing import Cotrain
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data.declared.recipe import MixtureRecipe
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions
 
@@ -259,7 +259,7 @@ def test_a_dimension_that_never_changes_is_left_out_and_named():
 
 
 class Masked(ArrayChunks):
-    """A data set that lacks dimension 1: it is 0 in every chunk."""
+    """A dataset that lacks dimension 1: it is 0 in every chunk."""
 
     @property
     def counts(self):
@@ -314,15 +314,11 @@ def mixture_chunks(target, source, horizon):
 
 def test_chunks_with_padding_are_left_out(tmp_path, write_dataset):
     roots = [write_dataset(tmp_path / name, f"me/{name}", [30, 20, 25, 30, 20], seed=s) for s, name in enumerate("ab")]
-    target, source = mixture_chunks(
-        SourceConfig("me/a", root=str(roots[0])), SourceConfig("me/b", root=str(roots[1])), horizon=8
-    )
+    target, source = mixture_chunks(Source("me/a", root=str(roots[0])), Source("me/b", root=str(roots[1])), horizon=8)
     evidence = spectral_window(target, source)
     # A chunk of 8 from one frame back lies within an episode of n frames n - 7 times.
     assert evidence.target.chunks == evidence.source.chunks == sum(n - 7 for n in [30, 20, 25, 30, 20])
-    long = mixture_chunks(
-        SourceConfig("me/a", root=str(roots[0])), SourceConfig("me/b", root=str(roots[1])), horizon=32
-    )
+    long = mixture_chunks(Source("me/a", root=str(roots[0])), Source("me/b", root=str(roots[1])), horizon=32)
     with pytest.raises(ValueError, match=r"'me/a': no chunk of 32 actions lies within an episode"):
         spectral_window(*long)
 
@@ -330,7 +326,7 @@ def test_chunks_with_padding_are_left_out(tmp_path, write_dataset):
 def test_the_same_operator_gives_zero_and_a_jittered_copy_does_not(shared_data):
     teleop = str(shared_data / "so101_teleop")
     first, second = mixture_chunks(
-        SourceConfig("a/b", root=teleop, episodes=[0, 1]), SourceConfig("a/b", root=teleop, episodes=[2, 3]), horizon=16
+        Source("a/b", root=teleop, episodes=[0, 1]), Source("a/b", root=teleop, episodes=[2, 3]), horizon=16
     )
     evidence = spectral_window(first, second)
     assert evidence.sigma_min == 0.0

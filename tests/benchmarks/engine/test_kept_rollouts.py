@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Roll-outs that are kept beside the page, and an experiment that goes on from them in another folder."""
+"""Rollouts that are kept beside the page, and an experiment that goes on from them in another folder."""
 
 import json
 from collections.abc import Sequence
@@ -51,14 +51,14 @@ class TestTheFile:
             read_kept(tmp_path / "none.json", "pushing")
         path = kept_file(tmp_path, "maze")
         write_kept(path, "maze", [one("final/a", "1", [0.0])])
-        with pytest.raises(ValueError, match="holds roll-outs of 'maze' in format 1; `reproduce pushing` reads those"):
+        with pytest.raises(ValueError, match="holds rollouts of 'maze' in format 1; `reproduce pushing` reads those"):
             read_kept(path, "pushing")
 
     @pytest.mark.parametrize("text", ["", "[]", '{"experiment": "maze"}', '{"experiment": "maze", "format": 1, "r'])
     def test_is_not_overwritten_if_it_cannot_be_read(self, tmp_path, text):
         path = kept_file(tmp_path, "maze")
         path.write_text(text)
-        with pytest.raises(ValueError, match="not a file of roll-outs"):
+        with pytest.raises(ValueError, match="not a file of rollouts"):
             write_kept(path, "maze", [one("final/a", "1", [0.0])])
         assert path.read_text() == text
 
@@ -74,7 +74,7 @@ class Pretending:
             self.ran.append(stage.folder.relative_to(self.root).as_posix())
             stage.run_folder.mkdir(parents=True)
             (stage.folder / "done.json").write_text(json.dumps({"key": stage.key, "seconds": 5.0, "machine": "here"}))
-            # Roll-outs that depend on what was trained, so that a wrong one would be seen.
+            # Rollouts that depend on what was trained, so that a wrong one would be seen.
             value = int(stage.key, 16) / 16.0**16
             metrics = {"successes": [True, False], "sum_rewards": [-value, -1.0]}
             (stage.run_folder / "eval_info.json").write_text(json.dumps({"per_task": [{"metrics": metrics}]}))

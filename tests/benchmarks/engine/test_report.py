@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page, the results JSON and the figures, from made-up roll-outs."""
+"""The page, the results JSON and the figures, from made-up rollouts."""
 
 import json
 from typing import Any

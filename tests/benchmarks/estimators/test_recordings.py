@@ -24,7 +24,7 @@ from lerobot_ambient.benchmarks.estimators.recordings import (
 )
 from lerobot_ambient.benchmarks.estimators.recordings_report import write_report
 from lerobot_ambient.cli.__main__ import main
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.reading.open_dataset import open_dataset
 
 TINY = ClassifierOptions(folds=2, steps=60, levels=6, draws=4, width=32)
@@ -49,7 +49,7 @@ def outcome(tmp_path_factory, recording):
 
 
 def copy(recording, folder, **change):
-    opened = open_dataset(SourceConfig(repo_id="me/walks", root=str(recording), episodes=[2, 3]), "walks")
+    opened = open_dataset(Source(repo_id="me/walks", root=str(recording), episodes=[2, 3]), "walks")
     write_jittered_copy(opened, folder, "me/copy", **{"jitter": 0.1, "scale": SCALE, "seed": 0, **change})
     return opened
 
@@ -113,7 +113,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, recording):
 
 def test_a_folder_that_is_no_recording_and_one_with_too_few_episodes_are_refused(tmp_path, write_dataset, capsys):
     assert main(["reproduce", "recordings", "--root", str(tmp_path)]) == 2
-    assert "is not a LeRobot data set" in capsys.readouterr().err
+    assert "is not a LeRobot dataset" in capsys.readouterr().err
     few = write_dataset(tmp_path / "few", "me/few", [20, 20, 20])
     with pytest.raises(ValueError, match="has 3 episodes; 4 are needed"):
         RecordingsOptions(few, tmp_path)

@@ -16,7 +16,7 @@ from lerobot_ambient.benchmarks.speed.loader import (
     samples_per_second,
 )
 from lerobot_ambient.benchmarks.speed.loader_page import HEADING, render_markdown, replace_section
-from lerobot_ambient.benchmarks.speed.loader_peers import Contestant, gather
+from lerobot_ambient.benchmarks.speed.loader_peers import Loader, gather
 from lerobot_ambient.cli.__main__ import main
 
 TINY = {"pairs": 1, "batch_size": 8, "seconds": 0.02, "batches": 2}
@@ -88,7 +88,7 @@ def test_a_rate_counts_samples_over_the_time_after_the_warm_up():
         finally:
             closed.append(workers)
 
-    rate = samples_per_second(Contestant("slow", start), 2, seconds=0.2, batches=1)
+    rate = samples_per_second(Loader("slow", start), 2, seconds=0.2, batches=1)
     # At most 5 samples in 0.01 s; on a busy machine a sleep may be longer, never shorter.
     assert 25 < rate <= 500
     assert closed == [2]
@@ -117,7 +117,7 @@ def test_the_bare_gather_reads_the_bytes_of_our_columns():
         (["--seconds=0"], "--seconds must be positive, got 0.0"),
         (["--workers=1,2"], "0 among them"),
         (["--workers=0,0"], "must be different numbers of processes"),
-        (["--video-root=nowhere"], "--video-root nowhere is no LeRobot data set"),
+        (["--video-root=nowhere"], "--video-root nowhere is no LeRobot dataset"),
         (['--rename={"actions": "action"}'], "give --video-root or leave it out"),
         (["--md=no/such/page.md"], "there is no folder no/such"),
     ],
@@ -153,7 +153,7 @@ def test_video_of_a_data_set_without_cameras_is_refused(tmp_path, write_dataset,
 
 @pytest.fixture
 def filmed(tmp_path):
-    """A small data set with video under another project's keys."""
+    """A small dataset with video under another project's keys."""
     axes = {"dtype": "float32", "shape": (3,), "names": ["a", "b", "c"]}
     camera = {"dtype": "video", "shape": (48, 64, 3), "names": ["height", "width", "channels"]}
     features = {"state": axes, "actions": axes, "image": camera}

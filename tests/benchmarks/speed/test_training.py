@@ -21,7 +21,7 @@ def test_both_commands_run_and_every_pair_has_its_ratio(tmp_path, write_dataset,
 
 def test_bad_input(tmp_path, write_dataset, capsys):
     assert main(["bench", "train", f"--root={tmp_path / 'nowhere'}"]) == 2
-    assert "is no LeRobot data set" in capsys.readouterr().err
+    assert "is no LeRobot dataset" in capsys.readouterr().err
     root = write_dataset(tmp_path / "target", "ambient/maze_target", [5])
     assert main(["bench", "train", f"--root={root}", "--pairs=0"]) == 2
     assert "--pairs must be at least 1, got 0" in capsys.readouterr().err

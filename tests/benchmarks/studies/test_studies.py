@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each experiment promises, and the figures of merit that are its own."""
+"""What each experiment promises, and the metrics that are its own."""
 
 import numpy as np
 import pytest

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stock roll-out of lerobot-eval reports the maze's figures."""
+"""The stock rollout of lerobot-eval reports the maze's figures."""
 
 import ast
 from pathlib import Path

@@ -41,7 +41,7 @@ def test_no_key_depends_on_where_the_story_lies(tmp_path):
     [
         ({"source_episodes": 1}, "at least 2"),
         ({"steps": 0}, "steps is 0"),
-        ({"target_episodes": 2, "replays": 3}, "replays is 3, but a data set has only 2"),
+        ({"target_episodes": 2, "replays": 3}, "replays is 3, but a dataset has only 2"),
     ],
 )
 def test_sizes_that_make_no_story_are_refused(tmp_path, changed, message):
@@ -140,7 +140,7 @@ def test_the_rest_of_the_story_in_small(unfilmed, tmp_path):
     (arm,) = results["arms"]
     assert list(results["stages"]) == ORDER and arm["trials"] == 1
     assert [one["source"] for one in arm["windows"]] == ["ambient/aloha_source"]
-    assert "roll-outs: 0 of 1 succeed" in text_of(results)
+    assert "rollouts: 0 of 1 succeed" in text_of(results)
     assert sum(results["evaluation"]["came_to"].values()) == 1
     assert "how far they came: nothing 1, right gripper on the cube 0" in text_of(results)
     page, numbers = write_page(results, tmp_path / "results")

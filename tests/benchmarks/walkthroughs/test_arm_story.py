@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The story from recording to roll-out: its stages, its report, and the whole of it in small."""
+"""The story from recording to rollout: its stages, its report, and the whole of it in small."""
 
 import json
 import sys

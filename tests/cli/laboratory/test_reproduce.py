@@ -38,7 +38,7 @@ def test_bad_sizes_are_refused(tmp_path, change, message):
 
 
 def test_evaluation_seeds_never_meet():
-    """No roll-out that helped to choose, and none that is drawn, is counted in the final figures."""
+    """No rollout that helped to choose, and none that is drawn, is counted in the final figures."""
     finals = [study_run.FINAL_EVAL_SEED + index * STRETCH for index in range(10)]
     starts = sorted([study_run.SWEEP_EVAL_SEED, *finals])
     assert all(later - earlier >= STRETCH for earlier, later in itertools.pairwise(starts))

@@ -20,7 +20,7 @@ from lerobot_ambient.data.alignment.action_gain import MeasuredGain, declared_ga
 from lerobot_ambient.data.alignment.action_type import to_absolute, to_delta
 from lerobot_ambient.data.declared.alignment import check_gain
 from lerobot_ambient.data.declared.recipe import MixtureRecipe
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
@@ -59,7 +59,7 @@ def write(root, actions, states, names=NAMES, state_names=NAMES, fps=FPS):
             data.add_frame({"action": action, "observation.state": state, "task": "go"})
         data.save_episode()
     data.finalize()
-    return SourceConfig(f"me/{root.name}", root=str(root))
+    return Source(f"me/{root.name}", root=str(root))
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def make(target, *sources, **kwargs):
 
 
 def with_options(config, **options):
-    return SourceConfig(config.repo_id, root=config.root, **options)
+    return Source(config.repo_id, root=config.root, **options)
 
 
 def constant(gain):
@@ -312,12 +312,12 @@ def test_a_gain_is_a_number_to_multiply_by(gain):
     with pytest.raises(ValueError, match="must be finite and not 0"):
         check_gain(gain, "action_gain")
     with pytest.raises(ValueError, match="me/sim': action_gain must be finite"):
-        SourceConfig("me/sim", action_gain=gain)
+        Source("me/sim", action_gain=gain)
 
 
 def test_positions_have_no_gain():
     with pytest.raises(ValueError, match="action_gain is of steps, and its action_type is absolute"):
-        SourceConfig("me/sim", action_gain=0.05, action_type="absolute")
+        Source("me/sim", action_gain=0.05, action_type="absolute")
     with pytest.raises(ValueError, match="remove one of them"):
         AmbientDiffusionConfig(target_action_gain=0.05, target_action_type="absolute")
 
@@ -326,7 +326,7 @@ def test_positions_have_no_gain():
 def test_a_checkpoint_keeps_the_gain(gain, tmp_path, caplog):
     caplog.set_level(logging.ERROR)
     config = AmbientDiffusionConfig(device="cpu", push_to_hub=False, target_action_gain=gain)
-    config.sources = [SourceConfig("me/sim", sigma_min=0.3, action_gain=gain)]
+    config.sources = [Source("me/sim", sigma_min=0.3, action_gain=gain)]
     config.save_pretrained(tmp_path)
     again = AmbientDiffusionConfig.from_pretrained(tmp_path)
     assert (again.target_action_gain, again.sources[0].action_gain) == (gain, gain)

@@ -23,7 +23,7 @@ from lerobot_ambient.data.alignment.feature_map import nearest_dimensions, resol
 from lerobot_ambient.data.batches.columns import Columns
 from lerobot_ambient.data.declared.alignment import CameraConfig, DimensionConfig
 from lerobot_ambient.data.declared.recipe import MixtureRecipe
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.normalization.affine import affine_of
 from lerobot_ambient.data.normalization.statistics import exact_stats
@@ -44,7 +44,7 @@ def numbers(names, dtype="float32"):
 
 @pytest.fixture
 def target(target_root):
-    return SourceConfig("me/target", root=str(target_root))
+    return Source("me/target", root=str(target_root))
 
 
 def make(target, *sources, options=OPTIONS, **kwargs):
@@ -226,14 +226,14 @@ class TestResampling:
 class TestMerge:
     def test_a_source_at_twice_the_rate_gives_the_targets_clock(self, target, tmp_path, write_dataset):
         root = write_dataset(tmp_path / "fast", "me/fast", [40], seed=3, fps=20)
-        mixture = make(target, SourceConfig("me/fast", root=str(root), sigma_min=0.3))
+        mixture = make(target, Source("me/fast", root=str(root), sigma_min=0.3))
         item = mixture.dataset[44 + 10]
         own = mixture.sources[1].columns["action"]
         torch.testing.assert_close(item["action"].numpy(), own[[8, 10, 12, 14, 16, 18, 20, 22]])
         assert item["frame_index"] == 10
 
     def test_declared_fps_replays_at_another_speed(self, target, source_root):
-        half = SourceConfig("me/sim", root=str(source_root), sigma_min=0.3, fps=5.0)
+        half = Source("me/sim", root=str(source_root), sigma_min=0.3, fps=5.0)
         mixture = make(target, half)
         own = mixture.sources[1].columns["action"]
         expected = (own[10] + own[11]) / 2
@@ -241,7 +241,7 @@ class TestMerge:
 
     def test_the_tail_that_is_dropped_is_counted_in_the_targets_time(self, target, tmp_path, write_dataset):
         root = write_dataset(tmp_path / "fast", "me/fast", [40], fps=20)
-        mixture = make(target, SourceConfig("me/fast", root=str(root), sigma_min=0.3), drop_n_last_frames=3)
+        mixture = make(target, Source("me/fast", root=str(root), sigma_min=0.3), drop_n_last_frames=3)
         assert mixture.plan.groups[1].count == 40 - 6
 
     def test_own_statistics_fill_the_normalised_range(self, target, tmp_path, write_dataset):
@@ -249,7 +249,7 @@ class TestMerge:
         for mode, state_mode in (("MIN_MAX", "MEAN_STD"), ("MEAN_STD", "MIN_MAX"), ("QUANTILES", "QUANTILES")):
             mixture = make(
                 target,
-                SourceConfig("me/big", root=str(root), sigma_min=0.3, normalization="own"),
+                Source("me/big", root=str(root), sigma_min=0.3, normalization="own"),
                 action_mode=mode,
                 state_mode=state_mode,
             )
@@ -269,13 +269,13 @@ class TestMerge:
 
     def test_own_statistics_of_a_constant_dimension_sit_in_the_middle(self, target, tmp_path, write_dataset):
         root = write_dataset(tmp_path / "still", "me/still", [30], constant_dim=1)
-        mixture = make(target, SourceConfig("me/still", root=str(root), sigma_min=0.3, normalization="own"))
+        mixture = make(target, Source("me/still", root=str(root), sigma_min=0.3, normalization="own"))
         stats = mixture.meta.stats["action"]
         middle = (stats["min"][1] + stats["max"][1]) / 2
         np.testing.assert_allclose(mixture.sources[1].columns["action"][:, 1], middle, rtol=1e-5)
 
     def test_own_statistics_and_relative_chunks_are_refused(self, target, source_root):
-        own = SourceConfig("me/sim", root=str(source_root), sigma_min=0.3, normalization="own")
+        own = Source("me/sim", root=str(source_root), sigma_min=0.3, normalization="own")
         with pytest.raises(
             ValueError, match=r"'me/sim': normalization: own cannot be combined with .*relative_actions"
         ):
@@ -283,7 +283,7 @@ class TestMerge:
 
     def test_windows_of_an_own_source_are_relative_to_its_own_statistics(self, target, source_root, tmp_path):
         path = tmp_path / "windows.parquet"
-        own = make(target, SourceConfig("me/sim", root=str(source_root), sigma_min=0.3, normalization="own"))
+        own = make(target, Source("me/sim", root=str(source_root), sigma_min=0.3, normalization="own"))
         source = own.sources[1]
 
         def table(normalization):
@@ -298,7 +298,7 @@ class TestMerge:
             )
 
         write_windows(table(own.normalization), path)
-        config = SourceConfig("me/sim", root=str(source_root), windows=str(path), normalization="own")
+        config = Source("me/sim", root=str(source_root), windows=str(path), normalization="own")
         with pytest.raises(ValueError, match="annotated under another normalisation"):
             make(target, config)
 
@@ -308,7 +308,7 @@ class TestMerge:
             "action": {"joint_1": DimensionConfig(mask=True)},
             "observation.state": {"joint_1": DimensionConfig(fill=0.25)},
         }
-        mixture = make(target, SourceConfig("me/one", root=str(root), sigma_min=0.3, dimensions=declared))
+        mixture = make(target, Source("me/one", root=str(root), sigma_min=0.3, dimensions=declared))
         assert mixture.action_mask.tolist() == [[True, True], [True, False]]
         assert (mixture.dataset[50]["observation.state"][:, 1] == 0.25).all()
         assert make(target).action_mask is None
@@ -316,7 +316,7 @@ class TestMerge:
     def test_a_feature_the_source_lacks_whole_can_be_filled(self, target, tmp_path, write_dataset):
         root = write_dataset(tmp_path / "blind", "me/blind", [20], env_state=False)
         declared = {"observation.environment_state": {str(i): DimensionConfig(fill=float(i)) for i in range(3)}}
-        mixture = make(target, SourceConfig("me/blind", root=str(root), sigma_min=0.3, dimensions=declared))
+        mixture = make(target, Source("me/blind", root=str(root), sigma_min=0.3, dimensions=declared))
         assert mixture.dataset[50]["observation.environment_state"].tolist() == [[0.0, 1.0, 2.0]] * 2
 
     def test_keys_that_the_target_lacks_are_refused(self, target, source_root):
@@ -325,7 +325,7 @@ class TestMerge:
             ({"cameras": {"front": CameraConfig(fill=0.0)}}, r"cameras names 'front', the target's cameras are \[\]"),
         ):
             with pytest.raises(ValueError, match=message):
-                make(target, SourceConfig("me/sim", root=str(source_root), sigma_min=0.3, **kwargs))
+                make(target, Source("me/sim", root=str(source_root), sigma_min=0.3, **kwargs))
 
     @pytest.mark.parametrize(
         ("kwargs", "message"),
@@ -337,7 +337,7 @@ class TestMerge:
     )
     def test_source_options_are_checked(self, kwargs, message):
         with pytest.raises(ValueError, match=f"source 'me/sim': {message}"):
-            SourceConfig("me/sim", **kwargs)
+            Source("me/sim", **kwargs)
 
 
 class TestActionType:
@@ -375,7 +375,7 @@ class TestActionType:
         return root
 
     def test_steps_beside_positions_are_refused_unless_declared(self, target, delta_root, tmp_path, write_dataset):
-        steps = SourceConfig("me/steps", root=str(delta_root), sigma_min=0.3)
+        steps = Source("me/steps", root=str(delta_root), sigma_min=0.3)
         message = (
             r"'me/steps': its actions look delta, the target's \('me/target'\) absolute\. Declare `action_type: delta`"
         )
@@ -384,8 +384,8 @@ class TestActionType:
 
     def test_declared_steps_become_positions(self, target, delta_root, tmp_path, write_dataset):
         plain = write_dataset(tmp_path / "plain", "me/plain", [60, 60], seed=9)
-        expected = make(target, SourceConfig("me/plain", root=str(plain), sigma_min=0.3))
-        declared = make(target, SourceConfig("me/steps", root=str(delta_root), sigma_min=0.3, action_type="delta"))
+        expected = make(target, Source("me/plain", root=str(plain), sigma_min=0.3))
+        declared = make(target, Source("me/steps", root=str(delta_root), sigma_min=0.3, action_type="delta"))
         np.testing.assert_allclose(
             declared.sources[1].columns["action"], expected.sources[1].columns["action"], atol=1e-5
         )
@@ -394,29 +394,29 @@ class TestActionType:
         plain = write_dataset(tmp_path / "plain", "me/plain", [60, 60], seed=9)
         rule = {"joint_0": DimensionConfig(scale=2.0, offset=5.0)}
         shared = {"sigma_min": 0.3, "dimensions": {"action": rule, "observation.state": rule}}
-        expected = make(target, SourceConfig("me/plain", root=str(plain), **shared))
-        steps = make(target, SourceConfig("me/steps", root=str(delta_root), action_type="delta", **shared))
+        expected = make(target, Source("me/plain", root=str(plain), **shared))
+        steps = make(target, Source("me/steps", root=str(delta_root), action_type="delta", **shared))
         np.testing.assert_allclose(steps.sources[1].columns["action"], expected.sources[1].columns["action"], atol=1e-4)
 
     def test_switches_stay_positions(self, target, delta_root):
         rule = {"action": {"joint_1": DimensionConfig(interpolation="nearest")}}
         taken = {"action_type": "absolute", "sigma_min": 0.3}
-        as_is = make(target, SourceConfig("me/steps", root=str(delta_root), **taken)).sources[1].columns["action"]
-        steps = SourceConfig("me/steps", root=str(delta_root), action_type="delta", sigma_min=0.3, dimensions=rule)
+        as_is = make(target, Source("me/steps", root=str(delta_root), **taken)).sources[1].columns["action"]
+        steps = Source("me/steps", root=str(delta_root), action_type="delta", sigma_min=0.3, dimensions=rule)
         action = make(target, steps).sources[1].columns["action"]
         assert np.array_equal(action[:, 1], as_is[:, 1])
         assert not np.array_equal(action[:, 0], as_is[:, 0])
 
     def test_steps_of_another_rate_are_scaled_to_their_time(self, delta_root, tmp_path, write_dataset):
         target_root = shutil.copytree(delta_root, tmp_path / "target")
-        target = SourceConfig("me/t", root=str(target_root), episodes=[0])
-        half = SourceConfig("me/steps", root=str(delta_root), sigma_min=0.3, fps=5.0)
-        same = SourceConfig("me/steps", root=str(delta_root), sigma_min=0.3)
+        target = Source("me/t", root=str(target_root), episodes=[0])
+        half = Source("me/steps", root=str(delta_root), sigma_min=0.3, fps=5.0)
+        same = Source("me/steps", root=str(delta_root), sigma_min=0.3)
         slow, plain = (make(target, source).sources[1].columns["action"] for source in (half, same))
         np.testing.assert_allclose(slow, plain / 2, rtol=1e-6)
 
     def test_declared_absolute_is_taken_as_it_is(self, target, delta_root):
-        declared = make(target, SourceConfig("me/steps", root=str(delta_root), sigma_min=0.3, action_type="absolute"))
+        declared = make(target, Source("me/steps", root=str(delta_root), sigma_min=0.3, action_type="absolute"))
         assert abs(declared.sources[1].columns["action"]).max() < 6
 
 
@@ -447,13 +447,13 @@ class TestStatistics:
 
         self.rewrite(root, change)
         with caplog.at_level(logging.WARNING):
-            mixture = make(SourceConfig("me/t", root=str(root)))
+            mixture = make(Source("me/t", root=str(root)))
         exact = exact_stats(mixture.sources[0].columns["action"])
         np.testing.assert_allclose(mixture.meta.stats["action"][name], exact[name])
         assert f"action: stats.json does not fit the data of 'me/t' ({name} of dimension 1 is" in caplog.text
 
     def test_statistics_of_more_episodes_are_kept_for_a_selection(self, target_root):
-        mixture = make(SourceConfig("me/target", root=str(target_root), episodes=[1]))
+        mixture = make(Source("me/target", root=str(target_root), episodes=[1]))
         own = mixture.sources[0].meta.stats["action"]
         assert np.array_equal(mixture.meta.stats["action"]["min"], own["min"])
 
@@ -461,7 +461,7 @@ class TestStatistics:
         root = write_dataset(tmp_path / "t", "me/t", [30])
         self.rewrite(root, lambda stats: stats.pop("action"))
         with caplog.at_level(logging.WARNING):
-            mixture = make(SourceConfig("me/t", root=str(root)))
+            mixture = make(Source("me/t", root=str(root)))
         assert "it has no min" in caplog.text
         assert mixture.normalization.scale[0] > 0
 
@@ -472,7 +472,7 @@ def test_real_recordings_of_two_robots_merge(shared_data):
         f"{name}.pos": DimensionConfig(take=f"right.joint_{i + 1}.pos", scale=57.3) for i, name in enumerate(joints)
     }
     rules["gripper.pos"] = DimensionConfig(take="right_hand.joint_1.pos", interpolation="linear")
-    source = SourceConfig(
+    source = Source(
         "x/bimanual_hands",
         root=str(shared_data / "bimanual_hands"),
         sigma_min=0.4,
@@ -480,7 +480,7 @@ def test_real_recordings_of_two_robots_merge(shared_data):
         dimensions={"action": rules, "observation.state": rules},
         normalization="own",
     )
-    mixture = make(SourceConfig("x/so101_teleop", root=str(shared_data / "so101_teleop")), source)
+    mixture = make(Source("x/so101_teleop", root=str(shared_data / "so101_teleop")), source)
     batch = mixture.dataset.gather(list(range(0, len(mixture.dataset), 97)))
     assert batch["action"].shape[1:] == (8, 6)
     assert torch.isfinite(batch["action"]).all()
@@ -502,18 +502,18 @@ def test_an_observation_the_policy_does_not_read_is_left_out_where_a_source_lack
         rich.add_frame({key: rng.normal(size=2).astype(np.float32) for key in features} | {"task": "go"})
     rich.save_episode()
     rich.finalize()
-    target = SourceConfig("me/rich", root=str(tmp_path / "rich"))
+    target = Source("me/rich", root=str(tmp_path / "rich"))
     with caplog.at_level(logging.INFO):
-        mixture = make(target, SourceConfig("me/target", root=str(target_root), sigma_min=0.3))
+        mixture = make(target, Source("me/target", root=str(target_root), sigma_min=0.3))
     assert "observation.velocity" not in mixture.meta.features
-    assert "observation.velocity is not in every data set and is left out" in caplog.text
+    assert "observation.velocity is not in every dataset and is left out" in caplog.text
     assert "observation.velocity" in make(target).meta.features
 
 
 def test_a_windows_file_made_under_a_sources_own_statistics_is_accepted(target, tmp_path, write_dataset):
     root = write_dataset(tmp_path / "still", "me/still", [30], constant_dim=1, spread=9.0)
     own = {"root": str(root), "normalization": "own"}
-    first = make(target, SourceConfig("me/still", sigma_min=0.3, **own))
+    first = make(target, Source("me/still", sigma_min=0.3, **own))
     columns = first.sources[1].columns
     table = WindowTable(
         "me/still",
@@ -525,16 +525,16 @@ def test_a_windows_file_made_under_a_sources_own_statistics_is_accepted(target, 
         "manual",
     )
     write_windows(table, tmp_path / "windows.parquet")
-    mixture = make(target, SourceConfig("me/still", windows=str(tmp_path / "windows.parquet"), **own))
+    mixture = make(target, Source("me/still", windows=str(tmp_path / "windows.parquet"), **own))
     assert mixture.plan.groups[1].window.sigma_min == pytest.approx(0.4)
     with pytest.raises(ValueError, match=r"'me/still': its windows file is neither .*nowhere\.parquet"):
-        make(target, SourceConfig("me/still", windows="nowhere.parquet", **own))
+        make(target, Source("me/still", windows="nowhere.parquet", **own))
 
 
 def test_a_changed_map_of_observations_changes_the_fingerprint(target, source_root):
     def line(**rule):
         declared = {"observation.state": {"joint_0": DimensionConfig(**rule)}}
-        source = SourceConfig("me/sim", root=str(source_root), sigma_min=0.3, dimensions=declared)
+        source = Source("me/sim", root=str(source_root), sigma_min=0.3, dimensions=declared)
         return make(target, source).fingerprint[1]
 
     assert line(scale=2.0) == line(scale=2.0)

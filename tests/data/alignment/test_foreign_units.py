@@ -11,7 +11,7 @@ import yaml
 from lerobot_ambient.cli.__main__ import main
 from lerobot_ambient.data.alignment.foreign_units import _foreign, _missing_unit
 from lerobot_ambient.data.declared.alignment import DimensionConfig
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
 
 from ..small_recipe import OPTIONS, RECIPE
@@ -29,7 +29,7 @@ def arms(tmp_path_factory, write_dataset):
 
 
 def source(folder, name, **fields):
-    return SourceConfig(f"me/{name}", root=str(folder / name), **fields)
+    return Source(f"me/{name}", root=str(folder / name), **fields)
 
 
 @pytest.mark.parametrize(("target", "other", "scale"), [("narrow", "wide", 1 / DEGREES), ("wide", "narrow", DEGREES)])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The merged data set against LeRobotDataset, item by item."""
+"""The merged dataset against LeRobotDataset, item by item."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from lerobot_ambient.core.mixing import Ambient, Cotrain
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data.batches.merged_dataset import GROUP_KEY
 from lerobot_ambient.data.declared.recipe import MixtureRecipe
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions
 
@@ -48,7 +48,7 @@ def assert_same(ours, theirs):
 
 @pytest.mark.parametrize("episodes", [None, [0, 2]])
 def test_the_identity_merge_equals_lerobot_item_by_item(target_root, episodes):
-    config = SourceConfig("me/target", root=str(target_root), episodes=episodes)
+    config = Source("me/target", root=str(target_root), episodes=episodes)
     merged = make_mixture(config, [], OPTIONS, recipe(mixing=Cotrain())).dataset
     theirs = stock(target_root, "me/target", episodes=episodes)
     assert len(merged) == len(theirs)
@@ -64,10 +64,10 @@ def test_a_source_under_other_keys_reads_the_same_numbers(target_root, source_ro
     plain = write_dataset(tmp_path / "plain", "me/plain", [14, 11], seed=5)
     rename = {value: key for key, value in keys.items()}
     mixture = make_mixture(
-        SourceConfig("me/target", root=str(target_root)),
+        Source("me/target", root=str(target_root)),
         [
-            SourceConfig("me/sim", root=str(source_root), sigma_min=0.3),
-            SourceConfig("me/other", root=str(other), sigma_min=0.5, rename=rename),
+            Source("me/sim", root=str(source_root), sigma_min=0.3),
+            Source("me/other", root=str(other), sigma_min=0.5, rename=rename),
         ],
         OPTIONS,
         recipe(),
@@ -89,10 +89,10 @@ def test_a_source_under_other_keys_reads_the_same_numbers(target_root, source_ro
 
 def test_every_index_of_the_merge_is_unique(target_root, source_root):
     mixture = make_mixture(
-        SourceConfig("me/target", root=str(target_root), episodes=[1]),
+        Source("me/target", root=str(target_root), episodes=[1]),
         [
-            SourceConfig("me/target", root=str(target_root), episodes=[0, 2], sigma_min=0.3),
-            SourceConfig("me/sim", root=str(source_root), sigma_min=0.3),
+            Source("me/target", root=str(target_root), episodes=[0, 2], sigma_min=0.3),
+            Source("me/sim", root=str(source_root), sigma_min=0.3),
         ],
         OPTIONS,
         recipe(),
@@ -106,8 +106,8 @@ def test_every_index_of_the_merge_is_unique(target_root, source_root):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_batch_is_the_collated_items_in_order(target_root, source_root, workers):
     mixture = make_mixture(
-        SourceConfig("me/target", root=str(target_root)),
-        [SourceConfig("me/sim", root=str(source_root), sigma_min=0.3)],
+        Source("me/target", root=str(target_root)),
+        [Source("me/sim", root=str(source_root), sigma_min=0.3)],
         OPTIONS,
         recipe(drop_n_last_frames=2),
     )
@@ -131,8 +131,8 @@ def test_a_batch_is_the_collated_items_in_order(target_root, source_root, worker
 
 def test_tails_are_dropped_per_episode_of_every_source(target_root, source_root):
     mixture = make_mixture(
-        SourceConfig("me/target", root=str(target_root)),
-        [SourceConfig("me/sim", root=str(source_root), sigma_min=0.3)],
+        Source("me/target", root=str(target_root)),
+        [Source("me/sim", root=str(source_root), sigma_min=0.3)],
         OPTIONS,
         recipe(drop_n_last_frames=9),
     )
@@ -148,8 +148,8 @@ def test_cameras_come_from_lerobot(tmp_path, write_dataset):
         for name, lengths, seed in (("a", [8, 6], 1), ("b", [7], 2))
     ]
     mixture = make_mixture(
-        SourceConfig("me/a", root=str(roots[0])),
-        [SourceConfig("me/b", root=str(roots[1]), sigma_min=0.3)],
+        Source("me/a", root=str(roots[0])),
+        [Source("me/b", root=str(roots[1]), sigma_min=0.3)],
         OPTIONS,
         recipe(),
     )
@@ -165,7 +165,7 @@ def test_cameras_come_from_lerobot(tmp_path, write_dataset):
 
 
 def test_positions_outside_are_refused(target_root):
-    merged = make_mixture(SourceConfig("me/target", root=str(target_root)), [], OPTIONS, recipe()).dataset
+    merged = make_mixture(Source("me/target", root=str(target_root)), [], OPTIONS, recipe()).dataset
     with pytest.raises(IndexError, match="position 44 is outside the mixture of 44 frames"):
         merged[44]
     assert torch.equal(merged[-1]["action"], merged[43]["action"])
@@ -183,7 +183,7 @@ def test_any_selection_and_horizon_equals_lerobot(source_root, episodes, steps, 
     options = ReadOptions(
         observation_deltas=list(range(1 - steps, 1)), action_deltas=list(range(1 - steps, 1 - steps + horizon))
     )
-    config = SourceConfig("me/sim", root=str(source_root), episodes=sorted(episodes))
+    config = Source("me/sim", root=str(source_root), episodes=sorted(episodes))
     mixture = make_mixture(config, [], options, recipe(mixing=Cotrain(), drop_n_last_frames=drop))
     deltas = {"action": options.action_deltas, "observation.state": options.observation_deltas}
     theirs = LeRobotDataset(
@@ -204,7 +204,7 @@ def test_any_selection_and_horizon_equals_lerobot(source_root, episodes, steps, 
 @pytest.mark.parametrize("image", [None, (240, 320)])
 def test_a_batch_that_a_worker_sends_arrives_as_it_was(image, tmp_path, write_dataset):
     root = write_dataset(tmp_path / "t", "me/t", [9, 7], image=image)
-    dataset = make_mixture(SourceConfig("me/t", root=str(root)), [], OPTIONS, recipe(mixing=Cotrain())).dataset
+    dataset = make_mixture(Source("me/t", root=str(root)), [], OPTIONS, recipe(mixing=Cotrain())).dataset
     order = [list(range(5)), [15, 3, 3]]
     here, there = (list(DataLoader(dataset, batch_sampler=order, num_workers=workers)) for workers in (0, 1))
     for ours, theirs in zip(here, there, strict=True):

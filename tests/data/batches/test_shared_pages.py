@@ -12,7 +12,7 @@ from lerobot_ambient.core.mixing import Cotrain
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data.batches import shared_pages
 from lerobot_ambient.data.declared.recipe import MixtureRecipe
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions
 
@@ -32,8 +32,8 @@ def shared(monkeypatch, tmp_path):
 def make(target_root, source_root):
     def make():
         return make_mixture(
-            SourceConfig("me/target", root=str(target_root)),
-            [SourceConfig("me/sim", root=str(source_root), sigma_min=0.3)],
+            Source("me/target", root=str(target_root)),
+            [Source("me/sim", root=str(source_root), sigma_min=0.3)],
             OPTIONS,
             MixtureRecipe(schedule=SCHEDULE, mixing=Cotrain(), action_mode="MIN_MAX"),
         )

@@ -28,7 +28,7 @@ LENGTHS = (70, 3, 130, 20, 10)
 
 
 def pattern(places: Tensor, shape: Sequence[int]) -> Tensor:
-    """Another frame for each place in the data set."""
+    """Another frame for each place in the dataset."""
     pixels = torch.arange(torch.Size(shape).numel())
     return ((places.unsqueeze(1) * 37 + pixels * 11) % 251).to(torch.uint8).view(len(places), *shape)
 
@@ -79,7 +79,7 @@ def make_job(
     identity: str = "me/data",
     **reader: object,
 ) -> CacheJob:
-    """A job over some episodes of a data set with episodes of these lengths."""
+    """A job over some episodes of a dataset with episodes of these lengths."""
     starts = [sum(lengths[:episode]) for episode in range(len(lengths))]
     episodes, places = [], []
     for episode in range(len(lengths)) if selected is None else selected:

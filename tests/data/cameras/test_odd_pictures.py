@@ -20,7 +20,7 @@ from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data.cameras.picture_files import broken_pictures
 from lerobot_ambient.data.declared.alignment import CameraConfig
 from lerobot_ambient.data.declared.recipe import MixtureRecipe
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.files.camera_specs import camera_shape, policy_spec
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions
@@ -141,15 +141,15 @@ WORKS = {
 
 
 def config_of(root, role, **kwargs):
-    return SourceConfig("me/odd", root=str(root), **({"sigma_min": 0.3} if role == "source" else {}), **kwargs)
+    return Source("me/odd", root=str(root), **({"sigma_min": 0.3} if role == "source" else {}), **kwargs)
 
 
 def mixture(root, role, recorded, options=OPTIONS, **kwargs):
-    """The mixture with the data set as the target, or as a source of the sound one."""
+    """The mixture with the dataset as the target, or as a source of the sound one."""
     config = config_of(root, role, **kwargs)
     if role == "target":
         return make_mixture(config, [], options, RECIPE)
-    return make_mixture(SourceConfig("me/seeing", root=str(recorded)), [config], options, RECIPE)
+    return make_mixture(Source("me/seeing", root=str(recorded)), [config], options, RECIPE)
 
 
 # As a source, one of each way in which it is found.

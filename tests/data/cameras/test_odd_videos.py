@@ -19,7 +19,7 @@ from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data.cameras.video_files import timestamp_error
 from lerobot_ambient.data.declared.alignment import CameraConfig
 from lerobot_ambient.data.declared.recipe import MixtureRecipe
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions
 
@@ -85,7 +85,7 @@ def shift(root, episode, seconds):
 
 
 def config(root, repo_id="me/odd", **kwargs):
-    return SourceConfig(repo_id, root=str(root), **kwargs)
+    return Source(repo_id, root=str(root), **kwargs)
 
 
 def make(target, *sources, options=OPTIONS):

@@ -12,7 +12,7 @@ from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data.cameras.readers import camera_shape, fit_images, to_uint8
 from lerobot_ambient.data.declared.alignment import CameraConfig, DimensionConfig
 from lerobot_ambient.data.declared.recipe import MixtureRecipe
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions
 
@@ -31,12 +31,12 @@ def make(target, *sources, options=OPTIONS):
 def seeing(tmp_path_factory, write_dataset):
     """me/seeing: 2 episodes with a 12x16 camera stored as images."""
     root = write_dataset(tmp_path_factory.mktemp("cameras") / "seeing", "me/seeing", [8, 6], image=(12, 16))
-    return SourceConfig("me/seeing", root=str(root))
+    return Source("me/seeing", root=str(root))
 
 
 def other(tmp_path, write_dataset, image, fps=10, **kwargs):
     root = write_dataset(tmp_path / "other", "me/other", [7, 5], seed=3, image=image, fps=fps)
-    return SourceConfig("me/other", root=str(root), sigma_min=0.3, **kwargs)
+    return Source("me/other", root=str(root), sigma_min=0.3, **kwargs)
 
 
 def test_another_size_of_the_same_shape_is_resized(seeing, tmp_path, write_dataset):
@@ -73,7 +73,7 @@ def test_fits_keep_what_they_promise():
 
 
 def test_a_lacking_camera_has_to_be_declared_and_is_grey(seeing, source_root):
-    blind = SourceConfig("me/sim", root=str(source_root), sigma_min=0.3)
+    blind = Source("me/sim", root=str(source_root), sigma_min=0.3)
     with pytest.raises(ValueError, match=rf"{CAM}: the source lacks this camera \(it has \[\]\).*{{fill: 0.0}}"):
         make(seeing, blind)
     blind.cameras = {CAM: CameraConfig(fill=0.5)}
@@ -101,7 +101,7 @@ def test_images_of_another_frame_rate_come_from_the_nearest_frame(seeing, tmp_pa
 
 
 def test_a_batch_is_what_the_items_collate_to(seeing, source_root):
-    blind = SourceConfig("me/sim", root=str(source_root), sigma_min=0.3, cameras={CAM: CameraConfig(fill=0.0)})
+    blind = Source("me/sim", root=str(source_root), sigma_min=0.3, cameras={CAM: CameraConfig(fill=0.0)})
     dataset = make(seeing, blind).dataset
     positions = [3, 20, 13, 3, 98]
     (batch,) = DataLoader(dataset, batch_sampler=[positions])
@@ -115,12 +115,12 @@ def test_a_batch_is_what_the_items_collate_to(seeing, source_root):
 
 def test_stored_images_beside_video_become_uint8_exactly(shared_data, tmp_path, write_dataset):
     root = write_dataset(tmp_path / "stills", "me/stills", [5], fps=30, dims=34, image=(480, 640), env_state=False)
-    target = SourceConfig("x/hands", root=str(shared_data / "bimanual_hands"), rename=HANDS, episodes=[0])
+    target = Source("x/hands", root=str(shared_data / "bimanual_hands"), rename=HANDS, episodes=[0])
     rename = {CAM: "observation.images.front"}
     names = make(target).sources[0].features["action"]["names"]
     rules = {name: DimensionConfig(take=f"joint_{i}") for i, name in enumerate(names)}
     dimensions = {"action": rules, "observation.state": rules}
-    stills = SourceConfig("me/stills", root=str(root), sigma_min=0.3, rename=rename, dimensions=dimensions)
+    stills = Source("me/stills", root=str(root), sigma_min=0.3, rename=rename, dimensions=dimensions)
     mixture = make(target, stills)
     item = mixture.dataset[429 + 2]["observation.images.front"]
     assert item.dtype == torch.uint8
@@ -156,7 +156,7 @@ class TestFrameCache:
         )
 
     def test_it_gives_the_frames_that_decoding_gives(self, shared_data, tmp_path):
-        hands = SourceConfig("x/hands", root=str(shared_data / "bimanual_hands"), rename=HANDS, episodes=[5, 6])
+        hands = Source("x/hands", root=str(shared_data / "bimanual_hands"), rename=HANDS, episodes=[5, 6])
         cached, plain = make(hands, options=self.options(tmp_path)).dataset, make(hands).dataset
         key = "observation.images.front"
         for position in (0, 1, 200, len(plain) - 1):
@@ -171,7 +171,7 @@ class TestFrameCache:
         assert (image / 255.0 - expected).abs().max() <= 1.01 / 255
 
     def test_absent_cameras_and_other_sizes_join_it(self, seeing, source_root, tmp_path, write_dataset):
-        blind = SourceConfig("me/sim", root=str(source_root), sigma_min=0.3, cameras={CAM: CameraConfig(fill=1.0)})
+        blind = Source("me/sim", root=str(source_root), sigma_min=0.3, cameras={CAM: CameraConfig(fill=1.0)})
         wide = other(tmp_path, write_dataset, (20, 20), cameras={CAM: CameraConfig(fit="crop")})
         dataset = make(seeing, blind, wide, options=self.options(tmp_path, (6, 8))).dataset
         batch = dataset.gather([0, 20, 14 + 85 + 3])
@@ -180,7 +180,7 @@ class TestFrameCache:
 
     def test_another_selection_decodes_only_what_is_new(self, seeing, tmp_path, caplog):
         folder = tmp_path / "frames"
-        one = SourceConfig(seeing.repo_id, root=seeing.root, episodes=[1])
+        one = Source(seeing.repo_id, root=seeing.root, episodes=[1])
         make(one, options=self.options(tmp_path))
         (entry,) = (path for path in folder.iterdir() if path.is_dir())
         assert (entry / "done.txt").read_text().split() == ["1"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writing one data set out of aligned episodes: the values, the statistics, and what a kill leaves behind."""
+"""Writing one dataset out of aligned episodes: the values, the statistics, and what a kill leaves behind."""
 
 import json
 import os
@@ -87,7 +87,7 @@ def write(episodes, output, part_episodes=3, **options):
 
 
 def content(root):
-    """Every number of a data set, as LeRobot's own table has them, and what lies beside it."""
+    """Every number of a dataset, as LeRobot's own table has them, and what lies beside it."""
     table = LeRobotDataset("me/merged", root=root).hf_dataset.with_format("numpy")[:]
     files = {path.name: path.read_text() for path in (root / "meta").glob("*.json")}
     return {key: np.asarray(value).tolist() for key, value in table.items()} | files

@@ -14,7 +14,7 @@ import pytest
 import torch
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.files.checked_metadata import CheckedMetadata
 from lerobot_ambient.data.mixture import make_mixture
 
@@ -57,8 +57,8 @@ def private_copy(sound: Path, folder: Path) -> Path:
 
 def outcome(sound, root, *, as_target: bool) -> tuple[str, str]:
     """("works", what was read) or ("refused", the message). Any other exception is the test's failure."""
-    damaged = SourceConfig("me/damaged", root=str(root), sigma_min=None if as_target else 0.2)
-    good = SourceConfig("me/good", root=str(sound / "good"), sigma_min=0.2 if as_target else None)
+    damaged = Source("me/damaged", root=str(root), sigma_min=None if as_target else 0.2)
+    good = Source("me/good", root=str(sound / "good"), sigma_min=0.2 if as_target else None)
     pair = [damaged, good] if as_target else [good, damaged]
     try:
         mixture = make_mixture(pair[0], pair[1:], OPTIONS, RECIPE)

@@ -159,13 +159,13 @@ def test_declared_names_must_fit(declared, message):
 
 
 def about(text):
-    """What is said, the environment state aside, which has no names in either data set."""
+    """What is said, the environment state aside, which has no names in either dataset."""
     return "\n".join(line for line in text.splitlines() if "environment_state" not in line)
 
 
 @pytest.fixture
 def inspect(target_root, source_root, tmp_path, capsys):
-    """`lerobot-ambient inspect` on both data sets, their names written as given; gives (exit code, what it prints)."""
+    """`lerobot-ambient inspect` on both datasets, their names written as given; gives (exit code, what it prints)."""
 
     def run(mine, theirs, *options, **of_source):
         roots = {}

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
 
 from ..small_recipe import OPTIONS, RECIPE
@@ -36,7 +36,7 @@ def change(root, key, values):
 
 
 def made(root):
-    return make_mixture(SourceConfig("me/pictured", root=str(root)), [], OPTIONS, RECIPE)
+    return make_mixture(Source("me/pictured", root=str(root)), [], OPTIONS, RECIPE)
 
 
 def require_right(stats, sound):

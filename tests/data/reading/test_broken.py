@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data sets that are damaged, old or odd: each is named episode by episode, and can be used without what is broken."""
+"""Datasets that are damaged, old or odd: each is named episode by episode, and can be used without what is broken."""
 
 import importlib.util
 import json
@@ -17,7 +17,7 @@ from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from lerobot_ambient.core.mixing import Cotrain
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data.declared.recipe import MixtureRecipe
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions
 
@@ -33,7 +33,7 @@ def make(target, *sources):
 
 @pytest.fixture
 def target(target_root):
-    return SourceConfig("me/target", root=str(target_root))
+    return Source("me/target", root=str(target_root))
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def hands(shared_data, tmp_path):
 
 
 def source(root, **kwargs):
-    return SourceConfig("me/sim", root=str(root), sigma_min=0.3, **kwargs)
+    return Source("me/sim", root=str(root), sigma_min=0.3, **kwargs)
 
 
 def rewrite_actions(root, change):
@@ -92,14 +92,14 @@ def test_a_selection_without_the_broken_episode_needs_nothing(target, sim):
 def test_of_the_target_the_option_is_named(sim):
     rewrite_actions(sim, lambda values: values.__setitem__((0, 0), float("nan")))
     with pytest.raises(ValueError, match=r"`--dataset\.episodes=\[1, 2, 3\]`\.$"):
-        make(SourceConfig("me/sim", root=str(sim)))
+        make(Source("me/sim", root=str(sim)))
 
 
 def test_a_truncated_parquet_file_takes_down_its_episodes_only(target, hands):
     path = hands / "data/chunk-000/file-003.parquet"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     state_only = {key: value for key, value in HANDS.items() if key != "image"}
-    config = SourceConfig("x/hands", root=str(hands), rename=state_only)
+    config = Source("x/hands", root=str(hands), rename=state_only)
     with pytest.raises(
         ValueError, match=r"(?s)1 of its episodes cannot be read:\n  episode 3: data/chunk-000/file-003"
     ):
@@ -110,7 +110,7 @@ def test_a_truncated_parquet_file_takes_down_its_episodes_only(target, hands):
 
 def test_a_missing_parquet_file_and_all_of_them(target, hands):
     (hands / "data/chunk-000/file-005.parquet").unlink()
-    config = SourceConfig("x/hands", root=str(hands), rename={"actions": "action", "state": "observation.state"})
+    config = Source("x/hands", root=str(hands), rename={"actions": "action", "state": "observation.state"})
     with pytest.raises(ValueError, match=r"episode 5: data/chunk-000/file-005.parquet is missing"):
         make(config)
     shutil.rmtree(hands / "data")
@@ -121,8 +121,8 @@ def test_a_missing_parquet_file_and_all_of_them(target, hands):
 def test_missing_and_empty_videos(hands, caplog):
     (hands / "videos/image/chunk-000/file-002.mp4").unlink()
     (hands / "videos/image/chunk-000/file-006.mp4").write_bytes(b"")
-    target = SourceConfig("x/hands", root=str(hands), rename=HANDS, episodes=[0])
-    config = SourceConfig("x/hands", root=str(hands), rename=HANDS, sigma_min=0.3, episodes=[1, 2, 6, 7])
+    target = Source("x/hands", root=str(hands), rename=HANDS, episodes=[0])
+    config = Source("x/hands", root=str(hands), rename=HANDS, sigma_min=0.3, episodes=[1, 2, 6, 7])
     with pytest.raises(ValueError) as refused:
         make(target, config)
     for line in (
@@ -139,7 +139,7 @@ def test_missing_and_empty_videos(hands, caplog):
 def test_a_video_that_breaks_while_decoding_is_named(hands):
     path = hands / "videos/image/chunk-000/file-001.mp4"
     path.write_bytes(b"not a video" * 1000)
-    mixture = make(SourceConfig("x/hands", root=str(hands), rename=HANDS, episodes=[0, 1]))
+    mixture = make(Source("x/hands", root=str(hands), rename=HANDS, episodes=[0, 1]))
     with pytest.raises(ValueError, match=r"^'x/hands' observation.images.front, episode 1 \(.*cannot be decoded"):
         mixture.dataset[429 + 3]
     assert mixture.dataset[3]["observation.images.front"].shape == (2, 3, 480, 640)
@@ -169,7 +169,7 @@ def test_v21_gets_the_exact_command(target, sim):
 
 def test_an_empty_task_string_is_a_task(target, tmp_path, write_dataset):
     root = write_dataset(tmp_path / "mute", "me/mute", [12], task="")
-    mixture = make(target, SourceConfig("me/mute", root=str(root), sigma_min=0.3))
+    mixture = make(target, Source("me/mute", root=str(root), sigma_min=0.3))
     assert mixture.dataset[44 + 3]["task"] == ""
     assert mixture.dataset[3]["task"] == "go"
     assert mixture.dataset.tasks == ["go", ""]

@@ -14,7 +14,7 @@ import torch
 
 from lerobot_ambient.cli.__main__ import main
 from lerobot_ambient.core.windows import Window
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.integration.doctor import data as doctor_data
 
@@ -52,7 +52,7 @@ def edit_info(root, **entries):
 
 
 def config(root, name="me/arm", **options):
-    return SourceConfig(name, root=str(root), **options)
+    return Source(name, root=str(root), **options)
 
 
 def arguments(root):

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
 
 from ..small_recipe import OPTIONS, RECIPE
@@ -21,7 +21,7 @@ LENGTHS = [9, 7, 11]
 
 
 def make(root):
-    return make_mixture(SourceConfig("me/rows", root=str(root)), [], OPTIONS, RECIPE)
+    return make_mixture(Source("me/rows", root=str(root)), [], OPTIONS, RECIPE)
 
 
 @pytest.fixture(scope="session")
@@ -83,8 +83,7 @@ def test_shuffled_rows_give_the_same_samples_pictures_too(sound_root, rows, acro
 def test_a_selection_of_shuffled_rows(sound_root, rows):
     edit(rows, lambda table: table.take(pa.array(np.random.default_rng(4).permutation(sum(LENGTHS)))))
     chosen = [
-        make_mixture(SourceConfig("me/rows", root=str(r), episodes=[0, 2]), [], OPTIONS, RECIPE)
-        for r in (rows, sound_root)
+        make_mixture(Source("me/rows", root=str(r), episodes=[0, 2]), [], OPTIONS, RECIPE) for r in (rows, sound_root)
     ]
     require_same(*map(whole, chosen))
 
@@ -150,7 +149,7 @@ def test_a_bad_row_costs_its_episode_only(rows, name, row, value, reason):
     good = [episode for episode in range(3) if episode != bad]
     with pytest.raises(ValueError, match=rf"'me/rows': 1 of its episodes cannot be read:\n  episode {bad}: {reason}"):
         make(rows)
-    mixture = make_mixture(SourceConfig("me/rows", root=str(rows), episodes=good), [], OPTIONS, RECIPE)
+    mixture = make_mixture(Source("me/rows", root=str(rows), episodes=good), [], OPTIONS, RECIPE)
     assert mixture.sources[0].episodes == good
 
 

@@ -171,7 +171,7 @@ def test_chunks_do_not_show(monkeypatch):
 
 
 def test_an_index_gives_the_draws_of_the_runs_it_lists(tmp_path):
-    # Group 1 and 2 of FRAMES as the groups of one data set whose first frame is at 20.
+    # Group 1 and 2 of FRAMES as the groups of one dataset whose first frame is at 20.
     order = np.array([*range(100), 100, 110, 111, *range(120, 180)], dtype=np.uint32)
     store = store_arrays(tmp_path / "index", {"order": order})
     for index in (order, store["order"]):

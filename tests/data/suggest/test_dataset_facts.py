@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.suggest.dataset_facts import facts_of
 
 
@@ -21,7 +21,7 @@ def test_facts_are_those_of_the_selected_episodes(root):
 
     frames = pd.concat(pd.read_parquet(file) for file in sorted((root / "data").glob("*/*.parquet")))
     for episodes in (None, [1], [0, 2]):
-        facts = facts_of(SourceConfig("me/sim", root=str(root), episodes=episodes, rename={"actions": "action"}))
+        facts = facts_of(Source("me/sim", root=str(root), episodes=episodes, rename={"actions": "action"}))
         chosen = frames if episodes is None else frames[frames.episode_index.isin(episodes)]
         values = np.stack(chosen["actions"])
         for which in ("min", "max", "mean", "std"):
@@ -38,8 +38,8 @@ def test_stats_json_serves_where_episodes_have_none(root, tmp_path):
     (file,) = (copy / "meta" / "episodes").glob("*/*.parquet")
     table = pq.read_table(file)
     pq.write_table(table.drop([name for name in table.column_names if name.startswith("stats/actions/")]), file)
-    expected = facts_of(SourceConfig("me/sim", root=str(root)))
-    facts = facts_of(SourceConfig("me/sim", root=str(copy)))
+    expected = facts_of(Source("me/sim", root=str(root)))
+    facts = facts_of(Source("me/sim", root=str(copy)))
     for which in ("min", "max", "mean", "std"):
         assert facts.stats["actions"][which] == pytest.approx(expected.stats["actions"][which], rel=1e-5)
 
@@ -55,22 +55,22 @@ def test_an_episode_with_a_nan_does_not_spoil_the_statistics(root, tmp_path):
     broken = table[name].to_pylist()
     broken[1][0] = float("nan")
     pq.write_table(table.set_column(table.column_names.index(name), name, pa.array(broken, table[name].type)), file)
-    facts = facts_of(SourceConfig("me/sim", root=str(copy)))
-    expected = facts_of(SourceConfig("me/sim", root=str(root), episodes=[0, 2]))
+    facts = facts_of(Source("me/sim", root=str(copy)))
+    expected = facts_of(Source("me/sim", root=str(root), episodes=[0, 2]))
     assert facts.stats["actions"]["max"] == pytest.approx(expected.stats["actions"]["max"])
 
 
 def test_a_declared_frame_rate_counts(root):
-    assert facts_of(SourceConfig("me/sim", root=str(root), fps=5.0)).fps == 5.0
+    assert facts_of(Source("me/sim", root=str(root), fps=5.0)).fps == 5.0
 
 
 def test_a_rename_of_an_unknown_key_is_refused(root):
-    with pytest.raises(ValueError, match=r"'me/sim': rename names \['act'\], but the data set's keys are"):
-        facts_of(SourceConfig("me/sim", root=str(root), rename={"act": "action"}))
+    with pytest.raises(ValueError, match=r"'me/sim': rename names \['act'\], but the dataset's keys are"):
+        facts_of(Source("me/sim", root=str(root), rename={"act": "action"}))
 
 
 def test_the_usual_range_is_lerobots_quantiles_and_a_jerk_does_not_move_it(root, tmp_path):
-    facts = facts_of(SourceConfig("me/sim", root=str(root)))
+    facts = facts_of(Source("me/sim", root=str(root)))
     stats = LeRobotDatasetMetadata("me/sim", root=root).stats["actions"]
     names = facts.names("actions")
     for axis, name in enumerate(names):

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import yaml
 
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.suggest.as_yaml import to_yaml
 from lerobot_ambient.data.suggest.suggest import DatasetFacts, suggest
 
 SO101 = ["shoulder_pan.pos", "shoulder_lift.pos", "elbow_flex.pos", "wrist_flex.pos", "wrist_roll.pos", "gripper.pos"]
-ME = SourceConfig("me/sim", sigma_min=0.3)
+ME = Source("me/sim", sigma_min=0.3)
 
 
 def numbers(names, size=None):
@@ -42,7 +42,7 @@ def proposed(suggestion):
     """The block as it would be read back: pasted, parsed, decoded."""
     (pasted,) = yaml.safe_load("policy:\n  sources:\n" + to_yaml([suggestion]))["policy"]["sources"]
     assert pasted == suggestion.config
-    return draccus.decode(SourceConfig, pasted)
+    return draccus.decode(Source, pasted)
 
 
 def rules(suggestion, key="action"):
@@ -212,7 +212,7 @@ def test_missing_names_of_another_size_are_matched_by_order_the_gripper_last():
 def test_a_declared_dimension_is_kept_and_its_source_not_taken_twice():
     names = [f"joint_{i}" for i in range(1, 7)]
     declared = draccus.decode(
-        SourceConfig, {"repo_id": "me/sim", "dimensions": {"action": {SO101[5]: {"take": "joint_1", "scale": -1.0}}}}
+        Source, {"repo_id": "me/sim", "dimensions": {"action": {SO101[5]: {"take": "joint_1", "scale": -1.0}}}}
     )
     result = suggest(arm(), arm("me/sim", names), declared)
     action = rules(result)
@@ -225,7 +225,7 @@ def test_a_declared_dimension_is_kept_and_its_source_not_taken_twice():
 
 def test_what_was_declared_wrongly_stays_a_problem():
     wrong = {"repo_id": "me/sim", "dimensions": {"action": {SO101[0]: {"take": "jont_1"}, "elbow": {"mask": True}}}}
-    result = suggest(arm(), arm("me/sim"), draccus.decode(SourceConfig, wrong))
+    result = suggest(arm(), arm("me/sim"), draccus.decode(Source, wrong))
     (unknown, missing) = [problem for problem in result.problems if problem.startswith("action")]
     assert "dimensions names ['elbow']" in unknown
     assert "take: jont_1" in missing
@@ -345,7 +345,7 @@ def test_steps_against_positions_are_proposed_with_the_evidence():
 
 
 def test_a_window_is_left_to_the_person():
-    result = suggest(arm(), arm("me/sim", keys=("actions", "state")), SourceConfig("me/sim"))
+    result = suggest(arm(), arm("me/sim", keys=("actions", "state")), Source("me/sim"))
     text = to_yaml([result])
     assert "      # sigma_min: 0.3  # choose: see docs/how-to/choose-a-window.md" in text.splitlines()
     assert proposed(result).sigma_min is None

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lerobot_ambient.data.alignment.feature_map import resolve
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.suggest.as_yaml import to_yaml
 from lerobot_ambient.data.suggest.suggest import DatasetFacts, facts_of, suggest
 
 SO101 = ["shoulder_pan.pos", "shoulder_lift.pos", "elbow_flex.pos", "wrist_flex.pos", "wrist_roll.pos", "gripper.pos"]
-ME = SourceConfig("me/sim", sigma_min=0.3)
+ME = Source("me/sim", sigma_min=0.3)
 
 
 def numbers(names, size=None):
@@ -35,12 +35,12 @@ def proposed(suggestion):
     """The block as it would be read back: pasted, parsed, decoded."""
     (pasted,) = yaml.safe_load("policy:\n  sources:\n" + to_yaml([suggestion]))["policy"]["sources"]
     assert pasted == suggestion.config
-    return draccus.decode(SourceConfig, pasted)
+    return draccus.decode(Source, pasted)
 
 
 def test_a_source_that_needs_nothing_is_kept_beside_one_that_does():
-    fits = suggest(robot(), robot("me/sim"), SourceConfig("me/sim", sigma_min=0.3, weight=2.0))
-    other = suggest(robot(), robot("me/real", keys=("actions", "state")), SourceConfig("me/real", sigma_max=0.1))
+    fits = suggest(robot(), robot("me/sim"), Source("me/sim", sigma_min=0.3, weight=2.0))
+    other = suggest(robot(), robot("me/real", keys=("actions", "state")), Source("me/real", sigma_max=0.1))
     first, second = yaml.safe_load(to_yaml([fits, other]))
     assert first == {"repo_id": "me/sim", "sigma_min": 0.3, "weight": 2.0}
     assert second["rename"] == {"actions": "action", "state": "observation.state"}
@@ -98,8 +98,8 @@ def test_the_real_pair(shared_data, tmp_path):
         name: shutil.copytree(shared_data / name / "meta", tmp_path / name / "meta").parent
         for name in ("so101_teleop", "bimanual_hands")
     }
-    target = facts_of(SourceConfig("so101_teleop", root=str(roots["so101_teleop"])))
-    declared = SourceConfig("bimanual_hands", root=str(roots["bimanual_hands"]))
+    target = facts_of(Source("so101_teleop", root=str(roots["so101_teleop"])))
+    declared = Source("bimanual_hands", root=str(roots["bimanual_hands"]))
     result = suggest(target, facts_of(declared), declared)
     config = proposed(result)
     assert config.rename == {"actions": "action", "state": "observation.state"}

@@ -20,7 +20,7 @@ from lerobot_ambient.core.windows import Window
 from lerobot_ambient.data.batches.merged_dataset import GROUP_KEY
 from lerobot_ambient.data.declared.alignment import CameraConfig, DimensionConfig
 from lerobot_ambient.data.declared.recipe import MixtureRecipe
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.export.aligned_episodes import MixtureEpisodes
 from lerobot_ambient.data.export.physical_merge import write_merge
 from lerobot_ambient.data.mixture import make_mixture
@@ -50,7 +50,7 @@ def merge(mixture, output, repo_id="me/merged", used=None):
     """Write a mixture; returns it as the target of a training run."""
     episodes = MixtureEpisodes(mixture)
     write_merge(episodes, episodes.describe(used or recipe()), output, repo_id, part_episodes=4)
-    return SourceConfig(repo_id, root=str(output))
+    return Source(repo_id, root=str(output))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def parts(tmp_path_factory, write_dataset):
         "points": write_dataset(folder / "points", "me/points", [10, 13, 12], seed=3, image=(24, 32), task="wander"),
         "lean": write_dataset(folder / "lean", "me/lean", [16, 9], seed=4, dims=1),
     }
-    target = SourceConfig("me/target", root=str(roots["target"]))
+    target = Source("me/target", root=str(roots["target"]))
     lengths = [10, 13, 12]
     table = WindowTable(
         repo_id="me/points",
@@ -80,9 +80,9 @@ def parts(tmp_path_factory, write_dataset):
     write_windows(table, roots["points"] / "meta" / "ambient_windows.parquet")
     rename = {old: new for new, old in keys.items()}
     sources = [
-        SourceConfig("me/sim", root=str(roots["sim"]), sigma_min=0.3, weight=0.5, rename=rename, normalization="own"),
-        SourceConfig("me/points", root=str(roots["points"]), episodes=[0, 2], windows="meta/ambient_windows.parquet"),
-        SourceConfig(
+        Source("me/sim", root=str(roots["sim"]), sigma_min=0.3, weight=0.5, rename=rename, normalization="own"),
+        Source("me/points", root=str(roots["points"]), episodes=[0, 2], windows="meta/ambient_windows.parquet"),
+        Source(
             "me/lean",
             root=str(roots["lean"]),
             sigma_max=0.2,
@@ -144,7 +144,7 @@ def test_the_batches_are_the_same(logical, merged):
     assert len(again.dataset) == len(logical.dataset)
     positions = np.random.default_rng(0).permutation(len(logical.dataset)).tolist()
     wanted, got = logical.dataset.gather(positions), again.dataset.gather(positions)
-    # The file counts the episodes that were chosen, the mixture all that the data sets have.
+    # The file counts the episodes that were chosen, the mixture all that the datasets have.
     assert differing(got, wanted) == ["episode_index", "index"]
     same_size = torch.tensor([position < 34 or position >= 34 + 27 for position in positions])
     assert torch.equal(got[CAMERA][same_size], wanted[CAMERA][same_size])
@@ -154,8 +154,8 @@ def test_the_batches_are_the_same(logical, merged):
 
 
 def test_whole_data_sets_keep_their_numbers(tmp_path, write_dataset):
-    target = SourceConfig("me/target", root=str(write_dataset(tmp_path / "target", "me/target", [9, 7], seed=1)))
-    sim = SourceConfig("me/sim", root=str(write_dataset(tmp_path / "sim", "me/sim", [8], seed=2)), sigma_min=0.4)
+    target = Source("me/target", root=str(write_dataset(tmp_path / "target", "me/target", [9, 7], seed=1)))
+    sim = Source("me/sim", root=str(write_dataset(tmp_path / "sim", "me/sim", [8], seed=2)), sigma_min=0.4)
     logical = make_mixture(target, [sim], OPTIONS, recipe())
     again = make_mixture(merge(logical, tmp_path / "merged"), [], OPTIONS, recipe())
     wanted, got = (mixture.dataset.gather(range(24)) for mixture in (logical, again))
@@ -164,7 +164,7 @@ def test_whole_data_sets_keep_their_numbers(tmp_path, write_dataset):
 
 def test_a_further_source_joins_those_of_the_file(merged, parts, tmp_path, write_dataset):
     root = write_dataset(tmp_path / "more", "me/more", [12], seed=9, image=(24, 32))
-    more = SourceConfig("me/more", root=str(root), sigma_min=0.6)
+    more = Source("me/more", root=str(root), sigma_min=0.6)
     target, sources = parts
     wanted = make_mixture(target, [*sources, more], OPTIONS, recipe())
     again = make_mixture(merged, [more], OPTIONS, recipe())
@@ -198,7 +198,7 @@ def test_windows_made_under_another_normalisation_are_refused(merged):
 
 
 def test_a_window_that_was_never_declared_is_still_missing(tmp_path, target_root, source_root):
-    target, sim = SourceConfig("me/target", root=str(target_root)), SourceConfig("me/sim", root=str(source_root))
+    target, sim = Source("me/target", root=str(target_root)), Source("me/sim", root=str(source_root))
     cotrain = recipe(mixing=Cotrain())
     merged = merge(make_mixture(target, [sim], OPTIONS, cotrain), tmp_path / "merged", used=cotrain)
     assert len(make_mixture(merged, [], OPTIONS, cotrain).plan.groups) == 2
@@ -208,8 +208,8 @@ def test_a_window_that_was_never_declared_is_still_missing(tmp_path, target_root
 
 def test_another_frame_rate_is_resampled_and_keeps_its_share(tmp_path, write_dataset, target_root):
     fast_root = write_dataset(tmp_path / "fast", "me/fast", [40, 26], seed=5, fps=25)
-    target = SourceConfig("me/target", root=str(target_root))
-    fast = SourceConfig("me/fast", root=str(fast_root), sigma_min=0.4, weight=2.0)
+    target = Source("me/target", root=str(target_root))
+    fast = Source("me/fast", root=str(fast_root), sigma_min=0.4, weight=2.0)
     logical = make_mixture(target, [fast], OPTIONS, recipe())
     merged = merge(logical, tmp_path / "merged")
     dataset = LeRobotDataset("me/merged", root=merged.root)
@@ -287,7 +287,7 @@ class TestRefusals:
         dataset.save_episode()
         dataset.finalize()
         with pytest.raises(ValueError, match=r"'me/depth': \['observation.images.depth'\] hold depth"):
-            make_mixture(SourceConfig("me/depth", root=str(tmp_path / "depth")), [], OPTIONS, recipe())
+            make_mixture(Source("me/depth", root=str(tmp_path / "depth")), [], OPTIONS, recipe())
 
     def test_values_that_contradict_each_other(self):
         with pytest.raises(ValueError, match=r"'me/a': its episodes \[3, 3\) are empty"):

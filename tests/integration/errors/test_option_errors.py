@@ -16,7 +16,7 @@ import pytest
 from lerobot.configs import FeatureType, PolicyFeature
 
 from lerobot_ambient.data.declared.alignment import CameraConfig, DimensionConfig
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.integration.errors import error_report, option_errors
 from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientConfig, AmbientDiffusionConfig
 from lerobot_ambient.policy.diffusion_model import AmbientDiffusionModel
@@ -100,7 +100,7 @@ ANYTHING = ("str", "None | str", "str | None", "Path")
 @pytest.mark.parametrize(
     ("cls", "wrap", "place"),
     [
-        (SourceConfig, source, "policy.sources[0]."),
+        (Source, source, "policy.sources[0]."),
         (DimensionConfig, dimension, "policy.sources[0].dimensions.action.gripper."),
         (CameraConfig, camera, "policy.sources[0].cameras.observation.images.top."),
         (AmbientConfig, lambda **values: {"mixing": values}, "policy.mixing."),
@@ -199,7 +199,7 @@ def test_only_what_we_raise_for_users_loses_its_traceback(tmp_path):
             return error_report.message_of(error)
         raise AssertionError
 
-    assert of(lambda: SourceConfig(repo_id="me/sim", weight=0.0)) is not None
+    assert of(lambda: Source(repo_id="me/sim", weight=0.0)) is not None
     # Raised below one of our functions, by a function that it calls: a bug, of which the traceback tells.
     assert of(lambda: DimensionConfig(scale="a")) is None  # type: ignore[arg-type]
     assert of(lambda: [][0]) is None

@@ -12,7 +12,7 @@ def module_with(**changes):
     """A stand-in for LeRobot's training script."""
 
     def make_train_eval_datasets(cfg):
-        return "stock data sets"
+        return "stock datasets"
 
     class EpisodeAwareSampler:
         def __init__(
@@ -43,7 +43,7 @@ def test_install_is_idempotent_and_calls_the_originals_for_others():
     first = module.make_train_eval_datasets
     seam.install(module)
     assert module.make_train_eval_datasets is first
-    assert module.make_train_eval_datasets(types.SimpleNamespace(policy=object())) == "stock data sets"
+    assert module.make_train_eval_datasets(types.SimpleNamespace(policy=object())) == "stock datasets"
     made = module.EpisodeAwareSampler([0], [3], seed=5, absolute_to_relative_idx={0: 0})
     assert isinstance(made, original)
     assert made.seed == 5

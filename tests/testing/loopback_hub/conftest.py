@@ -146,7 +146,7 @@ def client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., lis
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / cache))
         for module in (dataset_metadata, lerobot_dataset):
             monkeypatch.setattr(module, "HF_LEROBOT_HUB_CACHE", tmp_path / cache / "lerobot")
-        # The card of a data set is checked by huggingface.co, whatever the endpoint is.
+        # The card of a dataset is checked by huggingface.co, whatever the endpoint is.
         monkeypatch.setattr(huggingface_hub.repocard.RepoCard, "validate", lambda self, **kwargs: None)
         monkeypatch.setattr(_http, "time", SimpleNamespace(sleep=waits.append))
         close_session()
@@ -157,7 +157,7 @@ def client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., lis
 
 @pytest.fixture
 def source_with_windows(tmp_path: Path, write_dataset: Callable[..., Path]) -> Path:
-    """me/annotated: two episodes with a windows file in the data set's own folder."""
+    """me/annotated: two episodes with a windows file in the dataset's own folder."""
     import numpy as np
 
     from lerobot_ambient.data.normalization.affine import ActionNormalization

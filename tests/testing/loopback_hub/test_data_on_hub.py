@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A mixture whose data sets and windows all come from the Hub is the mixture of the local ones."""
+"""A mixture whose datasets and windows all come from the Hub is the mixture of the local ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .conftest import SMALL_POLICY
 
 
 def mixture(source: dict, target_root: str | None = None):
-    """The merged data set and what the checkpoint will say of it."""
+    """The merged dataset and what the checkpoint will say of it."""
     words = ["--dataset.repo_id=me/target", f"--policy.sources={json.dumps([source])}", "--policy.push_to_hub=false"]
     if target_root is not None:
         words.append(f"--dataset.root={target_root}")

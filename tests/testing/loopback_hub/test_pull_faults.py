@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Hub misbehaves during a pull, and data sets with windows that come from it."""
+"""The Hub misbehaves during a pull, and datasets with windows that come from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import hf_hub_download
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
-from lerobot_ambient.data.declared.sources import SourceConfig
+from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.reading.open_dataset import open_dataset
 from lerobot_ambient.data.windows.source_windows import windows_path
 from lerobot_ambient.data.windows.windows_file import WINDOWS_PATH, read_windows
@@ -105,7 +105,7 @@ def test_windows_travel_with_their_data_set(hub, client, source_with_windows):
     client(hub)
     LeRobotDataset("me/annotated", root=source_with_windows).push_to_hub()
     client(hub, token="hf_reader", cache="elsewhere")
-    config = SourceConfig("me/annotated", windows=WINDOWS_PATH)
+    config = Source("me/annotated", windows=WINDOWS_PATH)
     source = open_dataset(config, "me/annotated")
     assert len(source) == 20
     path = windows_path(source)
@@ -120,7 +120,7 @@ def test_a_windows_file_made_later_arrives_with_the_next_push(annotated, client,
 
     added = source_with_windows / "meta/second_windows.parquet"
     added.write_bytes((source_with_windows / WINDOWS_PATH).read_bytes())
-    config = SourceConfig("me/annotated", windows="meta/second_windows.parquet")
+    config = Source("me/annotated", windows="meta/second_windows.parquet")
     where = {"path_in_repo": config.windows, "repo_id": "me/annotated", "repo_type": "dataset"}
     HfApi().upload_file(path_or_fileobj=added, **where)
     client(annotated, cache="second")
@@ -136,9 +136,9 @@ def test_a_failed_pull_of_a_data_set_says_why_and_can_be_repeated(annotated, cli
     client(annotated, cache="elsewhere")
     annotated.fail("/annotated/", status, times=1000)
     with pytest.raises(ValueError, match=REASONS[status]):
-        open_dataset(SourceConfig("me/annotated"), "me/annotated")
+        open_dataset(Source("me/annotated"), "me/annotated")
     annotated.faults.clear()
-    assert len(open_dataset(SourceConfig("me/annotated"), "me/annotated")) == 20
+    assert len(open_dataset(Source("me/annotated"), "me/annotated")) == 20
 
 
 @pytest.mark.parametrize("status", [403, 503, DROP])
@@ -146,24 +146,24 @@ def test_files_that_do_not_arrive_are_listed(annotated, client, status, caplog):
     client(annotated, cache="elsewhere")
     annotated.fail("/annotated/resolve/[^/]+/data/", status, times=1000)
     with pytest.raises(ValueError, match="none of the selected episodes can be read") as caught:
-        open_dataset(SourceConfig("me/annotated"), "me/annotated")
+        open_dataset(Source("me/annotated"), "me/annotated")
     assert "is missing" in str(caught.value)
     assert "could not be completed from the Hub" in caplog.text
     annotated.faults.clear()
-    assert len(open_dataset(SourceConfig("me/annotated"), "me/annotated")) == 20
+    assert len(open_dataset(Source("me/annotated"), "me/annotated")) == 20
 
 
 def test_an_unknown_data_set_is_named(hub, client):
     client(hub)
     with pytest.raises(ValueError, match=r"dataset 'me/nobody' was not found"):
-        open_dataset(SourceConfig("me/nobody"), "me/nobody")
+        open_dataset(Source("me/nobody"), "me/nobody")
 
 
 def test_the_licence_comes_from_the_hub(annotated, client):
     from lerobot_ambient.data.export.record import _license_on_the_hub
 
     client(annotated, cache="elsewhere")
-    source = open_dataset(SourceConfig("me/annotated"), "me/annotated")
+    source = open_dataset(Source("me/annotated"), "me/annotated")
     assert _license_on_the_hub(source) == "apache-2.0"
     annotated.fail("README.md", 403, times=1000)
     client(annotated, cache="third")

@@ -64,7 +64,7 @@ def rollout(tmp_path, monkeypatch):
     from lerobot.cameras.opencv import OpenCVCamera
     from lerobot.scripts import lerobot_rollout
 
-    # LeRobot ends a roll-out whose last picture is half a second old, with an OSError as of a pulled cable; so long can
+    # LeRobot ends a rollout whose last picture is half a second old, with an OSError as of a pulled cable; so long can
     # a crowded machine keep the camera's thread waiting.
     monkeypatch.setattr(OpenCVCamera, "read_latest", partialmethod(OpenCVCamera.read_latest, max_age_ms=20_000))
     write_video(tmp_path / "table.avi", fps=20)

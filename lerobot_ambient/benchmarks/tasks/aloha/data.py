@@ -2,7 +2,7 @@
 """The demonstrations of ALOHA's cube transfer as two LeRobotDatasets with a camera: a few good ones, many clumsy ones.
 
 Keys, sizes and frame rate are those that `lerobot-eval --env.type=aloha` feeds a policy with, so a policy trained on
-them runs there as it is. The record of a data set lists the seed of each episode's reset: with it and the recorded
+them runs there as it is. The record of a dataset lists the seed of each episode's reset: with it and the recorded
 actions the stock environment repeats the episode.
 """
 
@@ -95,11 +95,11 @@ def make_aloha_data(
 ) -> dict[str, dict[str, Any]]:
     """Write the target and source demonstrations of ALOHA's cube transfer to `root/target` and `root/source`.
 
-    A picture takes a tenth of a second without a graphics card, so an episode takes half a minute. Calling it again
-    with the same arguments returns at once; after a kill it makes the data set that is missing, from its beginning.
+    A picture takes a tenth of a second without a GPU, so an episode takes half a minute. Calling it again
+    with the same arguments returns at once; after a kill it makes the dataset that is missing, from its beginning.
 
     Args:
-        root: parent folder of the two data sets.
+        root: parent folder of the two datasets.
         target_episodes, source_episodes: number of episodes, at least 1.
         seed: of the demonstrations, not negative.
         height: of the pictures, in pixels, even, at least 48; the width is 4/3 of it, rounded to an even number. The
@@ -112,7 +112,7 @@ def make_aloha_data(
         twelve joints, the mean over episodes, in rad^2 / s^4) and reset_seeds.
 
     Raises:
-        ValueError: if a data set made with other arguments is in the way, or an argument is out of range.
+        ValueError: if a dataset made with other arguments is in the way, or an argument is out of range.
     """
     root = Path(root)
     counts: dict[Kind, int] = {"target": target_episodes, "source": source_episodes}
@@ -137,7 +137,7 @@ def make_aloha_data(
 
 
 def _features_of(size: tuple[int, int]) -> dict[str, dict[str, Any]]:
-    """LeRobot's features of a data set with pictures of `size` (height, width)."""
+    """LeRobot's features of a dataset with pictures of `size` (height, width)."""
     joints = {"dtype": "float32", "shape": (len(NAMES),), "names": list(NAMES)}
     picture = {"dtype": "video", "shape": (*size, 3), "names": ["height", "width", "channels"]}
     return {"observation.state": joints, "action": joints, PICTURE: picture}

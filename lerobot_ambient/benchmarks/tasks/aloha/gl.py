@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 VARIABLE = "MUJOCO_GL"
 _HEADLESS = "egl"
-"""Draws without a display, on a graphics card or by Mesa's software."""
+"""Draws without a display, on a GPU or by Mesa's software."""
 _TRY = """
 from dm_control import mujoco
 physics = mujoco.Physics.from_xml_string('<mujoco><worldbody><geom size="1"/></worldbody></mujoco>')

@@ -71,7 +71,7 @@ class Arm7Env(gym.Env[Observation, NDArray[np.float32]]):
         self.fps = FPS
         self.render_mode = render_mode
         self.task = self.task_description = TASK
-        # LeRobot's roll-out reads its step limit from this name.
+        # LeRobot's rollout reads its step limit from this name.
         self._max_episode_steps = episode_length
         self._scene, self._room = ArmScene(), ArmScene(CLEARANCE)
         self._painter = ArmPainter(image_size)

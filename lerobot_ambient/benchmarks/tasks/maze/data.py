@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The maze demonstrations as two LeRobotDatasets: a small smooth target and a large jagged source.
 
-Every data set records what it was made with in meta/ambient_make_data.json. Paths are kept in a hidden folder until
-the data sets are written, so a run that was killed continues; a data set appears under its name only when complete.
+Every dataset records what it was made with in meta/ambient_make_data.json. Paths are kept in a hidden folder until
+the datasets are written, so a run that was killed continues; a dataset appears under its name only when complete.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _write(
     maze: Maze,
     progress: bool,
 ) -> None:
-    """Write one data set beside `folder` and move it there when it is complete."""
+    """Write one dataset beside `folder` and move it there when it is complete."""
     kind: Kind = arguments["kind"]
     summary = {
         "root": folder.name,
@@ -155,10 +155,10 @@ def make_maze_data(
     it again with the same arguments returns at once; after a kill it continues.
 
     Args:
-        root: parent folder of the two data sets.
+        root: parent folder of the two datasets.
         target_episodes, source_episodes: number of episodes, at least 1.
         seed: of the demonstrations, not negative.
-        fps: frames a second of the data sets; accelerations scale with fps^2.
+        fps: frames a second of the datasets; accelerations scale with fps^2.
         maze_seed: of the maze, as in the environment.
         pictures: show the goal in pictures, the feature `observation.image`, of the same paths; None gives its
             position, as `observation.environment_state`.
@@ -170,7 +170,7 @@ def make_maze_data(
         episodes, in cells^2 / s^4).
 
     Raises:
-        ValueError: if a data set made with other arguments is in the way, or an argument is out of range.
+        ValueError: if a dataset made with other arguments is in the way, or an argument is out of range.
         ModuleNotFoundError: if a planner is missing; the message shows how to install it.
     """
     root = Path(root)

@@ -35,7 +35,7 @@ class MazeEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     Reward: let S_t be the mean squared acceleration of the path so far, in cells^2 / s^4 (zero for fewer than three
     positions). The reward of step t is S_{t-1} - S_t, so the rewards of an episode sum to minus the mean squared
-    acceleration of its whole path. The first step's reward is zero, so a roll-out that sums one step too many, as
+    acceleration of its whole path. The first step's reward is zero, so a rollout that sums one step too many, as
     LeRobot's does, still reports the right sum. There is no reward for success: see `info["is_success"]`.
 
     Info, at reset and every step: `is_success`, `collision`, `mean_squared_acceleration`.
@@ -85,7 +85,7 @@ class MazeEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.metadata = {**type(self).metadata, "render_fps": fps}
         self.render_mode = render_mode
         self.task = self.task_description = TASK
-        # LeRobot's roll-out reads its step limit from this name.
+        # LeRobot's rollout reads its step limit from this name.
         self._max_episode_steps = episode_length
         self._painter = MazePainter(self.maze, image_size)
         self._eye = MazePainter(self.maze, observation_size) if obs_type == "pixels_agent_pos" else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Adds a camera to a data set that `write_low_dim_dataset` has just written.
+"""Adds a camera to a dataset that `write_low_dim_dataset` has just written.
 
 The pictures are stored as PNG in the parquet file, LeRobot's image feature: small flat pictures compress to half a
 kilobyte without a loss, so a demonstration shows exactly what the environment shows. A video would blur them.
@@ -35,12 +35,12 @@ _HINT = b"huggingface"
 def add_pictures(
     root: Path, pictures: Iterable[NDArray[np.uint8]], on_episode: Callable[[], object] = lambda: None
 ) -> None:
-    """Add the feature `observation.image` to a data set of one file.
+    """Add the feature `observation.image` to a dataset of one file.
 
     Not atomic: call it before the folder gets its name.
 
     Args:
-        root: of the data set.
+        root: of the dataset.
         pictures: of every episode in turn, uint8 (frames, height, width, 3), all of one size.
         on_episode: called after every episode.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of the maze by plain array arithmetic, fast enough to film roll-outs and to observe them."""
+"""Pictures of the maze by plain array arithmetic, fast enough to film rollouts and to observe them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class MazePainter:
     def observe(self, position: ArrayLike, goal: ArrayLike | None) -> NDArray[np.uint8]:
         """What a policy sees: the maze, the goal and the robot, without the path so far. Returns uint8 (size, size, 3).
 
-        A function of the two points rounded to float32, as data sets and `agent_pos` hold them, so that a
+        A function of the two points rounded to float32, as datasets and `agent_pos` hold them, so that a
         demonstration and an episode of the environment show the same pixels at the same place.
 
         Args:

@@ -106,10 +106,10 @@ def make_pushing_data(
 ) -> dict[str, dict[str, Any]]:
     """Write the target and source demonstrations of planar pushing to `root/target` and `root/source`.
 
-    Calling it again with the same arguments returns at once; after a kill it makes the data set that is missing.
+    Calling it again with the same arguments returns at once; after a kill it makes the dataset that is missing.
 
     Args:
-        root: parent folder of the two data sets.
+        root: parent folder of the two datasets.
         target_episodes, source_episodes: number of episodes, at least 1.
         seed: of the demonstrations, not negative.
         processes: how many demonstrators work side by side, at least 1.
@@ -120,7 +120,7 @@ def make_pushing_data(
         mean over episodes, in cm^2 / s^4).
 
     Raises:
-        ValueError: if a data set made with other arguments is in the way, or an argument is out of range.
+        ValueError: if a dataset made with other arguments is in the way, or an argument is out of range.
     """
     root = Path(root)
     counts: dict[Kind, int] = {"target": target_episodes, "source": source_episodes}

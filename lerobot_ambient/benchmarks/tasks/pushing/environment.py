@@ -74,7 +74,7 @@ class PushingEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.fps = FPS
         self.render_mode = render_mode
         self.task = self.task_description = TASK
-        # LeRobot's roll-out reads its step limit from this name.
+        # LeRobot's rollout reads its step limit from this name.
         self._max_episode_steps = episode_length
         self._painter = PushingPainter(image_size, self.physics.pusher_radius)
         anywhere = spaces.Box(-np.inf, np.inf, (2,), np.float32)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of planar pushing by plain array arithmetic, fast enough to film roll-outs."""
+"""Pictures of planar pushing by plain array arithmetic, fast enough to film rollouts."""
 
 from __future__ import annotations
 

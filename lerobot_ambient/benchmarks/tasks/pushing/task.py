@@ -29,7 +29,7 @@ ANGLE_TOLERANCE = math.radians(6.0)
 """Bounds of success: distance in cm and angle in rad."""
 CONTENT_POSITION = 1.5
 CONTENT_ANGLE = math.radians(10.0)
-"""A demonstrator is content within these and stops. It judges by eye; roll-outs are judged more strictly."""
+"""A demonstrator is content within these and stops. It judges by eye; rollouts are judged more strictly."""
 EPISODE_LENGTH = 200
 TASK = "Push the block onto the marked square."
 

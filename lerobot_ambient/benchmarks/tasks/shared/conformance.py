@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every environment of this project must do, as one function: `check_environment`.
 
-LeRobot's roll-out leans on habits that gymnasium does not check: is_success in the last info, a step limit under
-`_max_episode_steps`, same-step resets, and rewards that still sum to the episode's figure of merit when the first
+LeRobot's rollout leans on habits that gymnasium does not check: is_success in the last info, a step limit under
+`_max_episode_steps`, same-step resets, and rewards that still sum to the episode's metric when the first
 reward of the next episode is added.
 """
 
@@ -169,7 +169,7 @@ def check_global_rng(subject: _Subject) -> None:
 
 
 def check_return(subject: _Subject) -> None:
-    """Rewards sum to the documented figure of the episode, and the first reward is 0, because LeRobot's roll-out adds
+    """Rewards sum to the documented figure of the episode, and the first reward is 0, because LeRobot's rollout adds
     the first reward of the next episode to every sum."""
     if subject.episode_return is None:
         return

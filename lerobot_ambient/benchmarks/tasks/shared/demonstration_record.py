@@ -25,7 +25,7 @@ def require_at_least(caller: str, **bounds: tuple[int, int]) -> None:
 
 
 def finished(folder: Path, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The summary of a complete data set made with `arguments`; None if there is no folder.
+    """The summary of a complete dataset made with `arguments`; None if there is no folder.
 
     Raises:
         ValueError: if the folder is anything else.
@@ -57,7 +57,7 @@ def write_recorded(
         folder: must not exist.
         arguments: what the data follows from, as JSON gives it back.
         summary: what `finished` returns later.
-        write: makes the folder it is given and writes the data set there.
+        write: makes the folder it is given and writes the dataset there.
     """
     partial = folder.with_name(f".{folder.name}-{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -67,7 +67,7 @@ def write_recorded(
 
 
 def summaries_of[Kind: str](root: Path, arguments: Mapping[Kind, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The summaries of data sets that are there, `root/<kind>` each, with their places."""
+    """The summaries of datasets that are there, `root/<kind>` each, with their places."""
     summaries: dict[str, dict[str, Any]] = {}
     for kind, made_with in arguments.items():
         summary = finished(root / kind, made_with)

@@ -2,7 +2,7 @@
 """Writes low-dimensional episodes as a LeRobotDataset in one go.
 
 LeRobot's save_episode takes 0.1 to 0.2 s whatever the episode holds: it maps every frame through a search for images
-to embed, builds a Hugging Face data set an episode, and rewrites info.json and stats.json each time. Here the same
+to embed, builds a Hugging Face dataset an episode, and rewrites info.json and stats.json each time. Here the same
 columns, statistics and metadata, from LeRobot's own public functions, are written once for all episodes.
 """
 
@@ -68,7 +68,7 @@ def write_low_dim_dataset(
 
     Args:
         root: a folder that does not exist yet.
-        repo_id: the data set's name.
+        repo_id: the dataset's name.
         fps: frames a second.
         features: as for LeRobotDataset.create, without images and strings.
         episodes: for every feature an array (frames, *shape); shape (1,) is given as (frames,).
@@ -80,10 +80,10 @@ def write_low_dim_dataset(
         FileExistsError: if `root` exists.
     """
     if not episodes:
-        raise ValueError(f"data set {repo_id}: no episodes to write; give at least one")
+        raise ValueError(f"dataset {repo_id}: no episodes to write; give at least one")
     visual = [key for key, feature in features.items() if feature["dtype"] in ("image", "video", "string")]
     if visual:
-        raise ValueError(f"data set {repo_id}: {visual} are not numeric; use LeRobotDataset.create for them")
+        raise ValueError(f"dataset {repo_id}: {visual} are not numeric; use LeRobotDataset.create for them")
     meta = LeRobotDatasetMetadata.create(repo_id, fps, dict(features), root=root, use_videos=False)
     meta.save_episode_tasks([task])
     columns, rows, statistics, first = [], [], [], 0

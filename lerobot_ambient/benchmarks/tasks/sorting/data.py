@@ -40,7 +40,7 @@ HAND = ["x", "y", "closure"]
 
 
 def features(blocks: int, condition: bool) -> dict[str, dict[str, Any]]:
-    """The data sets' features, as LeRobotDataset.create takes them."""
+    """The datasets' features, as LeRobotDataset.create takes them."""
     names = environment_state_names(blocks, condition)
     return {
         "observation.state": {"dtype": "float32", "shape": (3,), "names": HAND},
@@ -52,7 +52,7 @@ def features(blocks: int, condition: bool) -> dict[str, dict[str, Any]]:
 def demonstration(kind: Kind, logic: Logic, seed: int, number: int, blocks: int, condition: bool) -> Episode:
     """Demonstration `number` of a kind, pure in its arguments. It does not depend on how many are made."""
     sequence = np.random.SeedSequence(seed, spawn_key=(_STREAM, KINDS.index(kind), number))
-    # No demonstrator gives up at the step limit of a roll-out.
+    # No demonstrator gives up at the step limit of a rollout.
     env = SortingEnv(blocks=blocks, condition=condition, episode_length=4 * STEPS_PER_BLOCK * blocks)
     return demonstrate(env, logic, np.random.default_rng(sequence), FLAGS[kind])
 
@@ -86,7 +86,7 @@ def make_sorting_data(
     Calling it again with the same arguments returns at once; after a kill it makes what is missing.
 
     Args:
-        root: parent folder of the two data sets.
+        root: parent folder of the two datasets.
         logic: of the source: "opposite", "arbitrary", or "right" for an upper bound. The target's is "right".
         target_episodes, source_episodes: number of episodes, at least 1.
         seed: of the demonstrations, not negative.
@@ -99,7 +99,7 @@ def make_sorting_data(
         to the bin of their colour).
 
     Raises:
-        ValueError: if a data set made with other arguments is in the way, or an argument is out of range.
+        ValueError: if a dataset made with other arguments is in the way, or an argument is out of range.
     """
     root = Path(root)
     counts: dict[Kind, int] = {"target": target_episodes, "source": source_episodes}

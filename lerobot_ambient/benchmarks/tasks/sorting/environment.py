@@ -91,7 +91,7 @@ class SortingEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.condition = condition
         self.render_mode = render_mode
         self.task = self.task_description = TASK
-        # LeRobot's roll-out reads its step limit from this name.
+        # LeRobot's rollout reads its step limit from this name.
         self._max_episode_steps = limit
         self._painter = SortingPainter(image_size)
         hand = spaces.Box(np.array([-1, -1, 0], np.float32), np.ones(3, np.float32))

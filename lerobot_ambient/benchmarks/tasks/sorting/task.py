@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the sorting environment and its demonstrations must agree on: the table, the logic, the figures of merit.
+"""What the sorting environment and its demonstrations must agree on: the table, the logic, the metrics.
 
 Symbols: lengths are in half widths of the table, which is [-1, 1]^2; time is in steps of 1 / FPS seconds. Colours and
 bins are numbered alike, red and left 0, blue and right 1, so a block is sorted correctly when its bin's number is its

@@ -143,7 +143,7 @@ def test_failures_are_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
         demonstration(5, "target", 0)
 
 
-# The data sets.
+# The datasets.
 
 
 def test_the_data_sets_hold_the_paths_and_do_not_depend_on_their_number(tmp_path: Path) -> None:

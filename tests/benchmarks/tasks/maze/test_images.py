@@ -275,7 +275,7 @@ def test_pictures_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         add_pictures(tmp_path / "x", [np.zeros((1, 24, 24, 3), np.uint8)])
 
 
-# From data to a roll-out.
+# From data to a rollout.
 
 
 def test_a_policy_is_trained_from_the_frame_cache_and_evaluated(
