@@ -31,6 +31,7 @@ class MixingRule(ABC):
 
     >>> class Half(la.MixingRule):
     ...     identity = "Half()"
+    ...
     ...     def shares(self, groups, schedule):
     ...         share = torch.full((len(groups), len(schedule)), 0.5 / (len(groups) - 1), dtype=torch.float64)
     ...         share[0] = 0.5  # the target has half of each noise level, whatever the windows
