@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TITLE = "Share of each dataset at each noise level"
+_TITLE = "Share of each dataset at each noise level"
 _VIRIDIS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 """Of shares 0, 1/4, ... 1; between them colours are mixed."""
 _SHADES = 40
@@ -83,7 +83,7 @@ def draw_shares(
     ticks = sorted({round(k * (len(sigmas) - 1) / intervals) for k in range(intervals + 1)})
     axis.set_xticks(ticks, [f"{t}\n{sigmas[t]:.3f}" for t in ticks])
     axis.set_xlabel("timestep / noise level sigma")
-    axis.set_title(TITLE, fontsize=11)
+    axis.set_title(_TITLE, fontsize=11)
     for row in range(1, len(names)):
         axis.axhline(row - 0.5, color="white", linewidth=1.5)
     axis.figure.colorbar(image, ax=axis, label="share, %", fraction=0.05)
@@ -102,7 +102,7 @@ def shares_html(
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LABEL + _WIDTH + 20}" height="{height}" '
         'font-family="sans-serif" font-size="11" fill="currentColor">',
-        f"<title>{escape(TITLE)}</title>",
+        f"<title>{escape(_TITLE)}</title>",
     ]
     for row, name in enumerate(names):
         top = _ROW * row

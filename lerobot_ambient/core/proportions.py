@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import math
 
-Z95 = 1.959963984540054
+_Z95 = 1.959963984540054
 """The 97.5 % quantile of the standard normal distribution."""
 
 
-def wilson_interval(successes: float, trials: int, z: float = Z95) -> tuple[float, float]:
+def wilson_interval(successes: float, trials: int, z: float = _Z95) -> tuple[float, float]:
     """Wilson's score interval of a proportion (Wilson 1927), both ends in [0, 1].
 
     Unlike the normal interval it is right near 0 and 1, where a good policy lives. Successes need not be whole: a share

@@ -16,7 +16,7 @@ from difflib import SequenceMatcher
 
 from lerobot_ambient.data.files.dimension_names import is_numbered
 
-SIMILAR = 0.6
+_SIMILAR = 0.6
 """From this similarity on names are proposed as a pair: wrist_rot and wrist_roll are, shoulder_pan and _lift not."""
 
 _SIDES = {"left": "left", "right": "right", "l": "left", "r": "right"}
@@ -245,7 +245,7 @@ def _by_name(targets: Sequence[Dimension], sources: Sequence[Dimension]) -> dict
     ]
     for score, i, j in sorted(scores, reverse=True):
         target, source = targets[-i], sources[-j]
-        if score >= SIMILAR and target.name not in found and source in _left_over(sources, found):
+        if score >= _SIMILAR and target.name not in found and source in _left_over(sources, found):
             found[target.name] = Match(source.name, f"similar name ({score:.2f} of 1)", False)
     return found
 

@@ -69,7 +69,7 @@ class Destination:
     file: Path
 
 
-def decode_episode(to: Destination, episode: EpisodeFrames) -> None:
+def _decode_episode(to: Destination, episode: EpisodeFrames) -> None:
     """Decode an episode, write it to its place and wait until it is on the disk.
 
     Raises:
@@ -125,7 +125,7 @@ class EpisodeDecoder:
         """
         if self._processes == 1:
             for episode in episodes:
-                decode_episode(self._destinations[destination], episode)
+                _decode_episode(self._destinations[destination], episode)
                 yield episode
             return
         pool = self._start()
@@ -178,4 +178,4 @@ def _end_with_parent() -> None:
 
 
 def _decode_in_worker(destination: int, episode: EpisodeFrames) -> None:
-    decode_episode(_destinations[destination], episode)
+    _decode_episode(_destinations[destination], episode)

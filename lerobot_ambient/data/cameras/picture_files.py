@@ -56,12 +56,12 @@ def broken_pictures(
                 for key, cell in cells.items():
                     channels, *size = shapes[key]
                     # One reason a camera: a whole episode of them says no more.
-                    if key not in reasons and (problem := picture_problem(cell, channels, (size[0], size[1]))):
+                    if key not in reasons and (problem := _picture_problem(cell, channels, (size[0], size[1]))):
                         reasons[key] = f"the picture of frame {frame} of {key} {problem}"
     return {episode: "; ".join(found[episode].values()) for episode in sorted(found) if found[episode]}
 
 
-def picture_problem(cell: Mapping[str, Any] | None, channels: int, size: tuple[int, int]) -> str | None:
+def _picture_problem(cell: Mapping[str, Any] | None, channels: int, size: tuple[int, int]) -> str | None:
     """What is wrong with a picture as it is stored, as the end of a sentence; None where it can be used.
 
     Args:

@@ -39,7 +39,7 @@ from lerobot_ambient.data.windows.merged_file import (
     write_merged_file,
 )
 
-PART_EPISODES = 50
+_PART_EPISODES = 50
 _CAMERAS = ("image", "video")
 
 
@@ -93,7 +93,7 @@ def write_merge(
     output: Path,
     repo_id: str,
     *,
-    part_episodes: int = PART_EPISODES,
+    part_episodes: int = _PART_EPISODES,
     on_episode: Callable[[int], object] = lambda count: None,
 ) -> MergeSummary:
     """Write one LeRobotDataset v3.0 with the columns ambient.source, ambient.sigma_min and ambient.sigma_max.

@@ -53,7 +53,7 @@ def record_of(mixture: Mixture) -> list[DataRecord]:
                 on_the_hub=source.config.root is None,
                 license=license_of(Path(source.meta.root)) or _license_on_the_hub(source),
                 windows=windows if len(windows) <= _MAX_WINDOWS else [f"{len(windows)} different windows"],
-                found="the target is trusted at every level" if index == 0 else how_found(source),
+                found="the target is trusted at every level" if index == 0 else _how_found(source),
                 normalization=source.config.normalization,
                 weight=source.config.weight,
                 share=round(float(law[index]), 6),
@@ -63,7 +63,7 @@ def record_of(mixture: Mixture) -> list[DataRecord]:
     return records
 
 
-def how_found(source: AlignedSource) -> str:
+def _how_found(source: AlignedSource) -> str:
     """Where a source's windows come from, in words."""
     config = source.config
     if config.windows == MERGE_PATH:

@@ -66,9 +66,9 @@ class CheckedMetadata(LeRobotDatasetMetadata):
         if not (root / INFO).is_file() and (root / "meta").is_dir():
             raise MissingFileError(_missing(self.repo_id, root, INFO))
         self.info, self.notes = read_info(root, self.repo_id, self._declared_fps)
-        self.tasks = read_tasks(root, self.repo_id, promised=self.info.total_tasks)
-        self.episodes = read_episodes(root, self.repo_id, promised=self.info.total_episodes)
-        self.stats, problems = read_stats(root, self.repo_id)
+        self.tasks = _read_tasks(root, self.repo_id, promised=self.info.total_tasks)
+        self.episodes = _read_episodes(root, self.repo_id, promised=self.info.total_episodes)
+        self.stats, problems = _read_stats(root, self.repo_id)
         self.notes += problems
         self._settle_totals()
         self._was_checked = True
@@ -93,7 +93,7 @@ class CheckedMetadata(LeRobotDatasetMetadata):
             info.total_frames = held["total_frames"]
 
 
-def read_tasks(root: Path, repo_id: str, *, promised: int) -> pd.DataFrame | None:
+def _read_tasks(root: Path, repo_id: str, *, promised: int) -> pd.DataFrame | None:
     """meta/tasks.parquet: task_index by task string; None for a dataset without tasks.
 
     Args:
@@ -132,7 +132,7 @@ def read_tasks(root: Path, repo_id: str, *, promised: int) -> pd.DataFrame | Non
     return table
 
 
-def read_episodes(root: Path, repo_id: str, *, promised: int) -> datasets.Dataset | None:
+def _read_episodes(root: Path, repo_id: str, *, promised: int) -> datasets.Dataset | None:
     """meta/episodes/*/*.parquet without its statistics, counters as int64; None for a dataset without episodes.
 
     Args:
@@ -160,7 +160,7 @@ def read_episodes(root: Path, repo_id: str, *, promised: int) -> datasets.Datase
     return datasets.Dataset(_with_places(table, lengths), fingerprint=uuid4().hex)
 
 
-def read_stats(root: Path, repo_id: str) -> tuple[Stats | None, list[str]]:
+def _read_stats(root: Path, repo_id: str) -> tuple[Stats | None, list[str]]:
     """meta/stats.json as arrays, as LeRobot has them, and a line for what cannot be used of it."""
     if not (root / STATS_PATH).is_file():
         return None, [f"{STATS_PATH} is missing; the statistics are computed from the data."]

@@ -160,7 +160,7 @@ def _check_fps(values: dict[str, Any], owner: str, root: Path, declared: float |
         values["fps"] = declared
         return
     there = f"is {_shown(fps)}" if "fps" in values else "is missing"
-    measured = recorded_fps(root)
+    measured = _recorded_fps(root)
     line = (
         'Write the frames per second of the recording, such as "fps": 30'
         if measured is None
@@ -169,7 +169,7 @@ def _check_fps(values: dict[str, Any], owner: str, root: Path, declared: float |
     raise ValueError(f"{owner}: {INFO}: fps {there}. {line}. A source may declare it instead, with `fps: ...`.")
 
 
-def recorded_fps(root: Path) -> float | None:
+def _recorded_fps(root: Path) -> float | None:
     """The rate of the timestamps of one parquet file, to three digits; None where they do not tell."""
     path = next(iter(sorted((root / "data").glob("*/*.parquet"))), None)
     if path is None:

@@ -22,7 +22,7 @@ _SMALL = 32
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-def mix64(z: KeyArray) -> KeyArray:
+def _mix64(z: KeyArray) -> KeyArray:
     """A 64-bit finaliser (Stafford's variant 13): bijective, output bits look independent."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -34,7 +34,7 @@ def derive_key(*words: IntArray | int) -> KeyArray:
     with np.errstate(over="ignore"):
         key: KeyArray = np.zeros(1, dtype=np.uint64)
         for word in words:
-            key = mix64(key + _GOLDEN + np.asarray(word).astype(np.uint64) * np.uint64(0xD1342543DE82EF95))
+            key = _mix64(key + _GOLDEN + np.asarray(word).astype(np.uint64) * np.uint64(0xD1342543DE82EF95))
         return key
 
 
@@ -80,8 +80,8 @@ def _rank(x: KeyArray, size: KeyArray, key: KeyArray) -> KeyArray:
     """The rank of each position's hash among the hashes of its domain; size at most _SMALL."""
     element = np.arange(_SMALL, dtype=np.uint64)
     with np.errstate(over="ignore"):
-        hashes = mix64(key[:, None] + (element + np.uint64(1)) * _GOLDEN)
-        own = mix64(key + (x + np.uint64(1)) * _GOLDEN)
+        hashes = _mix64(key[:, None] + (element + np.uint64(1)) * _GOLDEN)
+        own = _mix64(key + (x + np.uint64(1)) * _GOLDEN)
     return ((hashes < own[:, None]) & (element < size[:, None])).sum(1).astype(np.uint64)
 
 
@@ -92,9 +92,9 @@ def _feistel(x: KeyArray, a: KeyArray, b: KeyArray, key: KeyArray) -> KeyArray:
         for step in range(_ROUNDS):
             salt = key + np.uint64(step + 1) * _GOLDEN
             if step % 2 == 0:
-                left = _add(left, mix64(right ^ salt) >> np.uint64(32), a)
+                left = _add(left, _mix64(right ^ salt) >> np.uint64(32), a)
             else:
-                right = _add(right, mix64(left ^ salt) >> np.uint64(32), b)
+                right = _add(right, _mix64(left ^ salt) >> np.uint64(32), b)
         return left * b + right
 
 

@@ -42,7 +42,7 @@ TAGS: dict[str, dict[str, Any]] = {
 ABSENT = "ambient.absent"
 """Prefix under which a source hides the images that stand for a camera it lacks."""
 
-PER_FRAME = "per frame"
+_PER_FRAME = "per frame"
 
 _AGAIN = "copy it again from where the dataset came from, or merge again."
 
@@ -108,7 +108,7 @@ class MergedSource:
     def to_dict(self) -> dict[str, Any]:
         values = asdict(self)
         del values["per_frame"]
-        values["window"] = PER_FRAME if self.per_frame else values["window"]
+        values["window"] = _PER_FRAME if self.per_frame else values["window"]
         return values
 
     @classmethod
@@ -120,7 +120,7 @@ class MergedSource:
                 "episodes": tuple(values["episodes"]),
                 "masked": tuple(values["masked"]),
                 "window": Window(**window) if isinstance(window, Mapping) else None,
-                "per_frame": window == PER_FRAME,
+                "per_frame": window == _PER_FRAME,
             }
         )
 

@@ -33,8 +33,8 @@ from lerobot_ambient.integration.errors.decoder_notice import explain_torchcodec
 from lerobot_ambient.integration.seams import train as seam
 
 DISTRIBUTION = "lerobot_policy_ambient_diffusion"
-POLICY_TYPE = "ambient_diffusion"
-STATUSES = ("ok", "warning", "problem", "skipped")
+_POLICY_TYPE = "ambient_diffusion"
+_STATUSES = ("ok", "warning", "problem", "skipped")
 
 LITTLE_DISK = 5 * 2**30
 """Bytes; a dataset with cameras or a few checkpoints of a U-Net take this much."""
@@ -91,7 +91,7 @@ class Check:
     fix: str | None = None
 
     def __post_init__(self) -> None:
-        assert self.status in STATUSES, self.status
+        assert self.status in _STATUSES, self.status
 
 
 @contextlib.contextmanager
@@ -114,7 +114,7 @@ def check_environment() -> list[Check]:
     offline = "on: nothing is downloaded" if hub_constants.HF_HUB_OFFLINE else "off: datasets may be downloaded"
     requirements = _requirements()
     return [
-        check_python(),
+        _check_python(),
         check_lerobot(requirements),
         Check("torch", "ok", f"{torch.__version__}, device {accelerator or 'cpu'}"),
         check_threads(torch.get_num_threads(), cores, load, accelerator),
@@ -124,7 +124,7 @@ def check_environment() -> list[Check]:
     ]
 
 
-def check_python() -> Check:
+def _check_python() -> Check:
     """The interpreter against the distribution's bound."""
     version = platform.python_version()
     bound = metadata.metadata(DISTRIBUTION)["Requires-Python"]
@@ -203,7 +203,7 @@ def check_plugin() -> list[Check]:
         fix = f"pip install {DISTRIBUTION}, or pip install -e . in its checkout"
         return [Check("plugin", "problem", found, fix)]
     # -P: as from a console script, the current directory is not searched.
-    command = [sys.executable, "-P", "-c", _DISCOVER, DISTRIBUTION, POLICY_TYPE]
+    command = [sys.executable, "-P", "-c", _DISCOVER, DISTRIBUTION, _POLICY_TYPE]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         last = done.stderr.strip().splitlines()[-1:]
@@ -218,11 +218,11 @@ def _plugin_check(failure: str | None, known: bool, file: str | None) -> Check:
         fix = f"see the traceback with: python -P -c 'import {DISTRIBUTION}'; install what it lacks"
         return Check("plugin", "problem", f"LeRobot swallowed an exception while importing it: {failure}", fix)
     if not known:
-        found = f"{file} is imported, but does not register the policy type {POLICY_TYPE}"
+        found = f"{file} is imported, but does not register the policy type {_POLICY_TYPE}"
         fix = f"remove or rename that file if it is not of {DISTRIBUTION}; else reinstall the distribution"
         return Check("plugin", "problem", found, fix)
     version = metadata.version(DISTRIBUTION)
-    return Check("plugin", "ok", f"{DISTRIBUTION} {version} registers the policy type {POLICY_TYPE}")
+    return Check("plugin", "ok", f"{DISTRIBUTION} {version} registers the policy type {_POLICY_TYPE}")
 
 
 def check_seam() -> list[Check]:
@@ -243,7 +243,7 @@ def check_seam() -> list[Check]:
 
 def check_decoders() -> list[Check]:
     """What can decode videos, and what LeRobot will use."""
-    checks = [check_torchcodec(), *check_pyav()]
+    checks = [_check_torchcodec(), *check_pyav()]
     with captured_logs():
         backend = get_safe_default_video_backend()
     usable = {"torchcodec": checks[0], "pyav": checks[1]}[backend].status == "ok"
@@ -251,7 +251,7 @@ def check_decoders() -> list[Check]:
     return [*checks, Check("video backend", "ok" if usable else "problem", f"LeRobot decodes with {backend}", fix)]
 
 
-def check_torchcodec() -> Check:
+def _check_torchcodec() -> Check:
     """LeRobot's first choice; not having it costs speed only."""
     fallback = "PyAV is used instead"
     try:

@@ -9,11 +9,11 @@ import sys
 
 from lerobot_ambient.integration.errors.option_errors import ours_are_meant
 
-LOGGER = "lerobot.utils.import_utils"
+_LOGGER = "lerobot.utils.import_utils"
 
 _WITH_CONDA = "conda install -c conda-forge ffmpeg"
 
-INSTALL_FFMPEG = {
+_INSTALL_FFMPEG = {
     "Linux": f"apt-get install ffmpeg, or {_WITH_CONDA}",
     "Darwin": f"brew install ffmpeg, or {_WITH_CONDA}",
     "Windows": f"winget install Gyan.FFmpeg.Shared, or {_WITH_CONDA}",
@@ -49,7 +49,7 @@ def install_in_command() -> None:
 
 def install() -> None:
     """Shorten the notice in this process. Idempotent."""
-    logger = logging.getLogger(LOGGER)
+    logger = logging.getLogger(_LOGGER)
     if not any(isinstance(known, ShortenedNotice) for known in logger.filters):
         logger.addFilter(ShortenedNotice())
 
@@ -64,7 +64,7 @@ def explain_torchcodec(message: str) -> tuple[str, str]:
     if errors and not telling:
         return (
             "FFmpeg's shared libraries are not installed",
-            f"{INSTALL_FFMPEG.get(platform.system(), _WITH_CONDA)} (versions 4 to 8); or stay with PyAV",
+            f"{_INSTALL_FFMPEG.get(platform.system(), _WITH_CONDA)} (versions 4 to 8); or stay with PyAV",
         )
     first = telling[0].removeprefix("OSError: ") if telling else message.strip().splitlines()[0]
     return first, "install the torchcodec that goes with this torch, see its table of versions; or stay with PyAV"

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-MARK = "_lerobot_ambient_original"
+_MARK = "_lerobot_ambient_original"
 """The attribute of a replacement under which the original is found."""
 
 
@@ -19,15 +19,15 @@ class SeamError(RuntimeError):
     """This LeRobot is not one that the substitution was written for."""
 
 
-def original_of(owner: Any, name: str) -> Any:
+def _original_of(owner: Any, name: str) -> Any:
     """LeRobot's own function, replaced or not; None where `owner` has no such name."""
     found = getattr(owner, name, None)
-    return getattr(found, MARK, found)
+    return getattr(found, _MARK, found)
 
 
-def is_substituted(owner: Any, name: str) -> bool:
+def _is_substituted(owner: Any, name: str) -> bool:
     """Whether the name stands for a function of ours."""
-    return hasattr(getattr(owner, name, None), MARK)
+    return hasattr(getattr(owner, name, None), _MARK)
 
 
 def unfamiliar(owner: Any, name: str, parameters: tuple[str, ...], *, first: bool = False) -> str | None:
@@ -39,7 +39,7 @@ def unfamiliar(owner: Any, name: str, parameters: tuple[str, ...], *, first: boo
         parameters: their names, in order.
         first: further parameters may follow.
     """
-    found = original_of(owner, name)
+    found = _original_of(owner, name)
     if found is None:
         return f"{owner.__name__} has no {name}"
     takes = tuple(inspect.signature(found).parameters)
@@ -50,8 +50,8 @@ def unfamiliar(owner: Any, name: str, parameters: tuple[str, ...], *, first: boo
 
 def substitute(owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
     """Put `wrap(original)` in the place of a function. Idempotent."""
-    if not is_substituted(owner, name):
+    if not _is_substituted(owner, name):
         original = getattr(owner, name)
         replacement = wrap(original)
-        setattr(replacement, MARK, original)
+        setattr(replacement, _MARK, original)
         setattr(owner, name, replacement)

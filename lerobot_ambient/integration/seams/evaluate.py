@@ -19,14 +19,14 @@ from lerobot_ambient.integration.hooks.substitute import substitute, unfamiliar
 
 logger = logging.getLogger(__name__)
 
-EVAL_MODULE = "lerobot.scripts.lerobot_eval"
+_EVAL_MODULE = "lerobot.scripts.lerobot_eval"
 _NAME = "make_policy"
 _PARAMETERS = ("cfg", "ds_meta", "env_cfg", "rename_map")
 
 
 def install_when_imported() -> None:
     """Substitute the function now where LeRobot's evaluation script is loaded, else as soon as it is."""
-    after_import(EVAL_MODULE, install)
+    after_import(_EVAL_MODULE, install)
 
 
 def install(module: ModuleType) -> None:

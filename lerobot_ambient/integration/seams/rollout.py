@@ -20,14 +20,14 @@ from lerobot_ambient.integration.hooks.substitute import substitute, unfamiliar
 
 logger = logging.getLogger(__name__)
 
-ROLLOUT_MODULE = "lerobot.scripts.lerobot_rollout"
+_ROLLOUT_MODULE = "lerobot.scripts.lerobot_rollout"
 _NAME = "build_rollout_context"
 _FIRST = ("cfg", "shutdown_event")
 
 
 def install_when_imported() -> None:
     """Substitute the function now where LeRobot's rollout script is loaded, else as soon as it is."""
-    after_import(ROLLOUT_MODULE, install)
+    after_import(_ROLLOUT_MODULE, install)
 
 
 def install(module: ModuleType) -> None:

@@ -43,7 +43,7 @@ def compose(cfg: TrainConfig, sources: str, written_by: str) -> str:
         sources: the list under `policy: sources:`, each line indented; see `sources_block`.
         written_by: the command, for the first line.
     """
-    options = changed_options(cfg)
+    options = _changed_options(cfg)
     policy, dataset = options.pop("policy"), options.pop("dataset")
     policy = {
         "type": cfg.policy.type,
@@ -90,7 +90,7 @@ def text_read(config_path: str | None) -> str:
     return Path(config_path).read_text(encoding="utf-8")
 
 
-def sources_as_declared(sources: Sequence[Source]) -> str:
+def _sources_as_declared(sources: Sequence[Source]) -> str:
     """The list under `policy: sources:` of sources as they are, each line indented."""
     return textwrap.indent(_block([plain(source) for source in sources]), " " * 4).rstrip("\n")
 
@@ -145,7 +145,7 @@ class ConfigWithWindows:
         """
         text = self.text
         if text is None:
-            text = compose(self.cfg, sources_as_declared(self.cfg.policy.sources), "lerobot-ambient annotate")
+            text = compose(self.cfg, _sources_as_declared(self.cfg.policy.sources), "lerobot-ambient annotate")
             text = carry_comments(self.read, text)
         none: dict[str, Any] = dict.fromkeys(OPTIONS)
         self.cfg.policy.sources = [
@@ -159,7 +159,7 @@ def _without_windows(sources: Sequence[Source]) -> list[Source]:
     return [replace(source, sigma_min=None, sigma_max=None, windows=None) for source in sources]
 
 
-def changed_options(cfg: TrainConfig) -> dict[str, Any]:
+def _changed_options(cfg: TrainConfig) -> dict[str, Any]:
     """The options of a training configuration that differ from their defaults, as plain values of YAML."""
     with _quietly():
         default = TrainPipelineConfig(dataset=DatasetConfig(repo_id=""))

@@ -137,7 +137,7 @@ def make_merged_datasets(cfg: TrainConfig) -> tuple[MergedTrainingDataset, Merge
         )
     train_target, eval_target = _split_target(cfg)
     transforms = ImageTransforms(cfg.dataset.image_transforms) if cfg.dataset.image_transforms.enable else None
-    options = read_options(cfg, transforms)
+    options = _read_options(cfg, transforms)
     # The policy's own list stays as it was declared: it goes into the checkpoint.
     mixture = make_mixture(train_target, located(cfg, policy.sources), options, recipe_of(policy))
     logger.info("%s", mixture)
@@ -243,14 +243,14 @@ def load_train_config(config_path: str | None, arguments: Sequence[str]) -> Trai
 
 def mixture_of(cfg: TrainConfig) -> Mixture:
     """The mixture of a training configuration, with all of the target's episodes; builds no frame cache."""
-    options = replace(read_options(cfg), frame_cache=None)
+    options = replace(_read_options(cfg), frame_cache=None)
     return make_mixture(target_config(cfg), cfg.policy.sources, options, recipe_of(cfg.policy))
 
 
 def mixture_without_windows(cfg: TrainConfig) -> Mixture:
     """The mixture for estimating windows: whatever windows and mixing the configuration declares, it has none."""
     sources = [replace(source, sigma_min=None, sigma_max=None, windows=None) for source in cfg.policy.sources]
-    options = replace(read_options(cfg), frame_cache=None)
+    options = replace(_read_options(cfg), frame_cache=None)
     return make_mixture(target_config(cfg), sources, options, replace(recipe_of(cfg.policy), mixing=Cotrain()))
 
 
@@ -268,7 +268,7 @@ def recipe_of(policy: AmbientDiffusionConfig) -> MixtureRecipe:
     )
 
 
-def read_options(cfg: TrainConfig, image_transforms: Any = None) -> ReadOptions:
+def _read_options(cfg: TrainConfig, image_transforms: Any = None) -> ReadOptions:
     """How a training run reads its datasets."""
     return ReadOptions(
         observation_deltas=cfg.policy.observation_delta_indices,

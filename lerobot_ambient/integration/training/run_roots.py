@@ -28,13 +28,13 @@ def located(cfg: TrainConfig, configs: Sequence[Source]) -> list[Source]:
     Raises:
         ValueError: a root that is in neither place.
     """
-    begun = begun_in(cfg)
+    begun = _begun_in(cfg)
     if begun is None or begun == Path.cwd():
         return list(configs)
     return [_located(config, begun) for config in configs]
 
 
-def begun_in(cfg: TrainConfig) -> Path | None:
+def _begun_in(cfg: TrainConfig) -> Path | None:
     """The folder in which a resumed run was begun; None for a new run, and where the checkpoint does not tell."""
     if not cfg.resume or cfg.checkpoint_path is None or cfg.output_dir is None or Path(cfg.output_dir).is_absolute():
         return None

@@ -35,7 +35,7 @@ def require(holds: bool, message: str) -> None:
         raise ConformanceError(message)
 
 
-def random_policy(env: gym.Env[Any, Any], observation: Any, rng: np.random.Generator) -> NDArray[Any]:
+def _random_policy(env: gym.Env[Any, Any], observation: Any, rng: np.random.Generator) -> NDArray[Any]:
     """A uniform draw from a bounded Box action space."""
     space = env.action_space
     require(isinstance(space, gym.spaces.Box), f"the action space is {space}, not a Box")
@@ -120,16 +120,16 @@ def _episode(env: gym.Env[Any, Any], subject: _Subject, seed: int) -> _Record:
     return record
 
 
-def check_specs(subject: _Subject) -> None:
+def _check_specs(subject: _Subject) -> None:
     """Observations, infos, rewards and ends follow the spaces and the contract; only bounded Box actions."""
     env = subject.make_env()
-    random_policy(env, None, np.random.default_rng(0))
+    _random_policy(env, None, np.random.default_rng(0))
     for seed in subject.seeds:
         _episode(env, subject, seed)
     env.close()
 
 
-def check_determinism(subject: _Subject) -> None:
+def _check_determinism(subject: _Subject) -> None:
     """Two instances give the same episode for the same reset seed, whatever went before, and not for all seeds."""
     first, second = subject.make_env(), subject.make_env()
     starts = []
@@ -153,7 +153,7 @@ def check_determinism(subject: _Subject) -> None:
     )
 
 
-def check_global_rng(subject: _Subject) -> None:
+def _check_global_rng(subject: _Subject) -> None:
     """No global generator (random, numpy, torch) is read or advanced."""
     random.seed(1)
     np.random.seed(1)
@@ -168,7 +168,7 @@ def check_global_rng(subject: _Subject) -> None:
         require(old == new, f"the environment draws from the global generator of {name}; use self.np_random")
 
 
-def check_return(subject: _Subject) -> None:
+def _check_return(subject: _Subject) -> None:
     """Rewards sum to the documented figure of the episode, and the first reward is 0, because LeRobot's rollout adds
     the first reward of the next episode to every sum."""
     if subject.episode_return is None:
@@ -184,10 +184,10 @@ def check_return(subject: _Subject) -> None:
         require(record.rewards[0] == 0.0, f"seed {seed}: the first reward is {record.rewards[0]}, not 0")
 
 
-def check_order(subject: _Subject) -> None:
+def _check_order(subject: _Subject) -> None:
     """A step before the first reset, or after the end without a reset, is an error."""
     env = subject.make_env()
-    action = random_policy(env, None, np.random.default_rng(0))
+    action = _random_policy(env, None, np.random.default_rng(0))
     for when in ("before the first reset", "after the end of an episode"):
         if when.startswith("after"):
             _episode(env, subject, subject.seeds[0])
@@ -198,7 +198,7 @@ def check_order(subject: _Subject) -> None:
         raise ConformanceError(f"step() {when} raised no ResetNeeded")
 
 
-def check_limit(subject: _Subject) -> None:
+def _check_limit(subject: _Subject) -> None:
     """An episode that neither succeeds nor fails is truncated, not terminated, at exactly `_max_episode_steps`."""
     env = subject.make_env()
     limit = _limit(env)
@@ -210,7 +210,7 @@ def check_limit(subject: _Subject) -> None:
     )
 
 
-def check_render(subject: _Subject) -> None:
+def _check_render(subject: _Subject) -> None:
     """render() gives uint8 (height, width, 3) of one size, and the picture changes during an episode."""
     env = subject.make_env()
     require(env.render_mode == "rgb_array", f"render_mode is {env.render_mode!r}, make it 'rgb_array' here")
@@ -232,7 +232,7 @@ def check_render(subject: _Subject) -> None:
     )
 
 
-def check_vector(subject: _Subject) -> None:
+def _check_vector(subject: _Subject) -> None:
     """Under SyncVectorEnv with same-step resets, final_info carries is_success and episodes equal single ones."""
     seeds = list(subject.seeds)
     alone = [_episode(subject.make_env(), subject, seed) for seed in seeds]
@@ -270,15 +270,15 @@ def _row(observations: Any, index: int) -> Any:
     return observations[index]
 
 
-CHECKS: tuple[Callable[[_Subject], None], ...] = (
-    check_specs,
-    check_determinism,
-    check_global_rng,
-    check_return,
-    check_order,
-    check_limit,
-    check_render,
-    check_vector,
+_CHECKS: tuple[Callable[[_Subject], None], ...] = (
+    _check_specs,
+    _check_determinism,
+    _check_global_rng,
+    _check_return,
+    _check_order,
+    _check_limit,
+    _check_render,
+    _check_vector,
 )
 
 
@@ -286,7 +286,7 @@ def check_environment(
     make_env: MakeEnv,
     *,
     idle_policy: Policy,
-    policy: Policy = random_policy,
+    policy: Policy = _random_policy,
     episode_return: EpisodeReturn | None = None,
     seeds: tuple[int, ...] = (0, 1, 2),
 ) -> None:
@@ -308,7 +308,7 @@ def check_environment(
         raise ValueError(f"check_environment: seeds is {seeds}, give at least two")
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     try:
-        for check in CHECKS:
+        for check in _CHECKS:
             check(_Subject(make_env, policy, idle_policy, episode_return, seeds))
     finally:
         random.setstate(states[0])
