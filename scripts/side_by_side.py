@@ -7,7 +7,8 @@
     rest    all other tests, in JOBS processes
 
 The output of `rest` comes as it runs, that of the others when they have ended. Then the line coverage of both kinds of
-tests against the floor in pyproject.toml. The exit code is 0 where everything passed.
+tests against the floor in pyproject.toml, and once more pytest's own summaries. The exit code is 0 where everything
+passed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import IO
@@ -47,11 +49,16 @@ def main(jobs: str, make: str) -> int:
                 running[name] = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
-                    stdout=outputs.get(name),
-                    stderr=outputs.get(name),
+                    stdout=outputs.get(name, subprocess.PIPE),
+                    stderr=subprocess.STDOUT,
                     env=environment,
                 )
+            shown: list[bytes] = []
+            forwarding = threading.Thread(target=_forward, args=(running["rest"].stdout, shown), daemon=True)
+            forwarding.start()
             codes = _wait(running, outputs, began)
+            forwarding.join(timeout=10)  # A program that a test left behind may hold the pipe open.
+            summaries = [_summary(Path(folder, "arm.log").read_bytes()), _summary(b"".join(shown))]
         except BaseException:
             for process in running.values():
                 process.terminate()
@@ -60,6 +67,7 @@ def main(jobs: str, make: str) -> int:
             raise
         codes["coverage"] = _coverage([str(file) for file in data.values() if file.exists()])
     print(f"\n{time.monotonic() - began:.0f} s:", ", ".join(f"{name} {_said(code)}" for name, code in codes.items()))
+    print("", *summaries, sep="\n", flush=True)
     return int(any(codes.values()))
 
 
@@ -79,6 +87,21 @@ def _wait(running: dict[str, subprocess.Popen[bytes]], outputs: dict[str, IO[byt
                 sys.stdout.flush()
                 outputs[name].close()
     return {name: codes[name] for name in running}
+
+
+def _forward(stream: IO[bytes] | None, shown: list[bytes]) -> None:
+    """Show what a process says as it says it, and keep it."""
+    assert stream is not None
+    while chunk := os.read(stream.fileno(), 1 << 16):
+        shown.append(chunk)
+        sys.stdout.buffer.write(chunk)
+        sys.stdout.flush()
+
+
+def _summary(output: bytes) -> str:
+    """Pytest's last line, and before it the tests that failed."""
+    lines = output.decode(errors="replace").splitlines()
+    return "\n".join([*(line for line in lines if line.startswith(("FAILED ", "ERROR "))), *lines[-1:]])
 
 
 def _coverage(files: list[str]) -> int:
