@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mathematics of ambient co-training: noise levels, windows, the plan, the losses. torch only."""
+"""The mathematics of ambient co-training: noise levels, windows, the plan, the losses."""

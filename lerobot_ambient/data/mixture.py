@@ -169,8 +169,8 @@ def make_mixture(
         held_out: leave out the sources of a merged dataset.
 
     Raises:
-        ValueError: anything that keeps the mixture from being what was asked for; the message names the dataset
-            , both values and the fix.
+        ValueError: anything that keeps the mixture from being what was asked for; the message names the dataset,
+            both values and the fix.
     """
     declared = _declare(target, sources, recipe, held_out=held_out)
     aligned = _align(declared)

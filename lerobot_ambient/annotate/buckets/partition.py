@@ -3,7 +3,7 @@
 
 A window per dataset cannot say that some of its chunks are better than others; a window per chunk rests on a single
 observation. Buckets lie between: chunks of one episode, one task, one operator, one kind of motion, one stretch of
-time. A bucket's window is `bucket_windows`' business, naming a way to make buckets that of `bucket_rules`.
+time. A bucket's window is the business of `windows`, naming a way to make buckets that of `rules`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 
 Symbols
     c       sigmoid(g l + b), per noise level; g >= 0 the scale, b the shift
-    A       E_target[c] - E_source[c] over held-out chunks: what is distinguished; p = (1 - A) / 2 if c is centred
+    A       E_target[c] - E_source[c] over held-out chunks: how far they differ; p = (1 - A) / 2 if c is centred
     f*, e   the true logit, and the estimation error of a held-out logit l = f* + e
     a       slope of the logistic regression of the labels on held-out logits, a = 1 for calibrated ones
 

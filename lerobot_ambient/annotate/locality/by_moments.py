@@ -8,11 +8,11 @@ What the denoiser answers at level sigma depends on noised crops of r(sigma) ste
 and source, so does the answer, whatever the chunks do on a longer scale. As sigma falls crops shrink and so does the
 noise; sigma_max is the largest level up to which, at every lower level too, crops cannot be distinguished.
 
-By what? Here by second moments, cross-dimension and cross-step ones included, without training: the
+Distinguished by what? Here by second moments, cross-dimension and cross-step ones included, without training: the
 directions in which the powers of noised crops differ most are found on some episodes and judged on others
 (`crop_powers`), so that a direction found in noise shows no difference. All levels, places in the chunk and directions
-are judged together (`comparison`). Crops are as long as the field is on any of its folds, rather too long than too
-short: a longer crop tells more.
+are judged together (`power_comparison`). Crops are as long as the field is on any of its folds, rather too long than
+too short: a longer crop tells more.
 
 Like spectra this is blind to anything but second moments: crops of equal mean and covariance that differ otherwise
 pass. A level that passes for want of data is not the same as one where crops were shown to be alike: `shown` is the

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The report of `annotate --report=FOLDER`: one page that needs nothing else, and its figures as PNG files beside it.
 
-`report_source` holds what is known of a source and says it in words, `report_classifier`, `report_spectra`,
-`report_locality`, `report_trajectories`, `report_windows` and `report_mix` draw, `report_page` fills the template
-`report.html.j2`.
+`source` holds what is known of a source and says it in words, the modules named `..._figures` draw, `page` fills the
+template `report.html.j2`.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class Study:
         notes: paragraphs below the table: units, sources of the published figures.
         draw: further figures; gets the outcome and the path that all of them begin with.
         full, quick: sizes.
-        quick_arms: names of the conditions of the quick form.
+        quick_conditions: names of the conditions of the quick form.
         order: names of the conditions in tables and figures.
     """
 

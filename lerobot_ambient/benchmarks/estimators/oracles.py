@@ -44,7 +44,7 @@ CLASSIFIER = ClassifierOptions(steps=400, levels=24, draws=4, score_chunks=2000,
 _CORRELATED = MixturePair(shift=1.2, spread=0.05, shared=0.3, horizon=16)
 """Chunks of an episode nearly repeat each other: what a network may learn by heart."""
 _SAME_LAW = replace(_CORRELATED, shift=0.0)
-"""The same with one law: whatever is distinguished was learnt by heart."""
+"""The same with one law: whatever difference is found was learnt by heart."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class DataRecord:
         normalization: target or own.
         weight: as declared.
         share: of all draws, in [0, 1].
-        shares: share at each timestep from 0 on, as runs "count*share"; see `mixture_record.encode_shares`.
+        shares: share at each timestep from 0 on, as runs "count*share"; see `export.record.encode_shares`.
     """
 
     name: str = ""

@@ -25,7 +25,7 @@ _DERIVED = re.compile(
     r"|nothing more is needed$"
     r"|sigma_min: .*# choose: see |normalization: own .*mapped action dimensions range elsewhere)"
 )
-"""Lines that `suggest_yaml` writes above and beside options; they are found anew, and otherwise are true no longer."""
+"""Lines that `as_yaml` writes above and beside options; they are found anew, and otherwise are true no longer."""
 
 _COMMENT = re.compile(r"(?:(?<=[ \t])|^)#.*")
 

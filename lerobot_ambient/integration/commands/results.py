@@ -107,7 +107,7 @@ class Measure:
         return None if means is None else _percentiles(means)
 
     def bootstrap(self, rollouts: Rollouts) -> Floats | None:
-        """(RESAMPLES,) figures of as many rollouts drawn with replacement, by a fixed seed; None below two."""
+        """(B,) figures of as many rollouts drawn with replacement, by a fixed seed; None below two."""
         terms = self._contributing(rollouts)
         if terms is None or terms[0].size < 2:
             return None

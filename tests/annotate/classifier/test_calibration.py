@@ -56,7 +56,7 @@ def test_c_of_target_and_source_sum_to_one(find, shift):
     [{}, {"shift": 2.0}, {"factor": 0.3}, {"factor": 0.3, "shift": -1.0}],
     ids=["perfect", "wrong prior", "underconfident", "underconfident and wrong prior"],
 )
-def test_a_wrong_prior_and_timid_logits_do_not_move_p(spoilt):
+def test_a_wrong_prior_and_underconfident_logits_do_not_move_p(spoilt):
     scores = logits_of(1.0, **spoilt)
     np.testing.assert_allclose(p_of(scores, calibrate(scores)), perfect_p(1.0), atol=0.01)
 
