@@ -95,7 +95,7 @@ def test_bimanual_hands_with_video_and_renamed_keys(shared_data, tmp_path, lerob
             "--batch_size=2",
         ],
         # Every frame is sought and decoded: minutes for as many steps as above.
-        steps=60,
+        steps=20,
     )
     frame = LeRobotDataset("bimanual_hands", root=root, episodes=[0], video_backend="pyav")[5]
     observation = {

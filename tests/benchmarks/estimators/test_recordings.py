@@ -165,7 +165,9 @@ def test_a_second_run_trains_nothing_and_finds_the_same(outcome):
 def test_on_an_so101_spectra_find_the_jitter_and_nothing_else(shared_data, tmp_path):
     """What the committed page says, with less training: the classifier finds it where nothing else differs."""
     options = RecordingsOptions(
-        Path(shared_data) / "so101_teleop", tmp_path, classifier=ClassifierOptions(folds=2, steps=300, levels=16)
+        Path(shared_data) / "so101_teleop",
+        tmp_path,
+        classifier=ClassifierOptions(folds=2, steps=300, levels=12, draws=4),
     )
     found = run_recordings(options, progress=False)
     later, later_jittered, target_jittered = (float(one.finding.sigma_min[0]) for one in found.spectral)
