@@ -105,7 +105,7 @@ class CropFits:
 
 @dataclass(frozen=True, eq=False)
 class CropEvidence:
-    """Up to which level classifiers cannot tell crops apart.
+    """Up to which level classifiers cannot distinguish crops.
 
     Args:
         target, source: names of the datasets.

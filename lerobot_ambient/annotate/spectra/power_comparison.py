@@ -8,7 +8,7 @@ Symbols
     l       (F,) log ratio log S_q - log S_p of source to target
     rho     ratio below which two powers count as the same
 
-Both powers are taken about one point: a constant they share tells nothing apart, and a source that is elsewhere has
+Both powers are taken about one point: a constant they share distinguishes nothing, and a source that is elsewhere has
 more power about the target's mean. That mean is the target's own, which makes its power too small; the part between
 units is enlarged by (U / (U - 1))^2, what leaving each unit out of its own mean would give.
 

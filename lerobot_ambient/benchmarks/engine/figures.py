@@ -173,7 +173,7 @@ def _draw_curve(
         condition: gives the colour, the marker and the name in a legend.
         scale: of the ordinate.
         chosen: which of them get a ring.
-        conditions: all conditions of the axis, to tell variants apart.
+        conditions: all conditions of the axis, to distinguish variants.
     """
     middle = [math.nan if value is None else scale * value for value, _ in points]
     ends = [interval or (math.nan, math.nan) for _, interval in points]

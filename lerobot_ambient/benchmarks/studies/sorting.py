@@ -34,7 +34,7 @@ _SIGMA_MAXS = (0.46, 0.6, 0.75)
 _OMNI_ALPHA = 0.2
 """The target's share below sigma_max: that of 50 among 250 demonstrations."""
 _ARBITRARY, _CONDITIONED = "arbitrary", "conditioned"
-"""Pairs of datasets: the talk's logic of the source, and the flag that tells the two logics apart."""
+"""Pairs of datasets: the talk's logic of the source, and the flag that distinguishes the two logics."""
 GAIN, _LOGIC_LOSS = 25.0, 3.0
 
 

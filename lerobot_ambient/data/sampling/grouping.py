@@ -101,7 +101,7 @@ def split_windows(
     Args:
         sigma_min, sigma_max: (N,) float32 VP levels in [0, 1].
         starts, stops: half-open runs of the frames that may start a sample: ascending, disjoint, inside [0, N).
-        schedule: the levels that tell windows apart.
+        schedule: the levels by which windows are distinguished.
 
     Raises:
         ValueError: columns of different lengths, or runs that leave no frame, overlap or leave [0, N).

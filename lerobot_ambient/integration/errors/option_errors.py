@@ -14,7 +14,9 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
 from functools import partial
 from pathlib import Path
@@ -43,6 +45,18 @@ _MODULE = "draccus.argparsing"
 _PARAMETERS = ("self", "args", "namespace", "is_parse_args")
 _OURS = "ambient_diffusion"
 _PREFIX = "ambient_"
+
+_raising: ContextVar[bool] = ContextVar("raising", default=False)
+
+
+@contextmanager
+def raised_to_python() -> Iterator[None]:
+    """Refuse options by a ValueError, where a command would print it and exit: nobody typed them in a terminal."""
+    before = _raising.set(True)
+    try:
+        yield
+    finally:
+        _raising.reset(before)
 
 
 def install_when_imported() -> None:
@@ -94,7 +108,7 @@ def _telling(original: Any) -> Any:
         words = list(sys.argv[1:] if args is None else args)
         # The command's own words too: LeRobot takes --policy.path out before it parses.
         ours = Path(sys.argv[0] if sys.argv else "").stem == "lerobot-ambient"
-        meant = ours or ours_are_meant([*words, *sys.argv[1:]], self.config_class, self.config_path)
+        meant = ours or _raising.get() or ours_are_meant([*words, *sys.argv[1:]], self.config_class, self.config_path)
         if meant:
             self.parser.error = partial(_refuse_usage, self, words)
         try:
@@ -262,6 +276,9 @@ def _refuse_usage(asked: Any, words: Sequence[str], message: str) -> NoReturn:
         asked: draccus' parser.
         words: that it was to parse.
         message: of argparse.
+
+    Raises:
+        ValueError: under `raised_to_python`; else SystemExit, after a line on stderr.
     """
     parser, prefix = asked.parser, _prefix(asked.config_class)
     stray = message.removeprefix("unrecognized arguments: ")
@@ -274,6 +291,8 @@ def _refuse_usage(asked: Any, words: Sequence[str], message: str) -> NoReturn:
     elif match := re.match(r"argument (--\S+): invalid choice: '(.+?)' \(choose from (.*)\)$", message):
         choices = [choice.strip("'\" ") for choice in match[3].split(",")]
         message = f"--{prefix}{match[1][2:]}={match[2]} is unknown{near_names([match[2]], choices)}"
+    if _raising.get():
+        raise ValueError(message)
     parser.exit(2, f"{parser.prog}: error: {message}\n")
     raise AssertionError("argparse's exit returned")
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from lerobot.configs.default import DatasetConfig
@@ -23,6 +24,7 @@ from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import Mixture as AssembledMixture
 from lerobot_ambient.integration.errors import decoder_notice
 from lerobot_ambient.integration.errors.near_options import near_names
+from lerobot_ambient.integration.errors.option_errors import raised_to_python
 from lerobot_ambient.integration.training.merged_training import (
     MergedTrainingDataset,
     load_train_config,
@@ -99,6 +101,8 @@ class Mixture:
         decoder_notice.install()
         target = Source(target) if isinstance(target, str) else target
         _refuse_source_options(target)
+        if isinstance(sources, Source | str):
+            raise ValueError(f'sources are a list, [la.Source("me/sim", sigma_min=0.3)]; got {sources!r}.')
         known = [one.name for one in dataclasses.fields(AmbientDiffusionConfig) if one.name not in _GIVEN_OTHERWISE]
         wrong = [name for name in policy if name not in known]
         if wrong:
@@ -127,7 +131,7 @@ class Mixture:
         return cls(TrainPipelineConfig(dataset=dataset, policy=config))
 
     @classmethod
-    def from_config(cls, path: str, *options: str) -> Mixture:
+    def from_config(cls, path: str | Path, *options: str) -> Mixture:
         """Open what a configuration file of `lerobot-train` declares.
 
         Args:
@@ -135,10 +139,12 @@ class Mixture:
             options: further ones of lerobot-train, such as "--policy.mixing.type=cotrain".
 
         Raises:
-            ValueError: a value that does not fit, or a policy of another type.
+            ValueError: an option that is not one, a value that does not fit, or a policy of another type.
             FileNotFoundError: no such file.
         """
-        return cls(load_train_config(path, options))
+        with command_line(f"--config_path={path}", *options), raised_to_python():
+            config = load_train_config(str(path), options)
+        return cls(config)
 
     @property
     def target(self) -> Source:

@@ -54,6 +54,8 @@ def train(mixture: Mixture, output_dir: str | Path | None = None, *, steps: int,
         )
     folder = None if output_dir is None else str(output_dir)
     cfg = _with_options(mixture.config, {**options, "steps": steps, "output_dir": folder})
+    if cfg.steps < 1:
+        raise ValueError(f"steps must be at least 1, got {cfg.steps}: without any there is no policy to return.")
     mixture.require_plan()
     words = []
     if cfg.resume:

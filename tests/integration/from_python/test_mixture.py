@@ -68,6 +68,28 @@ def test_a_configuration_file_opens_to_the_same_mixture(mix, declared, tmp_path)
     assert read.loader().batch_size == 16
 
 
+@pytest.mark.parametrize(
+    ("policy", "option", "message"),
+    [
+        (
+            "ambient_diffusion",
+            "--policy.horizn=8",
+            r"^there is no option --policy.horizn; did you mean --policy.horizon",
+        ),
+        ("diffusion", "--policy.horizn=8", r"^there is no option --policy.horizn; did you mean --policy.horizon"),
+        ("ambient_diffusion", "--batch_size=many", "batch_size"),
+        ("ambient_diffusion", "mine.yaml", "^'mine.yaml' stands alone; did you mean --config_path=mine.yaml"),
+    ],
+)
+def test_options_of_a_configuration_are_refused_without_an_exit(tmp_path, capsys, monkeypatch, policy, option, message):
+    monkeypatch.setattr("sys.argv", ["kernel", "--config_path=nowhere.yaml", "--f=kernel.json"])
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps({"dataset": {"repo_id": "me/target"}, "policy": {"type": policy}}))
+    with pytest.raises(ValueError, match=message):
+        la.Mixture.from_config(file, option)
+    assert capsys.readouterr() == ("", "")
+
+
 def test_opening_reads_no_command_line_and_leaves_the_configuration(mix, monkeypatch):
     monkeypatch.setattr("sys.argv", ["kernel", "--config_path=nowhere.yaml", "--policy.path=nowhere"])
     again = la.Mixture(mix.config)
@@ -97,6 +119,7 @@ def test_without_a_window_it_opens_and_only_the_plan_is_refused(declared):
     [
         ({"horizn": 8}, "horizn is no option of the policy ambient_diffusion; did you mean horizon?"),
         ({"sources": [{"repo_id": "me/sim"}]}, r'a source is written la.Source\("me/sim"'),
+        ({"sources": la.Source("me/sim")}, r"sources are a list, \[la.Source\(.*; got Source\('me/sim'\)"),
         ({"mixing": "cotrain"}, "mixing is a rule such as la.Ambient"),
         ({"target": la.Source("me/target", sigma_min=0.3, weight=2.0)}, "so it takes no weight, sigma_min. It takes"),
         ({"denoiser": "transformer"}, "policy.denoiser = 'transformer' is unknown"),

@@ -70,11 +70,12 @@ def test_nested_options_change_what_they_name_only(mix, tmp_path):
         ({"batch_size": "many"}, "batch_size"),
         ({"policy": {"mlp_width": 0}}, "policy.mlp_width and mlp_depth must be positive"),
         ({"resume": True}, "there is no checkpoint to resume in"),
+        ({"steps": 0}, "steps must be at least 1, got 0"),
     ],
 )
 def test_what_does_not_fit_is_a_value_error(mix, tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
-        la.train(mix, tmp_path / "run", steps=1, **options)
+        la.train(mix, tmp_path / "run", **{"steps": 1, **options})
     assert not (tmp_path / "run").exists()
 
 
