@@ -5,8 +5,9 @@
 
 FILE is JSON: `arms`, a list of ArmSpec's fields; `attempts`, how often the command may be started; `clear`, folders
 that are removed before each start; `states`, the file for how the arms ended. LeRobot gives a motor 50 ms to answer,
-and on a crowded machine an arm may get no processor for so long. So a command that failed because an arm did not
-answer is started again, and no other one; none is, where an arm has faults on purpose.
+a camera's thread 500 ms for a frame, and on a crowded machine either may get no processor for so long. So a command
+that failed because an arm or a camera was late is started again, and no other one; none is, where an arm has faults on
+purpose.
 
 When the command ends, the state of each arm is asked for and written; the exit code is the command's.
 """
@@ -24,8 +25,11 @@ from typing import Any
 
 from lerobot_ambient.testing.virtual_arm.process import ArmProcess, ArmSpec
 
-_MISSED = ("motor check failed on port", "Could not connect on port", "There is no status packet")
-"""What LeRobot says when a motor does not answer, in the handshake and later."""
+_MISSED = (
+    *("motor check failed on port", "Could not connect on port", "There is no status packet"),
+    "latest frame is too old",
+)
+"""What LeRobot says when a motor does not answer, in the handshake and later, and when a camera is late."""
 
 
 def run_beside_arms(plan: dict[str, Any], command: Sequence[str]) -> int:
@@ -38,7 +42,7 @@ def run_beside_arms(plan: dict[str, Any], command: Sequence[str]) -> int:
         code, output = _once(specs, command, Path(plan["states"]))
         if code == 0 or not any(words in output for words in _MISSED):
             return code
-        print(f"a virtual arm did not answer in time: attempt {attempt} of {attempts}", flush=True)
+        print(f"a virtual arm or its camera was not in time: attempt {attempt} of {attempts}", flush=True)
     return code
 
 

@@ -101,6 +101,7 @@ def counting(tmp_path, *, until: int, says: str) -> list[str]:
     [
         (1, "", 0, 1),
         (2, "There is no status packet!", 0, 2),
+        (2, "TimeoutError: latest frame is too old: 676.2 ms", 0, 2),
         (9, "There is no status packet!", 3, 3),
         (2, "out of memory", 3, 1),
     ],
@@ -118,7 +119,7 @@ def test_faults_on_purpose_are_not_tried_again(plan, tmp_path):
 
 
 def with_patience(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """LeRobot's commands wait for 0.25 s, not 0.05 s, for a motor: beside other tests an arm may be late."""
+    """LeRobot's commands wait for 0.25 s, not 0.05 s, for a motor, and for 5 s for a frame: both may be late here."""
     patient = folder / "patient.py"
     patient.write_text(
         "import runpy, sys\n"
@@ -128,6 +129,9 @@ def with_patience(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "    shipped(handler, length)\n"
         "    handler.packet_timeout += 200\n"
         "feetech.patch_setPacketTimeout = wait\n"
+        "from lerobot.cameras.opencv.camera_opencv import OpenCVCamera\n"
+        "latest = OpenCVCamera.read_latest\n"
+        "OpenCVCamera.read_latest = lambda self, max_age_ms=5000: latest(self, max_age_ms)\n"
         "sys.argv = sys.argv[1:]\n"
         "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)\n"
     )
@@ -140,6 +144,7 @@ def with_patience(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.usefixtures("preloaded_commands")
 def test_the_whole_story_in_small(tmp_path, monkeypatch):
     pytest.importorskip("scservo_sdk", reason="THE STORY OF AN ARM IS NOT TRIED: install the extra arm")
