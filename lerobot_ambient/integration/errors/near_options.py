@@ -122,8 +122,8 @@ def offered(known: Iterable[str], config_class: type, chosen: Mapping[str, str])
 
 def _takes(cls: Any, path: Sequence[str], chosen: Mapping[str, str], place: str = "") -> bool:
     types = choices_of(cls)
-    if types and path[0] == "type":
-        return True
+    if path[0] == "type" and hasattr(cls, "get_known_choices"):
+        return True  # Also where none is registered yet.
     if types and cls not in types.values():
         cls = types.get(chosen.get(place, ""))
     if cls is None or not is_dataclass(cls):
