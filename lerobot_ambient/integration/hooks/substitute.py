@@ -8,8 +8,12 @@ call the original. Each is compared first with the parameters it had when this p
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 _MARK = "_lerobot_ambient_original"
 """The attribute of a replacement under which the original is found."""
@@ -55,3 +59,20 @@ def substitute(owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
         replacement = wrap(original)
         setattr(replacement, _MARK, original)
         setattr(owner, name, replacement)
+
+
+def substitute_or_warn(
+    owner: Any, name: str, parameters: tuple[str, ...], wrap: Callable[[Any], Any], *, lost: str, first: bool = False
+) -> None:
+    """The same where LeRobot can do without: an unknown function stays, and the log says so. Idempotent.
+
+    Args:
+        owner, name, parameters, first: as `unfamiliar` has them.
+        wrap: makes the replacement of the original.
+        lost: what still works and what does not, as a sentence.
+    """
+    problem = unfamiliar(owner, name, parameters, first=first)
+    if problem is None:
+        substitute(owner, name, wrap)
+    else:
+        logger.warning("lerobot %s: %s. %s", version("lerobot"), problem, lost)

@@ -8,16 +8,12 @@ see the original only.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
 from lerobot_ambient.integration.hooks.after_import import after_import
-from lerobot_ambient.integration.hooks.substitute import substitute, unfamiliar
-
-logger = logging.getLogger(__name__)
+from lerobot_ambient.integration.hooks.substitute import substitute_or_warn
 
 _EVAL_MODULE = "lerobot.scripts.lerobot_eval"
 _NAME = "make_policy"
@@ -31,14 +27,8 @@ def install_when_imported() -> None:
 
 def install(module: ModuleType) -> None:
     """Substitute the function in LeRobot's evaluation script, or say why not. Idempotent."""
-    problem = unfamiliar(module, _NAME, _PARAMETERS)
-    if problem is not None:
-        logger.warning(
-            "lerobot %s: %s. The evaluation works, but a policy is not compared with the environment first.",
-            *(version("lerobot"), problem),
-        )
-        return
-    substitute(module, _NAME, _comparing)
+    lost = "The evaluation works, but a policy is not compared with the environment first."
+    substitute_or_warn(module, _NAME, _PARAMETERS, _comparing, lost=lost)
 
 
 def _comparing(original: Callable[..., Any]) -> Callable[..., Any]:

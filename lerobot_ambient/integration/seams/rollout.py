@@ -9,16 +9,12 @@ an unknown LeRobot, see the original only.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
 from lerobot_ambient.integration.hooks.after_import import after_import
-from lerobot_ambient.integration.hooks.substitute import substitute, unfamiliar
-
-logger = logging.getLogger(__name__)
+from lerobot_ambient.integration.hooks.substitute import substitute_or_warn
 
 _ROLLOUT_MODULE = "lerobot.scripts.lerobot_rollout"
 _NAME = "build_rollout_context"
@@ -32,14 +28,8 @@ def install_when_imported() -> None:
 
 def install(module: ModuleType) -> None:
     """Substitute the function in LeRobot's rollout script, or say why not. Idempotent."""
-    problem = unfamiliar(module, _NAME, _FIRST, first=True)
-    if problem is not None:
-        logger.warning(
-            "lerobot %s: %s. The rollout works, but the policy's joints and cameras are not compared with the robot's.",
-            *(version("lerobot"), problem),
-        )
-        return
-    substitute(module, _NAME, _comparing)
+    lost = "The rollout works, but the policy's joints and cameras are not compared with the robot's."
+    substitute_or_warn(module, _NAME, _FIRST, _comparing, lost=lost, first=True)
 
 
 def _comparing(original: Callable[..., Any]) -> Callable[..., Any]:
