@@ -32,7 +32,9 @@ from types import ModuleType
 _LARGEST = 1 << 20
 _OUT_OF_THE_WAY = 512
 SOCKET = "socket"
-SCRIPTS = ("lerobot-ambient", "lerobot-train", "lerobot-eval", "lerobot-record", "lerobot-rollout", "hf")
+SCRIPTS = ("lerobot-ambient", "lerobot-train", "lerobot-eval", "lerobot-record", "lerobot-rollout")
+QUICK_SCRIPTS = ("hf",)
+"""Start in a second, so they are the real ones here too."""
 
 
 def run(path: str, words: list[str]) -> int:
@@ -111,6 +113,9 @@ def _write_stand_ins(folder: Path, path: Path) -> None:
         real = Path(sys.executable).with_name(name)
         if real.is_file():
             stand_ins[name] = f"{client} '{real}'"
+    for name in QUICK_SCRIPTS:
+        if (real := Path(sys.executable).with_name(name)).is_file():
+            (folder / name).symlink_to(real)
     for name, line in stand_ins.items():
         (folder / name).write_text(f'#!/bin/sh\n{line} "$@"\n')
         (folder / name).chmod(0o755)

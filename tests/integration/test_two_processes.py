@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from scipy import stats
 
 from lerobot_ambient.core.mixing import Ambient
+from lerobot_ambient.integration.commands.stages import stock_command
 
 from .conftest import SMALL_POLICY
 from .test_joint_law import SCHEDULE, mixture_with
@@ -26,15 +28,10 @@ def free_port() -> int:
 def test_two_processes_split_the_draws_of_one(roots, tmp_path, preloaded_python):
     target, sim = roots
     source = {"repo_id": "me/sim", "root": str(sim), "sigma_min": 0.5, "sigma_max": 0.1, "weight": 3.0}
+    # The launcher is the real one; what it starts is preloaded, as torchrun lets the environment say.
     command = [
-        *(
-            str(preloaded_python),
-            "-m",
-            "accelerate.commands.launch",
-            "--multi_gpu",
-            "--num_processes=2",
-            "--num_machines=1",
-        ),
+        *(*stock_command("accelerate", "accelerate.commands.accelerate_cli"), "launch"),
+        *("--multi_gpu", "--num_processes=2", "--num_machines=1"),
         *("--mixed_precision=no", "--dynamo_backend=no", f"--main_process_port={free_port()}"),
         str(Path(__file__).with_name("two_processes.py")),
         str(tmp_path),
@@ -42,7 +39,8 @@ def test_two_processes_split_the_draws_of_one(roots, tmp_path, preloaded_python)
         *(f"--output_dir={tmp_path / 'run'}", "--batch_size=8", "--steps=120", "--save_freq=0", "--seed=0"),
         *SMALL_POLICY,
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    environment = os.environ | {"PYTHON_EXEC": str(preloaded_python)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     ranks = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in range(2)]
     assert [len(rank) for rank in ranks] == [120, 120]

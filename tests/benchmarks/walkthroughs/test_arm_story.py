@@ -12,6 +12,8 @@ from lerobot_ambient.benchmarks.walkthroughs.arm_story_report import results_of,
 from lerobot_ambient.benchmarks.walkthroughs.beside_arms import run_beside_arms
 from lerobot_ambient.integration.commands.stages import Stage, stock_command
 
+REAL_PYTHON = sys.executable
+"""Whatever stands in its place within a test."""
 ORDER = ["target", "source", "windows", "train", "hub", "rollout", "rollout_recorded"]
 
 
@@ -119,7 +121,10 @@ def test_faults_on_purpose_are_not_tried_again(plan, tmp_path):
 
 
 def with_patience(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """LeRobot's commands wait for 0.25 s, not 0.05 s, for a motor, and for 5 s for a frame: both may be late here."""
+    """LeRobot's commands wait for 0.25 s, not 0.05 s, for a motor, and for 5 s for a frame: both may be late here.
+
+    The first start of each is a process of its own: no other test starts these commands as a user does.
+    """
     patient = folder / "patient.py"
     patient.write_text(
         "import runpy, sys\n"
@@ -133,12 +138,17 @@ def with_patience(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "latest = OpenCVCamera.read_latest\n"
         "OpenCVCamera.read_latest = lambda self, max_age_ms=5000: latest(self, max_age_ms)\n"
         "sys.argv = sys.argv[1:]\n"
-        "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
     )
+    started = set()
 
     def command(script: str, module: str) -> list[str]:
-        talks_to_arms = script in ("lerobot-record", "lerobot-rollout")
-        return [sys.executable, str(patient), module] if talks_to_arms else stock_command(script, module)
+        if script not in ("lerobot-record", "lerobot-rollout"):
+            return stock_command(script, module)
+        first = script not in started
+        started.add(script)
+        python = REAL_PYTHON if first else sys.executable
+        return [python, str(patient), str(Path(REAL_PYTHON).with_name(script))]
 
     monkeypatch.setattr("lerobot_ambient.benchmarks.walkthroughs.arm_story.stock_command", command)
 

@@ -69,14 +69,15 @@ def test_the_pushed_card_has_a_valid_header_and_names_all_data(pushed):
 
 
 @pytest.mark.slow
-def test_training_resumes_from_the_hub(pushed, lerobot, tmp_path, preloaded_python):
-    """LeRobot resumes the checkpoints that save_checkpoint_to_hub pushed; the mixture must be the same."""
+def test_training_resumes_from_the_hub(pushed, lerobot, tmp_path):
+    """LeRobot resumes the checkpoints that save_checkpoint_to_hub pushed; the mixture must be the same.
+
+    The one client of a Hub here that is a real process, which reads where the Hub is while it imports.
+    """
     there = pushed.hub.files("me/policy")
     assert "checkpoints/000002/training_state/optimizer_state.safetensors" in there
     words = ["--config_path=me/policy", "--resume=true", f"--output_dir={tmp_path / 'on'}", "--steps=4"]
-    done = lerobot(
-        preloaded_python.with_name("lerobot-train"), [*words, "--policy.push_to_hub=false"], pushed.hub, tmp_path
-    )
+    done = lerobot("lerobot-train", [*words, "--policy.push_to_hub=false"], pushed.hub, tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     state = json.loads((tmp_path / "on/checkpoints/last/training_state/training_step.json").read_text())
     assert state["step"] == 4
