@@ -24,7 +24,7 @@ from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
 from lerobot_ambient.annotate.results.trust import CHUNKS_ALONE, FULL_TRUST, TAKES
 from lerobot_ambient.annotate.results.windows_from_curves import Threshold
 from lerobot_ambient.core.windows import Window
-from lerobot_ambient.data.mixture import Mixture
+from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.data.windows.windows_file import write_windows
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ METHODS = ("spectral", "classifier")
 class HasSources(Protocol):
     """What can be annotated: `la.Mixture`."""
 
-    def without_windows(self) -> Mixture:
+    def without_windows(self) -> AssembledMixture:
         """The datasets, all admitted everywhere."""
         ...
 
@@ -59,7 +59,7 @@ class SourceAnnotation:
         path: the windows file that `save` wrote, or None.
     """
 
-    def __init__(self, mixture: Mixture, index: int, chunks: Chunks, evidence: SourceEvidence) -> None:
+    def __init__(self, mixture: AssembledMixture, index: int, chunks: Chunks, evidence: SourceEvidence) -> None:
         self.name = chunks.name
         self.evidence = evidence
         self.path: Path | None = None

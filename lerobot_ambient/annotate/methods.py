@@ -34,7 +34,7 @@ from lerobot_ambient.annotate.spectra.gaussian_classifier import gaussian_level
 from lerobot_ambient.annotate.spectra.power_comparison import CompareOptions
 from lerobot_ambient.annotate.spectra.spectrum import MIN_HORIZON, spectral_window
 from lerobot_ambient.core.arrays import Floats
-from lerobot_ambient.data.mixture import Mixture
+from lerobot_ambient.data.mixture import AssembledMixture
 
 GRANULARITIES = ("dataset", "bucket", "datapoint")
 
@@ -113,7 +113,12 @@ class ClassifierMethod:
 
 
 def annotate_by_classifier(
-    mixture: Mixture, chunks: Sequence[Chunks], method: ClassifierMethod, processes: Processes, *, progress: bool = True
+    mixture: AssembledMixture,
+    chunks: Sequence[Chunks],
+    method: ClassifierMethod,
+    processes: Processes,
+    *,
+    progress: bool = True,
 ) -> list[SourceEvidence]:
     """Train cross-fitted classifiers and read windows from what they say of chunks they did not see.
 
@@ -172,7 +177,9 @@ def annotate_by_classifier(
     return [one.with_locality(crop, other) for one, crop, other in zip(annotations, crops, second, strict=True)]
 
 
-def _buckets(mixture: Mixture, chunks: Sequence[Chunks], index: int, rule: BucketRule | None) -> Buckets | None:
+def _buckets(
+    mixture: AssembledMixture, chunks: Sequence[Chunks], index: int, rule: BucketRule | None
+) -> Buckets | None:
     """The buckets of a dataset; None without a rule."""
     if rule is None:
         return None
@@ -183,7 +190,7 @@ def _buckets(mixture: Mixture, chunks: Sequence[Chunks], index: int, rule: Bucke
 
 
 def _annotation(
-    mixture: Mixture,
+    mixture: AssembledMixture,
     chunks: Sequence[Chunks],
     index: int,
     evidence: ClassifierEvidence,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
     from lerobot_ambient.annotate.results.windows_from_curves import Threshold
     from lerobot_ambient.data.alignment.aligned_source import AlignedSource
-    from lerobot_ambient.data.mixture import Mixture
+    from lerobot_ambient.data.mixture import AssembledMixture
     from lerobot_ambient.data.suggest.config_windows import FoundWindow
 
 METHODS = ("spectral", "classifier")
@@ -337,7 +337,7 @@ def _classifier_method(args: argparse.Namespace) -> ClassifierMethod:
     )
 
 
-def _by_spectrum(args: argparse.Namespace, mixture: Mixture, chunks: Sequence[Chunks]) -> list[SourceEvidence]:
+def _by_spectrum(args: argparse.Namespace, mixture: AssembledMixture, chunks: Sequence[Chunks]) -> list[SourceEvidence]:
     from lerobot_ambient.annotate.methods import annotate_by_spectrum, spectral_locality
 
     annotations = annotate_by_spectrum(chunks, seed=args.seed, progress=not args.json)
@@ -408,7 +408,7 @@ def _windows_path(args: argparse.Namespace, source: AlignedSource) -> Path:
     return Path(source.meta.root) / WINDOWS_PATH
 
 
-def _rethreshold(args: argparse.Namespace, mixture: Mixture) -> int:
+def _rethreshold(args: argparse.Namespace, mixture: AssembledMixture) -> int:
     from lerobot_ambient.annotate.results.trust import admits_everything, require_trust
     from lerobot_ambient.annotate.results.windows_from_curves import rethreshold
     from lerobot_ambient.cli.annotate_render import render_rethreshold, rethreshold_entry

@@ -15,7 +15,7 @@ from lerobot_ambient.annotate.results.found_windows import found_plan
 from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
 from lerobot_ambient.core.mixing import Ambient, MixingRule
 from lerobot_ambient.core.plan import Plan
-from lerobot_ambient.data.mixture import Mixture
+from lerobot_ambient.data.mixture import AssembledMixture
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,11 @@ class Outcome:
 
     @classmethod
     def of(
-        cls, mixture: Mixture, chunks: Sequence[Chunks], annotations: Sequence[SourceEvidence], mixing: MixingRule
+        cls,
+        mixture: AssembledMixture,
+        chunks: Sequence[Chunks],
+        annotations: Sequence[SourceEvidence],
+        mixing: MixingRule,
     ) -> Outcome:
         """Of a mixture's annotations under a configuration's mixing."""
         notes = []

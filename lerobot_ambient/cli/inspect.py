@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lerobot_ambient.data.mixture import Mixture
+    from lerobot_ambient.data.mixture import AssembledMixture
     from lerobot_ambient.policy.train_config import TrainConfig
 
 _BANDS = 10
@@ -101,7 +101,7 @@ def _suggest(cfg: TrainConfig, args: argparse.Namespace) -> int:
     return 1 if any(suggestion.problems for suggestion in suggestions) else 0
 
 
-def describe(mixture: Mixture) -> dict[str, Any]:
+def describe(mixture: AssembledMixture) -> dict[str, Any]:
     """The report as plain values: `sources` (one entry each, the target first), `bands`, `timesteps`, `notes`,
     `warnings`."""
     plan = mixture.plan

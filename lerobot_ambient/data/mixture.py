@@ -50,8 +50,8 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Mixture:
-    """The assembled mixture.
+class AssembledMixture:
+    """A mixture with all its parts in place, as `make_mixture` returns it; `la.Mixture` holds one.
 
     Attributes:
         sources: the target first.
@@ -147,7 +147,11 @@ class Mixture:
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        return "\n".join(["Mixture", *(f"  {line}" for line in self.fingerprint), repr(self.plan)])
+        return "\n".join(["AssembledMixture", *(f"  {line}" for line in self.fingerprint), repr(self.plan)])
+
+
+Mixture = AssembledMixture
+"""Its old name, for the modules that still use it: integration/training/merged_training.py and policy/."""
 
 
 def make_mixture(
@@ -157,7 +161,7 @@ def make_mixture(
     recipe: MixtureRecipe,
     *,
     held_out: bool = False,
-) -> Mixture:
+) -> AssembledMixture:
     """Open, align, group, plan, merge: each step one function, each made of what the one before returns.
 
     A merged dataset as the target brings its sources with it.
@@ -189,7 +193,7 @@ def make_mixture(
         logger.warning("%s", problem)
     meta = MixtureMetadata(aligned, columns, features, stats, tasks)
     by_source = groupby(plan.groups, key=lambda group: group.source)
-    meta.mixture = Mixture(
+    meta.mixture = AssembledMixture(
         sources=aligned,
         plan=plan,
         mixing=recipe.mixing,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lerobot_ambient.annotate.buckets.partition import Buckets, by_cluster, by_column, by_episode, by_stretch, by_task
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
 from lerobot_ambient.annotate.classifier.options import split_bucket_rule
-from lerobot_ambient.data.mixture import Mixture
+from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.data.reading.column_reader import read_columns
 from lerobot_ambient.data.reading.open_dataset import OpenedDataset
 
@@ -26,7 +26,7 @@ _EPISODE = "episode_index"
 class BucketRule(Protocol):
     """A way to divide the chunks of any dataset of a mixture. `str` gives the form it was read from."""
 
-    def __call__(self, mixture: Mixture, index: int, chunks: Chunks) -> Buckets:
+    def __call__(self, mixture: AssembledMixture, index: int, chunks: Chunks) -> Buckets:
         """The buckets of a dataset.
 
         Args:
@@ -40,7 +40,7 @@ class BucketRule(Protocol):
 class EpisodeRule:
     """A bucket per episode."""
 
-    def __call__(self, mixture: Mixture, index: int, chunks: Chunks) -> Buckets:
+    def __call__(self, mixture: AssembledMixture, index: int, chunks: Chunks) -> Buckets:
         return by_episode(chunks.episode)
 
     def __str__(self) -> str:
@@ -51,7 +51,7 @@ class EpisodeRule:
 class TaskRule:
     """A bucket per task."""
 
-    def __call__(self, mixture: Mixture, index: int, chunks: Chunks) -> Buckets:
+    def __call__(self, mixture: AssembledMixture, index: int, chunks: Chunks) -> Buckets:
         return by_task(chunks.task, [str(task) for task in mixture.meta.tasks.index])
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ class ColumnRule:
 
     column: str
 
-    def __call__(self, mixture: Mixture, index: int, chunks: Chunks) -> Buckets:
+    def __call__(self, mixture: AssembledMixture, index: int, chunks: Chunks) -> Buckets:
         local = chunks.rows.numpy() - int(mixture.dataset.offsets[index])
         return by_column(read_user_column(mixture.sources[index], self.column)[local], self.column)
 
@@ -88,7 +88,7 @@ class ClusterRule:
     count: int
     seed: int = 0
 
-    def __call__(self, mixture: Mixture, index: int, chunks: Chunks) -> Buckets:
+    def __call__(self, mixture: AssembledMixture, index: int, chunks: Chunks) -> Buckets:
         return by_cluster(chunks, self.count, seed=self.seed)
 
     def __str__(self) -> str:
@@ -105,7 +105,7 @@ class StretchRule:
 
     length: int
 
-    def __call__(self, mixture: Mixture, index: int, chunks: Chunks) -> Buckets:
+    def __call__(self, mixture: AssembledMixture, index: int, chunks: Chunks) -> Buckets:
         return by_stretch(chunks.episode, self.length)
 
     def __str__(self) -> str:

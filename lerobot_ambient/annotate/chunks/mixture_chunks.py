@@ -18,7 +18,7 @@ from torch import Tensor
 from lerobot_ambient.annotate.chunks.chunk_set import ActionAxes
 from lerobot_ambient.data.batches.columns import Columns
 from lerobot_ambient.data.files.dimension_names import read_names
-from lerobot_ambient.data.mixture import Mixture
+from lerobot_ambient.data.mixture import AssembledMixture
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ class Chunks:
         return f"{self.name}: {len(self)} chunks of {self.horizon} x {self.dims}, {len(set(self.episode))} episodes"
 
 
-def chunks_of(mixture: Mixture) -> list[Chunks]:
+def chunks_of(mixture: AssembledMixture) -> list[Chunks]:
     """The chunks of every dataset of a mixture, the target's first, over the frames that training would draw."""
     columns = mixture.dataset.columns
     normalization = mixture.normalization

@@ -20,7 +20,7 @@ from lerobot_ambient.annotate.results.trust import (
 )
 from lerobot_ambient.core.arrays import Floats
 from lerobot_ambient.core.plan import Group, Mixing, Plan, make_plan
-from lerobot_ambient.data.mixture import Mixture
+from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.data.sampling.grouping import split_windows
 from lerobot_ambient.data.windows.windows_file import WindowTable
 
@@ -184,7 +184,7 @@ class Finding:
     def _sigma_max_estimate(self) -> float:
         return float(np.median(self.sigma_max)) if self.sigma_max_estimate is None else self.sigma_max_estimate
 
-    def table(self, mixture: Mixture, index: int, chunks: Chunks) -> WindowTable:
+    def table(self, mixture: AssembledMixture, index: int, chunks: Chunks) -> WindowTable:
         """Windows of every frame of the source.
 
         Frames at an episode's end start no sample and were not looked at; they take the window of the last one that
@@ -227,7 +227,9 @@ class Finding:
         )
 
 
-def found_plan(mixture: Mixture, chunks: Sequence[Chunks], findings: Sequence[Finding], mixing: Mixing) -> Plan:
+def found_plan(
+    mixture: AssembledMixture, chunks: Sequence[Chunks], findings: Sequence[Finding], mixing: Mixing
+) -> Plan:
     """The plan of the mixture with the windows of `findings`, a finding per source.
 
     Samples whose window admits no timestep are left out; a source may lose all.

@@ -37,7 +37,7 @@ from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence, sigma_bu
 from lerobot_ambient.benchmarks.estimators.jittered_copy import write_jittered_copy
 from lerobot_ambient.core.arrays import Floats
 from lerobot_ambient.data.declared.sources import Source
-from lerobot_ambient.data.mixture import Mixture
+from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.data.reading.open_dataset import open_dataset
 from lerobot_ambient.integration.training.merged_training import load_train_config, mixture_without_windows
 
@@ -134,7 +134,7 @@ class RecordingsOutcome:
     """
 
     options: RecordingsOptions
-    mixture: Mixture
+    mixture: AssembledMixture
     chunks: Sequence[Chunks]
     spectral: Sequence[SourceEvidence]
     dataset: Sequence[SourceEvidence]
@@ -196,7 +196,7 @@ def _source(repo_id: str, root: Path, **more: Any) -> dict[str, Any]:
     return {"repo_id": repo_id, "root": str(root.resolve()), **more}
 
 
-def _mixture(options: RecordingsOptions, sources: Sequence[Mapping[str, Any]]) -> Mixture:
+def _mixture(options: RecordingsOptions, sources: Sequence[Mapping[str, Any]]) -> AssembledMixture:
     """Of a configuration as one would write it for lerobot-train."""
     return mixture_without_windows(
         load_train_config(

@@ -24,7 +24,7 @@ from lerobot_ambient.data.alignment.convert_actions import kind_of
 from lerobot_ambient.data.batches.columns import Columns
 from lerobot_ambient.data.cameras.readers import FrameReader, to_uint8
 from lerobot_ambient.data.declared.recipe import MixtureRecipe
-from lerobot_ambient.data.mixture import Mixture
+from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.data.normalization.affine import RELATIVE_ACTION
 from lerobot_ambient.data.reading.open_dataset import is_bookkeeping
 from lerobot_ambient.data.windows.merged_file import SIGMA_MAX, SIGMA_MIN, TAGS, MergedFile, MergedSource, consecutive
@@ -44,7 +44,7 @@ class MixtureEpisodes:
         ValueError: cameras that a merge on disk cannot write.
     """
 
-    def __init__(self, mixture: Mixture) -> None:
+    def __init__(self, mixture: AssembledMixture) -> None:
         target = mixture.sources[0]
         self.fps: int = target.meta.fps
         self.robot_type: str | None = target.meta.robot_type

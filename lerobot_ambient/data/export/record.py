@@ -26,14 +26,14 @@ from lerobot_ambient.data.windows.source_windows import windows_path
 from lerobot_ambient.data.windows.windows_file import windows_metadata
 
 if TYPE_CHECKING:
-    from lerobot_ambient.data.mixture import Mixture
+    from lerobot_ambient.data.mixture import AssembledMixture
 
 _MAX_WINDOWS = 8
 GIVEN = "given in the configuration"
 """How a window was found where no more is known of it."""
 
 
-def record_of(mixture: Mixture) -> list[DataRecord]:
+def record_of(mixture: AssembledMixture) -> list[DataRecord]:
     """One record a dataset, the target first."""
     shares, law = mixture.plan.shares_by_source(), mixture.plan.by_source().sum(1)
     records = []

@@ -12,7 +12,7 @@ from lerobot.utils.import_utils import get_safe_default_video_backend
 from lerobot_ambient.data.cameras.needed_cameras import needed_cameras
 from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.files.episode_table import EpisodeTable
-from lerobot_ambient.data.mixture import Mixture
+from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.data.reading.open_dataset import open_metadata
 from lerobot_ambient.integration.doctor.cameras import check_cameras
 from lerobot_ambient.integration.doctor.installation import Check, captured_logs
@@ -82,7 +82,7 @@ def _check_backend(chosen: str) -> list[Check]:
     return [Check("decoder chosen", "problem", found, "--dataset.video_backend=pyav, or fix torchcodec")]
 
 
-def _check_mixture(cfg: TrainConfig) -> tuple[Mixture | None, list[Check]]:
+def _check_mixture(cfg: TrainConfig) -> tuple[AssembledMixture | None, list[Check]]:
     """Assembles the mixture; what it warns of, then that it is there or why it cannot be made."""
     mixture = None
     with captured_logs() as records:

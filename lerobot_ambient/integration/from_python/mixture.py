@@ -21,7 +21,7 @@ from lerobot_ambient.core.mixing import Ambient, MixingRule
 from lerobot_ambient.core.plan import Plan
 from lerobot_ambient.core.windows import Window
 from lerobot_ambient.data.declared.sources import Source
-from lerobot_ambient.data.mixture import Mixture as AssembledMixture
+from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.integration.errors import decoder_notice
 from lerobot_ambient.integration.errors.near_options import near_names
 from lerobot_ambient.integration.errors.option_errors import raised_to_python
