@@ -15,6 +15,7 @@ from lerobot_ambient.benchmarks.engine.trajectories import recorded_jerks
 from lerobot_ambient.integration.commands.machine import machine
 from lerobot_ambient.integration.commands.results import read_eval_info
 from lerobot_ambient.integration.commands.stages import Stage
+from lerobot_ambient.integration.commands.training_stage import LAST_CHECKPOINT
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,7 @@ class Chain:
 
     @property
     def pretrained(self) -> Path:
-        return pretrained_in(self.train.run_folder)
+        return self.train.folder / LAST_CHECKPOINT
 
     @property
     def recordings(self) -> Path | None:
@@ -77,7 +78,3 @@ class Chain:
     def final(self) -> FinalRun:
         policy = self.pretrained if self.reused is None else None
         return FinalRun(self.condition, self.seed, self.kept(), self.recordings, policy)
-
-
-def pretrained_in(run_folder: Path) -> Path:
-    return run_folder / "checkpoints" / "last" / "pretrained_model"

@@ -21,7 +21,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from lerobot_ambient.benchmarks.engine.chain import Chain, pretrained_in
+from lerobot_ambient.benchmarks.engine.chain import Chain
 from lerobot_ambient.benchmarks.engine.condition import Condition, Sweep
 from lerobot_ambient.benchmarks.engine.estimated_windows import window_stage
 from lerobot_ambient.benchmarks.engine.kept_rollouts import read_kept
@@ -29,6 +29,7 @@ from lerobot_ambient.benchmarks.engine.outcome import Outcome, SweepPoint
 from lerobot_ambient.benchmarks.engine.recipe import NOWHERE, Places, fine_tuning_flags, render_yaml, train_config
 from lerobot_ambient.benchmarks.engine.study import STRETCH, SWEEP_TRAIN_SEED, Options, Study
 from lerobot_ambient.integration.commands.stages import Stage, StageRunner, stock_command
+from lerobot_ambient.integration.commands.training_stage import LAST_CHECKPOINT, training_stage
 
 SWEEP_EVAL_SEED, FINAL_EVAL_SEED = 50_000, 100_000
 """First evaluation seeds. Every training seed of the final runs has its own stretch, the same for all conditions."""
@@ -268,25 +269,11 @@ class _Run:
             str(base.pretrained) if base is not None else "",
         )
         train_folder = folder / "train"
-        pretrained = pretrained_in(train_folder / "run")
-        train_command = stock_command("lerobot-train", "lerobot.scripts.lerobot_train")
-        train = Stage(
+        train = training_stage(
             train_folder,
             inputs,
-            [
-                *train_command,
-                f"--config_path={train_folder / 'train.yaml'}",
-                f"--output_dir={train_folder / 'run'}",
-                *fine_tuning_flags(condition, places),
-            ],
+            [f"--config_path={train_folder / 'train.yaml'}", *fine_tuning_flags(condition, places)],
             files={"train.yaml": render_yaml(task, train_config(task, condition, places, **chosen), condition.summary)},
-            resume=[
-                *train_command,
-                f"--config_path={pretrained / 'train_config.json'}",
-                "--resume=true",
-            ],
-            checkpoint=pretrained / "train_config.json",
-            product="run/checkpoints/last/pretrained_model/model.safetensors",
             # LeRobot's accelerator has no option for it, but accelerate reads this variable.
             environment={"ACCELERATE_MIXED_PRECISION": precision},
         )
@@ -309,7 +296,7 @@ class _Run:
             },
             [
                 *stock_command("lerobot-eval", "lerobot.scripts.lerobot_eval"),
-                f"--policy.path={pretrained}",
+                f"--policy.path={train_folder / LAST_CHECKPOINT}",
                 *settings,
                 f"--output_dir={folder / 'eval' / 'run'}",
             ],

@@ -23,9 +23,27 @@ from lerobot_ambient.benchmarks.tasks.sorting.task import DEFAULT_BLOCKS
 from lerobot_ambient.benchmarks.tasks.sorting.task import FPS as SORTING_FPS
 
 
+@dataclass
+class _TaskConfig(EnvConfig):
+    """What the tasks have in common: the names of their observations, and where they are registered."""
+
+    features_map: dict[str, str] = field(
+        default_factory=lambda: {
+            ACTION: ACTION,
+            "agent_pos": OBS_STATE,
+            "environment_state": OBS_ENV_STATE,
+        }
+    )
+
+    @property
+    def package_name(self) -> str:
+        """The package that registers the gymnasium id."""
+        return "lerobot_ambient.benchmarks.tasks"
+
+
 @EnvConfig.register_subclass("ambient_maze")
 @dataclass
-class AmbientMazeEnvConfig(EnvConfig):
+class AmbientMazeEnvConfig(_TaskConfig):
     """The maze, see `lerobot_ambient.benchmarks.tasks.maze.environment.MazeEnv`.
 
     Args:
@@ -53,13 +71,6 @@ class AmbientMazeEnvConfig(EnvConfig):
             "environment_state": PolicyFeature(type=FeatureType.ENV, shape=(2,)),
         }
     )
-    features_map: dict[str, str] = field(
-        default_factory=lambda: {
-            ACTION: ACTION,
-            "agent_pos": OBS_STATE,
-            "environment_state": OBS_ENV_STATE,
-        }
-    )
 
     def __post_init__(self) -> None:
         if self.obs_type == "pixels_agent_pos":
@@ -69,11 +80,6 @@ class AmbientMazeEnvConfig(EnvConfig):
             # A configuration that was saved and read again has lost it before.
             self.features.pop("environment_state", None)
             self.features_map.pop("environment_state", None)
-
-    @property
-    def package_name(self) -> str:
-        """The package that registers the gymnasium id."""
-        return "lerobot_ambient.benchmarks.tasks"
 
     @property
     def gym_id(self) -> str:
@@ -97,7 +103,7 @@ class AmbientMazeEnvConfig(EnvConfig):
 
 @EnvConfig.register_subclass("ambient_sorting")
 @dataclass
-class AmbientSortingEnvConfig(EnvConfig):
+class AmbientSortingEnvConfig(_TaskConfig):
     """Block sorting, see `lerobot_ambient.benchmarks.tasks.sorting.environment.SortingEnv`.
 
     Args:
@@ -115,13 +121,6 @@ class AmbientSortingEnvConfig(EnvConfig):
     render_mode: str = "rgb_array"
     image_size: int = 192
     features: dict[str, PolicyFeature] = field(default_factory=dict)
-    features_map: dict[str, str] = field(
-        default_factory=lambda: {
-            ACTION: ACTION,
-            "agent_pos": OBS_STATE,
-            "environment_state": OBS_ENV_STATE,
-        }
-    )
 
     def __post_init__(self) -> None:
         if self.fps != SORTING_FPS:
@@ -133,11 +132,6 @@ class AmbientSortingEnvConfig(EnvConfig):
             "agent_pos": PolicyFeature(type=FeatureType.STATE, shape=(3,)),
             "environment_state": PolicyFeature(type=FeatureType.ENV, shape=(entries,)),
         }
-
-    @property
-    def package_name(self) -> str:
-        """The package that registers the gymnasium id."""
-        return "lerobot_ambient.benchmarks.tasks"
 
     @property
     def gym_id(self) -> str:
@@ -158,7 +152,7 @@ class AmbientSortingEnvConfig(EnvConfig):
 
 @EnvConfig.register_subclass("ambient_pushing")
 @dataclass
-class AmbientPushingEnvConfig(EnvConfig):
+class AmbientPushingEnvConfig(_TaskConfig):
     """Planar pushing, see `lerobot_ambient.benchmarks.tasks.pushing.environment.PushingEnv`.
 
     Args:
@@ -180,23 +174,11 @@ class AmbientPushingEnvConfig(EnvConfig):
             "environment_state": PolicyFeature(type=FeatureType.ENV, shape=(4,)),
         }
     )
-    features_map: dict[str, str] = field(
-        default_factory=lambda: {
-            ACTION: ACTION,
-            "agent_pos": OBS_STATE,
-            "environment_state": OBS_ENV_STATE,
-        }
-    )
 
     def __post_init__(self) -> None:
         physics_named(self.physics)
         if self.fps != PUSHING_FPS:
             raise ValueError(f"ambient_pushing: fps is {self.fps}, the pusher takes commands at {PUSHING_FPS}")
-
-    @property
-    def package_name(self) -> str:
-        """The package that registers the gymnasium id."""
-        return "lerobot_ambient.benchmarks.tasks"
 
     @property
     def gym_id(self) -> str:
@@ -216,7 +198,7 @@ class AmbientPushingEnvConfig(EnvConfig):
 
 @EnvConfig.register_subclass("ambient_arm7")
 @dataclass
-class AmbientArm7EnvConfig(EnvConfig):
+class AmbientArm7EnvConfig(_TaskConfig):
     """Motion planning for a seven-joint arm, see `lerobot_ambient.benchmarks.tasks.arm7.environment.Arm7Env`.
 
     Args:
@@ -236,22 +218,10 @@ class AmbientArm7EnvConfig(EnvConfig):
             "environment_state": PolicyFeature(type=FeatureType.ENV, shape=(JOINTS,)),
         }
     )
-    features_map: dict[str, str] = field(
-        default_factory=lambda: {
-            ACTION: ACTION,
-            "agent_pos": OBS_STATE,
-            "environment_state": OBS_ENV_STATE,
-        }
-    )
 
     def __post_init__(self) -> None:
         if self.fps != ARM7_FPS:
             raise ValueError(f"ambient_arm7: fps is {self.fps}, the arm takes commands at {ARM7_FPS}")
-
-    @property
-    def package_name(self) -> str:
-        """The package that registers the gymnasium id."""
-        return "lerobot_ambient.benchmarks.tasks"
 
     @property
     def gym_id(self) -> str:

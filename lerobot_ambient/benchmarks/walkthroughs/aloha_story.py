@@ -25,8 +25,8 @@ from lerobot_ambient.benchmarks.engine.estimated_windows import AS_ESTIMATED
 from lerobot_ambient.benchmarks.tasks.aloha.gl import drawing_environment, require_gl
 from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import RECORD
 from lerobot_ambient.integration.commands.stages import Stage, StageRunner, stock_command
+from lerobot_ambient.integration.commands.training_stage import LAST_CHECKPOINT, training_stage
 
-CHECKPOINT = Path("run") / "checkpoints" / "last" / "pretrained_model"
 TARGET, SOURCE = "ambient/aloha_target", "ambient/aloha_source"
 WINDOWS = Path("run") / "ambient__aloha_source.parquet"
 TASK = "AlohaTransferCube-v0"
@@ -152,7 +152,6 @@ def _windows(root: Path, options: AlohaStoryOptions, data: Stage) -> Stage:
 
 
 def _training(root: Path, options: AlohaStoryOptions, data: Stage, windows: Stage) -> Stage:
-    folder = root / "train"
     inputs = {
         "command": "lerobot-train",
         "data": [data.key, windows.key],
@@ -160,20 +159,15 @@ def _training(root: Path, options: AlohaStoryOptions, data: Stage, windows: Stag
         "policy": list(_policy(options)),
     }
     source = {"repo_id": SOURCE, "root": str(data.run_folder / "source"), "windows": str(windows.folder / WINDOWS)}
-    train = stock_command("lerobot-train", "lerobot.scripts.lerobot_train")
-    command = [
-        *train,
+    arguments = [
         *_policy(options),
         *(f"--dataset.repo_id={TARGET}", f"--dataset.root={data.run_folder / 'target'}"),
         *("--dataset.use_imagenet_stats=false", f"--policy.sources={json.dumps([source])}"),
-        *(f"--policy.frame_cache={root / 'frames'}", f"--output_dir={folder / 'run'}"),
+        f"--policy.frame_cache={root / 'frames'}",
         *(f"--steps={options.steps}", f"--batch_size={options.batch_size}", "--num_workers=0"),
         *(f"--save_freq={max(1, options.steps // 4)}", f"--log_freq={max(1, options.steps // 8)}", "--seed=0"),
     ]
-    checkpoint = folder / CHECKPOINT / "train_config.json"
-    resume = [*train, f"--config_path={checkpoint}", "--resume=true"]
-    product = str(CHECKPOINT / "config.json")
-    return Stage(folder, inputs, command, resume=resume, checkpoint=checkpoint, product=product)
+    return training_stage(root / "train", inputs, arguments)
 
 
 def _evaluation(root: Path, options: AlohaStoryOptions, train: Stage) -> Stage:
@@ -181,7 +175,7 @@ def _evaluation(root: Path, options: AlohaStoryOptions, train: Stage) -> Stage:
     sizes = [options.eval_episodes, options.episode_length]
     command = [
         *stock_command("lerobot-eval", "lerobot.scripts.lerobot_eval"),
-        *(f"--policy.path={train.folder / CHECKPOINT}", "--policy.device=cpu", f"--output_dir={folder / 'run'}"),
+        *(f"--policy.path={train.folder / LAST_CHECKPOINT}", "--policy.device=cpu", f"--output_dir={folder / 'run'}"),
         *("--env.type=aloha", f"--env.task={TASK}", f"--env.episode_length={options.episode_length}"),
         *(f"--eval.n_episodes={options.eval_episodes}", "--eval.batch_size=1", "--eval.use_async_envs=false"),
         f"--seed={EVAL_SEED}",

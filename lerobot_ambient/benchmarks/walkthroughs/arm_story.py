@@ -28,8 +28,8 @@ from typing import Any
 from lerobot_ambient.benchmarks.engine.estimated_windows import AS_ESTIMATED
 from lerobot_ambient.benchmarks.walkthroughs.arm_story_video import HEIGHT, WIDTH, write_video
 from lerobot_ambient.integration.commands.stages import Stage, StageRunner, stock_command
+from lerobot_ambient.integration.commands.training_stage import LAST_CHECKPOINT, training_stage
 
-CHECKPOINT = Path("run") / "checkpoints" / "last" / "pretrained_model"
 WINDOWS = Path("run") / "me__shaky.parquet"
 ATTEMPTS = 5
 
@@ -85,7 +85,7 @@ def _publish_here(train: Stage) -> tuple[Sequence[Stage], str]:
     """The checkpoint goes to a Hub on this machine; the rollouts take what comes back."""
     folder = train.folder.with_name("hub")
     module = [sys.executable, "-m", "lerobot_ambient.benchmarks.walkthroughs.through_hub"]
-    command = [*module, str(train.folder / CHECKPOINT), str(folder / "run"), "me/pick_policy"]
+    command = [*module, str(train.folder / LAST_CHECKPOINT), str(folder / "run"), "me/pick_policy"]
     stage = Stage(folder, {"command": "push and pull", "policy": train.key}, command, product="run/config.json")
     return [stage], str(stage.run_folder)
 
@@ -161,7 +161,6 @@ def _windows(root: Path, options: ArmStoryOptions, target: Stage, source: Stage)
 
 
 def _training(root: Path, options: ArmStoryOptions, target: Stage, source: Stage, windows: Stage) -> Stage:
-    folder = root / "train"
     inputs = {
         "command": "lerobot-train",
         "data": [target.key, source.key, windows.key],
@@ -169,20 +168,15 @@ def _training(root: Path, options: ArmStoryOptions, target: Stage, source: Stage
         "policy": list(_policy(options)),
     }
     declared = {"repo_id": "me/shaky", "root": str(source.run_folder), "windows": str(windows.folder / WINDOWS)}
-    train = stock_command("lerobot-train", "lerobot.scripts.lerobot_train")
-    command = [
-        *train,
+    arguments = [
         *_policy(options),
         *("--dataset.repo_id=me/pick", f"--dataset.root={target.run_folder}", "--dataset.use_imagenet_stats=false"),
         f"--policy.sources={json.dumps([declared])}",
-        *(f"--policy.frame_cache={root / 'frames'}", f"--output_dir={folder / 'run'}"),
+        f"--policy.frame_cache={root / 'frames'}",
         *(f"--steps={options.steps}", f"--batch_size={options.batch_size}", "--num_workers=0"),
         *(f"--save_freq={max(1, options.steps // 4)}", f"--log_freq={max(1, options.steps // 8)}", "--seed=0"),
     ]
-    checkpoint = folder / CHECKPOINT / "train_config.json"
-    resume = [*train, f"--config_path={checkpoint}", "--resume=true"]
-    product = str(CHECKPOINT / "config.json")
-    return Stage(folder, inputs, command, resume=resume, checkpoint=checkpoint, product=product)
+    return training_stage(root / "train", inputs, arguments)
 
 
 def _rollout(root: Path, options: ArmStoryOptions, after: Stage, path: str) -> Stage:

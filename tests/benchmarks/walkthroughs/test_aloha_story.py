@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lerobot_ambient.benchmarks.walkthroughs.aloha_story import CHECKPOINT, AlohaStoryOptions, stages_of
+from lerobot_ambient.benchmarks.walkthroughs.aloha_story import AlohaStoryOptions, stages_of
 from lerobot_ambient.benchmarks.walkthroughs.aloha_story_report import results_of, text_of, write_page
 from lerobot_ambient.integration.commands.stages import StageRunner
+from lerobot_ambient.integration.commands.training_stage import LAST_CHECKPOINT
 
 ORDER = ["data", "replay", "windows", "train", "eval"]
 WITHOUT = "THE STORY ON ALOHA IS NOT TRIED: install the extra aloha"
@@ -146,7 +147,7 @@ def test_the_rest_of_the_story_in_small(unfilmed, tmp_path):
     page, numbers = write_page(results, tmp_path / "results")
     assert json.loads(numbers.read_text()) == results
     assert "| target | 2 | 2 |" in page.read_text()
-    config = json.loads((Path(tmp_path) / "train" / CHECKPOINT / "config.json").read_text())
+    config = json.loads((Path(tmp_path) / "train" / LAST_CHECKPOINT / "config.json").read_text())
     assert config["input_features"]["observation.images.top"]["shape"] == [3, 48, 64]
     assert config["output_features"]["action"]["shape"] == [14]
     assert config["feature_names"]["action"][13] == "right_arm_gripper"

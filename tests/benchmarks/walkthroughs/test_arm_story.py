@@ -11,6 +11,7 @@ from lerobot_ambient.benchmarks.walkthroughs.arm_story import ArmStoryOptions, s
 from lerobot_ambient.benchmarks.walkthroughs.arm_story_report import results_of, text_of
 from lerobot_ambient.benchmarks.walkthroughs.beside_arms import run_beside_arms
 from lerobot_ambient.integration.commands.stages import Stage, stock_command
+from lerobot_ambient.integration.commands.training_stage import LAST_CHECKPOINT
 
 REAL_PYTHON = sys.executable
 """Whatever stands in its place within a test."""
@@ -159,7 +160,7 @@ def with_patience(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_whole_story_in_small(tmp_path, monkeypatch):
     pytest.importorskip("scservo_sdk", reason="THE STORY OF AN ARM IS NOT TRIED: install the extra arm")
     with_patience(tmp_path, monkeypatch)
-    from lerobot_ambient.benchmarks.walkthroughs.arm_story import CHECKPOINT, run_story
+    from lerobot_ambient.benchmarks.walkthroughs.arm_story import run_story
     from lerobot_ambient.cli.laboratory.bench_latency import run as bench
 
     options = ArmStoryOptions.quick(tmp_path)
@@ -171,7 +172,7 @@ def test_the_whole_story_in_small(tmp_path, monkeypatch):
         # A crowded machine loses frames, so only the upper bound is the rate's.
         assert 0 < found["found"] <= found["wanted"] + options.episodes, name
     assert "goals reached the arm every" in text_of(results)
-    checkpoint = tmp_path / "train" / CHECKPOINT
+    checkpoint = tmp_path / "train" / LAST_CHECKPOINT
     pulled = tmp_path / "hub" / "run"
     assert (pulled / "model.safetensors").read_bytes() == (checkpoint / "model.safetensors").read_bytes()
     assert "me/shaky" in (pulled / "README.md").read_text()
