@@ -1,7 +1,10 @@
 # make env | demo | test | lint | format | clean. VENV= names another environment, PYTHON= another interpreter.
 SHELL := /bin/bash
 VENV ?= .venv
-EXTRAS ?= maze,arm7,aloha,pushing,annotate,sweep,arm,async,dev
+# The families of flow policies whose tiny models the tests build; groot's own extra brings decord and timm besides,
+# which its model does without.
+FLOW ?= smolvla,pi,multi_task_dit,eo1,vla_jepa,xvla,fastwam,molmoact2,wallx
+EXTRAS ?= maze,arm7,aloha,pushing,annotate,sweep,arm,async,$(FLOW),dev
 OUTPUTS ?= outputs
 JOBS ?= 2
 BIN := $(VENV)/bin
