@@ -6,23 +6,36 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import constants
 from lerobot.configs import PreTrainedConfig
 
-from . import tiny
+from .tiny import tiny_multi_task_dit, tiny_smolvla
+from .tiny_pi import shrink, tiny_pi0, tiny_pi05, write_cache
+
+OF_A_FOLDER = {"multi_task_dit": tiny_multi_task_dit, "smolvla": tiny_smolvla}
+OF_PI = {"pi0": tiny_pi0, "pi05": tiny_pi05}
 
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the backbones of the tiny models lie."""
+    """Where the backbones of the tiny models lie, and what the Hub's cache would hold for them."""
     return tmp_path_factory.mktemp("tiny")
 
 
 @pytest.fixture
-def tiny_config(tiny_folder: Path) -> Callable[..., PreTrainedConfig]:
-    """`tiny_config(family, **options)`: the configuration of a tiny stock model of LeRobot's type `family`."""
+def tiny_config(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., PreTrainedConfig]:
+    """`tiny_config(family, **options)`: the configuration of a tiny stock model of LeRobot's type `family`.
+
+    Within the test, the policy's class and its processors are built from it as users build theirs.
+    """
 
     def make(family: str, **options: Any) -> PreTrainedConfig:
         pytest.importorskip("transformers", reason=f"the extra of {family} is not installed")
-        return tiny.FAMILIES[family](tiny_folder, **options)
+        if family in OF_A_FOLDER:
+            return OF_A_FOLDER[family](tiny_folder, **options)
+        write_cache(tiny_folder / "hub")
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tiny_folder / "hub"))
+        shrink(monkeypatch.setattr)
+        return OF_PI[family](**options)
 
     return make

@@ -1,18 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """LeRobot's own policies learn and act with the tiny models, offline, in this process and in another."""
 
+import os
+import subprocess
+
 import draccus
 import pytest
 import torch
+from lerobot.configs import PreTrainedConfig
 from lerobot.configs.train import TrainPipelineConfig
 from lerobot.policies.factory import get_policy_class, make_pre_post_processors
+from safetensors.torch import load_file
 
-from .tiny import JOINTS, as_arguments, observation, random_batch, statistics, stir
+from .tiny import JOINTS, as_arguments, observation, random_batch, statistics, stir, tiny_smolvla
+from .tiny_pi import write_plugin
 
 CASES = {
     "multi_task_dit": {},
     "multi_task_dit diffusion": {"objective": "diffusion"},
     "smolvla": {},
+    "pi0": {},
+    "pi05": {},
 }
 
 
@@ -54,12 +62,28 @@ def test_different_tasks_are_different_tokens(tiny_config):
 
 
 def test_the_weights_are_the_same_wherever_they_are_written(tiny_config, tmp_path):
-    from safetensors.torch import load_file
-
-    from .tiny import tiny_smolvla
-
     before = torch.random.get_rng_state()
     written = tiny_smolvla(tmp_path).vlm_model_name
     assert torch.equal(torch.random.get_rng_state(), before)
     ours, theirs = (load_file(f"{path}/model.safetensors") for path in (written, tiny_config("smolvla").vlm_model_name))
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize("family", ["smolvla", "pi0"])
+def test_a_stock_training_in_another_process(
+    family, tiny_config, tiny_folder, tmp_path, write_dataset, preloaded_python
+):
+    target = write_dataset(tmp_path / "target", "me/target", (6,), dims=JOINTS, env_state=False, image=(32, 32))
+    run = ["--dataset.repo_id=me/target", f"--dataset.root={target}", f"--output_dir={tmp_path / 'run'}"]
+    run += ["--steps=1", "--batch_size=2", "--num_workers=0"]
+    environment = dict(os.environ)
+    if family == "pi0":
+        environment |= {"PYTHONPATH": str(tmp_path), "HF_HUB_CACHE": str(tiny_folder / "hub")}
+        run.append(f"--policy.discover_packages_path={write_plugin(tmp_path)}")
+    words = [*as_arguments(tiny_config(family)), *run]
+    train = [str(preloaded_python.with_name("lerobot-train")), *words]
+    done = subprocess.run(train, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    saved = tmp_path / "run" / "checkpoints" / "000001" / "pretrained_model"
+    assert PreTrainedConfig.from_pretrained(saved).type == family
+    assert (saved / "model.safetensors").stat().st_size < 2**21

@@ -154,6 +154,7 @@ def write_tokenizer(
     fast.add_tokens(list(added), special_tokens=True)
     assert len(fast) <= VOCABULARY, f"{len(fast)} tokens do not fit the tiny vocabulary of {VOCABULARY}"
     fast.save_pretrained(folder)
+    (folder / "config.json").write_text("{}")  # AutoTokenizer asks for one; a model saved beside it writes its own.
     return fast
 
 
@@ -244,7 +245,3 @@ def own_weights() -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield
-
-
-FAMILIES = {"multi_task_dit": tiny_multi_task_dit, "smolvla": tiny_smolvla}
-"""By the type of the policy."""
