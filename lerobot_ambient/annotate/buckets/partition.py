@@ -3,7 +3,7 @@
 
 A window per dataset cannot say that some of its chunks are better than others; a window per chunk rests on a single
 observation. Buckets lie between: chunks of one episode, one task, one operator, one kind of motion, one stretch of
-time. A bucket's window is the business of `windows`, naming a way to make buckets that of `rules`.
+time. `windows` gives each bucket its window, and `rules` names the ways to make buckets.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Buckets:
 
     def __repr__(self) -> str:
         sizes = self.sizes
-        return f"{self.count} buckets of {sizes.min()} to {sizes.max()} chunks, {np.median(sizes):g} in the median"
+        return f"{self.count} buckets of {sizes.min()} to {sizes.max()} chunks (median {np.median(sizes):g})"
 
 
 def one_bucket(count: int) -> Buckets:
@@ -94,7 +94,7 @@ def by_column(values: NDArray[Any], column: str) -> Buckets:
 
 
 def by_stretch(episode: Ints, length: int) -> Buckets:
-    """Buckets of `length` successive chunks of an episode; the last of an episode holds what is left.
+    """Buckets of `length` successive chunks of an episode; the last one of an episode may be shorter.
 
     Length 1 gives a bucket per chunk.
 

@@ -3,14 +3,14 @@
 
 Symbols
     p_b(sigma)   mean of c over the chunks of bucket b
-    s_b(sigma)   its standard error, episodes as the unit: chunks of one episode are no independent observations
+    s_b(sigma)   its standard error, episodes as the unit: chunks of one episode are not independent observations
     sigma_min    where p_b crosses 1/2 - tau, by the rule of the dataset's curve
 
-c is calibrated once per pair of datasets, so that it averages to 1/2 over both, and not again per bucket: that a
-bucket's mean lies below the dataset's is what a window per bucket is made of.
+c is calibrated once per pair of datasets, so that it averages to 1/2 over both. It is not calibrated again per bucket:
+a window per bucket is made of the difference between the bucket's mean and the dataset's.
 
-The errors take c as known. Not in them is what the classifier itself got wrong; `Curve.standard_error` has it for the
-dataset as a whole.
+The errors take c as known. They leave out what the classifier itself got wrong; `Curve.standard_error` has that for
+the dataset as a whole.
 """
 
 from __future__ import annotations
@@ -80,19 +80,19 @@ class BucketWindows:
         facts = self.to_dict()
         size, level = facts["size"], facts["sigma_min"]
         lines = [
-            f"{facts['buckets']} buckets of {size['min']:g} to {size['max']:g} chunks ({size['median']:g} in the "
-            f"median); sigma_min {level['min']:.3f} to {level['max']:.3f} ({level['median']:.3f} in the median)"
+            f"{facts['buckets']} buckets of {size['min']:g} to {size['max']:g} chunks (median {size['median']:g}); "
+            f"sigma_min {level['min']:.3f} to {level['max']:.3f} (median {level['median']:.3f})"
         ]
         if facts["single_episode"]:
             lines.append(
-                f"{facts['single_episode']:.1%} of the buckets lie within one episode: nothing tells how their windows "
-                "would differ in another. Noise draws alone leave a standard error of "
-                f"{facts['draw_error']:.3f} on p in the median."
+                f"{facts['single_episode']:.1%} of the buckets lie within one episode: nothing shows how their windows "
+                "would differ in another. Noise draws alone leave a median standard error of "
+                f"{facts['draw_error']:.3f} on p."
             )
         if facts["wide"]:
             lines.append(
                 f"{facts['wide']:.1%} of the buckets have windows known to no better than {_WIDE:g} (95 %); larger "
-                "buckets are surer."
+                "buckets give narrower intervals."
             )
         return lines
 
@@ -110,7 +110,7 @@ def bucket_windows(
 ) -> BucketWindows:
     """The windows of buckets, from c of every chunk.
 
-    A bucket of few chunks goes by its own mean like any other; its size and interval say what that is worth.
+    A bucket of few chunks goes by its own mean like any other; its size and interval show how far to trust it.
 
     Args:
         scores: c of all N chunks, in the order of the dataset.
@@ -133,7 +133,7 @@ def bucket_windows(
     several, correction = episodes > 1, episodes / np.maximum(episodes - 1, 1)
     shape = (count, scores.mean.shape[1])
     curves, errors, draw_errors = (np.empty(shape, dtype=np.float32) for _ in range(3))
-    # A level at a time: of hundreds of millions of chunks no second copy is made.
+    # A level at a time, so that hundreds of millions of chunks are never copied.
     for level in range(shape[1]):
         sums = np.bincount(parts.of_chunk, weights=scores.mean[:, level])
         p = np.bincount(parts.bucket, weights=sums, minlength=count) / sizes

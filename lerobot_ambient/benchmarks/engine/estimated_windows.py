@@ -27,8 +27,8 @@ WINDOW_METHODS: dict[str, tuple[str, ...]] = {
 """Ways to estimate the source's windows: the options of `lerobot-ambient annotate`."""
 
 AS_ESTIMATED = ("--take=estimate", "--accept-full-trust")
-"""Experiments measure what the estimates are worth, the ones that trust everything too. In no stage's key: windows are
-those that were made before annotate knew these options."""
+"""Experiments measure what the estimates are worth, including those that trust everything. They are not in the stages'
+keys, because some windows were made before annotate had these options."""
 
 
 def window_stage(task: Task, method: str, folder: Path, data_root: Path, inputs: Mapping[str, Any]) -> Stage:
@@ -63,7 +63,7 @@ def window_stage(task: Task, method: str, folder: Path, data_root: Path, inputs:
 
 
 def describe_windows(path: Path) -> dict[str, Any]:
-    """Median and spread of the windows in a file, and the confidence with which the dataset's is known.
+    """Median and spread of the windows in a file, and the 95 % interval of the dataset's own.
 
     Args:
         path: of the windows file.
@@ -106,7 +106,7 @@ def _interval(log: Path) -> list[float] | None:
 
 
 def windows_json(task: Task, condition: Condition, windows_root: Path) -> list[dict[str, Any]]:
-    """The source's window, and the outermost of the schedule's few levels that lie in it: those are in force.
+    """The source's window, and the outermost of the schedule's few levels that lie in it, which are what takes effect.
 
     Args:
         task: whose source it is.
@@ -160,7 +160,7 @@ def _window(window: dict[str, Any]) -> str:
     low, high = window["sigma_min_quantiles"]
     text = f"σ > {window['sigma_min']:.3f}"
     if low < high:
-        text += f" in the median, {low:.3f} to {high:.3f} for nine in ten"
+        text += f" (median), {low:.3f} to {high:.3f} for 90 % of windows"
     if "interval" in window:
         text += f" (dataset: {window['interval'][0]:.3f} to {window['interval'][1]:.3f})"
     if window["sigma_max"] > 0.0:

@@ -111,7 +111,7 @@ def test_windows_are_described_by_median_spread_and_interval(tmp_path):
     assert described["interval"] == [0.1, 0.2]
     assert (described["method"], described["granularity"]) == ("classifier", "datapoint")
     text = windows_text([{"source": "s", **described}])
-    assert text == "σ > 0.500 in the median, 0.050 to 0.950 for nine in ten (dataset: 0.100 to 0.200)"
+    assert text == "σ > 0.500 (median), 0.050 to 0.950 for 90 % of windows (dataset: 0.100 to 0.200)"
 
 
 @pytest.mark.parametrize(
