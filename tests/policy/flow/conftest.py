@@ -10,9 +10,20 @@ from huggingface_hub import constants
 from lerobot.configs import PreTrainedConfig
 
 from .tiny import tiny_multi_task_dit, tiny_smolvla
+from .tiny_others import tiny_fastwam, tiny_xvla
 from .tiny_pi import shrink, tiny_pi0, tiny_pi05, write_cache
+from .tiny_qwen import tiny_eo1, tiny_groot, tiny_vla_jepa, tiny_wall_x
 
-OF_A_FOLDER = {"multi_task_dit": tiny_multi_task_dit, "smolvla": tiny_smolvla}
+OF_A_FOLDER = {
+    "multi_task_dit": tiny_multi_task_dit,
+    "smolvla": tiny_smolvla,
+    "eo1": tiny_eo1,
+    "groot": tiny_groot,
+    "vla_jepa": tiny_vla_jepa,
+    "wall_x": tiny_wall_x,
+    "xvla": tiny_xvla,
+    "fastwam": tiny_fastwam,
+}
 OF_PI = {"pi0": tiny_pi0, "pi05": tiny_pi05}
 
 
@@ -31,10 +42,10 @@ def tiny_config(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[
 
     def make(family: str, **options: Any) -> PreTrainedConfig:
         pytest.importorskip("transformers", reason=f"the extra of {family} is not installed")
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tiny_folder / "hub"))
         if family in OF_A_FOLDER:
             return OF_A_FOLDER[family](tiny_folder, **options)
         write_cache(tiny_folder / "hub")
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tiny_folder / "hub"))
         shrink(monkeypatch.setattr)
         return OF_PI[family](**options)
 

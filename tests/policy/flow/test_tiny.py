@@ -21,6 +21,12 @@ CASES = {
     "smolvla": {},
     "pi0": {},
     "pi05": {},
+    "eo1": {},
+    "groot": {},
+    "vla_jepa": {},
+    "wall_x": {},
+    "xvla": {},
+    "fastwam": {},
 }
 
 

@@ -26,6 +26,7 @@ CHUNK = 8
 PIXELS = 32
 CAMERAS = ("observation.images.front", "observation.images.wrist")
 TASKS = ("pick up the cube", "open the drawer", "wipe the table", "go home")
+_DERIVED = ("input_features", "output_features", "vlm_config")  # From the dataset, and from what vlm_base names.
 STATE, ACTION = "observation.state", "action"
 
 # Ids 0 to 3, so that no model takes its historical path for an end of text of 2.
@@ -158,6 +159,21 @@ def write_tokenizer(
     return fast
 
 
+def write_cached_repository(hub: Path, name: str) -> Path:
+    """Make, in the folder `hub` to which HF_HUB_CACHE points, what a download of `name` leaves there.
+
+    Returns the folder for the repository's files. It is how a name that LeRobot fixes in code is found offline.
+    """
+    repository = hub / f"models--{name.replace('/', '--')}"
+    commit = "0" * 40
+    snapshot = repository / "snapshots" / commit
+    if not snapshot.exists():
+        snapshot.mkdir(parents=True)
+        (repository / "refs").mkdir()
+        (repository / "refs" / "main").write_text(commit)
+    return snapshot
+
+
 def as_arguments(config: PreTrainedConfig, policy_type: str | None = None) -> list[str]:
     """`--policy.*` words that make this configuration; `policy_type` names another type with the same fields.
 
@@ -166,7 +182,7 @@ def as_arguments(config: PreTrainedConfig, policy_type: str | None = None) -> li
     words = [f"--policy.type={policy_type or config.type}"]
     stock = _defaults(type(config))
     for name, value in vars(config).items():
-        if name in ("input_features", "output_features") or name not in stock or stock[name] == value:
+        if name in _DERIVED or name not in stock or stock[name] == value:
             continue
         encoded = draccus.encode(value)
         words.append(f"--policy.{name}={encoded if isinstance(encoded, str) else json.dumps(encoded)}")

@@ -14,12 +14,11 @@ from typing import Any
 
 from lerobot.configs import PreTrainedConfig
 
-from .tiny import BEGIN, CAMERAS, CHUNK, VOCABULARY, common, write_tokenizer
+from .tiny import BEGIN, CAMERAS, CHUNK, VOCABULARY, common, write_cached_repository, write_tokenizer
 
 TOKENIZER = "google/paligemma-3b-pt-224"
 PLUGIN = "tiny_pi_plugin"
 PIXELS = 28
-_COMMIT = "0" * 40
 
 
 def tiny_pi0(*, cameras: Sequence[str] = CAMERAS, **options: Any) -> PreTrainedConfig:
@@ -41,18 +40,11 @@ def _options(cameras: Sequence[str]) -> dict[str, Any]:
     return common(cameras) | size | {"image_resolution": (PIXELS, PIXELS)}
 
 
-def write_cache(hub: Path, name: str = TOKENIZER) -> Path:
-    """Write a tokenizer into the folder `hub`, where HF_HUB_CACHE points, as a download of `name` would lie there.
-
-    Returns the folder of the snapshot, in which further files of the same repository may be put.
-    """
-    repository = hub / f"models--{name.replace('/', '--')}"
-    snapshot = repository / "snapshots" / _COMMIT
-    if not snapshot.exists():
+def write_cache(hub: Path) -> None:
+    """Write the tokenizer of both into the folder `hub`, where HF_HUB_CACHE must point."""
+    snapshot = write_cached_repository(hub, TOKENIZER)
+    if not list(snapshot.iterdir()):
         write_tokenizer(snapshot, template=f"{BEGIN} $A")
-        (repository / "refs").mkdir()
-        (repository / "refs" / "main").write_text(_COMMIT)
-    return snapshot
 
 
 def shrink(replace: Callable[[Any, str, Any], None] = setattr) -> None:
