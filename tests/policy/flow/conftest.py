@@ -10,6 +10,7 @@ from huggingface_hub import constants
 from lerobot.configs import PreTrainedConfig
 
 from .tiny import tiny_multi_task_dit, tiny_smolvla
+from .tiny_molmo import tiny_molmoact2
 from .tiny_others import tiny_fastwam, tiny_xvla
 from .tiny_pi import shrink, tiny_pi0, tiny_pi05, write_cache
 from .tiny_qwen import tiny_eo1, tiny_groot, tiny_vla_jepa, tiny_wall_x
@@ -21,6 +22,7 @@ OF_A_FOLDER = {
     "groot": tiny_groot,
     "vla_jepa": tiny_vla_jepa,
     "wall_x": tiny_wall_x,
+    "molmoact2": tiny_molmoact2,
     "xvla": tiny_xvla,
     "fastwam": tiny_fastwam,
 }

@@ -25,6 +25,7 @@ CASES = {
     "groot": {},
     "vla_jepa": {},
     "wall_x": {},
+    "molmoact2": {},
     "xvla": {},
     "fastwam": {},
 }

@@ -3,8 +3,8 @@
 
 A policy that names its backbone takes a folder in place of the name, so a backbone of a few thousand random weights,
 its tokenizer and its processor are saved there as `save_pretrained` saves the real ones. Another process, such as a
-whole `lerobot-train`, then needs only the options that `as_arguments` spells. The other families are in tiny_pi.py
-and tiny_large.py.
+whole `lerobot-train`, then needs only the options that `as_arguments` spells. The other families are in tiny_pi.py,
+tiny_qwen.py, tiny_molmo.py and tiny_others.py.
 
 Every function returns a configuration of LeRobot's own class for the features of `features`, on the CPU, with a chunk
 of 8 steps.
