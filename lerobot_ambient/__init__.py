@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lerobot_ambient.annotate.annotations import Annotations as Annotations
     from lerobot_ambient.annotate.annotations import SourceAnnotation as SourceAnnotation
     from lerobot_ambient.annotate.annotations import annotate as annotate
+    from lerobot_ambient.core.losses import ambient_pair as ambient_pair
     from lerobot_ambient.core.losses import ambient_target as ambient_target
     from lerobot_ambient.core.losses import denoising_target as denoising_target
     from lerobot_ambient.core.losses import renoise as renoise
@@ -57,6 +58,7 @@ _HOME = {
     "Exclusive": "core.mixing",
     "denoising_target": "core.losses",
     "ambient_target": "core.losses",
+    "ambient_pair": "core.losses",
     "renoise": "core.losses",
 }
 """Where each name lives; the imports above say the same to type checkers and editors."""

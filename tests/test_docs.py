@@ -277,7 +277,7 @@ def test_options_named_in_the_text_exist(page):
     """Options with a dot in code spans, e.g. `--policy.mlp_width`: the path leads through LeRobot's dataclasses."""
     from lerobot.configs.default import DatasetConfig, EvalConfig
 
-    from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+    from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
 
     owners = {"policy": AmbientDiffusionConfig, "dataset": DatasetConfig, "eval": EvalConfig}
     unknown = []
@@ -361,16 +361,23 @@ def test_the_policy_reference_has_every_option_with_its_default():
 
     from lerobot_ambient.data.declared.alignment import FITS, INTERPOLATIONS, CameraConfig, DimensionConfig
     from lerobot_ambient.data.declared.sources import ACTION_TYPES, NORMALIZATIONS, Source
-    from lerobot_ambient.policy.configuration_ambient_diffusion import DENOISERS, AmbientDiffusionConfig, MixingConfig
+    from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import (
+        DENOISERS,
+        AmbientDiffusionConfig,
+    )
+    from lerobot_ambient.policy.options.mixing import MixingConfig
+    from lerobot_ambient.policy.options.mixture_options import MixtureOptions
 
     page = ROOT / "docs/reference/policy-config.md"
     inherited = {field.name for field in dataclasses.fields(DiffusionConfig)}
     own = [field for field in dataclasses.fields(AmbientDiffusionConfig) if field.name not in inherited]
-    tables = {"AmbientDiffusionConfig": own} | {
+    shared = list(dataclasses.fields(MixtureOptions))
+    names = {field.name for field in shared}
+    tables = {"MixtureOptions": shared, "AmbientDiffusionConfig": [f for f in own if f.name not in names]} | {
         rule.__name__: list(dataclasses.fields(rule)) for rule in (Source, DimensionConfig, CameraConfig)
     }
     choices = {
-        ("AmbientDiffusionConfig", "target_action_type"): ACTION_TYPES,
+        ("MixtureOptions", "target_action_type"): ACTION_TYPES,
         ("AmbientDiffusionConfig", "denoiser"): DENOISERS,
         ("Source", "action_type"): ACTION_TYPES,
         ("Source", "normalization"): NORMALIZATIONS,
@@ -395,7 +402,7 @@ def test_the_policy_reference_has_every_option_with_its_default():
 
 
 def test_the_policy_reference_has_every_mixing():
-    from lerobot_ambient.policy.configuration_ambient_diffusion import MixingConfig
+    from lerobot_ambient.policy.options.mixing import MixingConfig
 
     rows = table(ROOT / "docs/reference/policy-config.md", "Mixings")
     for name, rule in MixingConfig.get_known_choices().items():

@@ -86,7 +86,7 @@ def test_lerobot_discovers_the_policy(built, tmp_path, checkout, preloaded_pytho
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     config_module, package, shim = done.stdout.splitlines()[-3:]
-    assert config_module == "lerobot_ambient.policy.configuration_ambient_diffusion"
+    assert config_module == "lerobot_ambient.policy.diffusion.configuration_ambient_diffusion"
     assert Path(package) == (site if kind == "wheel" else checkout) / PACKAGE / "__init__.py"
     assert Path(shim) == site / f"{DISTRIBUTION}.py"
 

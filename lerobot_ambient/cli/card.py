@@ -47,12 +47,14 @@ def run(args: argparse.Namespace) -> int:
     # Late, so that the help of every verb stays quick.
     from lerobot.configs import PreTrainedConfig
 
-    import lerobot_ambient.policy.configuration_ambient_diffusion as ours
-    from lerobot_ambient.policy.hub_card import write_card
+    from lerobot_ambient.policy.card.hub_card import write_card
+    from lerobot_ambient.policy.options.mixture_options import MixtureOptions, ambient_types
 
     config = PreTrainedConfig.from_pretrained(args.checkpoint)
-    if not isinstance(config, ours.AmbientDiffusionConfig):
-        raise ValueError(f"{args.checkpoint} holds a policy of type {config.type}; the card is for ambient_diffusion.")
+    if not isinstance(config, MixtureOptions):
+        raise ValueError(
+            f"{args.checkpoint} holds a policy of type {config.type}; the card is for {', '.join(ambient_types())}."
+        )
     config.repo_id = args.repo_id or config.repo_id
     config.license = args.license or config.license
     if args.push and not config.repo_id:
@@ -70,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _result(text: str) -> Any:
     from lerobot_ambient.integration.commands.results import read_eval_info
-    from lerobot_ambient.policy.model_card import Result
+    from lerobot_ambient.policy.card.model_card import Result
 
     task, _, file = text.partition("=")
     if not file:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lerobot_ambient.data.mixture import AssembledMixture
-    from lerobot_ambient.policy.train_config import TrainConfig
+    from lerobot_ambient.policy.options.train_config import TrainConfig
 
 _BANDS = 10
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lerobot_ambient.policy.train_config import TrainConfig
+    from lerobot_ambient.policy.options.train_config import TrainConfig
 from lerobot_ambient.data.suggest.suggest import Suggestion
 
 

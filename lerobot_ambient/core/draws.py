@@ -42,7 +42,10 @@ class TimestepLaw(nn.Module):
 
     def forward(self, group: Tensor) -> Tensor:
         """(B,) int64 group ids to (B,) int64 timesteps, drawn from torch's global generator of the device."""
-        t = torch.randint(low=0, high=self.num_timesteps, size=group.shape, device=group.device).long()
+        return self.redraw(group, torch.randint(0, self.num_timesteps, group.shape, device=group.device).long())
+
+    def redraw(self, group: Tensor, t: Tensor) -> Tensor:
+        """(B,) timesteps as LeRobot drew them, drawn anew where the group's law is not uniform."""
         if self.all_uniform:
             return t
         u = torch.rand(group.shape, device=group.device)

@@ -76,6 +76,34 @@ def ambient_target(x_tmin: Tensor, x_t: Tensor, sigma_min: Tensor, sigma_t: Tens
     return (sigma_t * alpha_min**2 * x_t - sigma_t * alpha_t * alpha_min * x_tmin) / d
 
 
+def ambient_pair(x_0: Tensor, z: Tensor, eps: Tensor, r_min: Tensor, inverse_r: Tensor) -> tuple[Tensor, Tensor]:
+    """A pair (x_0*, eps*) that a stock training step turns into the ambient target, whatever it regresses on.
+
+    x_t and every usual target (eps, x_0, velocity, v) are linear in (x_0, eps). Given this pair in their place a policy
+    noises it to the x_t made from x_tmin, and regresses on the ambient target of its own parameterisation:
+
+        x_0* = x_0 + r_min z - r_min q / sqrt(1 - q^2) eps        eps* = eps / sqrt(1 - q^2)        q = r_min / r_t
+
+    With r_min = 0 it is (x_0, eps). Derivation in docs/method.md.
+
+    >>> x_0, z, eps = (torch.randn(4, 16, 2) for _ in range(3))
+    >>> x_star, eps_star = la.ambient_pair(x_0, z, eps, r_min=torch.tensor(0.5), inverse_r=torch.tensor(1.0))
+    >>> y_min = x_0 + 0.5 * z  # what is known of the sample, at level r_min = 0.5; x_t is noised further, to r_t = 1
+    >>> torch.allclose(x_star + eps_star, y_min + (1.0 - 0.5**2) ** 0.5 * eps, atol=1e-5)
+    True
+
+    Args:
+        x_0: (B, H, A) clean chunk.
+        z: (B, H, A) standard normal, the noise of x_tmin.
+        eps: (B, H, A) standard normal, independent of z: the noise drawn by the policy.
+        r_min: noise-to-signal ratio of each sample's sigma_min, broadcastable; 0 where the clean chunk is trusted.
+        inverse_r: 1 / r_t of each sample's level, which is 0 at pure noise; r_min / r_t < 1.
+    """
+    q = r_min * inverse_r
+    gain = torch.rsqrt(1.0 - q**2)
+    return x_0 + r_min * (z - q * gain * eps), gain * eps
+
+
 def reduce_loss(loss: Tensor, is_pad: Tensor | None, reduction: str, counts: Tensor | None = None) -> Tensor:
     """Reduce an element-wise loss exactly as LeRobot's DiffusionPolicy does.
 

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.plan import Group
-from lerobot_ambient.core.windows import admits
+from lerobot_ambient.core.windows import admits_all
 
 
 class MixingRule(ABC):
@@ -224,10 +224,9 @@ def _is_target(groups: Sequence[Group]) -> Tensor:
 def _admissible(groups: Sequence[Group], schedule: NoiseSchedule) -> Tensor:
     """(G, T) bool: the target everywhere, a source inside its window."""
     # For all groups at once: a window per data point makes them many.
-    sigmas = schedule.sigmas
-    low = torch.tensor([group.window.sigma_min for group in groups], dtype=sigmas.dtype).unsqueeze(1)
-    high = torch.tensor([group.window.sigma_max for group in groups], dtype=sigmas.dtype).unsqueeze(1)
-    mask: Tensor = admits(sigmas, low, high) | _is_target(groups).unsqueeze(1)
+    low = torch.tensor([group.window.sigma_min for group in groups], dtype=schedule.sigmas.dtype).unsqueeze(1)
+    high = torch.tensor([group.window.sigma_max for group in groups], dtype=schedule.sigmas.dtype).unsqueeze(1)
+    mask: Tensor = admits_all(schedule.lower, schedule.upper, low, high) | _is_target(groups).unsqueeze(1)
     return mask
 
 

@@ -29,7 +29,12 @@ def admits_nothing(sigma_min: Any, sigma_max: Any) -> Any:
 
 def admits(sigmas: Any, sigma_min: Any, sigma_max: Any) -> Any:
     """Whether each level lies in its window, by the rule above; arguments broadcast: floats, arrays or tensors."""
-    return (sigmas < sigma_max) | (sigmas > sigma_min) | admits_everything(sigma_min, sigma_max)
+    return admits_all(sigmas, sigmas, sigma_min, sigma_max)
+
+
+def admits_all(lower: Any, upper: Any, sigma_min: Any, sigma_max: Any) -> Any:
+    """Whether each interval of levels [lower, upper] lies in its window as a whole; arguments broadcast."""
+    return (upper < sigma_max) | (lower > sigma_min) | admits_everything(sigma_min, sigma_max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,11 @@ class Window:
         mask: Tensor = admits(sigmas, self.sigma_min, self.sigma_max)
         return mask
 
+    def admits_of(self, schedule: NoiseSchedule) -> Tensor:
+        """(T,) bool: which timesteps of a schedule, or cells as a whole, lie in the window."""
+        mask: Tensor = admits_all(schedule.lower, schedule.upper, self.sigma_min, self.sigma_max)
+        return mask
+
     def buffered(self, max_amplification: float) -> Window:
         """The window with sigma_min raised so that the coefficients of the ambient target stay bounded.
 
@@ -95,12 +105,13 @@ class Window:
     def effective(self, schedule: NoiseSchedule) -> tuple[float | None, float | None]:
         """The levels a schedule really uses: (lowest admitted above sigma_min, highest admitted below sigma_max).
 
-        A schedule has few small levels, so a bound quantises; None where no timestep is admitted on that side.
+        A schedule has few small levels, so a bound quantises; None where no timestep is admitted on that side. Of
+        cells, the edges of the outermost that are admitted.
         """
-        sigmas = schedule.sigmas
         if self.is_everything:
-            return float(sigmas[0]), None
-        above, below = sigmas[sigmas > self.sigma_min], sigmas[sigmas < self.sigma_max]
+            return float(schedule.lower[0]), None
+        above = schedule.lower[schedule.lower > self.sigma_min]
+        below = schedule.upper[schedule.upper < self.sigma_max]
         return (
             float(above[0]) if above.numel() else None,
             float(below[-1]) if below.numel() else None,

@@ -150,10 +150,6 @@ class AssembledMixture:
         return "\n".join(["AssembledMixture", *(f"  {line}" for line in self.fingerprint), repr(self.plan)])
 
 
-Mixture = AssembledMixture
-"""Its old name, for the modules that still use it: integration/training/merged_training.py and policy/."""
-
-
 def make_mixture(
     target: Source,
     sources: Sequence[Source],

@@ -8,7 +8,7 @@ from importlib import import_module
 from types import ModuleType
 
 _TYPES = {
-    "lerobot.policies": "lerobot_ambient.policy.configuration_ambient_diffusion",
+    "lerobot.policies": "lerobot_ambient.policy.registered",
     "lerobot.envs": "lerobot_ambient.benchmarks.tasks.configuration",
     "lerobot.cameras": "lerobot_ambient.testing.video_camera.config_camera",
 }
@@ -23,12 +23,14 @@ def register() -> None:
     """
     from lerobot_ambient.integration.errors import option_errors
     from lerobot_ambient.integration.hooks.after_import import after_import
+    from lerobot_ambient.integration.seams import base_policy as base_seam
     from lerobot_ambient.integration.seams import evaluate as eval_seam
     from lerobot_ambient.integration.seams import rollout as rollout_seam
     from lerobot_ambient.integration.seams import train as seam
 
     for theirs, ours in _TYPES.items():
         after_import(theirs, partial(_load, ours))
+    base_seam.install_when_imported()
     seam.install_when_imported()
     rollout_seam.install_when_imported()
     eval_seam.install_when_imported()

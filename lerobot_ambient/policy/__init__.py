@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The policy type `ambient_diffusion`: LeRobot's configuration / modeling / processor triplet."""
+"""The policy types of this package; importing `registered` makes LeRobot know them."""

@@ -36,7 +36,8 @@ from optuna.distributions import (
 )
 from optuna.trial import BaseTrial
 
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig, MixingConfig
+from lerobot_ambient.policy.options.mixing import MixingConfig
+from lerobot_ambient.policy.options.mixture_options import MixtureOptions
 
 MIXING = "mixing.type"
 _WINDOW_OPTIONS = ("sigma_min", "sigma_max", "windows")
@@ -138,7 +139,7 @@ def is_read(path: str, mixing: str) -> bool:
     return True
 
 
-def read_space(text: str, policy: AmbientDiffusionConfig) -> Space:
+def read_space(text: str, policy: MixtureOptions) -> Space:
     """The space that `--space` declares: a YAML or JSON mapping, or the name of a file that holds one.
 
     Args:
@@ -218,7 +219,7 @@ def _range(low: Any, high: Any, log: Any, step: Any, hint: Any) -> BaseDistribut
     return IntDistribution(int(low), int(high), log=log, step=int(step))
 
 
-def _hint(policy: AmbientDiffusionConfig, path: str, types: Sequence[str], fixed: Mapping[str, Any]) -> Any:
+def _hint(policy: MixtureOptions, path: str, types: Sequence[str], fixed: Mapping[str, Any]) -> Any:
     """The declared type of the option at `path`; where types of the mixing differ, any that has it."""
     hint: Any = None
     node: Any = policy

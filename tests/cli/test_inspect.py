@@ -90,7 +90,7 @@ def test_a_config_file_is_read_like_lerobot_train_reads_it(options, capsys, tmp_
 
 def test_another_policy_type_has_no_mixture(options, capsys):
     assert main(["inspect", "--policy.type=diffusion", "--dataset.repo_id=me/target"]) == 2
-    assert "policy type is diffusion; only ambient_diffusion has a mixture" in capsys.readouterr().err
+    assert "policy type is diffusion; only the ambient types have a mixture" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

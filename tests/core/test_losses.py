@@ -11,7 +11,7 @@ import math
 import pytest
 import torch
 
-from lerobot_ambient.core.losses import ambient_target, denoising_target, reduce_loss, renoise
+from lerobot_ambient.core.losses import ambient_pair, ambient_target, denoising_target, reduce_loss, renoise
 from lerobot_ambient.core.windows import Window
 
 LEVELS = [(0.1, 0.3), (0.3, 0.6), (0.5, 0.95), (0.6, 0.75)]
@@ -137,3 +137,43 @@ def test_reduce_loss_masks_padding_and_agrees_between_reductions():
     torch.testing.assert_close(per_sample[0], loss[0, :2].mean())
     assert per_sample[4] == 0.0
     torch.testing.assert_close(reduce_loss(loss, is_pad, "mean"), loss[~is_pad].mean())
+
+
+@pytest.mark.parametrize("target", ["epsilon", "sample", "velocity", "v"])
+@pytest.mark.parametrize(("sigma_min", "sigma_t"), LEVELS)
+def test_the_pairs_minimiser_is_the_true_posterior_mean_of_every_target(sigma_min, sigma_t, target):
+    """x_0, z, eps are independent Gaussians; every quantity is linear in them, so covariances are sums of products."""
+    r_m, r_t = sigma_min / math.sqrt(1 - sigma_min**2), sigma_t / math.sqrt(1 - sigma_t**2)
+    unit = torch.eye(3, dtype=torch.float64)
+    x_star, eps_star = ambient_pair(*unit, *tensors(r_m, 1 / r_t))
+    variance = torch.tensor([SCALE**2, 1.0, 1.0], dtype=torch.float64)
+    alpha_t = math.sqrt(1 - sigma_t**2)
+    x_t = alpha_t * x_star + sigma_t * eps_star
+    # The stock step noises the pair to the x_t that is made from x_tmin.
+    torch.testing.assert_close(x_t, alpha_t * torch.tensor([1.0, r_m, math.sqrt(r_t**2 - r_m**2)], dtype=torch.float64))
+    of_x, of_eps = {
+        "epsilon": (0.0, 1.0),
+        "sample": (1.0, 0.0),
+        "velocity": (-1.0, 1.0),
+        "v": (-sigma_t, alpha_t),
+    }[target]
+    slope = ((of_x * x_star + of_eps * eps_star) * x_t * variance).sum() / (x_t * x_t * variance).sum()
+    expected = of_x * truth(sigma_t, "sample") + of_eps * truth(sigma_t, "epsilon")
+    assert slope.item() == pytest.approx(expected, rel=1e-9)
+    if target in ("epsilon", "sample"):
+        torch.testing.assert_close(
+            of_x * x_star + of_eps * eps_star,
+            ambient_target(
+                math.sqrt(1 - sigma_min**2) * (unit[0] + r_m * unit[1]), x_t, *tensors(sigma_min, sigma_t), target
+            ),
+        )
+
+
+def test_without_a_sigma_min_the_pair_is_what_was_drawn():
+    x_0, z, eps = (torch.randn(4, 16, 2) for _ in range(3))
+    pair = ambient_pair(x_0, z, eps, torch.zeros(4, 1, 1), torch.rand(4, 1, 1) * 10)
+    assert torch.equal(pair[0], x_0)
+    assert torch.equal(pair[1], eps)
+    at_pure_noise = ambient_pair(x_0, z, eps, torch.full((4, 1, 1), 0.5), torch.zeros(4, 1, 1))
+    assert torch.equal(at_pure_noise[0], x_0 + 0.5 * z)
+    assert torch.equal(at_pure_noise[1], eps)

@@ -20,11 +20,11 @@ from lerobot_ambient.data.normalization.affine import ActionNormalization
 from lerobot_ambient.data.provenance.data_record import DataRecord
 from lerobot_ambient.data.windows.windows_file import WINDOWS_PATH, WindowTable, write_windows
 from lerobot_ambient.integration.training.merged_training import load_train_config, make_merged_datasets
-from lerobot_ambient.policy.card_alignment import alignment
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
-from lerobot_ambient.policy.hub_card import plan_picture
-from lerobot_ambient.policy.model_card import Result, model_card, record_shares
-from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
+from lerobot_ambient.policy.card.alignment import alignment
+from lerobot_ambient.policy.card.hub_card import plan_picture
+from lerobot_ambient.policy.card.model_card import Result, model_card, record_shares
+from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
 from lerobot_ambient.testing.loopback_hub.store import metadata_errors
 
 from .conftest import SMALL_POLICY

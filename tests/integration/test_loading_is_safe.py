@@ -16,8 +16,8 @@ def checkpoint(tmp_path):
     from lerobot.policies import make_pre_post_processors
 
     from lerobot_ambient.data.declared.sources import Source
-    from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
-    from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
+    from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
+    from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
 
     network = {"denoiser": "mlp", "mlp_width": 16, "mlp_depth": 1, "horizon": 8, "n_action_steps": 4}
     config = AmbientDiffusionConfig(
@@ -84,7 +84,7 @@ def test_a_processor_that_names_a_class_is_refused(checkpoint, tmp_path, name):
 def test_a_hub_that_does_not_answer_is_no_excuse(monkeypatch, offline, passes):
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    from lerobot_ambient.policy import safe_loading
+    from lerobot_ambient.policy.shared import safe_loading
 
     def lost(*args, **kwargs):
         raise LocalEntryNotFoundError("the connection was lost")

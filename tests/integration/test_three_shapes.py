@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
+from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
 
 JOINTS = ["shoulder_pan.pos", "shoulder_lift.pos", "elbow_flex.pos", "wrist_flex.pos", "wrist_roll.pos", "gripper.pos"]
 HANDS = {"actions": "action", "state": "observation.state"}

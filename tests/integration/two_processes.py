@@ -10,7 +10,7 @@ from lerobot.scripts import lerobot_train
 
 import lerobot_ambient  # noqa: F401
 from lerobot_ambient.core.draws import TimestepLaw
-from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
+from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
 
 steps: list[dict] = []
 forward, draw = AmbientDiffusionPolicy.forward, TimestepLaw.forward

@@ -14,7 +14,7 @@ from lerobot_ambient.core.mixing import MixingRule
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.plan import Group
 from lerobot_ambient.core.windows import Window
-from lerobot_ambient.policy.configuration_ambient_diffusion import MixingConfig
+from lerobot_ambient.policy.options.mixing import MixingConfig
 from lerobot_ambient.sweep.config import check_space, decode, eval_config, load_base, train_config
 from lerobot_ambient.sweep.space import Space, is_read, read_space
 

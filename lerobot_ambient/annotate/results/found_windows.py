@@ -246,6 +246,6 @@ def found_plan(
         groups.extend(
             Group(index, chunks[index].name, samples, window, config.weight)
             for samples, window in zip(made.counts.tolist(), made.windows, strict=True)
-            if bool(window.admits(schedule.sigmas).any())
+            if bool(window.admits_of(schedule).any())
         )
     return make_plan(groups, schedule, mixing)

@@ -21,9 +21,9 @@ from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy
 from lerobot_ambient.benchmarks.speed.busy import Stopwatch, cores, doubts, load_average, spread
 from lerobot_ambient.data.files.hub_errors import NOT_ON_THE_HUB, reason_of
 from lerobot_ambient.integration.errors.error_report import not_there
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
-from lerobot_ambient.policy.latency import chunk_seconds
-from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
+from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
+from lerobot_ambient.policy.shared.latency import chunk_seconds
 
 DEFAULT_STEPS = ("DDIM:2", "DDIM:4", "DDIM:8", "DDIM:16", "DDPM:100")
 

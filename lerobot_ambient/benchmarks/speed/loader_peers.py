@@ -21,7 +21,7 @@ from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions
 from lerobot_ambient.integration.training.merged_training import MergedTrainingDataset, recipe_of
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
 
 Batch = Mapping[str, Any]
 Batches = Generator[Batch, None, None]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 
 if TYPE_CHECKING:
-    from lerobot_ambient.policy.diffusion_model import AmbientDiffusionModel
+    from lerobot_ambient.policy.diffusion.diffusion_model import AmbientDiffusionModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ def denoise(
     """
     from lerobot.policies.factory import make_pre_post_processors
 
-    from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
+    from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
 
     # LeRobot prints that it loads; what is printed here is the results.
     with redirect_stdout(sys.stderr):

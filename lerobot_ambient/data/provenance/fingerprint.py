@@ -83,6 +83,8 @@ def _dimensions(of_key: Mapping[str, DimensionConfig]) -> str:
 
 
 def _levels(schedule: NoiseSchedule) -> str:
+    if schedule.law is not None:
+        return f"{len(schedule)} cells of {schedule.law}"
     return f"NoiseSchedule(T={len(schedule)}, sigma {schedule.sigmas[0]:.4f} .. {schedule.sigmas[-1]:.4f})"
 
 

@@ -53,7 +53,8 @@ class ReadOptions:
     """How every dataset of the mixture is read.
 
     Args:
-        observation_deltas, action_deltas: frame offsets of the chunks a sample holds.
+        observation_deltas, action_deltas: frame offsets of the chunks a sample holds; None for one observation without
+            a dimension of time.
         tolerance_s: allowed error of a video timestamp, in seconds.
         video_backend: LeRobot's decoder; its default when None.
         image_transforms: augmentation of camera images, or None.
@@ -61,7 +62,7 @@ class ReadOptions:
         frame_size: (H, W) of cached frames; the target's own size when None.
     """
 
-    observation_deltas: Sequence[int]
+    observation_deltas: Sequence[int] | None
     action_deltas: Sequence[int]
     tolerance_s: float = 1e-4
     video_backend: str | None = None
@@ -71,7 +72,8 @@ class ReadOptions:
 
     def deltas(self, keys: Sequence[str]) -> dict[str, Sequence[int]]:
         """Offsets of each key, by LeRobot's rule: `action`, and everything that starts with `observation.`."""
-        chosen = {key: self.observation_deltas for key in keys if key.startswith(OBS_PREFIX)}
+        observed = self.observation_deltas
+        chosen = {} if observed is None else {key: observed for key in keys if key.startswith(OBS_PREFIX)}
         return chosen | ({ACTION: self.action_deltas} if ACTION in keys else {})
 
 

@@ -110,12 +110,12 @@ def split_windows(
     if len(sigma_max) != frames:
         raise ValueError(f"sigma_min has {frames} frames, sigma_max {len(sigma_max)}; both need one value a frame.")
     kept = _kept(frames, starts, stops)
-    levels = schedule.sigmas.numpy()
-    dropped = (len(levels) + 1) ** 2
+    lower, upper = schedule.lower.numpy(), schedule.upper.numpy()
+    dropped = (len(schedule) + 1) ** 2
     code = np.empty(frames, np.min_scalar_type(dropped))
     histogram = np.zeros(dropped + 1, dtype=np.int64)
     for block in _blocks(frames):
-        code[block] = np.where(kept[block], _codes(sigma_min[block], sigma_max[block], levels), dropped)
+        code[block] = np.where(kept[block], _codes(sigma_min[block], sigma_max[block], lower, upper), dropped)
         histogram += np.bincount(code[block], minlength=dropped + 1)
     present = np.flatnonzero(histogram[:dropped])
     counts = histogram[present]
@@ -135,11 +135,13 @@ def split_windows(
     return WindowGroups(low, high, counts, order, group_of_frame)
 
 
-def _codes(sigma_min: NDArray[Any], sigma_max: NDArray[Any], levels: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(N,) which timesteps the bounds lie between, as one integer. Both bounds are strict."""
-    low = np.searchsorted(levels, sigma_min.astype(np.float64), side="right")
-    high = np.searchsorted(levels, sigma_max.astype(np.float64), side="left")
-    return np.where(admits_everything(sigma_min, sigma_max), 0, low * (len(levels) + 1) + high)
+def _codes(
+    sigma_min: NDArray[Any], sigma_max: NDArray[Any], lower: NDArray[np.float64], upper: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """(N,) which timesteps the bounds lie between, as one integer. Bounds are strict, cells admitted as a whole."""
+    low = np.searchsorted(lower, sigma_min.astype(np.float64), side="right")
+    high = np.searchsorted(upper, sigma_max.astype(np.float64), side="left")
+    return np.where(admits_everything(sigma_min, sigma_max), 0, low * (len(lower) + 1) + high)
 
 
 def _kept(frames: int, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -13,16 +13,16 @@ from lerobot.envs.utils import env_to_policy_features
 from lerobot.utils.constants import ACTION
 from lerobot.utils.feature_utils import dataset_to_policy_features
 
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
-from lerobot_ambient.policy.train_config import TrainConfig
+from lerobot_ambient.policy.options.mixture_options import MixtureOptions
+from lerobot_ambient.policy.options.train_config import TrainConfig
 
 
 def is_ambient(policy: Any) -> bool:
     """Whether a policy's configuration is of our type."""
-    return isinstance(policy, AmbientDiffusionConfig)
+    return isinstance(policy, MixtureOptions)
 
 
-def refuse_other_environment(policy: AmbientDiffusionConfig, env: Any, rename_map: Mapping[str, str]) -> None:
+def refuse_other_environment(policy: MixtureOptions, env: Any, rename_map: Mapping[str, str]) -> None:
     """Compare a policy's configuration with LeRobot's EnvConfig of an environment.
 
     A policy without features, which has never been trained, takes any environment's.
@@ -65,7 +65,7 @@ def refuse_environment_of_training(cfg: TrainConfig, features: Mapping[str, Any]
 
 
 def differences(
-    policy: AmbientDiffusionConfig, features: Mapping[str, PolicyFeature], rename_map: Mapping[str, str]
+    policy: MixtureOptions, features: Mapping[str, PolicyFeature], rename_map: Mapping[str, str]
 ) -> list[str]:
     """Say how an environment's features differ from what the policy was trained on; both sides in each line.
 
@@ -90,11 +90,11 @@ def differences(
     return found
 
 
-def _resized(policy: AmbientDiffusionConfig, feature: PolicyFeature) -> bool:
-    return feature.type is FeatureType.VISUAL and policy.resize_shape is not None
+def _resized(policy: MixtureOptions, feature: PolicyFeature) -> bool:
+    return feature.type is FeatureType.VISUAL and policy.resizes_frames
 
 
-def _sizes(policy: AmbientDiffusionConfig, key: str, have: PolicyFeature, given: PolicyFeature) -> str:
+def _sizes(policy: MixtureOptions, key: str, have: PolicyFeature, given: PolicyFeature) -> str:
     if have.type is FeatureType.VISUAL:
         return f"  {key}: the policy has (channels, height, width) {tuple(have.shape)}, the environment {given.shape}."
     names = (policy.feature_names or {}).get(key)

@@ -17,11 +17,11 @@ from lerobot.utils.constants import OBS_STATE
 
 from lerobot_ambient.integration.deployment.robot import state_differences
 from lerobot_ambient.integration.hooks.substitute import SeamError, substitute
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.options.mixture_options import MixtureOptions, ambient_types
 
 
 def support_policy() -> None:
-    """Let LeRobot's policy server accept `ambient_diffusion`. Idempotent.
+    """Let LeRobot's policy server accept the ambient types. Idempotent.
 
     Raises:
         SeamError: LeRobot's server has no such list.
@@ -33,11 +33,9 @@ def support_policy() -> None:
     if not isinstance(supported, list):
         raise SeamError(
             f"lerobot {version('lerobot')}: its policy server has no list SUPPORTED_POLICIES, so it cannot be told "
-            "about ambient_diffusion. Install lerobot 0.6.x or a newer lerobot_policy_ambient_diffusion."
+            "about the ambient types. Install lerobot 0.6.x or a newer lerobot_policy_ambient_diffusion."
         )
-    name = AmbientDiffusionConfig(device="cpu", push_to_hub=False).type
-    if name not in supported:
-        supported.append(name)
+    supported.extend(name for name in ambient_types() if name not in supported)
     _compare_joints(policy_server.PolicyServer)
 
 
@@ -52,7 +50,7 @@ def _comparing(original: Callable[..., Any]) -> Callable[..., Any]:
 
         answer = original(self, request, context)
         config = getattr(self.policy, "config", None)
-        if isinstance(config, AmbientDiffusionConfig):
+        if isinstance(config, MixtureOptions):
             names = (self.lerobot_features or {}).get(OBS_STATE, {}).get("names") or []
             problems = state_differences(config, [str(name) for name in names])
             if problems:

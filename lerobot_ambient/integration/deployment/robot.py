@@ -19,15 +19,15 @@ from lerobot.utils.constants import ACTION, OBS_IMAGES, OBS_STATE
 
 from lerobot_ambient.data.alignment.match_names import match_dimensions
 from lerobot_ambient.data.files.dimension_names import is_numbered
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
-from lerobot_ambient.policy.latency import chunk_seconds, slow_warning
+from lerobot_ambient.policy.options.mixture_options import MixtureOptions
+from lerobot_ambient.policy.shared.latency import chunk_seconds, slow_warning
 
 logger = logging.getLogger(__name__)
 
 
 def is_ambient(cfg: Any) -> bool:
     """Whether a rollout's policy is of our type."""
-    return isinstance(cfg.policy, AmbientDiffusionConfig)
+    return isinstance(cfg.policy, MixtureOptions)
 
 
 def refuse_other_robot(cfg: Any) -> None:
@@ -46,7 +46,7 @@ def refuse_other_robot(cfg: Any) -> None:
 
 
 def differences(
-    policy: AmbientDiffusionConfig,
+    policy: MixtureOptions,
     actions: Mapping[str, Any],
     observations: Mapping[str, Any],
     rename_map: Mapping[str, str],
@@ -75,7 +75,7 @@ def differences(
                 f"  cameras: the policy needs '{key}', the robot has {sorted(cameras) or 'none'}. Call the camera "
                 f"'{key.removeprefix(OBS_IMAGES + '.')}' in --robot.cameras, or use --rename_map."
             )
-        elif policy.resize_shape is None and cameras[key] != size:
+        elif not policy.resizes_frames and cameras[key] != size:
             found.append(
                 f"  camera '{key}': the policy needs (height, width) {size}, the robot gives {cameras[key]}. Set "
                 "height and width in --robot.cameras."
@@ -83,13 +83,13 @@ def differences(
     return found
 
 
-def state_differences(policy: AmbientDiffusionConfig, joints: Sequence[str]) -> list[str]:
+def state_differences(policy: MixtureOptions, joints: Sequence[str]) -> list[str]:
     """Say how the joints that a robot observes differ from those of the policy's state; both sides in each line."""
     assert policy.robot_state_feature is not None
     return _joints(policy, {OBS_STATE: (policy.robot_state_feature.shape[0], joints)})
 
 
-def _joints(policy: AmbientDiffusionConfig, robot: Mapping[str, tuple[int, Sequence[str]]]) -> list[str]:
+def _joints(policy: MixtureOptions, robot: Mapping[str, tuple[int, Sequence[str]]]) -> list[str]:
     """One line for every feature whose joints differ, and where names alone differ, how to say so.
 
     Args:

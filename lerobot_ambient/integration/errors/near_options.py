@@ -186,7 +186,9 @@ def near_field(wrong: Mapping[str, str], cls: type, config_file: str | None) -> 
         config_file: that was given beside the options, if any.
     """
     from lerobot_ambient.data.declared.sources import Source
-    from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig, MixingConfig
+    from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
+    from lerobot_ambient.policy.options.mixing import MixingConfig
+    from lerobot_ambient.policy.options.mixture_options import MixtureOptions
 
     places: list[str] = []
     for option, value in wrong.items():
@@ -197,7 +199,7 @@ def near_field(wrong: Mapping[str, str], cls: type, config_file: str | None) -> 
         mixings = () if issubclass(cls, MixingConfig) else choices_of(MixingConfig).values()
         if name in (field.name for one in mixings for field in fields(one)):
             places.append(f"--policy.mixing.{name}")
-        elif cls is not AmbientDiffusionConfig and name in (field.name for field in fields(AmbientDiffusionConfig)):
+        elif not issubclass(cls, MixtureOptions) and name in (field.name for field in fields(AmbientDiffusionConfig)):
             places.append(f"--policy.{name}")
     return _hint(list(dict.fromkeys(places))) if places else ""
 

@@ -32,7 +32,8 @@ from lerobot_ambient.integration.training.merged_training import (
     mixture_without_windows,
     target_config,
 )
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig, as_choice
+from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.options.mixing import as_choice
 
 _OF_THE_TARGET = ("repo_id", "root", "revision", "episodes", "rename", "dimension_names", "action_type", "action_gain")
 """What a `Source` may say of a target: all else is about how a dataset is brought to the target, or trusted."""

@@ -15,7 +15,7 @@ from lerobot.utils.constants import CHECKPOINTS_DIR, LAST_CHECKPOINT_LINK, PRETR
 from lerobot_ambient.integration.errors.near_options import near_names
 from lerobot_ambient.integration.from_python.mixture import Mixture, command_line
 from lerobot_ambient.integration.training.merged_training import first_cause
-from lerobot_ambient.policy.configuration_ambient_diffusion import MixingConfig
+from lerobot_ambient.policy.options.mixing import MixingConfig
 
 
 def train(mixture: Mixture, output_dir: str | Path | None = None, *, steps: int, **options: Any) -> Path:
@@ -50,7 +50,7 @@ def train(mixture: Mixture, output_dir: str | Path | None = None, *, steps: int,
         raise ValueError(
             f"a checkpoint cannot hold the mixing rule {name}: only those that a configuration can name are. Register "
             f'it, `@MixingConfig.register_subclass("{name.lower()}")` on a dataclass of {name} and MixingConfig '
-            "(lerobot_ambient/policy/configuration_ambient_diffusion.py), and open the mixture with that."
+            "(lerobot_ambient/policy/diffusion/configuration_ambient_diffusion.py), and open the mixture with that."
         )
     folder = None if output_dir is None else str(output_dir)
     cfg = _with_options(mixture.config, {**options, "steps": steps, "output_dir": folder})

@@ -57,7 +57,8 @@ def substitute(owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
     if not _is_substituted(owner, name):
         original = getattr(owner, name)
         replacement = wrap(original)
-        setattr(replacement, _MARK, original)
+        # Of a class method the function is what `getattr` shows the marks of.
+        setattr(getattr(replacement, "__func__", replacement), _MARK, original)
         setattr(owner, name, replacement)
 
 

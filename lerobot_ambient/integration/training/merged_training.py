@@ -29,7 +29,7 @@ from lerobot_ambient.data.export.record import GIVEN, record_of, with_notes
 from lerobot_ambient.data.files.dimension_names import dimension_names
 from lerobot_ambient.data.files.episode_table import EpisodeTable
 from lerobot_ambient.data.files.hub_errors import NOT_ON_THE_HUB, reason_of
-from lerobot_ambient.data.mixture import Mixture, make_mixture
+from lerobot_ambient.data.mixture import AssembledMixture, make_mixture
 from lerobot_ambient.data.provenance.data_record import DataRecord
 from lerobot_ambient.data.provenance.fingerprint import require_same_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions, open_metadata, wanted_episodes
@@ -40,9 +40,8 @@ from lerobot_ambient.integration.errors.error_report import CONFIG_SUFFIXES, not
 from lerobot_ambient.integration.errors.near_options import config_file_typed
 from lerobot_ambient.integration.training.fine_tuning import refuse_lost_settings
 from lerobot_ambient.integration.training.run_roots import located
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
-from lerobot_ambient.policy.schedule import noise_schedule
-from lerobot_ambient.policy.train_config import TrainConfig
+from lerobot_ambient.policy.options.mixture_options import MixtureOptions, ambient_types
+from lerobot_ambient.policy.options.train_config import TrainConfig
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +53,7 @@ class MergedTrainingDataset(Dataset[dict[str, Any]]):
         mixture: the assembled mixture.
     """
 
-    def __init__(self, mixture: Mixture) -> None:
+    def __init__(self, mixture: AssembledMixture) -> None:
         self.mixture = mixture
         self.episodes: list[int] | None = None
 
@@ -108,19 +107,19 @@ class _WorkerView:
 
 def is_ambient(cfg: Any) -> TypeGuard[TrainConfig]:
     """Whether this training run is of one of our policy types."""
-    return isinstance(cfg.policy, AmbientDiffusionConfig)
+    return isinstance(cfg.policy, MixtureOptions)
 
 
 def make_merged_datasets(cfg: TrainConfig) -> tuple[MergedTrainingDataset, MergedTrainingDataset | None]:
     """LeRobot's make_train_eval_datasets for an ambient policy: the mixture, and held-out target episodes.
 
     Args:
-        cfg: LeRobot's TrainPipelineConfig with an AmbientDiffusionConfig as policy.
+        cfg: LeRobot's TrainPipelineConfig with a policy of ours.
 
     Raises:
         ValueError: a mixture that cannot be made, or on resume one that has changed.
     """
-    policy: AmbientDiffusionConfig = cfg.policy
+    policy: MixtureOptions = cfg.policy
     refuse_lost_settings()
     for name, least in (("batch_size", 1), ("num_workers", 0)):
         # torch would say so, after all the data were read and with a traceback.
@@ -169,7 +168,7 @@ def make_merged_datasets(cfg: TrainConfig) -> tuple[MergedTrainingDataset, Merge
     return merged[0], merged[1] if len(merged) > 1 else None
 
 
-def _told(mixture: Mixture, known: Sequence[DataRecord]) -> list[DataRecord]:
+def _told(mixture: AssembledMixture, known: Sequence[DataRecord]) -> list[DataRecord]:
     """The records of a mixture, with what the configuration file notes of its windows.
 
     Args:
@@ -235,35 +234,35 @@ def load_train_config(config_path: str | None, arguments: Sequence[str]) -> Trai
     if not is_ambient(cfg):
         kind = "none" if cfg.policy is None else cfg.policy.type
         raise ValueError(
-            f"the configuration's policy type is {kind}; only ambient_diffusion has a mixture: "
-            "--policy.type=ambient_diffusion."
+            f"the configuration's policy type is {kind}; only the ambient types have a mixture: "
+            f"{', '.join(ambient_types())}."
         )
     return cfg
 
 
-def mixture_of(cfg: TrainConfig) -> Mixture:
+def mixture_of(cfg: TrainConfig) -> AssembledMixture:
     """The mixture of a training configuration, with all of the target's episodes; builds no frame cache."""
     options = replace(_read_options(cfg), frame_cache=None)
     return make_mixture(target_config(cfg), cfg.policy.sources, options, recipe_of(cfg.policy))
 
 
-def mixture_without_windows(cfg: TrainConfig) -> Mixture:
+def mixture_without_windows(cfg: TrainConfig) -> AssembledMixture:
     """The mixture for estimating windows: whatever windows and mixing the configuration declares, it has none."""
     sources = [replace(source, sigma_min=None, sigma_max=None, windows=None) for source in cfg.policy.sources]
     options = replace(_read_options(cfg), frame_cache=None)
     return make_mixture(target_config(cfg), sources, options, replace(recipe_of(cfg.policy), mixing=Cotrain()))
 
 
-def recipe_of(policy: AmbientDiffusionConfig) -> MixtureRecipe:
+def recipe_of(policy: MixtureOptions) -> MixtureRecipe:
     """What a policy's configuration says about its mixture, datasets aside."""
     return MixtureRecipe(
-        schedule=noise_schedule(policy),
+        schedule=policy.noise_schedule(),
         mixing=policy.mixing,
         action_mode=policy.normalization_mapping["ACTION"].value,
         state_mode=policy.normalization_mapping["STATE"].value,
         target_action_type=policy.target_action_type,
-        relative_actions=policy.relative_actions,
-        drop_n_last_frames=policy.drop_n_last_frames,
+        relative_actions=policy.encodes_relative_actions,
+        drop_n_last_frames=policy.dropped_frames,
         max_amplification=policy.ambient_loss_max_amplification if policy.ambient_loss else None,
     )
 
@@ -271,13 +270,13 @@ def recipe_of(policy: AmbientDiffusionConfig) -> MixtureRecipe:
 def _read_options(cfg: TrainConfig, image_transforms: Any = None) -> ReadOptions:
     """How a training run reads its datasets."""
     return ReadOptions(
-        observation_deltas=cfg.policy.observation_delta_indices,
+        observation_deltas=cfg.policy.observation_offsets,
         action_deltas=cfg.policy.action_delta_indices,
         tolerance_s=cfg.tolerance_s,
         video_backend=cfg.dataset.video_backend,
         image_transforms=image_transforms,
         frame_cache=None if cfg.policy.frame_cache is None else Path(cfg.policy.frame_cache),
-        frame_size=None if cfg.policy.resize_shape is None else tuple(cfg.policy.resize_shape),
+        frame_size=cfg.policy.frame_size,
     )
 
 

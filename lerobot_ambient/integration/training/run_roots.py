@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lerobot_ambient.data.declared.sources import Source
-from lerobot_ambient.policy.train_config import TrainConfig
+from lerobot_ambient.policy.options.train_config import TrainConfig
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from lerobot_ambient.annotate.classifier.fits import cross_fits
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.annotate.mixing.soft_shares import MAX_KNOTS, falling_distance, few_knots, soft_shares
 from lerobot_ambient.core.noise_levels import NoiseSchedule
-from lerobot_ambient.policy.configuration_ambient_diffusion import MixingConfig, SoftConfig
+from lerobot_ambient.policy.options.mixing import MixingConfig, SoftConfig
 
 SIGMAS = np.sin(np.linspace(0.025, np.pi / 2 - 1e-3, 32))
 SCHEDULE = NoiseSchedule(torch.from_numpy(SIGMAS))

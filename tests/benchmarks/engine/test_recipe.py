@@ -16,8 +16,8 @@ from lerobot_ambient.benchmarks.studies.catalogue import NAMES, study_named
 from lerobot_ambient.benchmarks.studies.configs import EXAMPLES, SEED, data_folder, example_condition, example_configs
 from lerobot_ambient.figures.families import COLOURS, MARKERS, colour, marker
 from lerobot_ambient.figures.families import NAMES as FAMILIES
-from lerobot_ambient.policy.configuration_ambient_diffusion import MixingConfig
-from lerobot_ambient.policy.schedule import noise_schedule
+from lerobot_ambient.policy.diffusion.schedule import noise_schedule
+from lerobot_ambient.policy.options.mixing import MixingConfig
 
 STUDIES = {name: study_named(name) for name in NAMES}
 CONDITIONS = [

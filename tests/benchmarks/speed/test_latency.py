@@ -10,8 +10,8 @@ from lerobot.configs import FeatureType, PolicyFeature
 from lerobot_ambient.benchmarks.speed import latency as bench_latency
 from lerobot_ambient.benchmarks.speed.busy import Stopwatch, doubts, spread
 from lerobot_ambient.cli.__main__ import main
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
-from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
+from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
 
 
 def checkpoint_in(folder: Path, **more: PolicyFeature) -> str:

@@ -10,9 +10,9 @@ from lerobot.configs import FeatureType, PolicyFeature
 
 from lerobot_ambient.benchmarks.studies.denoising import denoise
 from lerobot_ambient.data.normalization.affine import RELATIVE_ACTION
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
-from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
-from lerobot_ambient.policy.processor_ambient_diffusion import make_ambient_diffusion_pre_post_processors
+from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
+from lerobot_ambient.policy.diffusion.processor_ambient_diffusion import make_ambient_diffusion_pre_post_processors
 
 STATS = {
     "observation.state": {"min": torch.tensor([-2.0, 0.0]), "max": torch.tensor([2.0, 8.0])},

@@ -23,7 +23,7 @@ from lerobot_ambient.data.declared.recipe import MixtureRecipe
 from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
 
 SCHEDULE = NoiseSchedule.from_alphas_cumprod(DDPMScheduler(100, beta_schedule="squaredcos_cap_v2").alphas_cumprod)
 NAMES = ["x", "y", "z"]

@@ -10,7 +10,7 @@ from lerobot.envs.utils import env_to_policy_features
 
 import lerobot_ambient.benchmarks.tasks.configuration  # noqa: F401
 from lerobot_ambient.integration.deployment.environment import differences
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
 
 SMALL_POLICY = (
     "--policy.type=ambient_diffusion",

@@ -21,9 +21,9 @@ import pytest
 import torch
 from lerobot.configs import FeatureType, PolicyFeature
 
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
-from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
-from lerobot_ambient.policy.processor_ambient_diffusion import make_ambient_diffusion_pre_post_processors
+from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
+from lerobot_ambient.policy.diffusion.processor_ambient_diffusion import make_ambient_diffusion_pre_post_processors
 
 pytest.importorskip("grpc", reason="the extra `async` is not installed")
 

@@ -7,7 +7,7 @@ import pytest
 from lerobot.configs import FeatureType, PolicyFeature
 
 from lerobot_ambient.integration.deployment.robot import differences
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
 
 JOINTS = ["pan.pos", "lift.pos", "gripper.pos"]
 

@@ -12,7 +12,7 @@ from lerobot.configs.train import TrainPipelineConfig
 
 from lerobot_ambient.integration.errors import near_options, option_errors
 from lerobot_ambient.integration.errors.near_options import chosen_types, near_path, offered
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
 
 OURS = ("--policy.type=ambient_diffusion", "--policy.push_to_hub=false", "--policy.device=cpu")
 TARGET = ("--dataset.repo_id=me/target", "--dataset.root=nowhere")

@@ -18,8 +18,9 @@ from lerobot.configs import FeatureType, PolicyFeature
 from lerobot_ambient.data.declared.alignment import CameraConfig, DimensionConfig
 from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.integration.errors import error_report, option_errors
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientConfig, AmbientDiffusionConfig
-from lerobot_ambient.policy.diffusion_model import AmbientDiffusionModel
+from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.diffusion.diffusion_model import AmbientDiffusionModel
+from lerobot_ambient.policy.options.mixing import AmbientConfig
 
 OURS = ("--policy.type=ambient_diffusion", "--policy.push_to_hub=false", "--policy.device=cpu")
 TARGET = ("--dataset.repo_id=me/target", "--dataset.root=nowhere")

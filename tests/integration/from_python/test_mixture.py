@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, DistributedSampler, SequentialSampler
 
 import lerobot_ambient as la
 from lerobot_ambient.data.batches.merged_dataset import GROUP_KEY
-from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
+from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
 
 from ..conftest import SMALL_POLICY
 

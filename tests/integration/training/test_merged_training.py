@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from lerobot_ambient.data.batches.merged_dataset import GROUP_KEY, MergedDataset
-from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
+from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
 
 from ..conftest import SMALL_POLICY
 

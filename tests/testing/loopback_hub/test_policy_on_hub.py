@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
+from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
 from lerobot_ambient.testing.loopback_hub.store import metadata_errors
 
 from .conftest import FILES

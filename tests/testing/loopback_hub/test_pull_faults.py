@@ -15,7 +15,7 @@ from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.reading.open_dataset import open_dataset
 from lerobot_ambient.data.windows.source_windows import windows_path
 from lerobot_ambient.data.windows.windows_file import WINDOWS_PATH, read_windows
-from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
+from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
 from lerobot_ambient.testing.loopback_hub.hub import DROP, LoopbackHub
 from lerobot_ambient.testing.loopback_hub.store import Repo
 

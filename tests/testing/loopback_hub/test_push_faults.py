@@ -14,7 +14,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
 from lerobot_ambient.data.windows.windows_file import WINDOWS_PATH
-from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
+from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
 from lerobot_ambient.testing.loopback_hub.hub import DROP
 
 from .conftest import FILES

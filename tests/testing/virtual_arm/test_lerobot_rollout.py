@@ -23,8 +23,8 @@ def save_policy(folder, *, names=NAMES, camera="table", **options):
     from lerobot.configs import FeatureType, PolicyFeature
     from lerobot.policies import make_pre_post_processors
 
-    from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
-    from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
+    from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
+    from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
 
     config = AmbientDiffusionConfig(
         device="cpu",

@@ -17,9 +17,9 @@ from huggingface_hub import HfApi, ModelCard
 from lerobot.policies.pretrained import PreTrainedPolicy
 
 from lerobot_ambient.data.files.hub_errors import NOT_ON_THE_HUB, reason_of
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
-from lerobot_ambient.policy.model_card import FIGURE, Result, model_card, record_shares
-from lerobot_ambient.policy.train_config import TrainConfig
+from lerobot_ambient.policy.card.model_card import FIGURE, Result, model_card, record_shares
+from lerobot_ambient.policy.options.mixture_options import MixtureOptions
+from lerobot_ambient.policy.options.train_config import TrainConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,9 +30,9 @@ logger = logging.getLogger(__name__)
 class CardOnHub(PreTrainedPolicy):
     """A policy whose card tells what its mixture was. Abstract: mixed into one that has a network."""
 
-    config_class = AmbientDiffusionConfig
+    config_class = MixtureOptions
     name = "ambient_diffusion"
-    config: AmbientDiffusionConfig
+    config: MixtureOptions
 
     @classmethod
     def from_pretrained(cls, pretrained_name_or_path: Any, **kwargs: Any) -> Any:
@@ -76,7 +76,7 @@ class CardOnHub(PreTrainedPolicy):
 
 
 def write_card(
-    folder: Path, config: AmbientDiffusionConfig, train: dict[str, Any] | None, results: Sequence[Result] = ()
+    folder: Path, config: MixtureOptions, train: dict[str, Any] | None, results: Sequence[Result] = ()
 ) -> list[Path]:
     """Write README.md, and where it can be drawn the picture, into a checkpoint's folder; returns what was written."""
     picture = plan_picture(config)
@@ -89,7 +89,7 @@ def write_card(
     return [readme, *written]
 
 
-def plan_picture(config: AmbientDiffusionConfig) -> bytes | None:
+def plan_picture(config: MixtureOptions) -> bytes | None:
     """The heat map as a PNG; None without a record of the mixture, or without matplotlib."""
     if not config.mixture_record:
         return None
@@ -107,7 +107,7 @@ def plan_picture(config: AmbientDiffusionConfig) -> bytes | None:
     return png_of(shares_figure(shares, law, sigmas, names))
 
 
-def _can_draw(config: AmbientDiffusionConfig) -> bool:
+def _can_draw(config: MixtureOptions) -> bool:
     from importlib.util import find_spec
 
     return bool(config.mixture_record) and find_spec("matplotlib") is not None

@@ -7,13 +7,11 @@ sample is drawn from its group's P(t | g), and a source's high-noise band may us
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy
@@ -23,23 +21,21 @@ from lerobot.utils.import_utils import require_package
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from lerobot_ambient.core.draws import TimestepLaw, frame_noise
+from lerobot_ambient.core.draws import TimestepLaw
 from lerobot_ambient.core.losses import ambient_target, denoising_target, reduce_loss, renoise
-from lerobot_ambient.data.batches.merged_dataset import GROUP_KEY
-from lerobot_ambient.data.mixture import Mixture
+from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.data.normalization.affine import RELATIVE_ACTION
-from lerobot_ambient.policy.averaging import growing_average
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
-from lerobot_ambient.policy.diffusion_model import AmbientDiffusionModel
-from lerobot_ambient.policy.hub_card import CardOnHub
-from lerobot_ambient.policy.not_finite import NotFiniteError, not_finite
-from lerobot_ambient.policy.safe_loading import refuse_foreign_steps
-from lerobot_ambient.policy.single_observation import repeat_single_observation
+from lerobot_ambient.policy.card.hub_card import CardOnHub
+from lerobot_ambient.policy.diffusion.averaging import growing_average
+from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.diffusion.diffusion_model import AmbientDiffusionModel
+from lerobot_ambient.policy.diffusion.single_observation import repeat_single_observation
+from lerobot_ambient.policy.shared.following import NOT_MERGED, FollowsMixture
+from lerobot_ambient.policy.shared.not_finite import NotFiniteError, not_finite
+from lerobot_ambient.policy.shared.safe_loading import refuse_foreign_steps
 
-logger = logging.getLogger(__name__)
 
-
-class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
+class AmbientDiffusionPolicy(FollowsMixture, CardOnHub, DiffusionPolicy):
     """Diffusion policy trained on a mixture of datasets, each at the noise levels where it cannot hurt.
 
     Args:
@@ -54,6 +50,8 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
     config_class = AmbientDiffusionConfig
     name = "ambient_diffusion"
     config: AmbientDiffusionConfig
+    sigmas: Tensor
+    camera_absent: Tensor | None
 
     def __init__(
         self,
@@ -74,13 +72,11 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
             self.averaged.requires_grad_(False)
         self._fit_relative(dataset_stats)
         self.timestep_law: TimestepLaw | None = None
-        for name in ("action_mask", "camera_absent"):
-            self.register_buffer(name, None, persistent=False)
-        self._diverged_ranks = False
-        self._mixture: Mixture | None = None
+        self._start_following()
+        self.register_buffer("camera_absent", None, persistent=False)
         if dataset_meta is not None:
             self._follow(getattr(dataset_meta, "mixture", None))
-        self.reset()
+        DiffusionPolicy.reset(self)
 
     @classmethod
     def from_pretrained(cls, pretrained_name_or_path: Any, **kwargs: Any) -> AmbientDiffusionPolicy:
@@ -109,7 +105,7 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
         if RELATIVE_ACTION not in stats:
             raise ValueError(
                 f"policy.relative_actions needs statistics of relative chunks ('{RELATIVE_ACTION}'), which only the "
-                "merged dataset computes; " + _NOT_MERGED
+                "merged dataset computes; " + NOT_MERGED
             )
         mapping = {kind: self.config.normalization_mapping[kind].value for kind in ("ACTION", "STATE")}
         models: list[Any] = [self.diffusion]
@@ -122,41 +118,14 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
                 modes={"action": mapping["ACTION"], "state": mapping["STATE"], "relative": mapping["ACTION"]},
             )
 
-    def _follow(self, mixture: Mixture | None) -> None:
-        """Take the plan of the mixture that is trained on."""
-        self._mixture = mixture
-        if mixture is None:
-            if self.config.sources or self.config.target_rename or self.config.mixture_fingerprint:
-                raise ValueError(
-                    f"the policy has {len(self.config.sources)} sources but the dataset is not their merge; "
-                    + _NOT_MERGED
-                )
-            return
-        plan = mixture.plan
-        self.timestep_law = TimestepLaw(plan)
-        # What the loss and the logs need of each group, on the policy's device but not in the checkpoint.
-        self._source_names = plan.source_names()
-        self._drawn_sources = [i for i, p in enumerate(plan.by_source().sum(1).tolist()) if p > 0]
-        if self.config.ambient_loss and not self.config.mixing.admits_by_windows:
-            logger.warning(
-                "policy.ambient_loss=true does nothing under policy.mixing.type=%s, which ignores windows: the "
-                "denoising loss is used. Choose ambient, soft or exclusive, or set --policy.ambient_loss=false.",
-                self.config.mixing.get_choice_name(type(self.config.mixing)),
-            )
-        sigma_min = [0.0 if g.is_target or g.window.is_everything else g.window.sigma_min for g in mixture.plan.groups]
-        sigma_max = [group.window.sigma_max for group in mixture.plan.groups]
-        for name, values in (
-            ("group_source", plan.source_of_group),
-            ("group_sigma_min", torch.tensor(sigma_min, dtype=torch.float32)),
-            ("group_sigma_max", torch.tensor(sigma_max, dtype=torch.float32)),
-            ("sigmas", plan.schedule.sigmas.float()),
-            ("source_law", plan.by_source().sum(1).float()),
-            ("action_mask", mixture.action_mask),
-            ("camera_absent", self._camera_table(mixture)),
-        ):
-            self.register_buffer(name, values, persistent=False)
+    def _follow(self, mixture: AssembledMixture | None) -> None:
+        super()._follow(mixture)
+        if mixture is not None:
+            self.timestep_law = TimestepLaw(mixture.plan)
+            self.register_buffer("sigmas", mixture.plan.schedule.sigmas.float(), persistent=False)
+            self.register_buffer("camera_absent", self._camera_table(mixture), persistent=False)
 
-    def _camera_table(self, mixture: Mixture) -> Tensor | None:
+    def _camera_table(self, mixture: AssembledMixture) -> Tensor | None:
         """(S, number of cameras) bool, True where a dataset lacks the camera; None where none lacks any."""
         absent = mixture.absent_cameras
         if absent is None:
@@ -230,7 +199,7 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
         timestep = self._draw_timestep(group, x_0)
         x_t = model.noise_scheduler.add_noise(x_0, eps, timestep)
         target = denoising_target(x_0, eps, self.config.prediction_type)
-        if self.config.ambient_loss and self.config.mixing.admits_by_windows and group is not None:
+        if self._trains_on_ambient_target and group is not None:
             x_t, target = self._ambient_band(batch, group, timestep, x_0, eps, x_t, target)
 
         pred = model.unet(x_t, timestep, global_cond=condition)
@@ -240,7 +209,7 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
         is_pad = batch[f"{ACTION}_is_pad"] if self.config.do_mask_loss_for_padding else None
         loss = reduce_loss(element, is_pad, reduction, counts)
         per_sample = (loss if reduction == "none" else reduce_loss(element.detach(), is_pad, "none", counts)).detach()
-        logs = None if group is None else self._log(group, timestep, per_sample)
+        logs = None if group is None else self._log(group, self.sigmas[timestep], per_sample)
         # The logs are on the CPU already, so that looking at them costs no transfer; LeRobot reads a held-out loss too.
         finite = bool(torch.isfinite(loss).all()) if logs is None else all(map(math.isfinite, logs.values()))
         if not finite:
@@ -255,21 +224,6 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
                     batch[key] = batch[key].unsqueeze(1)
             batch[OBS_IMAGES] = torch.stack([batch[key] for key in self.config.image_features], dim=-4)
         return batch
-
-    def _group_of(self, batch: dict[str, Any]) -> Tensor | None:
-        """(B,) the samples' groups in training on a mixture; None for the uniform law."""
-        if self.timestep_law is None or not self.training:
-            return None
-        info = batch.get("info") or {}
-        if GROUP_KEY not in info:
-            raise ValueError(
-                f"the batch carries no info['{GROUP_KEY}'], so its noise-level windows are unknown; " + _NOT_MERGED
-            )
-        return info[GROUP_KEY].to(self.timestep_law.cdf.device)
-
-    def _of_source(self, table: Tensor | None, group: Tensor | None) -> Tensor | None:
-        """(B, ...) each sample's row of a table with one row per dataset."""
-        return None if table is None or group is None else table[self.group_source[group]]
 
     def _draw_timestep(self, group: Tensor | None, x_0: Tensor) -> Tensor:
         if group is not None:
@@ -289,63 +243,17 @@ class AmbientDiffusionPolicy(CardOnHub, DiffusionPolicy):
         target: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Replace x_t and target by the ambient ones for samples above their own sigma_min."""
-        sigma_min, sigma_t = (
-            v.to(x_0.dtype)[:, None, None] for v in (self.group_sigma_min[group], self.sigmas[timestep])
-        )
-        band = (sigma_min > 0) & (sigma_t > sigma_min) & (sigma_t >= self.group_sigma_max[group][:, None, None])
+        sigma_t = self.sigmas[timestep].to(x_0.dtype)
         # Outside the band the formulas may divide by zero; any harmless level does, the result is discarded.
-        sigma_min = torch.where(band, sigma_min, 0.0)
-        if self.config.ambient_loss_fresh_noise:
-            z = torch.randn_like(x_0)
-        else:
-            z = frame_noise(batch["index"].to(x_0.device), tuple(x_0.shape[1:]), dtype=x_0.dtype)
-        x_tmin = torch.sqrt(1.0 - sigma_min**2) * x_0 + sigma_min * z
+        sigma_min, sigma_t = (v[:, None, None] for v in (self._ambient_sigma_min(group, sigma_t), sigma_t))
+        band = sigma_min > 0
+        x_tmin = torch.sqrt(1.0 - sigma_min**2) * x_0 + sigma_min * self._noise_of_x_tmin(batch, x_0)
         noisy = renoise(x_tmin, sigma_min, sigma_t, eps)
         ambient = ambient_target(x_tmin, noisy, sigma_min, sigma_t, self.config.prediction_type)
         return torch.where(band, noisy, x_t), torch.where(band, ambient, target)
-
-    @torch.no_grad()
-    def _log(self, group: Tensor, timestep: Tensor, per_sample: Tensor) -> dict[str, float]:
-        """Share, mean loss and mean sigma per source, in one transfer from the device.
-
-        A source may be absent from a batch, and every rank must report the same names. The sums are therefore
-        divided by the expected number of its samples, not the drawn one: over a log window that is unbiased.
-        """
-        source = self.group_source[group]
-        sums = torch.zeros(3, len(self._source_names), device=group.device)
-        values = torch.stack([torch.ones_like(per_sample), per_sample, self.sigmas[timestep]]).float()
-        sums.index_add_(1, source, values)
-        sums /= group.shape[0]
-        law = self.source_law.clamp_min(torch.finfo(torch.float32).tiny)
-        sums[1:] /= law
-        share, loss, sigma = sums.tolist()
-        names, drawn = self._source_names, self._drawn_sources
-        return {
-            **{f"share/{names[i]}": share[i] for i in drawn},
-            **{f"loss/{names[i]}": loss[i] for i in drawn},
-            **{f"sigma/{names[i]}": sigma[i] for i in drawn},
-        }
 
     def _not_finite(self, batch: dict[str, Any], per_sample: Tensor) -> NotFiniteError:
         # A held-out batch is of another mixture.
         place_of = self._mixture.place_of if self.training and self._mixture is not None else None
         steps, names = (int(self.averaged.n_averaged) if self.averaged else None), self.config.feature_names
         return not_finite(batch, per_sample, self._model(), place_of=place_of, names=names or {}, steps=steps)
-
-    def _diverge_ranks(self) -> None:
-        """Give every process its own noise: LeRobot seeds (and resumes) all ranks alike."""
-        if self._diverged_ranks:
-            return
-        self._diverged_ranks = True
-        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-        rank = torch.distributed.get_rank() if distributed else 0
-        if rank > 0:
-            common = int(torch.randint(2**62, (1,)))
-            words = np.random.SeedSequence([common, rank]).generate_state(1, dtype=np.uint64)
-            torch.manual_seed(int(words[0] >> np.uint64(1)))
-
-
-_NOT_MERGED = (
-    "training must go through lerobot-train (or lerobot.scripts.lerobot_train.train after `import lerobot_ambient`), "
-    "which then reads `--policy.sources`. See `lerobot-ambient inspect --config_path=...`."
-)

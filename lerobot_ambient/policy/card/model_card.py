@@ -23,9 +23,8 @@ from lerobot_ambient.core.proportions import wilson_interval
 from lerobot_ambient.core.target_share import crowded_out
 from lerobot_ambient.data.export.record import decode_shares
 from lerobot_ambient.data.provenance.data_record import DataRecord
-from lerobot_ambient.policy.card_alignment import alignment, table
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
-from lerobot_ambient.policy.schedule import noise_schedule
+from lerobot_ambient.policy.card.alignment import alignment, table
+from lerobot_ambient.policy.options.mixture_options import MixtureOptions
 
 FIGURE = "ambient_plan.png"
 """The heat map's name in the repository."""
@@ -59,7 +58,7 @@ class Result:
 
 
 def model_card(
-    config: AmbientDiffusionConfig,
+    config: MixtureOptions,
     train: Mapping[str, Any] | None = None,
     results: Sequence[Result] = (),
     *,
@@ -74,11 +73,11 @@ def model_card(
         figure: whether the plan's picture lies beside it, under `FIGURE`.
     """
     ids = _repo_ids(config, train)
-    name = config.repo_id or (f"Ambient diffusion policy for {ids[0]}" if ids else "Ambient diffusion policy")
+    name = config.repo_id or (f"{_kind(config)} for {ids[0]}" if ids else _kind(config))
     parts = [
         f"---\n{_metadata(config, train, results).to_yaml()}\n---",
         f"# {name}",
-        "A diffusion policy for [LeRobot](https://github.com/huggingface/lerobot), trained by *ambient co-training* "
+        f"{_article(config)} for [LeRobot](https://github.com/huggingface/lerobot), trained by *ambient co-training* "
         f"(Wei et al., {_PAPER}) with the plugin `lerobot_policy_ambient_diffusion`. A small trusted dataset, the "
         "target, taught it at every noise level; each other dataset only inside its window of noise levels.",
         "## Training data\n\n" + _data(config, train),
@@ -94,15 +93,22 @@ def model_card(
     return ModelCard("\n\n".join(parts) + "\n", ignore_metadata_errors=False)
 
 
-def record_shares(config: AmbientDiffusionConfig) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _kind(config: MixtureOptions) -> str:
+    return f"Ambient {config.type.removeprefix('ambient_')} policy"
+
+
+def _article(config: MixtureOptions) -> str:
+    stock = config.type.removeprefix("ambient_")
+    return "A diffusion policy" if stock == "diffusion" else f"A policy of type `{stock}`"
+
+
+def record_shares(config: MixtureOptions) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(S, T) shares and (T,) noise levels of the plan a policy was trained with."""
     shares = np.array([decode_shares(record.shares) for record in config.mixture_record])
-    return shares, noise_schedule(config).sigmas.numpy()
+    return shares, config.noise_schedule().sigmas.numpy()
 
 
-def _metadata(
-    config: AmbientDiffusionConfig, train: Mapping[str, Any] | None, results: Sequence[Result]
-) -> ModelCardData:
+def _metadata(config: MixtureOptions, train: Mapping[str, Any] | None, results: Sequence[Result]) -> ModelCardData:
     base = None if config.pretrained_path is None else str(config.pretrained_path)
     return ModelCardData(
         license=config.license or _DEFAULT_LICENSE,
@@ -127,7 +133,7 @@ def _metadata(
     )
 
 
-def _repo_ids(config: AmbientDiffusionConfig, train: Mapping[str, Any] | None) -> list[str]:
+def _repo_ids(config: MixtureOptions, train: Mapping[str, Any] | None) -> list[str]:
     if config.mixture_record:
         return list(dict.fromkeys(record.repo_id for record in config.mixture_record))
     # An older checkpoint, or one that never trained: what was declared.
@@ -135,7 +141,7 @@ def _repo_ids(config: AmbientDiffusionConfig, train: Mapping[str, Any] | None) -
     return [*target, *(source.repo_id for source in config.sources)]
 
 
-def _data(config: AmbientDiffusionConfig, train: Mapping[str, Any] | None) -> str:
+def _data(config: MixtureOptions, train: Mapping[str, Any] | None) -> str:
     if not config.mixture_record:
         listed = ", ".join(f"`{repo_id}`" for repo_id in _repo_ids(config, train))
         return f"The checkpoint has no record of its data. Declared: {listed or 'nothing'}."
@@ -167,7 +173,7 @@ def _linked(record: DataRecord) -> str:
     return f"[`{record.name}`]({_HUB}/datasets/{record.repo_id})" if is_there else f"`{record.name}`"
 
 
-def _windows(config: AmbientDiffusionConfig, *, figure: bool) -> str:
+def _windows(config: MixtureOptions, *, figure: bool) -> str:
     parts = [
         "A window [0, a) U (b, 1] means: below the noise level a and above b the dataset taught, in between not. "
         "Levels are variance-preserving and refer to normalised actions."
@@ -198,7 +204,7 @@ def _windows(config: AmbientDiffusionConfig, *, figure: bool) -> str:
     return "\n\n".join(parts)
 
 
-def _bands(config: AmbientDiffusionConfig) -> str:
+def _bands(config: MixtureOptions) -> str:
     """Mean share in tenths of the noise levels; tenths without a timestep are left out."""
     shares, sigmas = record_shares(config)
     edges = np.arange(_BANDS + 1) / _BANDS
@@ -214,15 +220,15 @@ def _bands(config: AmbientDiffusionConfig) -> str:
     return table(("noise level", *(name for name, _ in bands)), rows)
 
 
-def _normalisation(config: AmbientDiffusionConfig) -> str:
+def _normalisation(config: MixtureOptions) -> str:
     modes = ", ".join(f"{kind.lower()} {mode.value}" for kind, mode in sorted(config.normalization_mapping.items()))
     own = [f"`{record.name}`" for record in config.mixture_record if record.normalization == "own"]
     tail = f" By their own: {', '.join(own)}." if own else ""
-    relative = " Chunks of actions are relative to the current state." if config.relative_actions else ""
+    relative = " Chunks of actions are relative to the current state." if config.encodes_relative_actions else ""
     return f"{modes}; by the target's statistics.{tail}{relative}"
 
 
-def _features(config: AmbientDiffusionConfig) -> str:
+def _features(config: MixtureOptions) -> str:
     rows = [
         (way, f"`{key}`", feature.type.value.lower(), str(tuple(feature.shape)))
         for way, features in (("input", config.input_features), ("output", config.output_features))
@@ -233,14 +239,15 @@ def _features(config: AmbientDiffusionConfig) -> str:
         for key, dimensions in (config.feature_names or {}).items()
     )
     return table(("", "key", "kind", "shape"), rows) + (
-        f"{names}\n\nIt sees {config.n_obs_steps} observations, predicts {config.horizon} actions and executes "
-        f"{config.n_action_steps} of them."
+        f"{names}\n\nIt sees {config.n_obs_steps} observations, predicts "
+        f"{len(config.action_delta_indices)} actions and executes {config.n_action_steps} of them."
     )
 
 
-def _training(config: AmbientDiffusionConfig, train: Mapping[str, Any] | None) -> str:
-    rows = [("network", config.denoiser), ("noise schedule", str(noise_schedule(config)))]
-    rows += [("frames at an episode's end that start no sample", str(config.drop_n_last_frames))]
+def _training(config: MixtureOptions, train: Mapping[str, Any] | None) -> str:
+    network = getattr(config, "denoiser", config.type.removeprefix("ambient_"))
+    rows = [("network", network), ("noise schedule", str(config.noise_schedule()))]
+    rows += [("frames at an episode's end that start no sample", str(config.dropped_frames))]
     if train is not None:
         optimizer = train.get("optimizer") or {}
         rows += [(key.replace("_", " "), str(train[key])) for key in ("steps", "batch_size", "seed") if key in train]
@@ -266,7 +273,7 @@ def _results(results: Sequence[Result]) -> str:
     return table(head, rows) + "\n\nIntervals are Wilson's; they know of the trials, not of other training seeds."
 
 
-def _use(config: AmbientDiffusionConfig, train: Mapping[str, Any] | None) -> str:
+def _use(config: MixtureOptions, train: Mapping[str, Any] | None) -> str:
     path = config.repo_id or "PATH"
     ids = _repo_ids(config, train)
     env = (train or {}).get("env") or {}
@@ -288,7 +295,7 @@ def _use(config: AmbientDiffusionConfig, train: Mapping[str, Any] | None) -> str
     )
 
 
-def _robot(config: AmbientDiffusionConfig) -> tuple[str, str]:
+def _robot(config: MixtureOptions) -> tuple[str, str]:
     """LeRobot's `--robot.type` for the robot the target was recorded with, and what to say of it."""
     recorded = config.mixture_record[0].robot_type if config.mixture_record else None
     if recorded is None:
@@ -299,7 +306,7 @@ def _robot(config: AmbientDiffusionConfig) -> tuple[str, str]:
     return _OLD_NAMES.get(recorded, recorded), f"the target's is `{recorded}`"
 
 
-def _cameras(config: AmbientDiffusionConfig) -> str:
+def _cameras(config: MixtureOptions) -> str:
     """LeRobot's option for the cameras the policy was trained with; nothing without any."""
     if not config.image_features:
         return ""

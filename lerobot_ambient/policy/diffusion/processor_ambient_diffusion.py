@@ -8,7 +8,7 @@ from typing import Any
 from lerobot.processor import PolicyAction, PolicyProcessorPipeline, make_default_pre_post_processors
 from torch import Tensor
 
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
 
 
 def make_ambient_diffusion_pre_post_processors(

@@ -20,11 +20,12 @@ from lerobot_ambient.core.plan import Group, make_plan
 from lerobot_ambient.core.windows import EVERYTHING, Window
 from lerobot_ambient.data.batches.merged_dataset import GROUP_KEY
 from lerobot_ambient.data.normalization.affine import RELATIVE_ACTION
-from lerobot_ambient.policy.averaging import decay_after
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig, MixingConfig
-from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
-from lerobot_ambient.policy.processor_ambient_diffusion import make_ambient_diffusion_pre_post_processors
-from lerobot_ambient.policy.schedule import noise_schedule
+from lerobot_ambient.policy.diffusion.averaging import decay_after
+from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
+from lerobot_ambient.policy.diffusion.processor_ambient_diffusion import make_ambient_diffusion_pre_post_processors
+from lerobot_ambient.policy.diffusion.schedule import noise_schedule
+from lerobot_ambient.policy.options.mixing import MixingConfig
 
 A, S, H = 2, 2, 8
 SMALL = {

@@ -7,7 +7,7 @@ import pytest
 from lerobot.configs.default import DatasetConfig
 from lerobot.configs.train import TrainPipelineConfig
 
-from lerobot_ambient.policy.train_config import DatasetOptions, TrainConfig
+from lerobot_ambient.policy.options.train_config import DatasetOptions, TrainConfig
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [(DatasetOptions, DatasetConfig), (TrainConfig, TrainPipelineConfig)])

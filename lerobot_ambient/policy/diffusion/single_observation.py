@@ -10,7 +10,7 @@ from functools import cache
 from lerobot.utils.constants import OBS_ENV_STATE, OBS_STATE
 from torch import Tensor
 
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from lerobot_ambient.policy.not_finite import NotFiniteError, not_finite
+from lerobot_ambient.policy.shared.not_finite import NotFiniteError, not_finite
 
 NAN, INF = math.nan, math.inf
 PLACES = {7: "'me/target' episode 0, frame 7", 9: "'me/sim' episode 3, frame 1"}

@@ -12,8 +12,8 @@ from lerobot.policies.diffusion.modeling_diffusion import DiffusionModel, Diffus
 from lerobot.utils.constants import ACTION, OBS_STATE
 from torch import Tensor, nn
 
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
-from lerobot_ambient.policy.relative import RelativeActions
+from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.diffusion.relative import RelativeActions
 
 
 class AmbientDiffusionModel(DiffusionModel):

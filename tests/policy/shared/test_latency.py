@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lerobot_ambient.policy.latency import slow_warning
+from lerobot_ambient.policy.shared.latency import slow_warning
 
 
 def config(kind="DDPM", steps=None):

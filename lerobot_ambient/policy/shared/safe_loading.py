@@ -9,12 +9,15 @@ processors of our policies use registered steps only, so a checkpoint of our typ
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import constants, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from lerobot.utils.constants import POLICY_POSTPROCESSOR_DEFAULT_NAME, POLICY_PREPROCESSOR_DEFAULT_NAME
+from torch import nn
 
 FILES = tuple(f"{name}.json" for name in (POLICY_PREPROCESSOR_DEFAULT_NAME, POLICY_POSTPROCESSOR_DEFAULT_NAME))
 
@@ -48,6 +51,51 @@ def refuse_foreign_steps(path: str | Path, *, revision: str | None = None, **dow
             if not step.get("registry_name"):
                 raise ValueError(
                     f"checkpoint '{path}': {name} names the class {step.get('class')!r}, which loading would call. "
-                    "An ambient_diffusion policy has registered steps only; do not load this checkpoint unless you "
+                    "An ambient policy has registered steps only; do not load this checkpoint unless you "
                     "know why it differs."
                 )
+
+
+@contextmanager
+def loaded_or_raise(policy: type[nn.Module], path: str | Path) -> Iterator[None]:
+    """While a policy is loaded: see that weights are read into it.
+
+    LeRobot's pi0 and pi0.5 print what went wrong with a file and go on with random weights.
+
+    Args:
+        policy: class of the policy.
+        path: for the message.
+
+    Raises:
+        OSError: nothing was read into a policy of this class, or nothing that it has.
+    """
+    seen: list[Exception | None] = []
+    load = policy.load_state_dict
+
+    def load_state_dict(self: nn.Module, state_dict: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            found = load(self, state_dict, *args, **kwargs)
+        except Exception as error:
+            seen.append(error)
+            raise
+        if not set(self.state_dict()) - set(found.missing_keys):
+            seen.append(KeyError(f"none of its {len(state_dict)} tensors is one of the policy's"))
+        else:
+            seen.append(None)
+        return found
+
+    own = vars(policy).get("load_state_dict")
+    policy.load_state_dict = load_state_dict  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        if own is None:
+            del policy.load_state_dict
+        else:
+            policy.load_state_dict = own  # type: ignore[method-assign]
+    if not seen or seen[-1] is not None:
+        reason = seen[-1] if seen else "the file could not be read, see above"
+        raise OSError(
+            f"the weights of '{path}' were not loaded into {policy.__name__}: {reason}. Nothing is trained or moved "
+            "from random weights in their place; check the checkpoint's model.safetensors and its policy type."
+        )

@@ -10,9 +10,9 @@ import torch
 from lerobot.configs import FeatureType, PolicyFeature
 from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy
 
-from lerobot_ambient.policy import single_observation
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
-from lerobot_ambient.policy.modeling_ambient_diffusion import AmbientDiffusionPolicy
+from lerobot_ambient.policy.diffusion import single_observation
+from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
 
 
 def policy_of(n_obs_steps: int) -> AmbientDiffusionPolicy:

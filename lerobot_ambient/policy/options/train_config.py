@@ -2,8 +2,8 @@
 """What this package reads of LeRobot's configuration of a training run, as a type that can be checked.
 
 LeRobot's own classes have no types for a type checker. These protocols name every field that is read, so that one that
-is misspelt here, or renamed there, is found in one place; `tests/policy/test_train_config.py` compares them with
-LeRobot's classes.
+is misspelt here, or renamed there, is found in one place: `tests/policy/options/test_train_config.py` compares them
+with LeRobot's classes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from lerobot_ambient.policy.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.options.mixture_options import MixtureOptions
 
 
 class DatasetOptions(Protocol):
@@ -34,7 +34,7 @@ class TrainConfig(Protocol):
 
     dataset: DatasetOptions
     env: Any
-    policy: AmbientDiffusionConfig
+    policy: MixtureOptions
     output_dir: Path | None
     checkpoint_path: Path | None
     resume: bool

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How `--policy.path=lerobot/smolvla_base --policy.sources=...` goes on from a stock checkpoint.
+
+LeRobot reads the checkpoint's configuration as the type that it names, and that type has no sources. Where options of a
+mixture are among those given beside `--policy.path`, the same file is read as the ambient form of its type. The
+replacement passes everything else to LeRobot's own function; on an unknown LeRobot it is not made, and the log says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from types import ModuleType
+from typing import Any
+
+from lerobot_ambient.integration.hooks.after_import import after_import
+from lerobot_ambient.integration.hooks.substitute import substitute_or_warn
+
+_MODULE = "lerobot.configs.policies"
+_PARAMETERS = ("pretrained_name_or_path",)
+
+
+def install_when_imported() -> None:
+    """Substitute the method now where LeRobot's configurations are loaded, else as soon as they are."""
+    after_import(_MODULE, install)
+
+
+def install(module: ModuleType) -> None:
+    """Substitute `PreTrainedConfig.from_pretrained`, or say why not. Idempotent."""
+    lost = (
+        "Everything works but --policy.path of a stock policy with sources; write --policy.type=ambient_... "
+        "--policy.pretrained_path=... instead."
+    )
+    substitute_or_warn(module.PreTrainedConfig, "from_pretrained", _PARAMETERS, _reading, lost=lost, first=True)
+
+
+def _reading(original: Callable[..., Any]) -> Any:
+    read = original.__func__  # type: ignore[attr-defined]
+
+    def from_pretrained(cls: Any, pretrained_name_or_path: Any, **kwargs: Any) -> Any:
+        from lerobot_ambient.policy.flow.refused import why_not
+
+        asked = options_of_a_mixture(kwargs.get("cli_overrides") or [])
+        if not asked:
+            return read(cls, pretrained_name_or_path, **kwargs)
+        choices = _AmbientChoices(cls)
+        try:
+            return read(choices, pretrained_name_or_path, **kwargs)
+        except ValueError:
+            # LeRobot's function takes any error of a choice for an unknown type.
+            if choices.refused is None:
+                raise
+            options = ", ".join(f"--policy.{word.lstrip('-')}" for word in asked)
+            raise ValueError(
+                f"{options}: the checkpoint '{pretrained_name_or_path}' is of type {choices.refused}. "
+                f"{why_not(choices.refused)}"
+            ) from None
+
+    return classmethod(from_pretrained)
+
+
+def options_of_a_mixture(words: Iterable[str]) -> list[str]:
+    """Those of a policy's options, `--name=value`, that only an ambient policy has."""
+    from lerobot_ambient.policy.options.mixture_options import MixtureOptions
+
+    names = {one.name for one in fields(MixtureOptions)}
+    return [word for word in words if word.lstrip("-").partition("=")[0].partition(".")[0] in names]
+
+
+class _AmbientChoices:
+    """Stands for the configuration class in LeRobot's function, which asks it for nothing but the type's class."""
+
+    def __init__(self, configs: Any) -> None:
+        self._configs = configs
+        self.refused: str | None = None
+
+    def get_known_choices(self) -> Any:
+        return self._configs.get_known_choices()
+
+    def get_choice_class(self, kind: str) -> Any:
+        from lerobot_ambient.policy.options.mixture_options import MixtureOptions, ambient_types
+
+        known = self._configs.get_known_choices()
+        if kind not in known or issubclass(known[kind], MixtureOptions):
+            return self._configs.get_choice_class(kind)
+        if f"ambient_{kind}" not in ambient_types():
+            self.refused = kind
+            raise KeyError(kind)
+        return self._configs.get_choice_class(f"ambient_{kind}")

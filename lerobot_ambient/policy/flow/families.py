@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The policies of LeRobot that have an ambient form, and why the others have none."""
+
+from __future__ import annotations
+
+from lerobot_ambient.policy.flow.family import Family
+from lerobot_ambient.policy.flow.multi_task_dit import MultiTaskDit
+from lerobot_ambient.policy.flow.openpi import Pi0, Pi05, SmolVla
+
+FAMILIES: dict[str, Family] = {family.stock: family for family in (SmolVla(), Pi0(), Pi05(), MultiTaskDit())}
+"""By LeRobot's name of the stock policy."""

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What has to be known of a flow-matching policy of LeRobot's to train it on a mixture."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from typing import Any
+
+from lerobot_ambient.core.flow_time import FlowTime
+from lerobot_ambient.core.noise_levels import NoiseSchedule
+from lerobot_ambient.core.time_laws import BetaTime
+from lerobot_ambient.policy.flow.shadow import shadowed
+from lerobot_ambient.policy.flow.step import Step
+
+
+class Family(ABC):
+    """Where one of LeRobot's policies draws its training time and noise, and what it does with them.
+
+    Attributes:
+        stock: LeRobot's name of the policy type.
+        extra: of LeRobot's packages, the one that its model needs.
+        takes_pair: noise and actions can be given, so that the ambient loss is served.
+        masks_dimensions: the loss can be kept from action dimensions that a dataset lacks.
+        masks_cameras: the model can be told that a camera is absent; otherwise it sees the source's fill colour.
+        any_frame_size: the policy brings frames of any size to its own.
+        honours_padding: its loss leaves out actions beyond an episode's end (`action_is_pad`).
+    """
+
+    stock: str
+    extra: str
+    takes_pair: bool = False
+    masks_dimensions: bool = False
+    masks_cameras: bool = False
+    any_frame_size: bool = True
+    honours_padding: bool = False
+
+    @abstractmethod
+    def time(self, config: Any) -> FlowTime | None:
+        """The law and the direction of the policy's time; None where it draws a scheduler's timesteps."""
+
+    def schedule(self, config: Any) -> NoiseSchedule:
+        """The noise levels of the policy."""
+        time = self.time(config)
+        assert time is not None, f"{self.stock} has no law of time"
+        return time.schedule()
+
+    def refusals(self, config: Any) -> list[str]:
+        """Why this configuration cannot be trained on sources; each with the option that changes it."""
+        if getattr(config, "use_relative_actions", False):
+            return [
+                "policy.use_relative_actions=true makes chunks relative before they are normalised, by statistics that "
+                "only a single dataset has; set --policy.use_relative_actions=false"
+            ]
+        return []
+
+    @abstractmethod
+    def taught(self, policy: Any, step: Step) -> AbstractContextManager[Any]:
+        """Hooks that hold for one call of the policy's own `forward`."""
+
+
+class SampledFamily(Family):
+    """A policy whose time comes from one method: what it returns is moved to the groups' laws."""
+
+    method = "sample_time"
+
+    @abstractmethod
+    def owner(self, policy: Any) -> Any:
+        """The object that has the method."""
+
+    def repeats(self, policy: Any) -> int:
+        """How often the policy repeats a batch before it draws."""
+        return 1
+
+    def taught(self, policy: Any, step: Step) -> AbstractContextManager[Any]:
+        repeats = self.repeats(policy)
+        return shadowed(
+            self.owner(policy),
+            self.method,
+            lambda sample: lambda *args, **kwargs: step.move(sample(*args, **kwargs), repeats),
+        )
+
+
+def openpi_time(alpha: float = 1.5, beta: float = 1.0, scale: float = 0.999, offset: float = 0.001) -> FlowTime:
+    """tau = offset + scale s, s ~ Beta(alpha, beta), noise at 1."""
+    return FlowTime(BetaTime(alpha, beta, low=offset, high=offset + scale))
