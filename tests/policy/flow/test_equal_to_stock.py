@@ -3,14 +3,15 @@
 
 import pytest
 import torch
+from lerobot.configs import PreTrainedConfig
 
-from lerobot_ambient.policy.flow.families import FAMILIES
+from lerobot_ambient.policy import registered as registered
 
 from .mixtures import CLOSED, OPEN, batch_of, pair
 from .test_tiny import CASES
 
 # Every tiny model whose family has an ambient form.
-SERVED = [case for case in CASES if case.split()[0] in FAMILIES]
+SERVED = [case for case in CASES if f"ambient_{case.split()[0]}" in PreTrainedConfig.get_known_choices()]
 
 
 def step(policy, batch):
