@@ -9,10 +9,12 @@ from lerobot.configs import PreTrainedConfig
 from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
 
 from lerobot_ambient.core.noise_levels import NoiseSchedule
+from lerobot_ambient.policy.diffusion.flow import flow_time
 from lerobot_ambient.policy.diffusion.schedule import noise_schedule
 from lerobot_ambient.policy.options.mixture_options import MixtureOptions
 
 DENOISERS = ("unet", "mlp")
+OBJECTIVES = ("diffusion", "flow")
 
 _RESNET_STRIDE = 32
 """Pixels of a picture for one of the last feature map."""
@@ -27,6 +29,11 @@ class AmbientDiffusionConfig(MixtureOptions, DiffusionConfig):
 
     Args:
         sources, ..., mixture_record: see `MixtureOptions`.
+        objective: "diffusion" (LeRobot's DDPM or DDIM), or "flow": flow matching, a regression on the velocity
+            eps - x_0 over a continuous time; `prediction_type` and the scheduler's options then do nothing, and acting
+            takes num_inference_steps steps of Euler's, 10 when null.
+        flow_time_alpha, flow_time_beta: exponents of the flow's law of time, Beta(1.5, 1) as in pi0; with 1 and 1 it
+            is uniform.
         relative_actions: denoise chunks relative to the current state. Done inside the policy: action and
             state need the same dimensions in the same order.
         denoiser: "unet" (LeRobot's), or "mlp", a residual MLP for low-dimensional tasks on small machines.
@@ -35,6 +42,9 @@ class AmbientDiffusionConfig(MixtureOptions, DiffusionConfig):
             so that a short training is averaged over its last ninth; null is off.
     """
 
+    objective: str = "diffusion"
+    flow_time_alpha: float = 1.5
+    flow_time_beta: float = 1.0
     relative_actions: bool = False
     denoiser: str = "unet"
     mlp_width: int = 256
@@ -45,6 +55,9 @@ class AmbientDiffusionConfig(MixtureOptions, DiffusionConfig):
         super().__post_init__()
         if self.denoiser not in DENOISERS:
             raise ValueError(f"policy.denoiser = '{self.denoiser}' is unknown; choose one of {', '.join(DENOISERS)}.")
+        if self.objective not in OBJECTIVES:
+            raise ValueError(f"policy.objective = '{self.objective}' is unknown; choose {' or '.join(OBJECTIVES)}.")
+        flow_time(self)
         if self.mlp_width < 1 or self.mlp_depth < 1:
             raise ValueError(
                 f"policy.mlp_width and mlp_depth must be positive, got {self.mlp_width}, {self.mlp_depth}."
@@ -58,7 +71,7 @@ class AmbientDiffusionConfig(MixtureOptions, DiffusionConfig):
             )
 
     def noise_schedule(self) -> NoiseSchedule:
-        return noise_schedule(self)
+        return flow_time(self).schedule() if self.objective == "flow" else noise_schedule(self)
 
     @property
     def frame_size(self) -> tuple[int, int] | None:

@@ -13,6 +13,7 @@ from lerobot.utils.constants import ACTION, OBS_STATE
 from torch import Tensor, nn
 
 from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy.diffusion.flow import integrate
 from lerobot_ambient.policy.diffusion.relative import RelativeActions
 
 
@@ -61,6 +62,23 @@ class AmbientDiffusionModel(DiffusionModel):
         )
         if compile_model:
             self.unet = torch.compile(self.unet, mode=config.compile_mode)
+
+    def conditional_sample(
+        self,
+        batch_size: int,
+        global_cond: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        noise: Tensor | None = None,
+    ) -> Tensor:
+        """As DiffusionModel, by the policy's objective: (B, H, A) normalised chunks."""
+        if self.config.objective != "flow":
+            chunk: Tensor = super().conditional_sample(batch_size, global_cond, generator, noise)
+            return chunk
+        if noise is None:
+            one = next(self.parameters())
+            shape = (batch_size, self.config.horizon, self.config.action_feature.shape[0])
+            noise = torch.randn(shape, dtype=one.dtype, device=one.device, generator=generator)
+        return integrate(self.config, lambda x, time: self.unet(x, time, global_cond=global_cond), noise)
 
     def generate_actions(self, batch: dict[str, Tensor], noise: Tensor | None = None) -> Tensor:
         """As DiffusionModel: (B, n_action_steps, A) normalised absolute actions."""

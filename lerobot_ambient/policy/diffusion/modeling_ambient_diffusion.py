@@ -22,13 +22,16 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from lerobot_ambient.core.draws import TimestepLaw
-from lerobot_ambient.core.losses import ambient_target, denoising_target, reduce_loss, renoise
+from lerobot_ambient.core.flow_time import TimeTransport
+from lerobot_ambient.core.losses import ambient_pair, ambient_target, denoising_target, reduce_loss, renoise
+from lerobot_ambient.core.noise_levels import flow_to_vp, vp_to_ve
 from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.data.normalization.affine import RELATIVE_ACTION
 from lerobot_ambient.policy.card.hub_card import CardOnHub
 from lerobot_ambient.policy.diffusion.averaging import growing_average
 from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.diffusion.diffusion_model import AmbientDiffusionModel
+from lerobot_ambient.policy.diffusion.flow import draw_time, flow_time, network_time
 from lerobot_ambient.policy.diffusion.single_observation import repeat_single_observation
 from lerobot_ambient.policy.shared.following import NOT_MERGED, FollowsMixture
 from lerobot_ambient.policy.shared.not_finite import NotFiniteError, not_finite
@@ -72,6 +75,7 @@ class AmbientDiffusionPolicy(FollowsMixture, CardOnHub, DiffusionPolicy):
             self.averaged.requires_grad_(False)
         self._fit_relative(dataset_stats)
         self.timestep_law: TimestepLaw | None = None
+        self.transport: TimeTransport | None = None
         self._start_following()
         self.register_buffer("camera_absent", None, persistent=False)
         if dataset_meta is not None:
@@ -121,7 +125,10 @@ class AmbientDiffusionPolicy(FollowsMixture, CardOnHub, DiffusionPolicy):
     def _follow(self, mixture: AssembledMixture | None) -> None:
         super()._follow(mixture)
         if mixture is not None:
-            self.timestep_law = TimestepLaw(mixture.plan)
+            if self.config.objective == "flow":
+                self.transport = TimeTransport(mixture.plan, flow_time(self.config))
+            else:
+                self.timestep_law = TimestepLaw(mixture.plan)
             self.register_buffer("sigmas", mixture.plan.schedule.sigmas.float(), persistent=False)
             self.register_buffer("camera_absent", self._camera_table(mixture), persistent=False)
 
@@ -196,11 +203,16 @@ class AmbientDiffusionPolicy(FollowsMixture, CardOnHub, DiffusionPolicy):
         # The order of these draws is LeRobot's (random crops, noise, timestep), so that open windows give its losses.
         condition = model.conditioning(batch, self._of_source(self.camera_absent, group))
         eps = torch.randn(x_0.shape, device=x_0.device)
-        timestep = self._draw_timestep(group, x_0)
-        x_t = model.noise_scheduler.add_noise(x_0, eps, timestep)
-        target = denoising_target(x_0, eps, self.config.prediction_type)
-        if self._trains_on_ambient_target and group is not None:
-            x_t, target = self._ambient_band(batch, group, timestep, x_0, eps, x_t, target)
+        sigma: Tensor | None
+        if self.config.objective == "flow":
+            timestep, sigma, x_t, target = self._flow(batch, group, x_0, eps)
+        else:
+            timestep = self._draw_timestep(group, x_0)
+            sigma = None if group is None else self.sigmas[timestep]
+            x_t = model.noise_scheduler.add_noise(x_0, eps, timestep)
+            target = denoising_target(x_0, eps, self.config.prediction_type)
+            if self._trains_on_ambient_target and group is not None:
+                x_t, target = self._ambient_band(batch, group, timestep, x_0, eps, x_t, target)
 
         pred = model.unet(x_t, timestep, global_cond=condition)
         # mse_loss would broadcast one sample's target over another's prediction.
@@ -209,7 +221,7 @@ class AmbientDiffusionPolicy(FollowsMixture, CardOnHub, DiffusionPolicy):
         is_pad = batch[f"{ACTION}_is_pad"] if self.config.do_mask_loss_for_padding else None
         loss = reduce_loss(element, is_pad, reduction, counts)
         per_sample = (loss if reduction == "none" else reduce_loss(element.detach(), is_pad, "none", counts)).detach()
-        logs = None if group is None else self._log(group, self.sigmas[timestep], per_sample)
+        logs = None if group is None else self._log(group, sigma, per_sample)
         # The logs are on the CPU already, so that looking at them costs no transfer; LeRobot reads a held-out loss too.
         finite = bool(torch.isfinite(loss).all()) if logs is None else all(map(math.isfinite, logs.values()))
         if not finite:
@@ -231,6 +243,22 @@ class AmbientDiffusionPolicy(FollowsMixture, CardOnHub, DiffusionPolicy):
             return self.timestep_law(group)
         high = self.config.num_train_timesteps
         return torch.randint(low=0, high=high, size=(x_0.shape[0],), device=x_0.device).long()
+
+    def _flow(
+        self, batch: dict[str, Any], group: Tensor | None, x_0: Tensor, eps: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Times for the network, levels, noisy chunks and velocities, of the ambient pair in its band."""
+        tau = draw_time(self.config, x_0)
+        if group is not None:
+            assert self.transport is not None
+            tau = self.transport(group, tau)
+        sigma = flow_to_vp(tau.double()).to(x_0.dtype)
+        if self._trains_on_ambient_target and group is not None:
+            r_min = vp_to_ve(self._ambient_sigma_min(group, sigma))[:, None, None]
+            inverse_r = ((1.0 - tau) / tau)[:, None, None]
+            x_0, eps = ambient_pair(x_0, self._noise_of_x_tmin(batch, x_0), eps, r_min, inverse_r)
+        time = tau[:, None, None]
+        return network_time(self.config, tau), sigma, (1.0 - time) * x_0 + time * eps, eps - x_0
 
     def _ambient_band(
         self,
