@@ -24,6 +24,7 @@ STUDIES = {
     "arm7": ("seven joints, 50 smooth and 2000 raw paths (needs the extra 'arm7')", "three arms"),
     "scaling": ("pushing with 500 to 4000 source demonstrations (needs the extra 'pushing')", "three arms"),
     "vision": ("the maze with its goal in a picture only (needs the extra 'maze')", "two arms"),
+    "flow": ("the maze under flow matching, and the same windows under DDPM (needs the extra 'maze')", "three arms"),
 }
 """Experiments that train policies: what they are about, and what `--quick` runs of them."""
 

@@ -123,5 +123,5 @@ def test_it_learns_to_reach_the_data():
 
 
 def test_an_unknown_objective_is_refused():
-    with pytest.raises(ValueError, match="policy.objective = 'floww' is unknown; choose diffusion or flow"):
+    with pytest.raises(ValueError, match=r"policy\.objective = 'floww' is unknown; choose diffusion or flow"):
         AmbientDiffusionConfig(device="cpu", objective="floww")
