@@ -363,6 +363,7 @@ def test_the_policy_reference_has_every_option_with_its_default():
     from lerobot_ambient.data.declared.sources import ACTION_TYPES, NORMALIZATIONS, Source
     from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import (
         DENOISERS,
+        OBJECTIVES,
         AmbientDiffusionConfig,
     )
     from lerobot_ambient.policy.options.mixing import MixingConfig
@@ -379,6 +380,7 @@ def test_the_policy_reference_has_every_option_with_its_default():
     choices = {
         ("MixtureOptions", "target_action_type"): ACTION_TYPES,
         ("AmbientDiffusionConfig", "denoiser"): DENOISERS,
+        ("AmbientDiffusionConfig", "objective"): OBJECTIVES,
         ("Source", "action_type"): ACTION_TYPES,
         ("Source", "normalization"): NORMALIZATIONS,
         ("DimensionConfig", "interpolation"): INTERPOLATIONS,

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
-from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
+from typing import TYPE_CHECKING
 
 from lerobot_ambient.core.noise_levels import NoiseSchedule
+
+if TYPE_CHECKING:
+    # At run time it would load LeRobot's policies, which load this package's types, which need this module.
+    from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
 
 
 def noise_schedule(config: DiffusionConfig) -> NoiseSchedule:

@@ -86,7 +86,8 @@ def test_the_quick_form_is_smaller(name, tmp_path):
     full, quick = options_for(study, tmp_path), options_for(study, tmp_path, quick=True)
     assert full.conditions == study.order
     assert set(quick.conditions) < set(full.conditions)
-    assert (len(full.sizes.seeds), len(quick.sizes.seeds)) == (2, 1)
+    assert len(full.sizes.seeds) >= 2
+    assert len(quick.sizes.seeds) == 1
     assert len(full.sizes.seeds) * full.sizes.trials >= 300
     assert full.sizes.sweep
     assert not quick.sizes.sweep
