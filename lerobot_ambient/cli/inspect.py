@@ -103,9 +103,9 @@ def _suggest(cfg: TrainConfig, args: argparse.Namespace) -> int:
 
 def describe(mixture: AssembledMixture) -> dict[str, Any]:
     """The report as plain values: `sources` (one entry each, the target first), `bands`, `timesteps`, `notes`,
-    `warnings`."""
-    plan = mixture.plan
-    sigmas = plan.schedule.sigmas
+    `warnings`; of a flow-matching policy `cells` in place of `timesteps`, and the `law` that they are cells of."""
+    plan, schedule = mixture.plan, mixture.plan.schedule
+    sigmas = schedule.sigmas
     joint = plan.by_source()
     law = joint.sum(1)
     sources = []
@@ -113,8 +113,8 @@ def describe(mixture: AssembledMixture) -> dict[str, Any]:
         groups = [(i, group) for i, group in enumerate(mixture.plan.groups) if group.source == index]
         admitted = [int((plan.joint[i] > 0).sum()) for i, _ in groups]
         windows = sorted({repr(group.window) for _, group in groups})
-        above = [group.window.effective(plan.schedule)[0] for _, group in groups]
-        below = [group.window.effective(plan.schedule)[1] for _, group in groups]
+        above = [group.window.effective(schedule)[0] for _, group in groups]
+        below = [group.window.effective(schedule)[1] for _, group in groups]
         sources.append(
             {
                 "name": source.name,
@@ -128,23 +128,27 @@ def describe(mixture: AssembledMixture) -> dict[str, Any]:
                 "windows": windows if len(windows) <= 8 else f"{len(windows)} different windows",
                 "teaches_from_sigma": min((a for a in above if a is not None), default=None),
                 "teaches_below_sigma": max((b for b in below if b is not None), default=None),
-                "timesteps": [min(admitted), max(admitted)],
+                schedule.unit: [min(admitted), max(admitted)],
+                "admitted": [min(admitted) / len(schedule), max(admitted) / len(schedule)],
                 "share": float(law[index]),
                 "mean_sigma": float((joint[index] * sigmas).sum() / law[index]) if law[index] > 0 else None,
             }
         )
     edges = [k / _BANDS for k in range(_BANDS + 1)]
-    shares = []
+    bands = []
     for low, high in itertools.pairwise(edges):
         inside = (sigmas >= low) & ((sigmas < high) | (high == 1.0))
         mass = joint[:, inside].sum(1)
         total = float(mass.sum())
-        shares.append([float(m) / total if total > 0 else None for m in mass])
+        share = [float(m) / total if total > 0 else None for m in mass]
+        bands.append({"sigma": [low, high], "share": share, "draws": total})
     return {
         "sources": sources,
-        "timesteps": len(plan.schedule),
-        "sigma_range": [float(sigmas[0]), float(sigmas[-1])],
-        "bands": [{"sigma": [low, high], "share": s} for low, high, s in zip(edges, edges[1:], shares, strict=False)],
+        "unit": schedule.unit,
+        "law": schedule.law,
+        schedule.unit: len(schedule),
+        "sigma_range": [float(schedule.lower[0]), float(schedule.upper[-1])],
+        "bands": bands,
         "normalization": mixture.normalization.to_dict(),
         "fingerprint": mixture.fingerprint,
         "notes": mixture.notes,
@@ -155,12 +159,11 @@ def describe(mixture: AssembledMixture) -> dict[str, Any]:
 def render(report: dict[str, Any]) -> str:
     """The report as text for a terminal."""
     low, high = report["sigma_range"]
-    steps = report["timesteps"]
-    head = ["dataset", "episodes", "frames", "samples", "window", "teaches at", "timesteps", "share", "mean sigma"]
+    unit, law = report["unit"], report["law"]
+    head = ["dataset", "episodes", "frames", "samples", "window", "teaches at", unit, "share", "mean sigma"]
     rows = []
     for source in report["sources"]:
         windows = source["windows"]
-        fewest, most = source["timesteps"]
         rows.append(
             [
                 source["name"],
@@ -169,7 +172,7 @@ def render(report: dict[str, Any]) -> str:
                 str(source["samples"]),
                 windows if isinstance(windows, str) else " | ".join(windows),
                 _levels(source, high),
-                f"{most}" if fewest == most else f"{fewest}-{most}",
+                _admitted(source, unit, of_law=law is not None),
                 f"{100 * source['share']:.1f} %",
                 "-" if source["mean_sigma"] is None else f"{source['mean_sigma']:.3f}",
             ]
@@ -179,17 +182,33 @@ def render(report: dict[str, Any]) -> str:
         [source["name"], *("" if b["share"][i] is None else f"{100 * b['share'][i]:.0f} %" for b in report["bands"])]
         for i, source in enumerate(report["sources"])
     ]
+    band_rows.append(["all draws", *(f"{100 * b['draws']:.0f} %" for b in report["bands"])])
+    levels = (
+        f"{report[unit]} {unit}, sigma {low:.4f} to {high:.4f}; 'teaches at' is what this schedule makes of a window."
+    )
+    if law is not None:
+        levels += f"\nThe policy itself draws every cell equally often: its time follows {law}."
     return "\n".join(
         [
             *_table(head, rows),
             "",
-            f"{steps} timesteps, sigma {low:.4f} to {high:.4f}; 'teaches at' is what this schedule makes of a window.",
+            levels,
             "",
             *_table(band_head, band_rows),
             *(f"\nnote: {note}" for note in report["notes"]),
             *(f"\nwarning: {warning}" for warning in report["warnings"]),
         ]
     )
+
+
+def _admitted(source: dict[str, Any], unit: str, *, of_law: bool) -> str:
+    """How many timesteps a dataset teaches at, "52" or "10-52"; of cells also their part of the policy's own draws."""
+    fewest, most = source[unit]
+    count = f"{most}" if fewest == most else f"{fewest}-{most}"
+    if not of_law:
+        return count
+    low, high = (f"{100 * part:.0f}" for part in source["admitted"])
+    return f"{count} ({high if low == high else f'{low}-{high}'} %)"
 
 
 def _levels(source: dict[str, Any], top: float) -> str:

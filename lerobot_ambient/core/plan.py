@@ -3,7 +3,8 @@
 
 Symbols
     g          group: the samples of one dataset that share one window; source 0 is the target
-    p(t)       base law of the timestep (uniform for DDPM)
+    t          timestep, or cell of a flow-matching policy's time (`core.flow_time`)
+    p(t)       base law of the timestep (uniform for DDPM, and for cells)
     J[g, t]    joint law of (group, timestep); columns sum to p(t)
     P(g)       sum_t J[g, t]: how often the sampler draws from the group
     P(t | g)   J[g, t] / P(g): how the policy draws the timestep of a sample of the group
@@ -152,6 +153,8 @@ class Plan:
     def plot(self, ax: Axes | None = None) -> Figure:
         """Draw the heat map: a row a dataset, the timesteps to the right, the share of each at each as a colour.
 
+        A flow-matching policy has cells of equal probability for timesteps: to the right goes its own law's quantile.
+
         Args:
             ax: of matplotlib, to draw on; a figure of its own when None.
 
@@ -168,9 +171,9 @@ class Plan:
         return shares_html(*self._picture())
 
     def _picture(self) -> tuple[Any, Any, Any, list[str]]:
-        """Shares (S, T), law (S,), sigmas (T,) and names, as `core.heat_map` takes them."""
+        """Shares (S, T), law (S,), schedule and names, as `core.heat_map` takes them."""
         law = self.by_source().sum(1).numpy()
-        return self.shares_by_source().numpy(), law, self.schedule.sigmas.numpy(), self.source_names()
+        return self.shares_by_source().numpy(), law, self.schedule, self.source_names()
 
     def __repr__(self) -> str:
         law = self.group_law
@@ -235,9 +238,10 @@ def require_plan_fits(groups: int, schedule: NoiseSchedule) -> None:
         ValueError: groups times timesteps are too many.
     """
     if groups * len(schedule) > _MAX_CELLS:
+        fewer = ", or use fewer timesteps (policy.num_train_timesteps)" if schedule.law is None else ""
         raise ValueError(
-            f"the plan would have {groups} groups x {len(schedule)} timesteps = "
+            f"the plan would have {groups} groups x {len(schedule)} {schedule.unit} = "
             f"{groups * len(schedule) * 8 / 2**30:.1f} GiB, at most {_MAX_CELLS * 8 / 2**30:.0f} GiB are allowed. "
-            "Round sigma_min and sigma_max in the windows files to fewer levels, annotate with larger buckets, or "
-            "use fewer timesteps (policy.num_train_timesteps)."
+            "Round sigma_min and sigma_max in the windows files to fewer levels, or annotate with larger buckets"
+            f"{fewer}."
         )

@@ -306,8 +306,8 @@ def _plan(groups: Sequence[Group], aligned: Sequence[AlignedSource], recipe: Mix
     for source, law in list(zip(aligned, plan.by_source().sum(1).tolist(), strict=True))[1:]:
         if law == 0.0 and recipe.mixing.needs_windows:
             raise ValueError(
-                f"source '{source.name}' is never drawn: its window admits none of the {len(recipe.schedule)} timesteps"
-                f" ({recipe.schedule!r}). Widen the window or remove the source."
+                f"source '{source.name}' is never drawn: its window admits none of the {len(recipe.schedule)} "
+                f"{recipe.schedule.unit} ({recipe.schedule!r}). Widen the window or remove the source."
             )
     return plan
 

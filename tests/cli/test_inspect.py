@@ -66,6 +66,49 @@ def test_a_target_that_is_crowded_out_is_told_with_the_line_to_write(options, ca
     assert json.loads(capsys.readouterr().out)["warnings"] == [place]
 
 
+def flow_options(options, kind, *more):
+    """The same mixture for a flow policy, from sigma 0.7 on, with the observation.state that they all need."""
+    own = ("--policy.type", "--policy.horizon", "--policy.n_action_steps", "--policy.drop", "--policy.sources")
+    (source,) = json.loads(next(o for o in options if o.startswith("--policy.sources")).partition("=")[2])
+    source = {"repo_id": source["repo_id"], "root": source["root"], "sigma_min": 0.7}
+    kept = [option for option in options if not option.startswith(own)]
+    return [*kept, f"--policy.type={kind}", f"--policy.sources={json.dumps([source])}", *more]
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "above"),
+    [
+        # P(sigma > 0.7) = 1 - F(tau(0.7)) under each policy's own law of time, by hand.
+        ("ambient_pi0", [], 1 - ((0.49505 - 0.001) / 0.999) ** 1.5),
+        ("ambient_pi05", [], 1 - ((0.49505 - 0.001) / 0.999) ** 1.5),
+        ("ambient_smolvla", [], 1 - ((0.49505 - 0.001) / 0.999) ** 1.5),
+        (
+            "ambient_multi_task_dit",
+            ["--policy.objective=flow_matching", "--policy.timestep_sampling_strategy=uniform"],
+            1 - 0.49505,
+        ),
+    ],
+)
+def test_a_window_is_shown_under_the_policys_own_law(options, capsys, kind, more, above):
+    assert main(["inspect", "--json", *flow_options(options, kind, *more)]) == 0
+    report = json.loads(capsys.readouterr().out)
+    _, sim = report["sources"]
+    assert (report["unit"], report["cells"]) == ("cells", 256)
+    assert "timesteps" not in report
+    # A bound costs at most one cell.
+    assert above - 1 / 256 <= sim["admitted"][0] <= above
+    assert sim["cells"] == [round(256 * sim["admitted"][0])] * 2
+    assert sim["share"] == pytest.approx(0.75 * sim["admitted"][0])
+    draws = {tuple(band["sigma"]): band["draws"] for band in report["bands"]}
+    assert sum(draws.values()) == pytest.approx(1.0)
+    assert sum(draw for (low, _), draw in draws.items() if low >= 0.7) == pytest.approx(above, abs=1 / 256)
+    assert main(["inspect", *flow_options(options, kind, *more)]) == 0
+    text = capsys.readouterr().out
+    assert "timestep" not in text
+    assert f"{sim['cells'][0]} ({100 * sim['admitted'][0]:.0f} %)" in text
+    assert f"The policy itself draws every cell equally often: its time follows {report['law']}." in text
+
+
 def test_text_names_every_data_set_and_the_picture_is_drawn(options, capsys, tmp_path):
     picture = tmp_path / "deep" / "plan.png"
     assert main(["inspect", f"--png={picture}", *options]) == 0

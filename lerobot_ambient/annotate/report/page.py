@@ -14,7 +14,7 @@ import numpy as np
 
 from lerobot_ambient.annotate.report.source import ROUGH, SourceReport, verdict, warnings
 from lerobot_ambient.annotate.results.trust import CHUNKS_ALONE
-from lerobot_ambient.core.arrays import Floats
+from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.plan import Plan
 from lerobot_ambient.figures.style import Picture
 
@@ -39,7 +39,7 @@ class PlanRow:
         samples: that are ever drawn.
         share: of all draws, in [0, 1].
         levels: at which some sample teaches, as runs (lowest, highest) of the schedule's levels.
-        timesteps: how many they are, of how many.
+        taught: how many timesteps, or cells, they are, of how many.
         mean_sigma: of its draws, None if it is never drawn.
     """
 
@@ -47,16 +47,16 @@ class PlanRow:
     samples: int
     share: float
     levels: tuple[tuple[float, float], ...]
-    timesteps: tuple[int, int]
+    taught: tuple[int, int]
     mean_sigma: float | None
 
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """The content of a page; see `report.write_report`. `rows`: the target's first; `sigmas` (T,): of the plan."""
+    """The content of a page; see `report.write_report`. `rows`: the target's first; `schedule`: of the plan."""
 
     rows: Sequence[PlanRow]
-    sigmas: Floats
+    schedule: NoiseSchedule
     sections: tuple[Section, ...]
     overview: Picture
     heat_map: Picture
@@ -74,18 +74,19 @@ def render(page: Page) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = resources.files("lerobot_ambient.annotate.report").joinpath(_TEMPLATE).read_text(encoding="utf-8")
     reports = [section.report for section in page.sections]
-    pairs = list(zip(reports, page.rows[1:], strict=True))
+    pairs, sigmas = list(zip(reports, page.rows[1:], strict=True)), page.schedule.sigmas.numpy()
     return environment.from_string(template).render(
         chunks_alone=CHUNKS_ALONE,
         target=page.rows[0],
         rows=page.rows,
+        schedule=page.schedule,
         summary=[_summary_row(report, row) for report, row in pairs],
         overview=_figure(page.overview),
         heat_map=_figure(page.heat_map),
         soft_share=None if page.soft_share is None else _figure(page.soft_share),
         yaml=page.yaml.rstrip("\n"),
         soft_yaml=page.soft_yaml,
-        warnings=[(row.name, found) for report, row in pairs if (found := warnings(report, row.share, page.sigmas))],
+        warnings=[(row.name, found) for report, row in pairs if (found := warnings(report, row.share, sigmas))],
         notes=_collected_notes(reports, page.notes),
         sections=[_section(number, section) for number, section in enumerate(page.sections, start=1)],
         methods={report.finding.method for report in reports},
@@ -123,7 +124,8 @@ def _summary_row(report: SourceReport, row: PlanRow) -> dict[str, Any]:
 
 def plan_rows(plan: Plan, names: Sequence[str]) -> list[PlanRow]:
     """What each dataset has of the plan, those without any group last or in between too."""
-    joint, sigmas = plan.by_source().numpy(), plan.schedule.sigmas.numpy()
+    joint, schedule = plan.by_source().numpy(), plan.schedule
+    sigmas, lower, upper = (level.numpy() for level in (schedule.sigmas, schedule.lower, schedule.upper))
     joint = np.pad(joint, ((0, len(names) - len(joint)), (0, 0)))
     rows = []
     for index, (name, law) in enumerate(zip(names, joint, strict=True)):
@@ -135,10 +137,10 @@ def plan_rows(plan: Plan, names: Sequence[str]) -> list[PlanRow]:
                 samples=sum(group.count for group in plan.groups if group.source == index),
                 share=share,
                 levels=tuple(
-                    (float(sigmas[start]), float(sigmas[stop - 1]))
+                    (float(lower[start]), float(upper[stop - 1]))
                     for start, stop in zip(edges[::2], edges[1::2], strict=True)
                 ),
-                timesteps=(int(taught.sum()), len(sigmas)),
+                taught=(int(taught.sum()), len(sigmas)),
                 mean_sigma=float(law @ sigmas) / share if share > 0.0 else None,
             )
         )

@@ -101,7 +101,7 @@ def write_report(
     ]
     page = Page(
         rows=rows,
-        sigmas=plan.schedule.sigmas.numpy(),
+        schedule=plan.schedule,
         sections=tuple(sections),
         overview=overview,
         heat_map=heat_map,
@@ -127,7 +127,7 @@ def _draw_heat_map(plan: Plan, names: Sequence[str]) -> Picture:
     lost = len(names) - len(law)
     shares, law = np.pad(shares, ((0, lost), (0, 0))), np.pad(law, (0, lost))
     shown = [figure_name(name) for name in names]
-    figure = shares_figure(shares, law, plan.schedule.sigmas.numpy(), shown, width=1.25 * WIDTH, intervals=4)
+    figure = shares_figure(shares, law, plan.schedule, shown, width=1.25 * WIDTH, intervals=4)
     for axis in figure.axes:
         axis.grid(visible=False)
     figure.axes[0].set_title("")
@@ -135,7 +135,8 @@ def _draw_heat_map(plan: Plan, names: Sequence[str]) -> Picture:
         "plan.png",
         png_of(figure),
         "Share of each dataset at each noise level",
-        "From low noise on the left to high noise on the right. In every column the shares add up to 100 %.",
+        "From low noise on the left to high noise on the right. In every column the shares add up to 100 %."
+        + ("" if plan.schedule.law is None else " The policy draws every column equally often."),
         "The numbers are those of the table above, level by level.",
     )
 

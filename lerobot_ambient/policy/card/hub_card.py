@@ -101,10 +101,10 @@ def plan_picture(config: MixtureOptions) -> bytes | None:
     from lerobot_ambient.core.heat_map import shares_figure
     from lerobot_ambient.figures.style import png_of
 
-    shares, sigmas = record_shares(config)
+    shares, _ = record_shares(config)
     law = np.array([record.share for record in config.mixture_record])
     names = [record.name for record in config.mixture_record]
-    return png_of(shares_figure(shares, law, sigmas, names))
+    return png_of(shares_figure(shares, law, config.noise_schedule(), names))
 
 
 def _can_draw(config: MixtureOptions) -> bool:
