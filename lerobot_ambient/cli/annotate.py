@@ -185,9 +185,9 @@ def run(args: argparse.Namespace) -> int:
     say("opening the datasets")
     mixture = mixture_without_windows(cfg)
     paths = _output_paths(args, mixture.sources[1:])
-    from lerobot_ambient.annotate.chunks.mixture_chunks import chunks_of
+    from lerobot_ambient.annotate.chunks.mixture_chunks import chunks_of, length_option
 
-    chunks = chunks_of(mixture)
+    chunks = chunks_of(mixture, length_option=length_option(cfg.policy))
     if method is None or processes is None:
         annotations = _by_spectrum(args, mixture, chunks)
     else:

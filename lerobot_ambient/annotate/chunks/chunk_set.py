@@ -19,10 +19,12 @@ class ActionAxes:
     Args:
         names: (A,) the target's action dimensions; empty where they have none.
         fps: of the target, steps a second; None where it is not known.
+        length_option: of the policy, that sets how many steps there are; for messages.
     """
 
     names: tuple[str, ...] = ()
     fps: float | None = None
+    length_option: str = "policy.horizon"
 
     def dimension(self, dim: int) -> str:
         """ "wrist_roll.pos", or "action dimension 4" where it has no name."""

@@ -114,14 +114,24 @@ class Chunks:
         return f"{self.name}: {len(self)} chunks of {self.horizon} x {self.dims}, {len(set(self.episode))} episodes"
 
 
-def chunks_of(mixture: AssembledMixture) -> list[Chunks]:
-    """The chunks of every dataset of a mixture, the target's first, over the frames that training would draw."""
+def length_option(config: object) -> str:
+    """What a policy's configuration calls the length of a chunk: "policy.horizon", of most VLAs "policy.chunk_size"."""
+    return next(f"policy.{name}" for name in ("chunk_size", "horizon", "action_horizon") if hasattr(config, name))
+
+
+def chunks_of(mixture: AssembledMixture, *, length_option: str = "policy.horizon") -> list[Chunks]:
+    """The chunks of every dataset of a mixture, the target's first, over the frames that training would draw.
+
+    Args:
+        mixture: of the datasets.
+        length_option: what the policy calls the length of a chunk, for messages; see `length_option`.
+    """
     columns = mixture.dataset.columns
     normalization = mixture.normalization
     mask = mixture.action_mask
     target = mixture.sources[0]
     action = read_names(target.features[ACTION])
-    axes = ActionAxes(() if action.are_numbers else action.names, target.fps)
+    axes = ActionAxes(() if action.are_numbers else action.names, target.fps, length_option)
     result = []
     for index, source in enumerate(mixture.sources):
         first = int(mixture.dataset.offsets[index])

@@ -180,6 +180,6 @@ def _complete(
         longest = int(np.unique(chunks.episode, return_counts=True)[1].max(initial=0))
         raise ValueError(
             f"'{chunks.name}': no chunk of {chunks.horizon} actions lies within an episode (at most {longest} chunks "
-            "start in one); use a shorter policy.horizon or longer episodes."
+            f"start in one); use a shorter {chunks.axes.length_option} or longer episodes."
         )
     return np.concatenate(parts), np.cumsum(np.diff(episode, prepend=episode[0]) != 0)

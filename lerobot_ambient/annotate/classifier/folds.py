@@ -95,7 +95,7 @@ def draw_chunks(chunks: ChunkSet, dims: Tensor, fold: NDArray[np.int64], limit: 
     if bool(torch.cat(padded).all()):
         raise ValueError(
             f"'{chunks.name}': every chunk of {chunks.horizon} actions runs beyond its episode, so most of it is "
-            "copy-padding; use a shorter policy.horizon or longer episodes."
+            f"copy-padding; use a shorter {chunks.axes.length_option} or longer episodes."
         )
     if not bool(torch.isfinite(x_0).all()):
         raise ValueError(f"'{chunks.name}': normalised actions are not finite; check its action column and statistics.")

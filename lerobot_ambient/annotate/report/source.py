@@ -230,8 +230,8 @@ def little_left(report: SourceReport, share: float, sigmas: Floats) -> str | Non
     if finding.is_nothing or admitted >= _LITTLE:
         return None
     said = (
-        f"Next to nothing is left for it to teach: this window admits {admitted:.0%} of the noise levels, and "
-        f"{share:.1%} of a training's draws are its."
+        f"Next to nothing is left for it to teach: this window admits {admitted:.0%} of the noise levels that the "
+        f"policy draws, and {share:.1%} of a training's draws are its."
     )
     other = replace(report, finding=finding.taking("estimate"))
     more = float(other.admitted(sigmas).mean())

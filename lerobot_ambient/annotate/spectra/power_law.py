@@ -48,7 +48,7 @@ def fit_power_law(frequencies: Floats, psd: Floats, log_error: Floats, resampled
     """
     if len(frequencies) < 3:
         raise ValueError(
-            f"a power law needs at least 3 frequencies above 0, got {len(frequencies)}; use a longer horizon."
+            f"a power law needs at least 3 frequencies above 0, got {len(frequencies)}; use longer chunks."
         )
     # No law holds to better than a few per cent: the best known frequencies shall not decide alone.
     weights = 1.0 / (log_error**2 + 0.05**2)

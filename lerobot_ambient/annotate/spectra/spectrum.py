@@ -136,8 +136,8 @@ def spectral_window(target: ChunkSet, source: ChunkSet, options: CompareOptions 
     options = options or CompareOptions()
     if target.horizon < MIN_HORIZON:
         raise ValueError(
-            f"'{target.name}': a horizon of {target.horizon} has no spectrum to speak of; set policy.horizon to "
-            f"{MIN_HORIZON} or more."
+            f"'{target.name}': a chunk of {target.horizon} actions has no spectrum to speak of; set "
+            f"{target.axes.length_option} to {MIN_HORIZON} or more."
         )
     samples = draw_samples(
         target, source, max_episodes=options.max_episodes, max_values=options.max_values, seed=options.seed

@@ -106,7 +106,8 @@ def test_warnings_name_what_to_look_at():
         (safe(0.81, 0.6), "this window admits 19% of the noise levels"),
         (
             safe(0.9, 0.4),
-            "10% of the noise levels, and 4.8% of a training's draws are its. There are too few episodes to",
+            "10% of the noise levels that the policy draws, and 4.8% of a training's draws are its. There are too few "
+            "episodes to",
         ),
         (safe(0.9, 0.4), "again with --take=estimate, 0.400, which admits 60% of the levels and may be too low"),
         (safe(0.9, 0.0), "Record more, or choose sigma_min by a sweep: the estimate is full trust"),

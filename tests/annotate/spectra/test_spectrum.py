@@ -291,7 +291,7 @@ def test_two_long_episodes_are_cut_and_it_says_so():
 
 
 def test_a_short_horizon_is_refused():
-    with pytest.raises(ValueError, match=r"a horizon of 2 has no spectrum.*set policy.horizon to 4 or more"):
+    with pytest.raises(ValueError, match=r"a chunk of 2 actions has no spectrum.*set policy.horizon to 4 or more"):
         spectral_window(*(chunks(np.random.default_rng(s).normal(size=(50, 2, 2)), 5) for s in (0, 1)))
 
 
