@@ -165,6 +165,11 @@ def training_commands() -> dict[str, str]:
     return found
 
 
+def type_of(path: str) -> str:
+    """`--policy.path=PATH` as the type that its checkpoint has: SmolVLA's and its fine-tunes' have it in their name."""
+    return f"--policy.type=ambient_{'smolvla' if 'smolvla' in path else 'diffusion'}"
+
+
 def resolved(words: list[str], monkeypatch: pytest.MonkeyPatch):
     """LeRobot's configuration of a training command, parsed as lerobot-train and inspect parse it."""
     from lerobot_ambient.integration.training.merged_training import load_train_config
@@ -177,7 +182,7 @@ def resolved(words: list[str], monkeypatch: pytest.MonkeyPatch):
         assert on_the_hub or in_a_run or config == OWN_CONFIG, config
         config = "configs/maze/ambient.yaml"
     # `--policy.path` loads a checkpoint's config first; its policy type is ours.
-    more = ["--policy.type=ambient_diffusion" if word.startswith("--policy.path=") else word for word in more]
+    more = [type_of(word) if word.startswith("--policy.path=") else word for word in more]
     monkeypatch.chdir(ROOT)
     return load_train_config(config, more)
 
@@ -217,7 +222,7 @@ def test_evaluation_commands_are_what_lerobot_eval_accepts():
     found = commands_of("lerobot-eval")
     assert len(found) >= 3
     for name, words in found:
-        more = ["--policy.type=ambient_diffusion" if w.startswith("--policy.path=") else w for w in words[1:]]
+        more = [type_of(w) if w.startswith("--policy.path=") else w for w in words[1:]]
         try:
             cfg = draccus.parse(EvalPipelineConfig, args=more)
         except SystemExit:
@@ -242,7 +247,7 @@ def test_commands_of_arms_are_what_lerobot_accepts(script, monkeypatch):
     found = commands_of(f"lerobot-{script}")
     assert found
     for name, words in found:
-        more = ["--policy.type=ambient_diffusion" if w.startswith("--policy.path=") else w for w in words[1:]]
+        more = [type_of(w) if w.startswith("--policy.path=") else w for w in words[1:]]
         try:
             draccus.parse(config, args=more)
         except (SystemExit, Exception) as error:
@@ -275,16 +280,19 @@ def test_the_page_of_the_arm_makes_what_it_uses():
 @pytest.mark.parametrize("page", OURS, ids=ids)
 def test_options_named_in_the_text_exist(page):
     """Options with a dot in code spans, e.g. `--policy.mlp_width`: the path leads through LeRobot's dataclasses."""
+    from lerobot.configs import PreTrainedConfig
     from lerobot.configs.default import DatasetConfig, EvalConfig
 
-    from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
+    from lerobot_ambient.policy.options.mixture_options import ambient_types
 
-    owners = {"policy": AmbientDiffusionConfig, "dataset": DatasetConfig, "eval": EvalConfig}
+    of_policies = [PreTrainedConfig.get_choice_class(kind) for kind in ambient_types()]
+    owners = {"policy": of_policies, "dataset": [DatasetConfig], "eval": [EvalConfig]}
     unknown = []
     for span in re.findall(r"`([^`\n]+)`", prose(page)):
         for option in re.findall(r"(?<![\w./])(?:--)?((?:policy|dataset|eval)\.[a-z_]+)", span):
             owner, name = option.split(".")
-            if name not in {field.name for field in dataclasses.fields(owners[owner])} | {"type", "path"}:
+            fields = {field.name for config in owners[owner] for field in dataclasses.fields(config)}
+            if name not in fields | {"type", "path"}:
                 unknown.append(option)
     assert unknown == []
 
