@@ -24,6 +24,7 @@ class Family(ABC):
         masks_dimensions: the loss can be kept from action dimensions that a dataset lacks.
         masks_cameras: the model can be told that a camera is absent; otherwise it sees the source's fill colour.
         any_frame_size: the policy brings frames of any size to its own.
+        normalises_itself: actions are normalised by the policy's own rule, so windows cannot be estimated on them.
         honours_padding: its loss leaves out actions beyond an episode's end (`action_is_pad`).
     """
 
@@ -34,6 +35,7 @@ class Family(ABC):
     masks_cameras: bool = False
     any_frame_size: bool = True
     honours_padding: bool = False
+    normalises_itself: bool = False
 
     @abstractmethod
     def time(self, config: Any) -> FlowTime | None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An ambient form beside its stock policy: the same weights, the same batch, and a plan made by hand."""
 
+import dataclasses
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,7 +24,12 @@ def ambient_config(stock: PreTrainedConfig, **options: Any) -> Any:
     from lerobot_ambient.policy import registered as registered
 
     made = PreTrainedConfig.get_choice_class(f"ambient_{stock.type}")
-    return made(**{**vars(stock), **options})
+    fields = {field.name for field in dataclasses.fields(made) if field.init}
+    config = made(**{name: value for name, value in vars(stock).items() if name in fields}, **options)
+    for name in vars(stock).keys() - fields:
+        # What a configuration worked out for itself, such as a backbone's that it has loaded.
+        setattr(config, name, getattr(stock, name))
+    return config
 
 
 def metadata(config: Any, windows: Any = CLOSED, mixing: Any = None, **more: Any) -> Any:
@@ -37,7 +43,7 @@ def metadata(config: Any, windows: Any = CLOSED, mixing: Any = None, **more: Any
     factor = config.ambient_loss_max_amplification if config.ambient_loss else None
     plan = make_plan(groups, config.noise_schedule(), mixing or Ambient(), max_amplification=factor)
     mixture = SimpleNamespace(plan=plan, action_mask=None, absent_cameras=None, place_of=lambda index: f"frame {index}")
-    return SimpleNamespace(mixture=SimpleNamespace(**{**vars(mixture), **more}))
+    return SimpleNamespace(mixture=SimpleNamespace(**{**vars(mixture), **more}), features={})
 
 
 def pair(stock: PreTrainedConfig, windows: Any = CLOSED, mixing: Any = None, options: Any = None, **more: Any) -> Any:
