@@ -96,6 +96,7 @@ class AmbientDiffusionPolicy(FollowsMixture, CardOnHub, DiffusionPolicy):
         refuse_foreign_steps(
             pretrained_name_or_path,
             revision=kwargs.get("revision"),
+            config=kwargs.get("config"),
             local_files_only=kwargs.get("local_files_only", False),
             **hub,
         )

@@ -63,6 +63,7 @@ class AmbientFlow(FollowsMixture, CardOnHub):
         refuse_foreign_steps(
             pretrained_name_or_path,
             revision=kwargs.get("revision"),
+            config=kwargs.get("config"),
             local_files_only=kwargs.get("local_files_only", False),
             **hub,
         )

@@ -16,23 +16,31 @@ from typing import Any
 
 from huggingface_hub import constants, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+from lerobot.configs import PreTrainedConfig
 from lerobot.utils.constants import POLICY_POSTPROCESSOR_DEFAULT_NAME, POLICY_PREPROCESSOR_DEFAULT_NAME
 from torch import nn
 
 FILES = tuple(f"{name}.json" for name in (POLICY_PREPROCESSOR_DEFAULT_NAME, POLICY_POSTPROCESSOR_DEFAULT_NAME))
 
 
-def refuse_foreign_steps(path: str | Path, *, revision: str | None = None, **download: Any) -> None:
+def refuse_foreign_steps(
+    path: str | Path, *, revision: str | None = None, config: PreTrainedConfig | None = None, **download: Any
+) -> None:
     """Read a checkpoint's processors before anything is made of them.
 
     Args:
         path: folder, or a model on the Hub.
         revision, download: for the Hub, as huggingface_hub takes them.
+        config: LeRobot's for the policy that is loaded. Where it names an adapter, `path` is the base that the adapter
+            goes on, and the processors that LeRobot makes are the adapter's: they are read too.
 
     Raises:
         ValueError: a step names a class instead of a registered step.
         LocalEntryNotFoundError: the Hub did not answer, so that nothing can be said.
     """
+    if config is not None and config.use_peft and config.pretrained_path not in (None, path):
+        assert config.pretrained_path is not None
+        refuse_foreign_steps(config.pretrained_path, revision=config.pretrained_revision, **download)
     for name in FILES:
         file = Path(path) / name
         if not Path(path).is_dir():
