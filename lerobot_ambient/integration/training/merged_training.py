@@ -247,7 +247,12 @@ def mixture_of(cfg: TrainConfig) -> AssembledMixture:
 
 
 def mixture_without_windows(cfg: TrainConfig) -> AssembledMixture:
-    """The mixture for estimating windows: whatever windows and mixing the configuration declares, it has none."""
+    """The mixture for estimating windows: whatever windows and mixing the configuration declares, it has none.
+
+    Raises:
+        ValueError: of this policy's chunks no windows can be estimated.
+    """
+    cfg.policy.refuse_estimates()
     sources = [replace(source, sigma_min=None, sigma_max=None, windows=None) for source in cfg.policy.sources]
     options = replace(_read_options(cfg), frame_cache=None)
     return make_mixture(target_config(cfg), sources, options, replace(recipe_of(cfg.policy), mixing=Cotrain()))

@@ -47,6 +47,13 @@ class FlowOptions(MixtureOptions):
     def noise_schedule(self) -> NoiseSchedule:
         return self.family.schedule(self)
 
+    def refuse_estimates(self) -> None:
+        if self.family.normalises_itself:
+            raise ValueError(
+                f"{self.type} normalises actions inside its own processor, so windows estimated on a mixture's chunks "
+                "would be in other units than its noise. Give each source a sigma_min by hand."
+            )
+
     @property
     def resizes_frames(self) -> bool:
         return self.family.any_frame_size

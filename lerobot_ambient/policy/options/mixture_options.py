@@ -87,6 +87,13 @@ class MixtureOptions(_Stock):
         """The noise levels that the policy trains at: the columns of the plan."""
         raise NotImplementedError(f"{type(self).__name__} has no noise levels.")
 
+    def refuse_estimates(self) -> None:
+        """Say where windows cannot be estimated on the policy's chunks.
+
+        Raises:
+            ValueError: the policy noises something else than what a mixture normalises.
+        """
+
     @property
     def frame_size(self) -> tuple[int, int] | None:
         """(height, width) to which the policy brings every frame first; None for the camera's own."""
