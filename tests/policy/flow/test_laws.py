@@ -130,3 +130,11 @@ def test_options_that_leak_past_a_window_are_refused(tiny_config):
         more = {name: value for name, value in options.items() if name not in own}
         with pytest.raises(ValueError, match=message):
             ambient_config(stock, **source, **more)
+
+
+def test_windows_are_not_estimated_where_a_policy_normalises_itself(tiny_config):
+    from .mixtures import ambient_config
+
+    with pytest.raises(ValueError, match="ambient_groot normalises actions inside its own processor"):
+        ambient_config(tiny_config("groot")).refuse_estimates()
+    ambient_config(tiny_config("pi05")).refuse_estimates()
