@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from lerobot_ambient.cli.laboratory.bench_envs import add_envs
+from lerobot_ambient.cli.laboratory.bench_flow import add_flow
 from lerobot_ambient.cli.laboratory.bench_latency import add_latency
 from lerobot_ambient.cli.laboratory.bench_loader import add_loader
 from lerobot_ambient.cli.laboratory.bench_scale import add_scale
@@ -39,6 +40,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_scale(benches)
     add_envs(benches)
     add_latency(benches)
+    add_flow(benches)
 
 
 def run(args: argparse.Namespace) -> int:
