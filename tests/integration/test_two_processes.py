@@ -10,11 +10,15 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import pytest
+import torch
 from scipy import stats
 
 from lerobot_ambient.core.mixing import Ambient
 from lerobot_ambient.integration.commands.stages import stock_command
+from lerobot_ambient.integration.training.merged_training import load_train_config, make_merged_datasets
 
+from ..policy.flow.tiny import PIXELS, as_arguments, tiny_multi_task_dit
 from .conftest import SMALL_POLICY
 from .test_joint_law import SCHEDULE, mixture_with
 
@@ -25,9 +29,8 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def test_two_processes_split_the_draws_of_one(roots, tmp_path, preloaded_python):
-    target, sim = roots
-    source = {"repo_id": "me/sim", "root": str(sim), "sigma_min": 0.5, "sigma_max": 0.1, "weight": 3.0}
+def two_ranks(tmp_path, preloaded_python, *words) -> list[list[dict]]:
+    """What each rank trained on, step by step: see two_processes.py."""
     # The launcher is the real one; what it starts is preloaded, as torchrun lets the environment say.
     command = [
         *(*stock_command("accelerate", "accelerate.commands.accelerate_cli"), "launch"),
@@ -35,28 +38,37 @@ def test_two_processes_split_the_draws_of_one(roots, tmp_path, preloaded_python)
         *("--mixed_precision=no", "--dynamo_backend=no", f"--main_process_port={free_port()}"),
         str(Path(__file__).with_name("two_processes.py")),
         str(tmp_path),
-        *("--dataset.repo_id=me/target", f"--dataset.root={target}", f"--policy.sources={json.dumps([source])}"),
-        *(f"--output_dir={tmp_path / 'run'}", "--batch_size=8", "--steps=120", "--save_freq=0", "--seed=0"),
-        *SMALL_POLICY,
+        *(f"--output_dir={tmp_path / 'run'}", "--batch_size=8", "--save_freq=0", "--seed=0", *words),
     ]
     environment = os.environ | {"PYTHON_EXEC": str(preloaded_python)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    ranks = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in range(2)]
-    assert [len(rank) for rank in ranks] == [120, 120]
+    return [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in range(2)]
 
-    # Together the two ranks consume exactly the stream of the sampler, batch by batch.
-    mixture = mixture_with(roots, Ambient())
+
+def consume(ranks, mixture) -> None:
+    """Together the two ranks consume exactly the stream of the sampler, batch by batch."""
+    steps = len(ranks[0])
     sampler = mixture.sampler(seed=0)
     index = [int(mixture.dataset[i]["index"]) for i in range(len(mixture.dataset))]
-    stream = [[index[frame] for frame in sampler] for _ in range(30)]
+    stream = [[index[frame] for frame in sampler] for _ in range(steps // 4)]
     batches = [epoch[i : i + 8] for epoch in stream for i in range(0, len(epoch), 8)]
-    assert len(batches) // len(stream) % 2 == 0
-    for step in range(120):
+    assert len(batches) // len(stream) % 2 == 0 and len(batches) >= 2 * steps
+    for step in range(steps):
         for rank in range(2):
             expected = batches[2 * step + rank]
             # The short last batch of an epoch is filled up by accelerate, to keep the ranks in step.
             assert ranks[rank][step]["index"][: len(expected)] == expected
+
+
+def test_two_processes_split_the_draws_of_one(roots, tmp_path, preloaded_python):
+    target, sim = roots
+    source = {"repo_id": "me/sim", "root": str(sim), "sigma_min": 0.5, "sigma_max": 0.1, "weight": 3.0}
+    words = ["--dataset.repo_id=me/target", f"--dataset.root={target}", f"--policy.sources={json.dumps([source])}"]
+    ranks = two_ranks(tmp_path, preloaded_python, *words, "--steps=120", *SMALL_POLICY)
+    assert [len(rank) for rank in ranks] == [120, 120]
+    mixture = mixture_with(roots, Ambient())
+    consume(ranks, mixture)
 
     # Each rank's pairs follow the plan, and the ranks do not share their noise.
     for rank in ranks:
@@ -72,3 +84,36 @@ def test_two_processes_split_the_draws_of_one(roots, tmp_path, preloaded_python)
     same = np.mean([s["timestep"] == r["timestep"] for s, r in zip(*ranks, strict=True)])
     assert same < 0.1
     assert len(SCHEDULE) == 100
+
+
+def test_two_processes_of_a_flow_policy(write_dataset, tmp_path, preloaded_python):
+    pytest.importorskip("transformers")
+    look = {"dims": 6, "env_state": False, "image": (PIXELS, PIXELS)}
+    target = write_dataset(tmp_path / "target", "me/target", [14, 12, 16], seed=1, **look)
+    sim = write_dataset(tmp_path / "sim", "me/sim", [20, 31], seed=2, **look)
+    source = {"repo_id": "me/sim", "root": str(sim), "sigma_min": 0.5, "sigma_max": 0.1, "weight": 3.0}
+    config = tiny_multi_task_dit(tmp_path, cameras=("observation.images.cam",))
+    words = [*as_arguments(config, "ambient_multi_task_dit"), "--dataset.repo_id=me/target", f"--dataset.root={target}"]
+    words += [f"--policy.sources={json.dumps([source])}", "--num_workers=0", "--steps=40"]
+    ranks = two_ranks(tmp_path, preloaded_python, *words)
+    assert [len(rank) for rank in ranks] == [40, 40]
+    cfg = load_train_config(None, words)
+    mixture = make_merged_datasets(cfg)[0].mixture
+    consume(ranks, mixture)
+
+    # Each rank's shares and times follow the plan, and the ranks do not share their noise.
+    plan, time = mixture.plan, cfg.policy.family.time(cfg.policy)
+    for rank in ranks:
+        group = torch.tensor([g for step in rank for g in step["group"]])
+        drawn = torch.tensor([t for step in rank for t in step["time"]])
+        share = torch.bincount(group, minlength=2) / len(group)
+        assert torch.allclose(share.double(), plan.group_law, atol=0.08)
+        sigma = time.sigma_of(drawn)[group == 1]
+        assert bool(((sigma <= 0.1) | (sigma > 0.5)).all()) and bool((sigma <= 0.1).any()) and bool((sigma > 0.5).any())
+        u = time.law.cdf(time.tau_of(drawn)).numpy()
+        for one in range(2):
+            law = np.concatenate([[0.0], plan.timestep_law[one].cumsum(0).numpy()])
+            cumulative = np.interp(u[group.numpy() == one], np.linspace(0.0, 1.0, len(law)), law)
+            assert stats.kstest(cumulative, "uniform").pvalue > 1e-4
+    ours, theirs = ({time for step in rank for time in step["time"]} for rank in ranks)
+    assert not ours & theirs

@@ -10,25 +10,35 @@ from lerobot.scripts import lerobot_train
 
 import lerobot_ambient  # noqa: F401
 from lerobot_ambient.core.draws import TimestepLaw
+from lerobot_ambient.core.flow_time import TimeTransport
 from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
+from lerobot_ambient.policy.flow.ambient_flow import AmbientFlow
 
 steps: list[dict] = []
-forward, draw = AmbientDiffusionPolicy.forward, TimestepLaw.forward
+"""Of each training step: the frames, their groups, and the levels drawn: `timestep`, or `time` of a flow."""
 
 
-def recording_forward(self, batch, reduction="mean"):
-    steps.append({"index": batch["index"].tolist(), "group": batch["info"]["ambient_group"].tolist()})
-    return forward(self, batch, reduction)
+def noted(forward):
+    def recording(self, batch, *args, **kwargs):
+        steps.append({"index": batch["index"].tolist(), "group": batch["info"]["ambient_group"].tolist()})
+        return forward(self, batch, *args, **kwargs)
+
+    return recording
 
 
-def recording_draw(self, group):
-    timestep = draw(self, group)
-    steps[-1]["timestep"] = timestep.tolist()
-    return timestep
+def noted_draw(draw, name):
+    def recording(self, *args):
+        drawn = draw(self, *args)
+        steps[-1][name] = drawn.tolist()
+        return drawn
+
+    return recording
 
 
-AmbientDiffusionPolicy.forward = recording_forward
-TimestepLaw.forward = recording_draw
+for policy in (AmbientDiffusionPolicy, AmbientFlow):
+    policy.forward = noted(policy.forward)
+TimestepLaw.forward = noted_draw(TimestepLaw.forward, "timestep")
+TimeTransport.forward = noted_draw(TimeTransport.forward, "time")
 folder = Path(sys.argv.pop(1))
 lerobot_train.main()
 folder.joinpath(f"rank{os.environ.get('RANK', '0')}.json").write_text(json.dumps(steps))
