@@ -6,10 +6,15 @@ import runpy
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import lerobot_ambient  # noqa: F401
+
+from ..policy.flow import conftest as tiny
+
+tiny_folder, tiny_config = tiny.tiny_folder, tiny.tiny_config
 
 SMALL_POLICY = (
     "--policy.type=ambient_diffusion",
@@ -76,3 +81,27 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         return code, capsys.readouterr().err
 
     return run
+
+
+@pytest.fixture
+def stock_checkpoint(tmp_path: Path, tiny_config: Callable[..., Any]) -> Callable[..., Path]:
+    """stock_checkpoint(family, **options): a tiny model of LeRobot's own type with its processors, as LeRobot saves it.
+
+    It saw the cameras `front` and `wrist` of another robot, whose statistics are of unit variance.
+    """
+
+    def save(family: str, **options: Any) -> Path:
+        from lerobot.policies.factory import get_policy_class, make_pre_post_processors
+
+        from ..policy.flow.tiny import statistics, stir
+
+        config = tiny_config(family, **options)
+        policy = get_policy_class(family)(config)
+        stir(policy)
+        folder = tmp_path / f"stock_{family}"
+        policy.save_pretrained(folder)
+        for processor in make_pre_post_processors(config, dataset_stats=statistics(config)):
+            processor.save_pretrained(folder)
+        return folder
+
+    return save

@@ -38,9 +38,14 @@ def _reading(original: Callable[..., Any]) -> Any:
     read = original.__func__  # type: ignore[attr-defined]
 
     def from_pretrained(cls: Any, pretrained_name_or_path: Any, **kwargs: Any) -> Any:
+        from lerobot_ambient.integration.training.fine_tuning import refuse_lost_settings
         from lerobot_ambient.policy.flow.refused import why_not
 
-        asked = options_of_a_mixture(kwargs.get("cli_overrides") or [])
+        overrides = kwargs.get("cli_overrides")
+        if overrides is not None:
+            # LeRobot drops lists of a file, and with them it would train the stock policy on the target alone.
+            refuse_lost_settings(names=_names())
+        asked = options_of_a_mixture(overrides or [])
         if not asked:
             return read(cls, pretrained_name_or_path, **kwargs)
         choices = _AmbientChoices(cls)
@@ -50,7 +55,7 @@ def _reading(original: Callable[..., Any]) -> Any:
             # LeRobot's function takes any error of a choice for an unknown type.
             if choices.refused is None:
                 raise
-            options = ", ".join(f"--policy.{word.lstrip('-')}" for word in asked)
+            options = ", ".join(f"--policy.{word.lstrip('-').partition('=')[0]}" for word in asked)
             raise ValueError(
                 f"{options}: the checkpoint '{pretrained_name_or_path}' is of type {choices.refused}. "
                 f"{why_not(choices.refused)}"
@@ -61,10 +66,14 @@ def _reading(original: Callable[..., Any]) -> Any:
 
 def options_of_a_mixture(words: Iterable[str]) -> list[str]:
     """Those of a policy's options, `--name=value`, that only an ambient policy has."""
+    names = _names()
+    return [word for word in words if word.lstrip("-").partition("=")[0].partition(".")[0] in names]
+
+
+def _names() -> set[str]:
     from lerobot_ambient.policy.options.mixture_options import MixtureOptions
 
-    names = {one.name for one in fields(MixtureOptions)}
-    return [word for word in words if word.lstrip("-").partition("=")[0].partition(".")[0] in names]
+    return {one.name for one in fields(MixtureOptions)}
 
 
 class _AmbientChoices:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,12 @@ import yaml
 from lerobot.configs import parser
 
 
-def refuse_lost_settings(arguments: Sequence[str] | None = None) -> None:
+def refuse_lost_settings(arguments: Sequence[str] | None = None, *, names: Collection[str] | None = None) -> None:
     """Check the config file of the running command.
 
     Args:
         arguments: of the command; None for the process's own.
+        names: of the policy's options that matter; None for all.
 
     Raises:
         ValueError: the file has settings that LeRobot does not apply and the command line does not repeat.
@@ -37,7 +38,8 @@ def refuse_lost_settings(arguments: Sequence[str] | None = None) -> None:
     lost = {
         name: value
         for name, value in _lost(policy, "policy")
-        if not any(word.startswith((f"--{name}=", f"--{name}.")) or word == f"--{name}" for word in words)
+        if (names is None or name.split(".")[1] in names)
+        and not any(word.startswith((f"--{name}=", f"--{name}.")) or word == f"--{name}" for word in words)
     }
     if lost:
         options = " ".join(f"--{name}={_word(value)}" for name, value in lost.items())

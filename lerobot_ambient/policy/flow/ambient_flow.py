@@ -16,13 +16,16 @@ from lerobot_ambient.core.draws import TimestepLaw
 from lerobot_ambient.core.flow_time import TimeTransport
 from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.policy.card.hub_card import CardOnHub
-from lerobot_ambient.policy.flow.configuration_ambient import FlowOptions
+from lerobot_ambient.policy.flow.configuration_ambient import PREFIX, FlowOptions
+from lerobot_ambient.policy.flow.families import FAMILIES
 from lerobot_ambient.policy.flow.step import Step
 from lerobot_ambient.policy.shared.following import FollowsMixture
 from lerobot_ambient.policy.shared.not_finite import not_finite
-from lerobot_ambient.policy.shared.safe_loading import loaded_or_raise, refuse_foreign_steps
+from lerobot_ambient.policy.shared.safe_loading import fetched, loaded_or_raise, refuse_foreign_steps
 
 logger = logging.getLogger(__name__)
+
+_OF_THE_HUB = ("revision", "token", "cache_dir", "local_files_only", "force_download")
 
 
 class AmbientFlow(FollowsMixture, CardOnHub):
@@ -59,14 +62,14 @@ class AmbientFlow(FollowsMixture, CardOnHub):
             ValueError: the checkpoint's processors name a class to be called.
             OSError: the weights could not be read, or none of them is the policy's.
         """
-        hub = {key: kwargs[key] for key in ("token", "cache_dir") if kwargs.get(key) is not None}
+        hub = {key: kwargs[key] for key in _OF_THE_HUB if kwargs.get(key)}
         refuse_foreign_steps(
             pretrained_name_or_path,
-            revision=kwargs.get("revision"),
             config=kwargs.get("config"),
-            local_files_only=kwargs.get("local_files_only", False),
-            **hub,
+            **{key: one for key, one in hub.items() if key != "force_download"},
         )
+        if hub and FAMILIES[cls.name.removeprefix(PREFIX)].forgets_hub_options:
+            pretrained_name_or_path = fetched(pretrained_name_or_path, **hub)
         with loaded_or_raise(cls, pretrained_name_or_path):
             return super().from_pretrained(pretrained_name_or_path, **kwargs)
 

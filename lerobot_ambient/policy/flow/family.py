@@ -26,6 +26,7 @@ class Family(ABC):
         any_frame_size: the policy brings frames of any size to its own.
         normalises_itself: actions are normalised by the policy's own rule, so windows cannot be estimated on them.
         honours_padding: its loss leaves out actions beyond an episode's end (`action_is_pad`).
+        forgets_hub_options: its `from_pretrained` reads the weights without the revision and the like that it is given.
     """
 
     stock: str
@@ -35,6 +36,7 @@ class Family(ABC):
     masks_cameras: bool = False
     any_frame_size: bool = True
     honours_padding: bool = False
+    forgets_hub_options: bool = False
     normalises_itself: bool = False
 
     @abstractmethod

@@ -104,6 +104,7 @@ class Pi0(OpenPiFamily):
 
     stock = "pi0"
     extra = "pi"
+    forgets_hub_options = True
 
     def time(self, config: Any) -> FlowTime:
         return openpi_time(

@@ -9,16 +9,22 @@ processors of our policies use registered steps only, so a checkpoint of our typ
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import constants, hf_hub_download
+from huggingface_hub.constants import CONFIG_NAME, SAFETENSORS_SINGLE_FILE
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from lerobot.configs import PreTrainedConfig
 from lerobot.utils.constants import POLICY_POSTPROCESSOR_DEFAULT_NAME, POLICY_PREPROCESSOR_DEFAULT_NAME
+from safetensors import SafetensorError
 from torch import nn
+
+_LONGEST = 400
+"""Characters of another library's reason in a message."""
 
 FILES = tuple(f"{name}.json" for name in (POLICY_PREPROCESSOR_DEFAULT_NAME, POLICY_POSTPROCESSOR_DEFAULT_NAME))
 
@@ -64,11 +70,26 @@ def refuse_foreign_steps(
                 )
 
 
+def fetched(path: str | Path, *, revision: str | None = None, **download: Any) -> Path:
+    """The folder of a checkpoint, downloaded with these options where it is on the Hub.
+
+    LeRobot's pi0 and pi0.5 take the options for their configuration and read the newest weights in the Hub's cache.
+    """
+    if Path(path).is_dir():
+        return Path(path)
+    files = [
+        hf_hub_download(str(path), name, revision=revision, **download)
+        for name in (CONFIG_NAME, SAFETENSORS_SINGLE_FILE)
+    ]
+    return Path(files[-1]).parent
+
+
 @contextmanager
 def loaded_or_raise(policy: type[nn.Module], path: str | Path) -> Iterator[None]:
     """While a policy is loaded: see that weights are read into it.
 
-    LeRobot's pi0 and pi0.5 print what went wrong with a file and go on with random weights.
+    LeRobot's pi0 and pi0.5 print what went wrong with a file and go on with random weights; the others raise what the
+    library that reads it raises, which does not say what was read and for what.
 
     Args:
         policy: class of the policy.
@@ -96,14 +117,26 @@ def loaded_or_raise(policy: type[nn.Module], path: str | Path) -> Iterator[None]
     policy.load_state_dict = load_state_dict  # type: ignore[method-assign]
     try:
         yield
+    except Exception as error:
+        # What the policy's own class refuses, before any weight is read, speaks for itself.
+        refused = bool(seen) and seen[-1] is not None
+        if not (refused or isinstance(error, SafetensorError) or SAFETENSORS_SINGLE_FILE in str(error)):
+            raise
+        raise _not_loaded(policy, path, error) from error
     finally:
         if own is None:
             del policy.load_state_dict
         else:
             policy.load_state_dict = own  # type: ignore[method-assign]
     if not seen or seen[-1] is not None:
-        reason = seen[-1] if seen else "the file could not be read, see above"
-        raise OSError(
-            f"the weights of '{path}' were not loaded into {policy.__name__}: {reason}. Nothing is trained or moved "
-            "from random weights in their place; check the checkpoint's model.safetensors and its policy type."
-        )
+        raise _not_loaded(policy, path, seen[-1] if seen else None)
+
+
+def _not_loaded(policy: type[nn.Module], path: str | Path, error: Exception | None) -> OSError:
+    reason = "the file could not be read, see above" if error is None else str(error.args[0] if error.args else error)
+    # torch lists every tensor, of which the first few say what is the matter.
+    reason = textwrap.shorten(reason, _LONGEST, placeholder=" ...").rstrip(".")
+    return OSError(
+        f"the weights of '{path}' were not loaded into {policy.__name__}: {reason}. Nothing is trained or moved from "
+        f"random weights in their place; check the checkpoint's {SAFETENSORS_SINGLE_FILE} and its policy type."
+    )

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stock lerobot-train that goes on from a checkpoint of a stock type, with sources."""
+
+import json
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+RENAMED = '--rename_map={"observation.images.cam": "observation.images.front"}'
+STEPS = ("--steps=1", "--save_freq=1", "--batch_size=2", "--num_workers=0", "--env_eval_freq=0", "--log_freq=1")
+
+
+@pytest.fixture(scope="module")
+def pictured(tmp_path_factory, write_dataset):
+    """me/target and me/sim with six joints and a camera of 32 pixels."""
+    folder = tmp_path_factory.mktemp("pictured")
+    shape = {"dims": 6, "image": (32, 32), "env_state": False}
+    return (
+        write_dataset(folder / "target", "me/target", [12, 14], seed=1, **shape),
+        write_dataset(folder / "sim", "me/sim", [13, 15], seed=2, task="come", **shape),
+    )
+
+
+def words(pictured, output, *, sources=True):
+    target, sim = pictured
+    source = {"repo_id": "me/sim", "root": str(sim), "sigma_min": 0.3}
+    return [
+        *STEPS,
+        *("--dataset.repo_id=me/target", f"--dataset.root={target}", f"--output_dir={output}"),
+        *("--policy.push_to_hub=false", "--policy.device=cpu"),
+        *([f"--policy.sources={json.dumps([source])}"] if sources else []),
+    ]
+
+
+@pytest.fixture
+def policies(monkeypatch):
+    """The policies that lerobot-train makes, as (class name, weights before the first step)."""
+    from lerobot.scripts import lerobot_train as script
+
+    made, make = [], script.make_policy
+
+    def spied(*args, **kwargs):
+        policy = make(*args, **kwargs)
+        made.append((policy, {name: one.clone() for name, one in policy.state_dict().items()}))
+        return policy
+
+    monkeypatch.setattr(script, "make_policy", spied)
+    return made
+
+
+def normaliser(folder):
+    (file,) = folder.glob("policy_preprocessor_step_*_normalizer_processor.safetensors")
+    return load_file(file)
+
+
+@pytest.mark.parametrize(
+    ("family", "by"), [("smolvla", "path"), ("smolvla", "pretrained_path"), ("multi_task_dit", "path")]
+)
+def test_a_stock_checkpoint_goes_on_as_its_ambient_type(
+    family, by, stock_checkpoint, tiny_config, pictured, tmp_path, lerobot_train, policies
+):
+    from ...policy.flow.tiny import as_arguments
+
+    cameras = ("observation.images.front",)
+    base = stock_checkpoint(family, cameras=cameras)
+    options = [f"--policy.{by}={base}", RENAMED]
+    if by == "pretrained_path":
+        options += as_arguments(tiny_config(family, cameras=cameras), f"ambient_{family}")
+        options += [
+            '--policy.input_features={"observation.images.front": {"type": "VISUAL", "shape": [3, 32, 32]}, '
+            '"observation.state": {"type": "STATE", "shape": [6]}}'
+        ]
+    output = tmp_path / "run"
+    lerobot_train([*words(pictured, output), *options])
+    ((policy, weights),) = policies
+    stored = load_file(base / "model.safetensors")
+    assert type(policy).name == f"ambient_{family}"
+    assert stored.keys() <= weights.keys()
+    assert all(torch.equal(weights[name], stored[name]) for name in stored)
+    last = output / "checkpoints/last/pretrained_model"
+    config = json.loads((last / "config.json").read_text())
+    assert config["type"] == f"ambient_{family}"
+    assert [record["name"] for record in config["mixture_record"]] == ["me/target", "me/sim"]
+    stats = json.loads((pictured[0] / "meta/stats.json").read_text())
+    ours = normaliser(last)
+    for key in ("action.mean", "action.std", "observation.state.mean"):
+        feature, _, name = key.rpartition(".")
+        assert torch.allclose(ours[key], torch.tensor(stats[feature][name], dtype=torch.float32), atol=1e-5), key
+
+
+def test_options_of_a_mixture_alone_are_enough(stock_checkpoint, pictured, tmp_path, lerobot_train, policies):
+    base = stock_checkpoint("smolvla", cameras=("observation.images.front",))
+    options = [f"--policy.path={base}", RENAMED, "--policy.mixing.type=target_only"]
+    lerobot_train([*words(pictured, tmp_path / "run", sources=False), *options])
+    assert type(policies[0][0]).name == "ambient_smolvla"
+
+
+def test_a_base_without_noise_levels_is_refused_with_what_serves(tmp_path, pictured, command):
+    from lerobot.policies.act.configuration_act import ACTConfig
+
+    ACTConfig(device="cpu", push_to_hub=False)._save_pretrained(tmp_path)
+    code, told = command("lerobot_train", *words(pictured, tmp_path / "run"), f"--policy.path={tmp_path}")
+    assert code == 1
+    assert "--policy.sources: the checkpoint" in told
+    assert "is of type act. It has no ambient form: it predicts actions directly" in told
+    assert "Use ambient_diffusion, ambient_smolvla" in told
+
+
+def test_sources_beside_a_path_in_a_file_are_not_lost(stock_checkpoint, pictured, tmp_path, command, monkeypatch):
+    from lerobot.configs import parser
+
+    # LeRobot keeps what it read of a file until the process ends.
+    for kept in ("_config_path_args", "_config_yaml_overrides"):
+        monkeypatch.setattr(parser, kept, {})
+    target, sim = pictured
+    policy = {"path": str(stock_checkpoint("smolvla")), "push_to_hub": False}
+    policy["sources"] = [{"repo_id": "me/sim", "root": str(sim), "sigma_min": 0.3}]
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump({"policy": policy, "dataset": {"repo_id": "me/target", "root": str(target)}}))
+    code, told = command("lerobot_train", f"--config_path={file}", f"--output_dir={tmp_path / 'run'}", *STEPS)
+    assert code == 1
+    assert "beside policy.path LeRobot does not read policy.sources from a file" in told
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_that_cannot_be_read_are_an_error(stock_checkpoint, pictured, tmp_path, command):
+    base = stock_checkpoint("smolvla", cameras=("observation.images.front",))
+    file = base / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:5000])
+    code, told = command("lerobot_train", *words(pictured, tmp_path / "run"), f"--policy.path={base}", RENAMED)
+    assert code == 1
+    assert f"error: the weights of '{base}' were not loaded into AmbientSmolVLAPolicy" in told
+    assert "Traceback" not in told
