@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,7 @@ class AssembledMixture:
         normalizations: per dataset, what its noise levels are relative to: the target's, or its own.
         kept: per dataset, half-open runs (starts, stops) of its frames that may start a sample.
         fingerprint: one line per dataset and one for the recipe; equal lines mean the same mixture.
+        renamed: keys of a batch to those that the policy's preprocessor gives them, as LeRobot's `rename_map`.
     """
 
     sources: list[AlignedSource]
@@ -74,6 +75,7 @@ class AssembledMixture:
     normalizations: list[ActionNormalization]
     kept: list[tuple[np.ndarray, np.ndarray]]
     fingerprint: list[str]
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     def sampler(self, seed: int) -> MixtureSampler:
         return MixtureSampler(self.frames, self.plan.group_law.numpy(), seed=seed)
@@ -130,9 +132,11 @@ class AssembledMixture:
 
     @property
     def absent_cameras(self) -> dict[str, Tensor] | None:
-        """Per camera (S,) bool, True for datasets that lack it; None when no dataset lacks any."""
+        """Per camera of the policy (S,) bool, True for datasets that lack it; None when no dataset lacks any."""
         fills = {
-            key: torch.tensor([isinstance(readers[key], AbsentReader) for readers in self.dataset.cameras])
+            self.renamed.get(key, key): torch.tensor(
+                [isinstance(readers[key], AbsentReader) for readers in self.dataset.cameras]
+            )
             for key in self.dataset.camera_keys
         }
         return fills if any(bool(absent.any()) for absent in fills.values()) else None

@@ -13,6 +13,7 @@ from lerobot.envs.utils import env_to_policy_features
 from lerobot.utils.constants import ACTION
 from lerobot.utils.feature_utils import dataset_to_policy_features
 
+from lerobot_ambient.integration.deployment.robot import EMPTY_CAMERA
 from lerobot_ambient.policy.options.mixture_options import MixtureOptions
 from lerobot_ambient.policy.options.train_config import TrainConfig
 
@@ -60,7 +61,9 @@ def refuse_environment_of_training(cfg: TrainConfig, features: Mapping[str, Any]
     found = dataset_to_policy_features(dict(features))
     policy = copy.copy(cfg.policy)
     policy.output_features = {key: feature for key, feature in found.items() if feature.type is FeatureType.ACTION}
-    policy.input_features = {key: feature for key, feature in found.items() if key not in policy.output_features}
+    # A checkpoint that is gone on with keeps its own, as in LeRobot.
+    seen = {key: feature for key, feature in found.items() if key not in policy.output_features}
+    policy.input_features = cfg.policy.input_features or seen
     refuse_other_environment(policy, cfg.env, cfg.rename_map)
 
 
@@ -81,6 +84,8 @@ def differences(
         found.append(_sizes(policy, ACTION, policy.action_feature, given[ACTION]))
     for key, feature in (policy.input_features or {}).items() if observed else ():
         if key not in given:
+            if key.startswith(EMPTY_CAMERA) or _may_be_absent(policy, key, given):
+                continue
             found.append(
                 f"  {key}: the policy needs it, the environment gives {observed}. If one of them is the same under "
                 "another name, use --rename_map."
@@ -88,6 +93,11 @@ def differences(
         elif tuple(feature.shape) != tuple(given[key].shape) and not _resized(policy, feature):
             found.append(_sizes(policy, key, feature, given[key]))
     return found
+
+
+def _may_be_absent(policy: MixtureOptions, key: str, given: Mapping[str, PolicyFeature]) -> bool:
+    cameras = policy.image_features.keys()
+    return key in cameras and not policy.needs_every_camera and bool(cameras & given.keys())
 
 
 def _resized(policy: MixtureOptions, feature: PolicyFeature) -> bool:

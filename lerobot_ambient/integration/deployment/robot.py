@@ -24,6 +24,9 @@ from lerobot_ambient.policy.shared.latency import chunk_seconds, slow_warning
 
 logger = logging.getLogger(__name__)
 
+EMPTY_CAMERA = f"{OBS_IMAGES}.empty_camera_"
+"""Of LeRobot's `empty_cameras`: pictures that a policy makes itself, for cameras that nobody has."""
+
 
 def is_ambient(cfg: Any) -> bool:
     """Whether a rollout's policy is of our type."""
@@ -71,6 +74,15 @@ def differences(
             continue
         size = tuple(feature.shape[1:])
         if key not in cameras:
+            if key.startswith(EMPTY_CAMERA):
+                continue
+            if not policy.needs_every_camera and cameras.keys() & policy.image_features.keys():
+                logger.warning(
+                    "The robot has no camera '%s': the policy acts without it. That is right if its target had none "
+                    "either; otherwise call a camera '%s' in --robot.cameras, or use --rename_map.",
+                    *(key, key.removeprefix(f"{OBS_IMAGES}.")),
+                )
+                continue
             found.append(
                 f"  cameras: the policy needs '{key}', the robot has {sorted(cameras) or 'none'}. Call the camera "
                 f"'{key.removeprefix(OBS_IMAGES + '.')}' in --robot.cameras, or use --rename_map."

@@ -139,6 +139,9 @@ def make_merged_datasets(cfg: TrainConfig) -> tuple[MergedTrainingDataset, Merge
     options = _read_options(cfg, transforms)
     # The policy's own list stays as it was declared: it goes into the checkpoint.
     mixture = make_mixture(train_target, located(cfg, policy.sources), options, recipe_of(policy))
+    if cfg.rename_map:
+        # The policy of a checkpoint knows the cameras under its own keys, which its preprocessor gives them.
+        mixture.meta.mixture = mixture = replace(mixture, renamed=dict(cfg.rename_map))
     logger.info("%s", mixture)
     for warning in mixture.warnings:
         logger.warning("%s", warning)
@@ -153,6 +156,7 @@ def make_merged_datasets(cfg: TrainConfig) -> tuple[MergedTrainingDataset, Merge
     features = mixture.meta.features
     refuse_environment_of_training(cfg, features)
     policy.feature_names = {key: dimension_names(features[key]) for key in (ACTION, OBS_STATE) if key in features}
+    _take_state_size(policy, features)
     # A checkpoint that has learned the mark keeps it when it is trained on without such a source.
     lacked = [key for key, absent in (mixture.absent_cameras or {}).items() if bool(absent.any())]
     policy.marked_cameras = list(dict.fromkeys([*policy.marked_cameras, *lacked]))
@@ -186,6 +190,16 @@ def _told(mixture: AssembledMixture, known: Sequence[DataRecord]) -> list[DataRe
         return records
     sources = [source.config for source in mixture.sources[1:]]
     return with_notes(records, sources, noted_windows(file.read_text(encoding="utf-8")))
+
+
+def _take_state_size(policy: MixtureOptions, features: dict[str, Any]) -> None:
+    """Let a checkpoint that pads its state say how many dimensions it has now.
+
+    Its base may be of another robot, and LeRobot keeps the base's. What is compared at a rollout is this robot's.
+    """
+    state = (policy.input_features or {}).get(OBS_STATE)
+    if state is not None and OBS_STATE in features and hasattr(policy, "max_state_dim"):
+        policy.input_features[OBS_STATE] = replace(state, shape=tuple(features[OBS_STATE]["shape"]))
 
 
 def _warn_if_finished(cfg: TrainConfig) -> None:

@@ -58,6 +58,10 @@ class FlowOptions(MixtureOptions):
     def resizes_frames(self) -> bool:
         return self.family.any_frame_size
 
+    @property
+    def needs_every_camera(self) -> bool:
+        return not self.family.masks_cameras
+
 
 def ambient(stock: type[PreTrainedConfig]) -> type[FlowOptions]:
     """The configuration class of the ambient form of a stock policy, registered under its name.

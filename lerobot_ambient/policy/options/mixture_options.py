@@ -105,6 +105,11 @@ class MixtureOptions(_Stock):
         return self.frame_size is not None
 
     @property
+    def needs_every_camera(self) -> bool:
+        """Whether the policy cannot act without one of its cameras."""
+        return True
+
+    @property
     def observation_offsets(self) -> Sequence[int] | None:
         """Frame offsets of the observations of a sample; None where it has one, without a dimension of time."""
         offsets: Sequence[int] | None = self.observation_delta_indices
