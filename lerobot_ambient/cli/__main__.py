@@ -39,6 +39,7 @@ EXTRAS = {
     "scipy": "annotate",
     "jinja2": "annotate",
     "grpc": "async",
+    "transformers": "multi_task_dit",  # Of a CLIP that `bench flow-step` writes; policies name extras of their own.
     "scservo_sdk": "arm",
     "serial": "arm",
 }

@@ -11,7 +11,7 @@ import draccus
 import numpy as np
 import pytest
 import yaml
-from lerobot.configs import FeatureType, PolicyFeature
+from lerobot.configs import FeatureType, PolicyFeature, PreTrainedConfig
 
 from lerobot_ambient.core.windows import Window
 from lerobot_ambient.data.declared.sources import Source
@@ -79,9 +79,35 @@ def test_the_numbers_are_those_of_the_plan(trained):
     assert "| `me/sim` | source | not stated | not stated | 2 | 43 | 10 | 2 |" in text
     # By hand: 36 samples of the target against twice 39 where the source may teach, and nothing below.
     assert "| `me/sim` | 0 % | 0 % | 0 % | 0 % | 68 % | 68 % | 68 % | 68 % | 68 % | 68 % |" in text
+    # 100 squared-cosine timesteps, counted by hand.
+    assert "| all draws | 5 % | 7 % | 6 % | 7 % | 7 % | 8 % | 8 % | 10 % | 13 % | 29 % |" in text
     *of_data, _ = trained.cfg.policy.mixture_fingerprint
     assert all(line in text for line in of_data)
     assert "**Note:**" not in text
+
+
+def test_a_flow_policys_card_is_under_its_own_law_of_time(trained):
+    kind = PreTrainedConfig.get_choice_class("ambient_smolvla")
+    target, sim = trained.cfg.policy.mixture_record
+    admitted = Window(0.7).admits_of(kind(device="cpu").noise_schedule())
+    shares = [(1.0 - 0.5 * admitted.double()).numpy(), (0.5 * admitted.double()).numpy()]
+    records = [replace(one, shares=encode_shares(share)) for one, share in zip((target, sim), shares, strict=True)]
+    config = kind(
+        device="cpu",
+        input_features=trained.cfg.policy.input_features,
+        output_features=trained.cfg.policy.output_features,
+        mixture_record=records,
+    )
+    text = str(model_card(config))
+    assert "The policy's time follows its own law, Beta(1.5, 1) on [0.001, 1]; the last line is of that." in text
+    line = next(line for line in text.splitlines() if line.startswith("| all draws |"))
+    draws = [int(cell.split()[0]) for cell in line.split("|")[2:-1]]
+    # P(sigma > 0.7) = 0.65, and 45 % of all draws above 0.9.
+    assert sum(draws[7:]) == pytest.approx(65, abs=1.5)
+    assert draws[-1] == 45
+    assert "256 cells of Beta(1.5, 1) on [0.001, 1], sigma 0.0010 to 1.0000" in text
+    assert "timestep" not in text
+    assert plan_picture(config).startswith(b"\x89PNG")
 
 
 def test_the_card_says_what_annotate_noted_beside_the_window(roots, tmp_path, monkeypatch):

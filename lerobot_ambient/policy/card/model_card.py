@@ -184,7 +184,9 @@ def _windows(config: MixtureOptions, *, figure: bool) -> str:
             for record in config.mixture_record
         ]
         parts.append(table(("dataset", "window", "how it was found", "share of all draws"), rows))
-        parts.append("Share of each dataset at each noise level:\n\n" + _bands(config))
+        law = config.noise_schedule().law
+        of_law = "" if law is None else f"The policy's time follows its own law, {law}; the last line is of that. "
+        parts.append(f"{of_law}Share of each dataset at each noise level:\n\n{_bands(config)}")
         if figure:
             parts.append(f"![Share of each dataset at each noise level]({FIGURE})")
         shares, sigmas = (torch.from_numpy(values) for values in record_shares(config))
@@ -205,19 +207,20 @@ def _windows(config: MixtureOptions, *, figure: bool) -> str:
 
 
 def _bands(config: MixtureOptions) -> str:
-    """Mean share in tenths of the noise levels; tenths without a timestep are left out."""
+    """Mean share in tenths of the noise levels, and the policy's draws there; tenths without a level are left out."""
     shares, sigmas = record_shares(config)
     edges = np.arange(_BANDS + 1) / _BANDS
     bands = []
     for low, high in itertools.pairwise(edges):
         inside = (sigmas >= low) & ((sigmas < high) | (high == 1.0))
         if inside.any():
-            bands.append((f"{low:.1f}-{high:.1f}", shares[:, inside].mean(1)))
+            bands.append((f"{low:.1f}-{high:.1f}", shares[:, inside].mean(1), inside.mean()))
     rows = [
-        (f"`{record.name}`", *(f"{100 * band[index]:.0f} %" for _, band in bands))
+        (f"`{record.name}`", *(f"{100 * band[index]:.0f} %" for _, band, _ in bands))
         for index, record in enumerate(config.mixture_record)
     ]
-    return table(("noise level", *(name for name, _ in bands)), rows)
+    rows.append(("all draws", *(f"{100 * part:.0f} %" for _, _, part in bands)))
+    return table(("noise level", *(name for name, _, _ in bands)), rows)
 
 
 def _normalisation(config: MixtureOptions) -> str:
