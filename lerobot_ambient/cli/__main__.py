@@ -42,6 +42,11 @@ EXTRAS = {
     "transformers": "multi_task_dit",  # Of a CLIP that `bench flow-step` writes; policies name extras of their own.
     "scservo_sdk": "arm",
     "serial": "arm",
+    "num2words": "smolvla",
+    "qwen_vl_utils": "eo1",
+    "torchdiffeq": "wallx",
+    "timm": "groot",
+    "decord": "groot",
 }
 """Optional modules, and the extra of the distribution that installs each."""
 

@@ -7,12 +7,14 @@ import logging
 import shutil
 import subprocess
 import sys
+import tomllib
 import types
 
 import av
 import pytest
 from packaging.requirements import Requirement
 
+from lerobot_ambient.cli.__main__ import EXTRAS as LACKING
 from lerobot_ambient.cli.__main__ import main
 from lerobot_ambient.cli.doctor import block, summary
 from lerobot_ambient.integration.doctor import data as doctor_data
@@ -157,10 +159,34 @@ def test_an_extra_is_skipped_when_absent_and_warned_of_when_too_old():
     check = doctor.check_extra("plots", extra)
     assert (check.status, check.fix) == ("skipped", "pip install 'lerobot_policy_ambient_diffusion[plots]'")
     assert "not installed (no-such-gizmo)" in check.found
-    assert doctor.check_extra("maze", extra).status == "ok"
+    assert doctor.check_extra("maze", [*extra, Requirement("numpy; extra == 'maze'")]).status == "ok"
+    stale = doctor.check_extra("smolvla", extra)
+    assert (stale.status, "older than this code" in stale.found) == ("skipped", True)
     old = doctor.check_extra("plots", [Requirement("numpy>=99; extra == 'plots'")])
     assert old.status == "warning"
     assert old.found.endswith("needed >=99")
+
+
+def test_what_lerobot_s_own_extra_brings_is_looked_for(monkeypatch):
+    extra = [Requirement("lerobot[pi]; extra == 'pi'"), Requirement("lerobot[smolvla]; extra == 'smolvla'")]
+    version = doctor.metadata.version
+
+    def without_transformers(name):
+        if name == "transformers":
+            raise doctor.metadata.PackageNotFoundError(name)
+        return "0.1" if name == "num2words" else version(name)
+
+    monkeypatch.setattr(doctor.metadata, "version", without_transformers)
+    check = doctor.check_extra("pi", extra)
+    types = "--policy.type=ambient_pi0 and --policy.type=ambient_pi05"
+    assert (check.status, check.found) == ("skipped", f"not installed (transformers); it is for {types}")
+    assert "num2words 0.1, needed" in doctor.check_extra("smolvla", extra).found
+
+
+def test_every_extra_is_looked_at(checkout):
+    project = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]
+    assert set(doctor.EXTRAS) == set(project["optional-dependencies"]) - {"dev"}
+    assert set(LACKING.values()) <= set(doctor.EXTRAS)
 
 
 TORCHCODEC = """Could not load libtorchcodec. Likely causes:

@@ -19,6 +19,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 
@@ -31,10 +33,13 @@ from packaging.specifiers import SpecifierSet
 
 from lerobot_ambient.integration.errors.decoder_notice import explain_torchcodec
 from lerobot_ambient.integration.seams import train as seam
+from lerobot_ambient.policy.flow.configuration_ambient import PREFIX
+from lerobot_ambient.policy.flow.families import FAMILIES
 
 DISTRIBUTION = "lerobot_policy_ambient_diffusion"
 _POLICY_TYPE = "ambient_diffusion"
 _STATUSES = ("ok", "warning", "problem", "skipped")
+_extra = attrgetter("extra")
 
 LITTLE_DISK = 5 * 2**30
 """Bytes; a dataset with cameras or a few checkpoints of a U-Net take this much."""
@@ -49,6 +54,10 @@ EXTRAS = {
     "annotate": "annotate's classifiers and reports",
     "sweep": "the verb sweep",
     "async": "the verb policy-server",
+    **{
+        extra: " and ".join(f"--policy.type={PREFIX}{family.stock}" for family in families)
+        for extra, families in groupby(sorted(FAMILIES.values(), key=_extra), key=_extra)
+    },
 }
 """Optional parts of the distribution, and what needs them."""
 
@@ -172,11 +181,17 @@ def check_disk(folder: Path) -> Check:
 
 
 def check_extra(extra: str, requirements: list[Requirement]) -> Check:
-    """Whether the packages of an extra of the distribution are there; not having them is no fault."""
+    """Whether the packages of an extra of the distribution are there; not having them is no fault.
+
+    Where the extra is one of LeRobot's, what that one brings is looked for in its turn.
+    """
     missing, unfit = [], []
-    for requirement in requirements:
-        if requirement.marker is None or not requirement.marker.evaluate({"extra": extra}):
-            continue
+    needed = [requirement for requirement in requirements if _is_of(extra, requirement)]
+    fix = f"pip install '{DISTRIBUTION}[{extra}]'"
+    if not needed:
+        found = "not known to the installed distribution, which is older than this code"
+        return Check(f"extra {extra}", "skipped", found, f"{fix}, or pip install -e '.[{extra}]' in a checkout")
+    for requirement in _with_extras(needed):
         try:
             version = metadata.version(requirement.name)
         except metadata.PackageNotFoundError:
@@ -184,13 +199,35 @@ def check_extra(extra: str, requirements: list[Requirement]) -> Check:
             continue
         if not requirement.specifier.contains(version, prereleases=True):
             unfit.append(f"{requirement.name} {version}, needed {requirement.specifier}")
-    fix = f"pip install '{DISTRIBUTION}[{extra}]'"
     if unfit:
         return Check(f"extra {extra}", "warning", "; ".join(unfit), fix)
     if missing:
-        found = f"not installed ({', '.join(missing)}); only {EXTRAS[extra]} need it"
+        found = f"not installed ({', '.join(dict.fromkeys(missing))}); it is for {EXTRAS[extra]}"
         return Check(f"extra {extra}", "skipped", found, fix)
     return Check(f"extra {extra}", "ok", "installed")
+
+
+def _is_of(extra: str, requirement: Requirement) -> bool:
+    """Whether a requirement holds because of an extra, on this platform."""
+    marker = requirement.marker
+    return marker is not None and marker.evaluate({"extra": extra}) and not marker.evaluate({"extra": ""})
+
+
+def _with_extras(requirements: list[Requirement]) -> list[Requirement]:
+    """These, and all that the extras in them bring: `lerobot[pi]` is LeRobot, its transformers, and so on."""
+    found, seen, waiting = [], set(), list(requirements)
+    while waiting:
+        requirement = waiting.pop(0)
+        if str(requirement) in seen:
+            continue
+        seen.add(str(requirement))
+        found.append(requirement)
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            brought = (
+                [Requirement(text) for text in metadata.requires(requirement.name) or []] if requirement.extras else []
+            )
+            waiting += [one for extra in sorted(requirement.extras) for one in brought if _is_of(extra, one)]
+    return found
 
 
 def check_plugin() -> list[Check]:
