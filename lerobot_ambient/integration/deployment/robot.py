@@ -153,8 +153,14 @@ def _declare(names: Mapping[str, Sequence[str]]) -> str:
     return f"--policy.target_dimension_names='{json.dumps(names)}'"
 
 
-def warn_if_slow(policy: Any, fps: float) -> None:
-    """Time the policy on this machine, and log a warning where a chunk takes longer than a control step."""
-    message = slow_warning(min(chunk_seconds(policy, rounds=2)), policy.config, fps)
+def warn_if_slow(policy: Any, fps: float, preprocess: Any = None) -> None:
+    """Time the policy on this machine, and log a warning where a chunk takes longer than a control step.
+
+    Args:
+        policy: that acts.
+        fps: control steps a second.
+        preprocess: the policy's own pipeline, for a policy that reads the task as tokens.
+    """
+    message = slow_warning(min(chunk_seconds(policy, rounds=2, preprocess=preprocess)), policy.config, fps)
     if message is not None:
         logger.warning(message)

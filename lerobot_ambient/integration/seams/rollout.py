@@ -44,7 +44,7 @@ def _comparing(original: Callable[..., Any]) -> Callable[..., Any]:
             rollout.refuse_other_robot(cfg)
         context = original(cfg, shutdown_event, *processors, **named)
         let_go_after_errors(context.hardware.robot_wrapper.inner)
-        rollout.warn_if_slow(context.policy.policy, cfg.fps)
+        rollout.warn_if_slow(context.policy.policy, cfg.fps, context.policy.preprocessor)
         return context
 
     return build_rollout_context

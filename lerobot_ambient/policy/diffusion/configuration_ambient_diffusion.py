@@ -9,9 +9,9 @@ from lerobot.configs import PreTrainedConfig
 from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
 
 from lerobot_ambient.core.noise_levels import NoiseSchedule
-from lerobot_ambient.policy.diffusion.flow import flow_time
-from lerobot_ambient.policy.diffusion.schedule import noise_schedule
-from lerobot_ambient.policy.options.mixture_options import MixtureOptions
+from lerobot_ambient.policy.diffusion.flow import STEPS, flow_time
+from lerobot_ambient.policy.diffusion.schedule import denoising_steps, noise_schedule
+from lerobot_ambient.policy.options.mixture_options import MixtureOptions, euler_steps
 
 DENOISERS = ("unet", "mlp")
 OBJECTIVES = ("diffusion", "flow")
@@ -69,6 +69,12 @@ class AmbientDiffusionConfig(MixtureOptions, DiffusionConfig):
                 f"policy.n_action_steps = {self.n_action_steps} exceeds horizon - n_obs_steps + 1 = "
                 f"{self.horizon - self.n_obs_steps + 1}: a chunk has no more actions from the current step on."
             )
+
+    @property
+    def acting(self) -> tuple[str, str]:
+        if self.objective == "flow":
+            return euler_steps("num_inference_steps", self.num_inference_steps or STEPS)
+        return denoising_steps(self)
 
     def noise_schedule(self) -> NoiseSchedule:
         return flow_time(self).schedule() if self.objective == "flow" else noise_schedule(self)

@@ -20,7 +20,8 @@ from lerobot_ambient.core.flow_time import FlowTime
 from lerobot_ambient.core.time_laws import BetaTime
 
 _LEAST, _RANGE = 0.001, 0.999
-_STEPS = 10
+STEPS = 10
+"""Of Euler's method, where the configuration names no number."""
 
 
 def flow_time(config: Any) -> FlowTime:
@@ -54,6 +55,6 @@ def integrate(config: Any, velocity: Callable[[Tensor, Tensor], Tensor], noise: 
         noise: standard normal.
     """
     chunk: Tensor = euler_integrate(
-        lambda x, tau: velocity(x, network_time(config, tau)), noise, config.num_inference_steps or _STEPS
+        lambda x, tau: velocity(x, network_time(config, tau)), noise, config.num_inference_steps or STEPS
     )
     return chunk

@@ -47,6 +47,10 @@ class FlowOptions(MixtureOptions):
     def noise_schedule(self) -> NoiseSchedule:
         return self.family.schedule(self)
 
+    @property
+    def acting(self) -> tuple[str, str]:
+        return self.family.acting(self)
+
     def refuse_estimates(self) -> None:
         if self.family.normalises_itself:
             raise ValueError(

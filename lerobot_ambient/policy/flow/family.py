@@ -12,6 +12,7 @@ from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.time_laws import BetaTime
 from lerobot_ambient.policy.flow.shadow import shadowed
 from lerobot_ambient.policy.flow.step import Step
+from lerobot_ambient.policy.options.mixture_options import euler_steps
 
 
 class Family(ABC):
@@ -25,6 +26,7 @@ class Family(ABC):
         masks_cameras: the model can be told that a camera is absent; otherwise it sees the source's fill colour.
         any_frame_size: the policy brings frames of any size to its own.
         normalises_itself: actions are normalised by the policy's own rule, so windows cannot be estimated on them.
+        steps: the option that says in how many steps a chunk is integrated; None where there is none.
         honours_padding: its loss leaves out actions beyond an episode's end (`action_is_pad`).
         forgets_hub_options: its `from_pretrained` reads the weights without the revision and the like that it is given.
     """
@@ -37,6 +39,7 @@ class Family(ABC):
     any_frame_size: bool = True
     honours_padding: bool = False
     forgets_hub_options: bool = False
+    steps: str | None = None
     normalises_itself: bool = False
 
     @abstractmethod
@@ -48,6 +51,10 @@ class Family(ABC):
         time = self.time(config)
         assert time is not None, f"{self.stock} has no law of time"
         return time.schedule()
+
+    def acting(self, config: Any) -> tuple[str, str]:
+        """See `MixtureOptions.acting`."""
+        return ("", "") if self.steps is None else euler_steps(self.steps, getattr(config, self.steps))
 
     def refusals(self, config: Any) -> list[str]:
         """Why this configuration cannot be trained on sources; each with the option that changes it."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from lerobot_ambient.core.flow_time import FlowTime
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.time_laws import BetaTime
-from lerobot_ambient.policy.diffusion.schedule import noise_schedule
+from lerobot_ambient.policy.diffusion.schedule import denoising_steps, noise_schedule
 from lerobot_ambient.policy.flow.family import SampledFamily
 from lerobot_ambient.policy.flow.shadow import shadowed
 from lerobot_ambient.policy.flow.step import Step
@@ -22,6 +22,7 @@ class MultiTaskDit(SampledFamily):
     """Flow: t = s (1 - Beta(a, b)) or uniform, the data at t = 1. DDPM: a scheduler's timesteps."""
 
     stock = "multi_task_dit"
+    steps = "num_integration_steps"
     extra = "multi_task_dit"
     method = "_sample_timesteps"
 
@@ -45,6 +46,9 @@ class MultiTaskDit(SampledFamily):
                 "so its times are other noise levels than those of windows; set --policy.sigma_min=0"
             )
         return found
+
+    def acting(self, config: Any) -> tuple[str, str]:
+        return denoising_steps(config) if config.is_diffusion else super().acting(config)
 
     def owner(self, policy: Any) -> Any:
         return policy.objective

@@ -85,6 +85,7 @@ class SmolVla(OpenPiFamily):
     """Its time is Beta(1.5, 1) on [0.001, 1], fixed in its code; it honours `action_is_pad`."""
 
     stock = "smolvla"
+    steps = "num_steps"
     extra = "smolvla"
     honours_padding = True
 
@@ -103,6 +104,7 @@ class Pi0(OpenPiFamily):
     """Its law stands in `time_sampling_*`; it counts padded actions, as openpi does."""
 
     stock = "pi0"
+    steps = "num_inference_steps"
     extra = "pi"
     forgets_hub_options = True
 

@@ -24,6 +24,7 @@ class Eo1(SampledFamily):
     """As pi0, with the time drawn before the noise; by default padded actions and dimensions enter its loss."""
 
     stock = "eo1"
+    steps = "num_denoise_steps"
     extra = "eo1"
 
     def time(self, config: Any) -> FlowTime:
@@ -45,6 +46,7 @@ class Groot(SampledFamily):
     """
 
     stock = "groot"
+    steps = "num_inference_timesteps"
     extra = "groot"
     normalises_itself = True
 
@@ -63,6 +65,7 @@ class VlaJepa(SampledFamily):
     """
 
     stock = "vla_jepa"
+    steps = "num_inference_timesteps"
     extra = "vla_jepa"
     honours_padding = True
 
@@ -108,6 +111,7 @@ class FastWam(SampledFamily):
     """
 
     stock = "fastwam"
+    steps = "num_inference_steps"
     extra = "fastwam"
     method = "sample_training_t"
     honours_padding = True
@@ -125,6 +129,7 @@ class MolmoAct2(Family):
     """t = offset + scale s with the data at 1, several to a sample, side by side, in the model's dtype."""
 
     stock = "molmoact2"
+    steps = "num_inference_steps"
     extra = "molmoact2"
 
     def time(self, config: Any) -> FlowTime:

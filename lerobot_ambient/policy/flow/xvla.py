@@ -28,6 +28,7 @@ class XVla(Family):
     """
 
     stock = "xvla"
+    steps = "num_denoising_steps"
     extra = "xvla"
 
     def time(self, config: Any) -> FlowTime:

@@ -95,6 +95,11 @@ class MixtureOptions(_Stock):
         """
 
     @property
+    def acting(self) -> tuple[str, str]:
+        """How a chunk is denoised, in words, and the option that makes it quicker; empty where there is none."""
+        return "", ""
+
+    @property
     def frame_size(self) -> tuple[int, int] | None:
         """(height, width) to which the policy brings every frame first; None for the camera's own."""
         return None
@@ -124,6 +129,12 @@ class MixtureOptions(_Stock):
     def encodes_relative_actions(self) -> bool:
         """Whether chunks are noised relative to the current state."""
         return bool(getattr(self, "relative_actions", False))
+
+
+def euler_steps(option: str, steps: int | None) -> tuple[str, str]:
+    """What `MixtureOptions.acting` says of a flow that is integrated in so many steps, set by an option."""
+    how = "Euler" if steps is None else f"Euler, {steps} steps"
+    return how, "" if steps == 1 else f"fewer steps by --policy.{option}"
 
 
 def ambient_types() -> list[str]:

@@ -3,13 +3,16 @@ from types import SimpleNamespace
 
 import pytest
 
+from lerobot_ambient.policy.diffusion.schedule import denoising_steps
 from lerobot_ambient.policy.shared.latency import slow_warning
 
 
 def config(kind="DDPM", steps=None):
-    return SimpleNamespace(
+    one = SimpleNamespace(
         noise_scheduler_type=kind, num_inference_steps=steps, num_train_timesteps=100, n_action_steps=8
     )
+    one.acting = denoising_steps(one)
+    return one
 
 
 @pytest.mark.parametrize(("seconds", "late"), [(0.049, False), (0.05, False), (0.0501, True)])
