@@ -19,7 +19,8 @@ are those of the stock policy, bit for bit. Inverse transform sampling: Devroye,
 Generation", 1986, section II.2.
 
 A cell is admitted only where all of it lies in the window, after its edges were rounded outward to the numbers that the
-policy's own time can take. So no rounding reaches a forbidden level, and a bound loses at most 1 / K of the draws.
+policy's own time can take. So no rounding reaches a forbidden level, and a bound loses at most 1 / K of the draws. A
+policy that holds its times in half precision follows the law up to that rounding.
 """
 
 from __future__ import annotations

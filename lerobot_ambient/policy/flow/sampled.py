@@ -39,6 +39,9 @@ class Eo1(SampledFamily):
         return policy.model
 
 
+_GROOT_LAW = (1.5, 1.0, 0.999)
+
+
 class Groot(SampledFamily):
     """t = 0.999 (1 - s) with the data at 1, in the model's dtype; its mask leaves out padding.
 
@@ -56,6 +59,17 @@ class Groot(SampledFamily):
 
     def owner(self, policy: Any) -> Any:
         return policy._groot_model.action_head
+
+    def taught(self, policy: Any, step: Step) -> AbstractContextManager[Any]:
+        head = self.owner(policy)
+        drawn = (float(head._noise_beta_alpha), float(head._noise_beta_beta), float(head.config.noise_s))
+        if drawn != _GROOT_LAW:
+            raise ValueError(
+                f"ambient_groot: the checkpoint {policy.config.base_model_path} draws its times by (noise_beta_alpha, "
+                f"noise_beta_beta, noise_s) = {drawn}, and the plan of the mixture is made for {_GROOT_LAW}. Train "
+                "from a checkpoint with these values, such as nvidia/GR00T-N1.7-3B."
+            )
+        return super().taught(policy, step)
 
 
 class VlaJepa(SampledFamily):
@@ -120,6 +134,15 @@ class FastWam(SampledFamily):
         options = config.action_scheduler
         law = ShiftedTime(float(options["train_shift"]))
         return FlowTime(law, scale=float(options["num_train_timesteps"]), dtype=torch.bfloat16)
+
+    def refusals(self, config: Any) -> list[str]:
+        found = super().refusals(config)
+        if (config.video_dit_config or {}).get("action_conditioned"):
+            found.append(
+                "policy.video_dit_config.action_conditioned = true shows the clean actions to the video branch, which "
+                "the action head may see, at no noise level; set it to false"
+            )
+        return found
 
     def owner(self, policy: Any) -> Any:
         return policy.model.train_action_scheduler

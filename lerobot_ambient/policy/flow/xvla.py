@@ -19,6 +19,9 @@ from lerobot_ambient.policy.flow.step import Step
 
 _END = 1.0 - 1e-5
 
+# Their `preprocess` sets the gripper's channels to zero, while their loss compares them with the clean chunk.
+_UNNOISED_GRIPPER = ("ee6d", "joint", "so101_bimanual")
+
 
 class XVla(Family):
     """tau uniform on [0, 1); the transformer gets the noisy chunk and the time, so there both are made anew.
@@ -33,6 +36,16 @@ class XVla(Family):
 
     def time(self, config: Any) -> FlowTime:
         return FlowTime(BetaTime(low=0.0, high=_END), dtype=torch.bfloat16)
+
+    def refusals(self, config: Any) -> list[str]:
+        found = super().refusals(config)
+        if config.action_mode.lower() in _UNNOISED_GRIPPER:
+            found.append(
+                f"policy.action_mode = {config.action_mode} hides the noisy gripper from the network and trains it on "
+                "the clean one, at no noise level, so a source would teach its grasps whatever its window; set "
+                "--policy.action_mode=auto"
+            )
+        return found
 
     @contextmanager
     def taught(self, policy: Any, step: Step) -> Iterator[None]:

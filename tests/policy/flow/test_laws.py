@@ -138,3 +138,30 @@ def test_windows_are_not_estimated_where_a_policy_normalises_itself(tiny_config)
     with pytest.raises(ValueError, match="ambient_groot normalises actions inside its own processor"):
         ambient_config(tiny_config("groot")).refuse_estimates()
     ambient_config(tiny_config("pi05")).refuse_estimates()
+
+
+@pytest.mark.parametrize("space", ["ee6d", "joint", "so101_bimanual"])
+def test_an_x_vla_space_that_trains_an_unnoised_gripper_is_refused(space, tiny_config):
+    from .mixtures import ambient_config
+
+    stock = tiny_config("xvla")
+    stock.action_mode = space
+    with pytest.raises(ValueError, match=f"policy.action_mode = {space} hides the noisy gripper"):
+        ambient_config(stock, sources=[{"repo_id": "me/sim", "sigma_min": 0.5}])
+
+
+def test_a_groot_checkpoint_with_another_law_is_refused(tiny_config):
+    stock = tiny_config("groot")
+    _, ours = pair(stock, CLOSED)
+    ours._groot_model.action_head._noise_beta_alpha = 5.0
+    with pytest.raises(ValueError, match=r"draws its times by .* = \(5.0, 1.0, 0.999\)"):
+        ours.forward(batch_of(stock))
+
+
+def test_a_video_branch_that_sees_clean_actions_is_refused(tiny_config):
+    from .mixtures import ambient_config
+
+    stock = tiny_config("fastwam")
+    stock.video_dit_config = {**stock.video_dit_config, "action_conditioned": True}
+    with pytest.raises(ValueError, match="action_conditioned = true shows the clean actions"):
+        ambient_config(stock, sources=[{"repo_id": "me/sim", "sigma_min": 0.5}])
