@@ -7,6 +7,7 @@ import argparse
 import difflib
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 EXAMPLE = "lerobot-ambient init --target me/target=data/target --source me/sim=data/sim --write mine.yaml"
@@ -51,8 +52,16 @@ def run(args: argparse.Namespace) -> int:
     """Write the configuration; `args.more` holds LeRobot's own options."""
     _complete(args)
     for word in args.more:
-        if word.startswith(("--dataset.repo_id", "--dataset.root", "--policy.sources", "--policy.type")):
+        if word.startswith(("--dataset.repo_id", "--dataset.root", "--policy.sources")):
             raise ValueError(f"{word.partition('=')[0]} is what init finds out; say it with --target and --source.")
+        if word.startswith("--policy.path"):
+            # Beside a path LeRobot drops the list of sources that a file declares.
+            raise ValueError(
+                "a file cannot hold sources beside policy.path; name the type and its weights, e.g. "
+                "--policy.type=ambient_smolvla --policy.pretrained_path=lerobot/smolvla_base."
+            )
+    if args.small and _names_type(args.more):
+        raise ValueError("--small is of ambient_diffusion's own network; leave it out, or --policy.type.")
     path = args.write or Path("mine.yaml")
     # Late, so that the help of every verb stays quick.
     from lerobot_ambient.cli.own_config import render_written, suggestions_for
@@ -65,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     cfg = load_train_config(
         None,
         [
-            "--policy.type=ambient_diffusion",
+            *([] if _names_type(args.more) else ["--policy.type=ambient_diffusion"]),
             *words,
             f"--policy.sources={json.dumps(sources)}",
             *(_SMALL if args.small else ()),
@@ -84,6 +93,10 @@ def run(args: argparse.Namespace) -> int:
             print("".join(f"  note: {note}\n" for note in suggestion.notes), end="")
         print(render_written(path, cfg, suggestions))
     return 1 if any(suggestion.problems for suggestion in suggestions) else 0
+
+
+def _names_type(words: Sequence[str]) -> bool:
+    return any(word.partition("=")[0] == "--policy.type" for word in words)
 
 
 def _complete(args: argparse.Namespace) -> None:

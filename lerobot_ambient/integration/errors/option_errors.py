@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
@@ -82,6 +82,10 @@ def ours_are_meant(words: Sequence[str], config_class: type | None = None, confi
     if config_class is not None and config_class.__module__.startswith("lerobot_ambient."):
         return True
     for option, value in options_of(words):
+        if option.startswith("--policy."):
+            name = option.split(".")[1]
+            if any(name == one or alike(name, one) > MISSPELT for one in _mixture_options()):
+                return True
         if option.endswith(".type") and (value.startswith(_PREFIX) or alike(value, _OURS) > MISSPELT):
             return True
         if option in ("--config_path", "--policy.path"):
@@ -91,6 +95,14 @@ def ours_are_meant(words: Sequence[str], config_class: type | None = None, confi
         if not option.startswith("-") and _mentions(Path(option)):
             return True
     return config_file is not None and _mentions(Path(config_file))
+
+
+@cache
+def _mixture_options() -> frozenset[str]:
+    """The policy's options that every ambient type has and no other."""
+    from lerobot_ambient.policy.options.mixture_options import MixtureOptions
+
+    return frozenset(field.name for field in fields(MixtureOptions))
 
 
 def _mentions(file: Path) -> bool:
@@ -184,6 +196,13 @@ def _no_such_field(wrong: Sequence[str], prefix: str, path: Sequence[str], cls: 
         head = f"{', '.join(options.values())}: not an option of {kind}"
     else:
         head = f"there is no {', '.join(wrong)} here"
+    if kind is not None and path[:1] == ("policy",) and _mixture_options().issuperset(wrong):
+        # A stock type: LeRobot's own configuration has no mixture.
+        if f"{_PREFIX}{kind}" in types:
+            return f"{head}, and {_PREFIX}{kind} has it; write --policy.type={_PREFIX}{kind}."
+        from lerobot_ambient.policy.flow.refused import why_not
+
+        return f"{head}. {why_not(kind)}"
     others = [name for name, one in types.items() if all(w in (f.name for f in fields(one)) for w in wrong)]
     ours = cls is not None and cls.__module__.startswith("lerobot_ambient.")
     elsewhere = near_field({o: typed.get(o, "") for o in options.values()}, cls, config_file_typed()) if ours else ""
@@ -311,6 +330,10 @@ def _near(asked: Any, words: Sequence[str], wrong: Mapping[str, str]) -> str:
     if prefix:
         chosen["policy"] = _OURS
     known = [option for action in asked.parser._actions for option in action.option_strings if option.startswith("--")]
+    if prefix:
+        # Beside --policy.path of a stock type an option of a mixture makes it its ambient form.
+        known += [f"--{name}" for name in sorted(_mixture_options()) if f"--{name}" not in known]
     here = {place.removeprefix(prefix): kind for place, kind in chosen.items()}
-    known = [f"--{prefix}{option[2:]}" for option in offered(known, asked.config_class, here)]
+    taken = {*offered(known, asked.config_class, here), *(f"--{name}" for name in _mixture_options() if prefix)}
+    known = [f"--{prefix}{option[2:]}" for option in known if option in taken]
     return near_options(wrong, [*(() if prefix else verb_options()), *known], chosen, config_file_typed())

@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from lerobot.configs import PreTrainedConfig
 from lerobot.configs.default import DatasetConfig
 from lerobot.configs.train import TrainPipelineConfig
 from torch.utils.data import DataLoader
@@ -32,8 +33,9 @@ from lerobot_ambient.integration.training.merged_training import (
     mixture_without_windows,
     target_config,
 )
-from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
+from lerobot_ambient.policy import registered as registered
 from lerobot_ambient.policy.options.mixing import as_choice
+from lerobot_ambient.policy.options.mixture_options import ambient_types
 
 _OF_THE_TARGET = ("repo_id", "root", "revision", "episodes", "rename", "dimension_names", "action_type", "action_gain")
 """What a `Source` may say of a target: all else is about how a dataset is brought to the target, or trusted."""
@@ -61,7 +63,7 @@ class Mixture:
     Without a window it opens all the same, so that `la.annotate` can look for one; only then it has a plan.
 
     Attributes:
-        config: LeRobot's TrainPipelineConfig, with an AmbientDiffusionConfig as its policy.
+        config: LeRobot's TrainPipelineConfig, with an ambient policy's configuration.
     """
 
     def __init__(self, config: TrainPipelineConfig) -> None:
@@ -84,7 +86,13 @@ class Mixture:
 
     @classmethod
     def open(
-        cls, target: Source | str, sources: Sequence[Source] = (), *, mixing: MixingRule | None = None, **policy: Any
+        cls,
+        target: Source | str,
+        sources: Sequence[Source] = (),
+        *,
+        mixing: MixingRule | None = None,
+        policy_type: str = "ambient_diffusion",
+        **policy: Any,
     ) -> Mixture:
         """Open a target and its sources.
 
@@ -92,7 +100,8 @@ class Mixture:
             target: the trusted dataset, as a `Source` or by its repo_id alone; it takes no window and no weight.
             sources: the others.
             mixing: how they share the noise levels, such as `la.Soft.linear(1.0, 0.1)`; `la.Ambient()` when None.
-            policy: options of the policy ambient_diffusion, such as `horizon=16`, `num_train_timesteps=100`,
+            policy_type: one of LeRobot's `--policy.type` that begin with ambient_, such as "ambient_smolvla".
+            policy: options of that policy, for ambient_diffusion such as `horizon=16`, `num_train_timesteps=100`,
                 `device="cpu"`; all are in docs/reference/policy-config.md. Nothing is pushed to the Hub without
                 `repo_id=...`.
 
@@ -104,11 +113,16 @@ class Mixture:
         _refuse_source_options(target)
         if isinstance(sources, Source | str):
             raise ValueError(f'sources are a list, [la.Source("me/sim", sigma_min=0.3)]; got {sources!r}.')
-        known = [one.name for one in dataclasses.fields(AmbientDiffusionConfig) if one.name not in _GIVEN_OTHERWISE]
+        types = ambient_types()
+        if policy_type not in types:
+            near = near_names([policy_type], types)
+            raise ValueError(f"policy_type='{policy_type}' is no type that has a mixture{near}")
+        config_class: Any = PreTrainedConfig.get_choice_class(policy_type)
+        known = [one.name for one in dataclasses.fields(config_class) if one.name not in _GIVEN_OTHERWISE]
         wrong = [name for name in policy if name not in known]
         if wrong:
             near = near_names(wrong, known)
-            raise ValueError(f"{', '.join(wrong)} is no option of the policy ambient_diffusion{near}")
+            raise ValueError(f"{', '.join(wrong)} is no option of the policy {policy_type}{near}")
         for source in sources:
             if not isinstance(source, Source):
                 raise ValueError(f'a source is written la.Source("me/sim", sigma_min=0.3); got {source!r}.')
@@ -117,7 +131,7 @@ class Mixture:
             raise ValueError(
                 f"mixing is a rule such as la.Ambient(alpha=0.5), la.Cotrain() or la.TargetOnly(); got {rule!r}."
             )
-        config = AmbientDiffusionConfig(
+        config = config_class(
             sources=list(sources),
             mixing=as_choice(rule),  # type: ignore[arg-type]
             target_rename=target.rename,

@@ -38,7 +38,7 @@ from lerobot_ambient.data.windows.merged_file import merged_file_of
 from lerobot_ambient.integration.deployment.environment import refuse_environment_of_training
 from lerobot_ambient.integration.errors.error_report import CONFIG_SUFFIXES, not_there, on_the_way_to_configuration
 from lerobot_ambient.integration.errors.near_options import config_file_typed
-from lerobot_ambient.integration.training.fine_tuning import refuse_lost_settings
+from lerobot_ambient.integration.training.fine_tuning import refuse_lost_settings, require_model, without_base
 from lerobot_ambient.integration.training.run_roots import located
 from lerobot_ambient.policy.options.mixture_options import MixtureOptions, ambient_types
 from lerobot_ambient.policy.options.train_config import TrainConfig
@@ -121,6 +121,7 @@ def make_merged_datasets(cfg: TrainConfig) -> tuple[MergedTrainingDataset, Merge
     """
     policy: MixtureOptions = cfg.policy
     refuse_lost_settings()
+    require_model(policy)
     for name, least in (("batch_size", 1), ("num_workers", 0)):
         # torch would say so, after all the data were read and with a traceback.
         if getattr(cfg, name) < least:
@@ -233,11 +234,14 @@ def load_train_config(config_path: str | None, arguments: Sequence[str]) -> Trai
         )
     if config_path is not None and Path(config_path).suffix in CONFIG_SUFFIXES and not Path(config_path).is_file():
         raise FileNotFoundError(not_there("config_path", config_path))
+    file, words, base = without_base(config_path, arguments)
     try:
-        if config_path is not None:
-            cfg = TrainPipelineConfig.from_pretrained(config_path, cli_args=list(arguments))
+        if file is not None:
+            cfg = TrainPipelineConfig.from_pretrained(file, cli_args=words)
         else:
-            cfg = draccus.parse(TrainPipelineConfig, args=list(arguments))
+            cfg = draccus.parse(TrainPipelineConfig, args=words)
+        if base is not None:
+            cfg.policy = base.config()
     except NOT_ON_THE_HUB as error:
         # LeRobot takes what is no file for a model on the Hub.
         if config_path is None or not on_the_way_to_configuration(error):
@@ -249,9 +253,12 @@ def load_train_config(config_path: str | None, arguments: Sequence[str]) -> Trai
         kind = "none" if cfg.policy is None else cfg.policy.type
         raise ValueError(
             f"the configuration's policy type is {kind}; only the ambient types have a mixture: "
-            f"{', '.join(ambient_types())}."
+            f"{', '.join(ambient_types())}.{_SAY_SOURCES if base is not None else ''}"
         )
     return cfg
+
+
+_SAY_SOURCES = " Beside --policy.path it is read as one of them where --policy.sources or --policy.mixing is given."
 
 
 def mixture_of(cfg: TrainConfig) -> AssembledMixture:

@@ -133,3 +133,63 @@ def test_weights_that_cannot_be_read_are_an_error(stock_checkpoint, pictured, tm
     assert code == 1
     assert f"error: the weights of '{base}' were not loaded into AmbientSmolVLAPolicy" in told
     assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--policy.type=smolvla", "--policy.sources=[]"], "write --policy.type=ambient_smolvla."),
+        (["--policy.type=act", "--policy.sources=[]"], "It has no ambient form: it predicts actions directly"),
+        (["--policy.path={base}", "--policy.souces=[]"], "no option --policy.souces; did you mean --policy.sources"),
+    ],
+)
+def test_sources_of_a_stock_type_are_answered(options, told, stock_checkpoint, pictured, tmp_path, command):
+    base = stock_checkpoint("smolvla") if "{base}" in options[0] else ""
+    given = [option.format(base=base) for option in options]
+    code, error = command("lerobot_train", *words(pictured, tmp_path / "run", sources=False), *given)
+    assert code in (1, 2)
+    assert told in error
+    assert "Traceback" not in error
+
+
+def test_what_goes_on_from_a_checkpoint_can_be_inspected(stock_checkpoint, pictured, tmp_path, capsys):
+    from lerobot.configs import parser
+
+    from lerobot_ambient.cli.__main__ import main
+
+    base = stock_checkpoint("smolvla", cameras=("observation.images.front",))
+    given = [word for word in words(pictured, tmp_path / "run") if word not in STEPS]
+    assert main(["inspect", f"--policy.path={base}", *given]) == 0
+    assert "256 (100 %)" in capsys.readouterr().out
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump({"policy": {"path": str(base), "push_to_hub": False}}))
+    assert main(["inspect", f"--config_path={file}", *given]) == 0
+    assert "256 (100 %)" in capsys.readouterr().out
+    assert "policy" not in parser._config_path_args
+    assert main(["inspect", f"--policy.path={base}x", *given]) == 2
+    assert f"did you mean --policy.path={base}?" in capsys.readouterr().err
+
+
+def test_a_missing_extra_is_named_before_data_are_read(monkeypatch):
+    from lerobot.configs import PreTrainedConfig
+
+    from lerobot_ambient.integration.training import fine_tuning
+
+    monkeypatch.setattr(fine_tuning, "is_package_available", lambda name: False)
+    config = PreTrainedConfig.get_choice_class("ambient_pi05")(device="cpu")
+    with pytest.raises(ImportError, match=r"--policy.type=ambient_pi05 needs .* pip install 'lerobot\[pi\]'"):
+        fine_tuning.require_model(config)
+
+
+def test_a_mixture_is_opened_for_another_type(pictured):
+    import lerobot_ambient as la
+
+    target, sim = pictured
+    opened = [la.Source("me/target", root=str(target)), [la.Source("me/sim", root=str(sim), sigma_min=0.3)]]
+    mix = la.Mixture.open(*opened, policy_type="ambient_smolvla", chunk_size=8, n_action_steps=4, device="cpu")
+    assert mix.plan.schedule.unit == "cells"
+    assert next(iter(mix.loader(batch_size=2)))["action"].shape == (2, 8, 6)
+    with pytest.raises(ValueError, match="horizon is no option of the policy ambient_smolvla"):
+        la.Mixture.open(*opened, policy_type="ambient_smolvla", horizon=8)
+    with pytest.raises(ValueError, match="did you mean ambient_smolvla"):
+        la.Mixture.open(*opened, policy_type="ambient_smolvlaa")
