@@ -32,9 +32,9 @@ def test_it_is_timed_and_moves_the_arm(family, start_arm, rollout, tiny_config, 
     policy = save(tmp_path / "policy", tiny_config(family, cameras=cameras, **_frames(family)))
     rollout(arm, policy, "--duration=1", "--task=pick up the cube", "--fps=400")
     told = capfd.readouterr().err
-    assert "(flow matching, 2 steps), a control step at 400 Hz" in told
+    assert "(Euler, 2 steps), a control step at 400 Hz" in told
     steps = {"smolvla": "num_steps", "multi_task_dit": "num_integration_steps"}[family]
-    assert f"What helps: --policy.{steps} below 2, or --fps=" in told
+    assert f"What helps: fewer steps by --policy.{steps}, or --fps=" in told
     assert ("The robot has no camera 'observation.images.other'" in told) == (family == "smolvla")
     assert arm.state()["commands"]["count"] > 0
     assert arm.state()["torque"] == [False] * 6
