@@ -193,3 +193,19 @@ def test_a_mixture_is_opened_for_another_type(pictured):
         la.Mixture.open(*opened, policy_type="ambient_smolvla", horizon=8)
     with pytest.raises(ValueError, match="did you mean ambient_smolvla"):
         la.Mixture.open(*opened, policy_type="ambient_smolvlaa")
+
+
+def test_init_writes_a_configuration_of_another_type(pictured, tmp_path, capsys):
+    from lerobot_ambient.cli.__main__ import main
+
+    target, sim = pictured
+    file = tmp_path / "mine.yaml"
+    given = ["init", f"--target=me/target={target}", f"--source=me/sim={sim}", f"--write={file}"]
+    assert main([*given, "--policy.type=ambient_smolvla", "--policy.pretrained_path=me/base"]) == 0
+    written = yaml.safe_load(file.read_text())["policy"]
+    assert (written["type"], written["pretrained_path"]) == ("ambient_smolvla", "me/base")
+    capsys.readouterr()
+    assert main([*given, "--overwrite", "--policy.path=me/base"]) == 2
+    assert "name the type and its weights" in capsys.readouterr().err
+    assert main([*given, "--overwrite", "--small", "--policy.type=ambient_smolvla"]) == 2
+    assert "--small is of ambient_diffusion's own network" in capsys.readouterr().err
