@@ -65,7 +65,7 @@ def test_no_forbidden_level_in_any_of_a_million_draws(name, dtype):
     transport = TimeTransport(make_plan(groups, time.schedule(), Ambient()), time)
     torch.manual_seed(1)
     for index, window in enumerate(windows):
-        moved = transport(torch.full((50_000,), index + 1), stock_draw(time, 50_000))
+        moved = transport(torch.full((100_000,), index + 1), stock_draw(time, 100_000))
         assert bool(window.admits(time.sigma_of(moved)).all()), window
 
 
