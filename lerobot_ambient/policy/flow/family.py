@@ -95,3 +95,13 @@ class SampledFamily(Family):
 def openpi_time(alpha: float = 1.5, beta: float = 1.0, scale: float = 0.999, offset: float = 0.001) -> FlowTime:
     """tau = offset + scale s, s ~ Beta(alpha, beta), noise at 1."""
     return FlowTime(BetaTime(alpha, beta, low=offset, high=offset + scale))
+
+
+def configured_openpi_time(config: Any) -> FlowTime:
+    """The same by the options `time_sampling_*`, which pi0, pi0.5 and EO-1 share."""
+    return openpi_time(
+        config.time_sampling_beta_alpha,
+        config.time_sampling_beta_beta,
+        config.time_sampling_scale,
+        config.time_sampling_offset,
+    )

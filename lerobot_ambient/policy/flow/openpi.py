@@ -15,8 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from lerobot_ambient.core.flow_time import FlowTime
-from lerobot_ambient.core.noise_levels import flow_to_vp
-from lerobot_ambient.policy.flow.family import Family, openpi_time
+from lerobot_ambient.policy.flow.family import Family, configured_openpi_time, openpi_time
 from lerobot_ambient.policy.flow.shadow import shadowed
 from lerobot_ambient.policy.flow.step import Step
 
@@ -73,8 +72,7 @@ class OpenPiFamily(Family):
             if time is None:
                 time = policy.model.sample_time(actions.shape[0], actions.device)
             time = step.move(time)
-            tau = clock.tau_of(time)
-            actions, noise = step.pair(actions, noise, tau, flow_to_vp(tau))
+            actions, noise = step.pair(actions, noise, clock.tau_of(time))
             call.arguments.update(zip(_GIVEN, (actions, noise, time), strict=True))
             return step.weigh(forward(*call.args, **call.kwargs))
 
@@ -109,12 +107,7 @@ class Pi0(OpenPiFamily):
     forgets_hub_options = True
 
     def time(self, config: Any) -> FlowTime:
-        return openpi_time(
-            config.time_sampling_beta_alpha,
-            config.time_sampling_beta_beta,
-            config.time_sampling_scale,
-            config.time_sampling_offset,
-        )
+        return configured_openpi_time(config)
 
 
 class Pi05(Pi0):

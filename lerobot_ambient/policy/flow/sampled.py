@@ -15,7 +15,7 @@ import torch
 
 from lerobot_ambient.core.flow_time import FlowTime
 from lerobot_ambient.core.time_laws import BetaTime, ShiftedTime
-from lerobot_ambient.policy.flow.family import Family, SampledFamily, openpi_time
+from lerobot_ambient.policy.flow.family import Family, SampledFamily, configured_openpi_time
 from lerobot_ambient.policy.flow.shadow import shadowed
 from lerobot_ambient.policy.flow.step import Step
 
@@ -28,12 +28,7 @@ class Eo1(SampledFamily):
     extra = "eo1"
 
     def time(self, config: Any) -> FlowTime:
-        return openpi_time(
-            config.time_sampling_beta_alpha,
-            config.time_sampling_beta_beta,
-            config.time_sampling_scale,
-            config.time_sampling_offset,
-        )
+        return configured_openpi_time(config)
 
     def owner(self, policy: Any) -> Any:
         return policy.model

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lerobot_ambient.core.losses import ambient_pair
-from lerobot_ambient.core.noise_levels import vp_to_ve
+from lerobot_ambient.core.noise_levels import flow_to_vp, vp_to_ve
 
 
 @dataclass
@@ -67,23 +67,22 @@ class Step:
         self.sigma = (sigma.view(size, repeats).mean(1) if interleaved else sigma.view(repeats, size).mean(0)).detach()
         return moved
 
-    def pair(self, actions: Tensor, noise: Tensor, tau: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+    def pair(self, actions: Tensor, noise: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
         """Actions and noise as the unchanged policy is to have them: absent dimensions zero, the ambient pair.
 
         Args:
             actions, noise: (B, H, D); of D dimensions the first A are the action's, the others padding.
-            tau, sigma: (B,) the samples' time and level.
+            tau: (B,) float64, the samples' share of noise.
         """
+        real = self.dims
         if self.counts is not None:
             # What stands for an absent dimension says nothing; zero is the middle of the normalised range.
-            real = self.dims
             kept = torch.where(self.counts.to(actions.device).unsqueeze(1), actions[..., :real], 0.0)
             actions = torch.cat([kept, actions[..., real:]], dim=-1)
         if self.sigma_min is None or self.noise_of_x_tmin is None:
             return actions, noise
-        r_min = vp_to_ve(self.sigma_min(self.group, sigma.double()))[:, None, None]
-        inverse_r = ((1.0 - tau.double()) / tau.double())[:, None, None]
-        real = self.dims
+        r_min = vp_to_ve(self.sigma_min(self.group, flow_to_vp(tau)))[:, None, None]
+        inverse_r = ((1.0 - tau) / tau)[:, None, None]
         x_0, eps = actions[..., :real], noise[..., :real]
         x_star, eps_star = ambient_pair(x_0, self.noise_of_x_tmin(x_0), eps, r_min.to(x_0), inverse_r.to(x_0))
         if self.counts is not None:

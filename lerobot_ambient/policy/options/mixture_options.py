@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -83,9 +84,9 @@ class MixtureOptions(_Stock):
                 f"policy.ambient_loss_max_amplification must exceed 1, got {self.ambient_loss_max_amplification}."
             )
 
+    @abstractmethod
     def noise_schedule(self) -> NoiseSchedule:
         """The noise levels that the policy trains at: the columns of the plan."""
-        raise NotImplementedError(f"{type(self).__name__} has no noise levels.")
 
     def refuse_estimates(self) -> None:
         """Say where windows cannot be estimated on the policy's chunks.
