@@ -66,6 +66,16 @@ class Sizes:
 SIZE_FLAGS = tuple(entry.name for entry in fields(Sizes) if entry.name != "sweep")
 
 
+def one_pair(sizes: Sizes) -> dict[str, list[str]]:
+    """`Study.data` of a study with one pair of datasets."""
+    return {"": [f"--target-episodes={sizes.target_episodes}", f"--source-episodes={sizes.source_episodes}"]}
+
+
+def no_figures(outcome: Outcome, begin: Path) -> Sequence[Figure]:
+    """`Study.draw` of a study that has nothing beside the figures of every experiment."""
+    return []
+
+
 @dataclass(frozen=True, eq=False)
 class Study:
     """One experiment.

@@ -3,21 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lerobot_ambient.benchmarks.engine import common_conditions as common_conditions
 from lerobot_ambient.benchmarks.engine.claims import Claim, Conditions, points_above, ratio_at_most, succeeds_as_often
 from lerobot_ambient.benchmarks.engine.common_conditions import COTRAIN_ALPHA, SIGMA_MIN
 from lerobot_ambient.benchmarks.engine.condition import Choices, Condition, Sweep
 from lerobot_ambient.benchmarks.engine.recipe import FEW_STEPS, Task
-from lerobot_ambient.benchmarks.engine.study import Figure, Sizes, Study
+from lerobot_ambient.benchmarks.engine.study import Sizes, Study, no_figures, one_pair
 from lerobot_ambient.integration.commands.results import acceleration_measure, smoothest_of_the_best
-
-if TYPE_CHECKING:
-    from lerobot_ambient.benchmarks.engine.outcome import Outcome
 
 TASK = Task("arm7", policy=FEW_STEPS)
 ACCELERATION = acceleration_measure("rad²/s⁴")
@@ -37,11 +31,6 @@ def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
     ]
 
 
-def data(sizes: Sizes) -> dict[str, list[str]]:
-    """The pair of datasets."""
-    return {"": [f"--target-episodes={sizes.target_episodes}", f"--source-episodes={sizes.source_episodes}"]}
-
-
 def claims(conditions: Conditions) -> list[Claim]:
     """What the paper measured, as far as the conditions are there."""
     return [
@@ -51,16 +40,11 @@ def claims(conditions: Conditions) -> list[Claim]:
     ]
 
 
-def draw(outcome: Outcome, begin: Path) -> Sequence[Figure]:
-    """Nothing beside the figures of every experiment."""
-    return []
-
-
 STUDY = Study(
     name="arm7",
     title="Seven joints: motion planning from few smooth and many raw paths",
     task=TASK,
-    data=data,
+    data=one_pair,
     sweeps=(
         Sweep(COTRAIN_ALPHA, "alpha", (0.2, 0.5, 0.8), common_conditions.cotrain),
         Sweep(SIGMA_MIN, "sigma_min", (0.074, 0.16, 0.3), common_conditions.ambient),
@@ -86,7 +70,7 @@ STUDY = Study(
         "The published arm has other obstacles, units and networks: compare ratios, not values. Paper: arXiv "
         "2606.12365, 1000 trials, alpha .091, sigma_min .025.",
     ),
-    draw=draw,
+    draw=no_figures,
     full=Sizes(trials=150, steps=4000, source_episodes=2000),
     quick=Sizes(seeds=(1,), trials=50, steps=3000, source_episodes=500, sweep=False),
     quick_conditions=("target_only", "cotrain", "ambient"),

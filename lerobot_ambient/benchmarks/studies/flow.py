@@ -3,22 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lerobot_ambient.benchmarks.engine import common_conditions as common_conditions
 from lerobot_ambient.benchmarks.engine.claims import Claim, Conditions, ratio_at_most, succeeds_as_often
 from lerobot_ambient.benchmarks.engine.common_conditions import COTRAIN_ALPHA, SIGMA_MIN
 from lerobot_ambient.benchmarks.engine.condition import Choices, Condition, Sweep
-from lerobot_ambient.benchmarks.engine.study import Figure, Sizes, Study
+from lerobot_ambient.benchmarks.engine.study import Sizes, Study, no_figures, one_pair
 from lerobot_ambient.benchmarks.studies.maze import ACCELERATION, TASK
 from lerobot_ambient.integration.commands.results import smoothest_of_the_best
-
-if TYPE_CHECKING:
-    from lerobot_ambient.benchmarks.engine.outcome import Outcome
 
 _FLOW: dict[str, Any] = {"objective": "flow"}
 DDPM = "ddpm"
@@ -54,11 +49,6 @@ def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
     return [*map(_flow, made), *map(_ddpm, made)]
 
 
-def data(sizes: Sizes) -> dict[str, list[str]]:
-    """The maze experiment's data."""
-    return {"": [f"--target-episodes={sizes.target_episodes}", f"--source-episodes={sizes.source_episodes}"]}
-
-
 def claims(conditions: Conditions) -> list[Claim]:
     """The maze experiment's promises, now under flow matching."""
     return [
@@ -67,16 +57,11 @@ def claims(conditions: Conditions) -> list[Claim]:
     ]
 
 
-def draw(outcome: Outcome, begin: Path) -> Sequence[Figure]:
-    """No figures of its own."""
-    return []
-
-
 STUDY = Study(
     name="flow",
     title="Flow matching: the maze's windows under another objective",
     task=TASK,
-    data=data,
+    data=one_pair,
     sweeps=(
         Sweep(COTRAIN_ALPHA, "alpha", (0.2, 0.5, 0.8), cotrain),
         Sweep(SIGMA_MIN, "sigma_min", (0.16, 0.3, 0.5, 0.7), ambient),
@@ -96,7 +81,7 @@ STUDY = Study(
         "lower Wilson bound of the highest. The values were taken over to DDPM unchanged, so they may not be the best "
         "there.",
     ),
-    draw=draw,
+    draw=no_figures,
     full=Sizes(seeds=(1, 2, 3), trials=200, steps=3500),
     quick=Sizes(seeds=(1,), trials=100, steps=3500, source_episodes=1000, sweep=False),
     quick_conditions=("target_only", "cotrain", "ambient"),

@@ -3,21 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lerobot_ambient.benchmarks.engine import common_conditions as common_conditions
 from lerobot_ambient.benchmarks.engine.claims import Claim, Conditions, points_above
 from lerobot_ambient.benchmarks.engine.common_conditions import COTRAIN_ALPHA, SIGMA_MIN
 from lerobot_ambient.benchmarks.engine.condition import Choices, Condition, Sweep
 from lerobot_ambient.benchmarks.engine.recipe import FEW_STEPS, Task
-from lerobot_ambient.benchmarks.engine.study import Figure, Sizes, Study
+from lerobot_ambient.benchmarks.engine.study import Sizes, Study, no_figures, one_pair
 from lerobot_ambient.integration.commands.results import SUCCESS, acceleration_measure, highest
-
-if TYPE_CHECKING:
-    from lerobot_ambient.benchmarks.engine.outcome import Outcome
 
 TASK = Task("pushing", policy=FEW_STEPS, revision=1)
 ACCELERATION = acceleration_measure("cm²/s⁴")
@@ -43,11 +37,6 @@ def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
     ]
 
 
-def data(sizes: Sizes) -> dict[str, list[str]]:
-    """The pair of datasets."""
-    return {"": [f"--target-episodes={sizes.target_episodes}", f"--source-episodes={sizes.source_episodes}"]}
-
-
 def claims(conditions: Conditions) -> list[Claim]:
     """What ambient training promises, as far as the conditions are there."""
     fine = [name for name in ("ambient:classifier-datapoint", "ambient:classifier-bucket") if name in conditions]
@@ -58,16 +47,11 @@ def claims(conditions: Conditions) -> list[Claim]:
     ]
 
 
-def draw(outcome: Outcome, begin: Path) -> Sequence[Figure]:
-    """Nothing beside the figures of every experiment."""
-    return []
-
-
 STUDY = Study(
     name="pushing",
     title="Pushing: few demonstrations in the target's physics, many in another",
     task=TASK,
-    data=data,
+    data=one_pair,
     sweeps=(
         Sweep(COTRAIN_ALPHA, "alpha", (0.2, 0.5, 0.8), common_conditions.cotrain),
         Sweep(SIGMA_MIN, "sigma_min", (0.16, 0.3, 0.5), common_conditions.ambient),
@@ -95,7 +79,7 @@ STUDY = Study(
         "The published pushing has another object, other physics and networks: compare differences between arms, not "
         "values. Paper: arXiv 2606.12365, 50 + 2000 demonstrations, 200 trials.",
     ),
-    draw=draw,
+    draw=no_figures,
     full=Sizes(trials=150, steps=6000, batch_size=64, source_episodes=2000),
     quick=Sizes(seeds=(1,), trials=50, steps=4000, batch_size=64, source_episodes=500, sweep=False),
     quick_conditions=("target_only", "cotrain", "ambient"),
