@@ -24,7 +24,7 @@ from torch.optim.swa_utils import AveragedModel
 from lerobot_ambient.core.draws import TimestepLaw
 from lerobot_ambient.core.flow_time import TimeTransport
 from lerobot_ambient.core.losses import ambient_pair, ambient_target, denoising_target, reduce_loss, renoise
-from lerobot_ambient.core.noise_levels import flow_to_vp, vp_to_ve
+from lerobot_ambient.core.noise_levels import flow_to_vp, vp_to_flow, vp_to_ve
 from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.data.normalization.affine import RELATIVE_ACTION
 from lerobot_ambient.policy.card.hub_card import CardOnHub
@@ -228,6 +228,40 @@ class AmbientDiffusionPolicy(FollowsMixture, CardOnHub, DiffusionPolicy):
         if not finite:
             raise self._not_finite(batch, per_sample)
         return loss, logs
+
+    @torch.no_grad()
+    def denoising_error(self, batch: dict[str, Any], sigma: Tensor, seed: int) -> Tensor:
+        """How far off the denoised chunk is, given the observation and the chunk at a noise level.
+
+        With the averaged weights, if there are any; call `policy.eval()` first, which also stops random crops.
+
+        Args:
+            batch: normalised, as LeRobot's preprocessor leaves it.
+            sigma: (B,) VP levels in (0, 1]; a discrete diffusion takes the nearest it was trained at.
+            seed: of the noise: policies that are given the same one see the same noisy chunks.
+
+        Returns:
+            (B, H, A) x_0_hat - x_0, float32, in normalised units.
+        """
+        model = self.diffusion if self.averaged is None else cast("AmbientDiffusionModel", self.averaged.module)
+        batch = self._stack_cameras(batch)
+        x_0 = model.trajectory(batch)
+        eps = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(seed)).to(x_0)
+        condition = model.conditioning(batch, None)
+        sigma = sigma.to(x_0.device)
+        if self.config.objective == "flow":
+            tau = vp_to_flow(sigma.double()).to(x_0.dtype)
+            time = tau[:, None, None]
+            x_t = (1.0 - time) * x_0 + time * eps
+            velocity = model.unet(x_t, network_time(self.config, tau), global_cond=condition)
+            return -time * (velocity - (eps - x_0))
+        levels = self.config.noise_schedule().sigmas.to(sigma)
+        timestep = (levels - sigma.unsqueeze(1)).abs().argmin(1)
+        output = model.unet(model.noise_scheduler.add_noise(x_0, eps, timestep), timestep, global_cond=condition)
+        if self.config.prediction_type == "sample":
+            return output - x_0
+        ratio = vp_to_ve(levels[timestep]).to(x_0.dtype)[:, None, None]
+        return -ratio * (output - eps)
 
     def _stack_cameras(self, batch: dict[str, Any]) -> dict[str, Any]:
         batch = dict(batch)
