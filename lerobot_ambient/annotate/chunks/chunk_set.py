@@ -35,7 +35,7 @@ class ActionAxes:
         return f"{frequency:.3f} cycles per step" if self.fps is None else f"{frequency * self.fps:.3g} Hz"
 
 
-_UNNAMED = ActionAxes()
+UNNAMED = ActionAxes()
 
 
 class ChunkSet(Protocol):
@@ -92,7 +92,7 @@ class ArrayChunks:
     name: str
     x_0: Tensor
     episode: NDArray[np.int64]
-    axes: ActionAxes = _UNNAMED
+    axes: ActionAxes = UNNAMED
 
     def __post_init__(self) -> None:
         if self.x_0.ndim != 3 or self.episode.shape != self.x_0.shape[:1]:

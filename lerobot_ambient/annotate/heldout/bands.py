@@ -18,7 +18,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from lerobot_ambient.annotate.chunks.chunk_set import ActionAxes
+from lerobot_ambient.annotate.chunks.chunk_set import UNNAMED, ActionAxes
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Bands:
     """
 
     horizon: int
-    axes: ActionAxes = ActionAxes()
+    axes: ActionAxes = UNNAMED
 
     def __post_init__(self) -> None:
         if self.horizon < 1:

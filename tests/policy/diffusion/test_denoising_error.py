@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`denoising_error`: zero for the truth, what is added to the truth in units of x_0, the same noise for every policy."""
+"""`denoising_error`: zero for the truth, in units of x_0, with the same noise for every policy."""
 
 import pytest
 import torch
