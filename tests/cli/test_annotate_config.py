@@ -9,7 +9,7 @@ import pytest
 
 from lerobot_ambient.annotate.results.found_windows import Finding
 from lerobot_ambient.cli.annotate_config import windows_of
-from lerobot_ambient.cli.annotate_render import source_windows
+from lerobot_ambient.cli.annotating.render import source_windows
 
 
 def options(sigma_min: float, sigma_max: float, path: Path | None = None, granularity="dataset", **kwargs) -> dict:

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `annotate` refuses before it loads LeRobot or opens anything: options that do nothing, values, packages."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+
+from lerobot_ambient.cli.annotating.options import NUMBERS, OF_CLASSIFIER, OF_THRESHOLD, given
+
+
+def require_sensible(args: argparse.Namespace) -> None:
+    """Raises:
+    ValueError: an option that would do nothing, or a value that no data could make right.
+    ModuleNotFoundError: a package is missing that would only be missed at the end of the work.
+    """
+    _require_used(args)
+    _require_in_range(args)
+    _require_packages(args)
+
+
+def _require_used(args: argparse.Namespace) -> None:
+    """Raises:
+    ValueError: an option that would do nothing.
+    """
+    if args.method != "classifier":
+        for name in OF_CLASSIFIER:
+            if getattr(args, name) is not None:
+                raise ValueError(
+                    f"--{name.replace('_', '-')} belongs to --method=classifier; leave it out or add that."
+                )
+        for name in OF_THRESHOLD:
+            if getattr(args, name) is not None and not args.rethreshold:
+                raise ValueError(f"--{name} belongs to --method=classifier or --rethreshold; leave it out.")
+    if args.write and args.windows_dir is not None:
+        raise ValueError("--write and --windows-dir name two places; give one of them.")
+    if args.rethreshold:
+        for name in ("locality", "report"):
+            if getattr(args, name):
+                raise ValueError(f"--{name} reads data, --rethreshold only curves; give --method instead.")
+        if args.seed:
+            raise ValueError(f"--seed={args.seed}: nothing of --rethreshold is random; leave it out.")
+        if args.write_config is not None:
+            raise ValueError(
+                "--rethreshold reads windows files, which a configuration names already; --write-config "
+                "belongs to --method."
+            )
+        if args.write:
+            raise ValueError("--rethreshold replaces files that are there: say --overwrite instead of --write.")
+    elif args.overwrite and not args.write and args.windows_dir is None and args.write_config is None:
+        raise ValueError("--overwrite without --write, --windows-dir or --write-config does nothing; add one.")
+    finer = args.granularity in ("bucket", "datapoint")
+    if args.write_config is not None and finer and not args.write and args.windows_dir is None:
+        raise ValueError(
+            f"--granularity={args.granularity} gives many windows, and a configuration can only name the file that "
+            "holds them: add --write or --windows-dir to --write-config."
+        )
+    if args.soft_alone_above is not None and not 0.0 < args.soft_alone_above <= 1.0:
+        raise ValueError(f"--soft-alone-above={args.soft_alone_above} is a distance of two laws, in (0, 1].")
+    if args.soft_alone_above is not None and args.folds == 1:
+        raise ValueError("--soft-alone-above needs a distance, which --folds=1 does not give; use --folds=2 or more.")
+
+
+def _require_in_range(args: argparse.Namespace) -> None:
+    """What the classes that take the options would refuse, before seconds go by in which LeRobot is loaded.
+
+    Raises:
+        ValueError: a value that no data could make right.
+    """
+    from lerobot_ambient.annotate.classifier.curves import require_tau
+    from lerobot_ambient.annotate.classifier.options import ClassifierOptions, split_bucket_rule
+
+    try:
+        ClassifierOptions(seed=args.seed, **given(args, NUMBERS))
+        if args.tau is not None:
+            require_tau(args.tau)
+        if args.bucket is not None:
+            split_bucket_rule(args.bucket)
+    except ValueError as error:
+        # "draws = 2 must ..." is --draws=2 to whoever typed it.
+        typed = re.sub(r"^(\w+) = (\S+) (?=must)", lambda m: f"--{m[1].replace('_', '-')}={m[2]} ", str(error))
+        raise ValueError(f"--bucket: {typed}" if typed.startswith("'") else typed) from error
+    if (args.granularity == "bucket") != (args.bucket is not None):
+        raise ValueError(
+            "--granularity=bucket needs --bucket=RULE, which says what shares a window, and no other granularity "
+            f"does; got --granularity={args.granularity} and --bucket={args.bucket}."
+        )
+
+
+def _require_packages(args: argparse.Namespace) -> None:
+    """Raises:
+    ModuleNotFoundError: a package is missing that would only be missed at the end of the work.
+    """
+    needed = ["scipy"] if args.method == "classifier" else []
+    needed += ["sklearn"] if args.granularity in ("bucket", "datapoint") else []
+    needed += ["jinja2", "matplotlib", "PIL"] if args.report is not None else []
+    for name in needed:
+        importlib.import_module(name)

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options of `annotate`: what may be typed, what belongs to which method, and the objects made of it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lerobot_ambient.annotate.methods import ClassifierMethod
+    from lerobot_ambient.annotate.results.windows_from_curves import Threshold
+
+METHODS = ("spectral", "classifier")
+TAKES = ("safe", "estimate")
+GRANULARITIES = ("dataset", "bucket", "datapoint")
+CROSSINGS = ("isotonic", "first", "last")
+OF_CLASSIFIER = (
+    "granularity",
+    "bucket",
+    "folds",
+    "steps",
+    "draws",
+    "levels",
+    "device",
+    "work_dir",
+    "soft_alone_above",
+)
+OF_THRESHOLD = ("tau", "crossing")
+NUMBERS = ("folds", "steps", "draws", "levels")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add every option but LeRobot's own."""
+    parser.add_argument("--config_path", help="a training configuration (YAML or JSON), as for lerobot-train")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--method",
+        choices=METHODS,
+        help="spectral: power spectra of the chunks; no training, seconds, a first guess that sees second moments "
+        "only. classifier: networks that tell noised chunks apart, judged on episodes they did not see (minutes; "
+        "needs the extra 'annotate')",
+    )
+    what.add_argument(
+        "--rethreshold",
+        action="store_true",
+        help="read windows from the curves of existing windows files again, with another --tau or --crossing, and "
+        "print them; with --overwrite replace the files",
+    )
+    parser.add_argument(
+        "--locality",
+        action="store_true",
+        help="also estimate sigma_max: the level up to which chunks are alike as far as the denoiser looks; by second "
+        "moments, or by classifiers on crops, as --method says",
+    )
+    classifier = parser.add_argument_group("with --method=classifier")
+    classifier.add_argument("--granularity", choices=GRANULARITIES, help="what shares a window (dataset)")
+    classifier.add_argument(
+        "--bucket",
+        metavar="RULE",
+        help="with --granularity=bucket: episode, task, column:NAME, clusters:K or stretch:N",
+    )
+    classifier.add_argument("--folds", type=int, help="of episodes; no chunk is judged by a model that saw it (5)")
+    classifier.add_argument("--steps", type=int, help="of training a fold's model (1500)")
+    classifier.add_argument("--draws", type=int, help="of noise per chunk and level, even (8)")
+    classifier.add_argument("--levels", type=int, help="of the schedule that are scored, at most (32)")
+    classifier.add_argument("--device", help="cpu, cuda, cuda:1, ... (a GPU if there is one)")
+    classifier.add_argument(
+        "--work-dir", type=Path, help="keeps what was trained and scored (outputs/annotate); safe to delete"
+    )
+    classifier.add_argument(
+        "--soft-alone-above",
+        type=float,
+        metavar="D",
+        help="also print soft mixing: the target's share at each level after Ben-David et al., from the estimated "
+        "distance; the target alone where the distance is D or more, in (0, 1]",
+    )
+    threshold = parser.add_argument_group("with --method=classifier or --rethreshold")
+    threshold.add_argument("--tau", type=float, help="alike where the mean of c exceeds 0.5 - tau (0.05)")
+    threshold.add_argument(
+        "--crossing",
+        choices=CROSSINGS,
+        help="where a curve counts as having crossed: of its closest monotone curve (isotonic), the first time, or "
+        "for good",
+    )
+    parser.add_argument(
+        "--take",
+        choices=TAKES,
+        default="safe",
+        help="which sigma_min to print and write: the safe (upper) end of what is known of it, or the estimate "
+        "(default: %(default)s); the other is named beside it",
+    )
+    parser.add_argument(
+        "--accept-full-trust",
+        action="store_true",
+        help="also print and write windows that admit every noise level: that chunks are alike does not show that a "
+        "source is right",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of all that is random (default: %(default)s)")
+    parser.add_argument(
+        "--write", action="store_true", help="write meta/ambient_windows.parquet into each source's folder"
+    )
+    parser.add_argument(
+        "--windows-dir",
+        type=Path,
+        metavar="DIR",
+        help="write a windows file per source into this folder instead (read them, with --rethreshold)",
+    )
+    parser.add_argument(
+        "--write-config",
+        type=Path,
+        metavar="FILE",
+        help="put the windows into this configuration (YAML), which may be the one that is read: all else in it stays. "
+        "Another file becomes a copy of the one that is read, or holds what was typed",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace windows files, and windows in --write-config, that are there"
+    )
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write a page with figures into this folder")
+    parser.add_argument("--json", action="store_true", help="print the findings as a JSON list")
+
+
+def given(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+    """Those of the options `names` that were typed."""
+    return {name: value for name in names if (value := getattr(args, name)) is not None}
+
+
+def threshold(args: argparse.Namespace) -> Threshold:
+    """When source and target count as alike, of `--tau` and `--crossing`."""
+    from lerobot_ambient.annotate.results.windows_from_curves import Threshold
+
+    return Threshold(**given(args, OF_THRESHOLD))
+
+
+def classifier_method(args: argparse.Namespace) -> ClassifierMethod:
+    """What the classifier method is told."""
+    from lerobot_ambient.annotate.buckets.rules import parse_bucket_rule
+    from lerobot_ambient.annotate.classifier.options import ClassifierOptions
+    from lerobot_ambient.annotate.methods import ClassifierMethod
+
+    return ClassifierMethod(
+        options=ClassifierOptions(seed=args.seed, **given(args, NUMBERS)),
+        threshold=threshold(args),
+        granularity=args.granularity or "dataset",
+        bucket=None if args.bucket is None else parse_bucket_rule(args.bucket, seed=args.seed),
+        locality=args.locality,
+        work=args.work_dir or Path("outputs/annotate"),
+    )
