@@ -48,6 +48,8 @@ from lerobot_ambient.data.windows.source_windows import windows_of
 
 logger = logging.getLogger(__name__)
 
+_Runs = tuple[np.ndarray, np.ndarray]
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AssembledMixture:
@@ -62,6 +64,7 @@ class AssembledMixture:
         meta: its face towards LeRobot.
         normalizations: per dataset, what its noise levels are relative to: the target's, or its own.
         kept: per dataset, half-open runs (starts, stops) of its frames that may start a sample.
+        held_out: the same of the episodes that a source keeps from training.
         fingerprint: one line per dataset and one for the recipe; equal lines mean the same mixture.
         renamed: keys of a batch to those that the policy's preprocessor gives them, as LeRobot's `rename_map`.
     """
@@ -74,6 +77,7 @@ class AssembledMixture:
     meta: MixtureMetadata
     normalizations: list[ActionNormalization]
     kept: list[tuple[np.ndarray, np.ndarray]]
+    held_out: list[tuple[np.ndarray, np.ndarray]]
     fingerprint: list[str]
     renamed: Mapping[str, str] = field(default_factory=dict)
 
@@ -82,7 +86,11 @@ class AssembledMixture:
 
     def sample_rows(self, index: int) -> np.ndarray:
         """(n,) int64 frames of a dataset that may start a sample, counted within it."""
-        return np.concatenate([np.arange(start, stop) for start, stop in zip(*self.kept[index], strict=True)])
+        return _rows_of(self.kept[index])
+
+    def held_out_rows(self, index: int) -> np.ndarray:
+        """(n,) int64 frames that start samples of a source's held-out episodes, counted within it."""
+        return _rows_of(self.held_out[index])
 
     def place_of(self, index: int) -> str | None:
         """What a batch's `index` is called: dataset, episode, frame; None for a frame outside the mixture."""
@@ -181,7 +189,8 @@ def make_mixture(
     stats, aligned, own = _normalize(declared, aligned, recipe)
     tasks = merged_tasks(aligned)
     columns, aligned = merge_columns(aligned, options, tasks)
-    kept = [_sample_runs(source, recipe.drop_n_last_frames, source.fps / aligned[0].fps) for source in aligned]
+    runs = [_sample_runs(source, recipe.drop_n_last_frames, source.fps / aligned[0].fps) for source in aligned]
+    kept, held = zip(*(_hold_out(source, *of_source) for source, of_source in zip(aligned, runs, strict=True)), strict=True)
     if recipe.relative_actions:
         stats[RELATIVE_ACTION] = relative_action_stats(aligned[0], columns, kept[0])
     normalizations = action_normalizations(stats, own, recipe, len(options.action_deltas))
@@ -201,7 +210,8 @@ def make_mixture(
         dataset=dataset,
         meta=meta,
         normalizations=normalizations,
-        kept=kept,
+        kept=list(kept),
+        held_out=list(held),
         fingerprint=[
             *(describe_source(source, list(groups)) for source, (_, groups) in zip(aligned, by_source, strict=True)),
             describe_recipe(recipe),
@@ -359,6 +369,25 @@ def _sample_runs(source: AlignedSource, drop: int, rate: float) -> tuple[np.ndar
             short[:10],
         )
     return starts[long_enough], stops[long_enough]
+
+
+def _hold_out(source: AlignedSource, starts: np.ndarray, stops: np.ndarray) -> tuple[_Runs, _Runs]:
+    """The runs that are trained on, and those of the episodes that the source holds out, evenly spaced."""
+    share, episodes = source.config.holdout, len(starts)
+    held = np.zeros(episodes, dtype=bool)
+    if share > 0.0:
+        count = max(1, round(share * episodes))
+        if count == episodes:
+            raise ValueError(
+                f"source '{source.name}': holdout={share:g} leaves none of its {episodes} episodes to train on; lower it."
+            )
+        held[((np.arange(count) + 0.5) * episodes / count).astype(np.int64)] = True
+    return (starts[~held], stops[~held]), (starts[held], stops[held])
+
+
+def _rows_of(runs: _Runs) -> np.ndarray:
+    parts = [np.arange(start, stop) for start, stop in zip(*runs, strict=True)]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
 
 def _require_apart(target: AlignedSource, source: OpenedDataset) -> None:

@@ -42,6 +42,8 @@ class Source:
         action_gain: how far a step of 1 moves the state, a number or one for each of the target's dimensions; for steps
             in a unit of their own, such as a controller's [-1, 1]. 1 when None, refused where measured otherwise.
         skip_broken: leave out episodes that cannot be read instead of refusing the dataset.
+        holdout: share in [0, 1) of the episodes that are kept from training, evenly spaced over the dataset; beside
+            dataset.eval_split their loss is logged.
     """
 
     repo_id: str = ""
@@ -61,6 +63,7 @@ class Source:
     action_type: str | None = None
     action_gain: float | dict[str, float] | None = None
     skip_broken: bool = False
+    holdout: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.repo_id:
@@ -77,6 +80,11 @@ class Source:
                 raise ValueError(f"source '{self.repo_id}': {name} must be one of {choices}; got '{value}'.")
         if self.fps is not None and not 0.0 < self.fps < float("inf"):
             raise ValueError(f"source '{self.repo_id}': fps must be positive and finite, got {self.fps}.")
+        if not 0.0 <= self.holdout < 1.0:
+            raise ValueError(
+                f"source '{self.repo_id}': holdout is the share of its episodes that are kept from training, at least 0 "
+                f"and below 1, e.g. holdout: 0.1; got {self.holdout}."
+            )
         check_gain(self.action_gain, f"'{self.repo_id}': action_gain")
         if self.action_gain is not None and self.action_type == "absolute":
             raise ValueError(

@@ -42,9 +42,12 @@ def describe_source(source: AlignedSource, groups: Sequence[Group]) -> str:
         digest.update(repr(config.action_gain).encode())
     if config.dimension_names and not groups[0].is_target:
         digest.update(repr(sorted(config.dimension_names.items())).encode())
+    if config.holdout > 0.0:
+        digest.update(f"holdout {config.holdout!r}".encode())
+    held = "" if config.holdout == 0.0 else f", holdout {config.holdout:g}"
     weight = "" if source.config.weight == 1.0 else f", weight {source.config.weight:g}"
     return (
-        f"{source.name}: {len(source.episodes)} episodes, {len(source)} frames, {shown}{weight}, "
+        f"{source.name}: {len(source.episodes)} episodes, {len(source)} frames, {shown}{weight}{held}, "
         f"{digest.hexdigest()[:12]}"
     )
 
