@@ -23,6 +23,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["MPLBACKEND"] = "Agg"
+# A second of each training; the test of the figure draws it.
+os.environ["LEROBOT_AMBIENT_METRICS_FIGURE"] = "0"
 # Before MuJoCo and dm_control are imported: they read it then, and no test may ask for a window. Without the library
 # the import itself would fail, also for tests that draw nothing.
 if find_library("EGL"):

@@ -190,7 +190,9 @@ def make_mixture(
     tasks = merged_tasks(aligned)
     columns, aligned = merge_columns(aligned, options, tasks)
     runs = [_sample_runs(source, recipe.drop_n_last_frames, source.fps / aligned[0].fps) for source in aligned]
-    kept, held = zip(*(_hold_out(source, *of_source) for source, of_source in zip(aligned, runs, strict=True)), strict=True)
+    kept, held = zip(
+        *(_hold_out(source, *of_source) for source, of_source in zip(aligned, runs, strict=True)), strict=True
+    )
     if recipe.relative_actions:
         stats[RELATIVE_ACTION] = relative_action_stats(aligned[0], columns, kept[0])
     normalizations = action_normalizations(stats, own, recipe, len(options.action_deltas))
@@ -379,7 +381,8 @@ def _hold_out(source: AlignedSource, starts: np.ndarray, stops: np.ndarray) -> t
         count = max(1, round(share * episodes))
         if count == episodes:
             raise ValueError(
-                f"source '{source.name}': holdout={share:g} leaves none of its {episodes} episodes to train on; lower it."
+                f"source '{source.name}': holdout={share:g} leaves none of its {episodes} episodes to train on; lower "
+                "it."
             )
         held[((np.arange(count) + 0.5) * episodes / count).astype(np.int64)] = True
     return (starts[~held], stops[~held]), (starts[held], stops[held])

@@ -13,6 +13,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from lerobot_ambient.data.declared.sources import Source
+
 from .make_checkpoint import SAVED, STEPS
 from .recordings import ENVIRONMENT, STATE, values
 from .surfaces import command, configuration, fresh_policy, merged, train, trained_policy
@@ -72,8 +74,11 @@ def test_its_configuration_is_read_and_written_alike(run, tmp_path):
     policy, *_ = trained_policy(run)
     policy.config.save_pretrained(tmp_path / "again")
     then, now = (json.loads((folder / "config.json").read_text()) for folder in (run, tmp_path / "again"))
+    # Options that were added since are at their defaults, those of a source too.
+    for source, before in zip(now["sources"], then["sources"], strict=True):
+        added = {name: source.pop(name) for name in source.keys() - before.keys()}
+        assert added == {name: getattr(Source, name) for name in added}
     assert {name: now[name] for name in then} == then
-    # Options that were added since are at their defaults.
     added = {name: value for name, value in now.items() if name not in then}
     assert added == {name: getattr(type(policy.config), name) for name in added}
     policy.save_pretrained(tmp_path / "again")

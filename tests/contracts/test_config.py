@@ -34,6 +34,7 @@ SOURCES: list[dict[str, Any]] = [
         "action_type": "delta",
         "action_gain": {"pan.pos": 0.05, "lift.pos": 0.1},
         "skip_broken": True,
+        "holdout": 0.2,
     },
     {"repo_id": "me/omni", "sigma_min": 1.0, "sigma_max": 0.2, "action_gain": 0.25, "fps": 5},
 ]

@@ -82,8 +82,8 @@ class Source:
             raise ValueError(f"source '{self.repo_id}': fps must be positive and finite, got {self.fps}.")
         if not 0.0 <= self.holdout < 1.0:
             raise ValueError(
-                f"source '{self.repo_id}': holdout is the share of its episodes that are kept from training, at least 0 "
-                f"and below 1, e.g. holdout: 0.1; got {self.holdout}."
+                f"source '{self.repo_id}': holdout is the share of its episodes that are kept from training, from "
+                f"0 to below 1, e.g. holdout: 0.1; got {self.holdout}."
             )
         check_gain(self.action_gain, f"'{self.repo_id}': action_gain")
         if self.action_gain is not None and self.action_type == "absolute":

@@ -41,10 +41,16 @@ class MixtureEpisodes:
         mixture: assembled, without a frame cache.
 
     Raises:
-        ValueError: cameras that a merge on disk cannot write.
+        ValueError: cameras that a merge on disk cannot write, or episodes that a source holds out.
     """
 
     def __init__(self, mixture: AssembledMixture) -> None:
+        for source in mixture.sources:
+            if source.config.holdout > 0.0:
+                raise ValueError(
+                    f"source '{source.name}': holdout={source.config.holdout:g} keeps episodes from training, which a "
+                    "merged dataset cannot say; remove it, or leave those episodes out with `episodes`."
+                )
         target = mixture.sources[0]
         self.fps: int = target.meta.fps
         self.robot_type: str | None = target.meta.robot_type

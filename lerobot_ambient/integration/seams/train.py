@@ -18,6 +18,7 @@ from typing import Any
 
 from lerobot_ambient.integration.hooks.after_import import after_import
 from lerobot_ambient.integration.hooks.substitute import SeamError, substitute, unfamiliar
+from lerobot_ambient.integration.seams import recording
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ def install(module: ModuleType) -> None:
         )
     substitute(module, "make_train_eval_datasets", _make_train_eval_datasets)
     substitute(module, "EpisodeAwareSampler", _make_sampler)
+    recording.install(module)
 
 
 def problems(module: ModuleType) -> list[str]:
@@ -68,7 +70,12 @@ def _make_train_eval_datasets(original: Callable[..., Any]) -> Callable[..., Any
     def make_train_eval_datasets(cfg: Any) -> Any:
         from lerobot_ambient.integration.training.merged_training import is_ambient, make_merged_datasets
 
-        return make_merged_datasets(cfg) if is_ambient(cfg) else original(cfg)
+        if not is_ambient(cfg):
+            recording.forget()
+            return original(cfg)
+        dataset, held_out = make_merged_datasets(cfg)
+        recording.begin(cfg, dataset, held_out)
+        return dataset, held_out
 
     return make_train_eval_datasets
 

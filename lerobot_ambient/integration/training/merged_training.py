@@ -56,6 +56,8 @@ class MergedTrainingDataset(Dataset[dict[str, Any]]):
     def __init__(self, mixture: AssembledMixture) -> None:
         self.mixture = mixture
         self.episodes: list[int] | None = None
+        self.recorder: Any = None
+        """Of the run; the seam hangs it here, so that it ends with the run."""
 
     @property
     def meta(self) -> MixtureMetadata:
@@ -90,10 +92,11 @@ class MergedTrainingDataset(Dataset[dict[str, Any]]):
         return self.mixture.dataset.__getitems__(positions)
 
     def __getstate__(self) -> dict[str, Any]:
-        # A worker reads frames; it needs neither the plan nor the metadata.
+        # A worker reads frames; it needs neither the plan nor the metadata, nor who records.
         return {"dataset": self.mixture.dataset}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        self.recorder = None
         self.mixture = _WorkerView(state["dataset"])  # type: ignore[assignment]
         self.episodes = None
 
@@ -274,7 +277,9 @@ def mixture_without_windows(cfg: TrainConfig) -> AssembledMixture:
         ValueError: of this policy's chunks no windows can be estimated.
     """
     cfg.policy.refuse_estimates()
-    sources = [replace(source, sigma_min=None, sigma_max=None, windows=None) for source in cfg.policy.sources]
+    # Held-out episodes too: a windows file covers every frame, whichever a later run holds out.
+    unsaid: dict[str, Any] = {"sigma_min": None, "sigma_max": None, "windows": None, "holdout": 0.0}
+    sources = [replace(source, **unsaid) for source in cfg.policy.sources]
     options = replace(_read_options(cfg), frame_cache=None)
     return make_mixture(target_config(cfg), sources, options, replace(recipe_of(cfg.policy), mixing=Cotrain()))
 

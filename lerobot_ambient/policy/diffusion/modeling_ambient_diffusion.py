@@ -194,7 +194,8 @@ class AmbientDiffusionPolicy(FollowsMixture, CardOnHub, DiffusionPolicy):
         batch = self._stack_cameras(batch)
         x_0 = model.trajectory(batch)
         group = self._group_of(batch)
-        counts = self._of_source(self.action_mask, group)
+        owner = self._owner_of(batch, group)
+        counts = self._of_source(self.action_mask, owner)
         if counts is not None:
             # What stands for an absent dimension says nothing; zero is the middle of the normalised range.
             x_0 = torch.where(counts.unsqueeze(1), x_0, 0.0)
@@ -202,14 +203,14 @@ class AmbientDiffusionPolicy(FollowsMixture, CardOnHub, DiffusionPolicy):
             self._diverge_ranks()
 
         # The order of these draws is LeRobot's (random crops, noise, timestep), so that open windows give its losses.
-        condition = model.conditioning(batch, self._of_source(self.camera_absent, group))
+        condition = model.conditioning(batch, self._of_source(self.camera_absent, owner))
         eps = torch.randn(x_0.shape, device=x_0.device)
         sigma: Tensor | None
         if self.config.objective == "flow":
             timestep, sigma, x_t, target = self._flow(batch, group, x_0, eps)
         else:
             timestep = self._draw_timestep(group, x_0)
-            sigma = None if group is None else self.sigmas[timestep]
+            sigma = None if self._mixture is None else self.sigmas[timestep]
             x_t = model.noise_scheduler.add_noise(x_0, eps, timestep)
             target = denoising_target(x_0, eps, self.config.prediction_type)
             if self._trains_on_ambient_target and group is not None:
@@ -223,6 +224,8 @@ class AmbientDiffusionPolicy(FollowsMixture, CardOnHub, DiffusionPolicy):
         loss = reduce_loss(element, is_pad, reduction, counts)
         per_sample = (loss if reduction == "none" else reduce_loss(element.detach(), is_pad, "none", counts)).detach()
         logs = None if group is None else self._log(group, sigma, per_sample)
+        if self.watcher is not None and not self.training:
+            self.watcher.saw(loss, sigma, per_sample)
         # The logs are on the CPU already, so that looking at them costs no transfer; LeRobot reads a held-out loss too.
         finite = bool(torch.isfinite(loss).all()) if logs is None else all(map(math.isfinite, logs.values()))
         if not finite:

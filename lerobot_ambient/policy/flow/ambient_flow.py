@@ -118,7 +118,9 @@ class AmbientFlow(FollowsMixture, CardOnHub):
         """
         group = self._group_of(batch)
         if group is None:
-            return super().forward(batch, *args, **kwargs)  # type: ignore[misc, no-any-return]
+            if self.training or self.watcher is None:
+                return super().forward(batch, *args, **kwargs)  # type: ignore[misc, no-any-return]
+            return self._watched(batch, *args, **kwargs)
         self._diverge_ranks()
         call = inspect.signature(super().forward).bind(batch, *args, **kwargs)
         call.apply_defaults()
@@ -134,9 +136,32 @@ class AmbientFlow(FollowsMixture, CardOnHub):
             raise not_finite(batch, per_sample, self, place_of=place_of, names=names, steps=None)
         return loss, {**(told or {}), **logs}
 
+    def _watched(self, batch: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[Tensor, dict[str, Any] | None]:
+        """The stock policy's loss in evaluation, of its own times and draws, whose parts the watcher gets."""
+        assert self.watcher is not None
+        family, owner = self.config.family, self._owner_of(batch, None)
+        step = Step(
+            group=torch.zeros(len(batch[ACTION]), dtype=torch.int64, device=batch[ACTION].device),
+            dims=batch[ACTION].shape[-1],
+            draw=lambda _, time: time,
+            sigma_of=self._sigma_of,
+            counts=self._of_source(self.action_mask, owner),
+            absent=None if owner is None else self._absent(owner),
+            is_pad=batch.get("action_is_pad") if family.honours_padding else None,
+        )
+        with family.taught(self, step):
+            loss, told = super().forward(batch, *args, **kwargs)  # type: ignore[misc]
+        self.watcher.saw(loss, step.sigma, step.per_sample)
+        return loss, told
+
+    def _absent(self, group: Tensor) -> dict[str, Tensor] | None:
+        """By camera (B,) where each sample's dataset lacks it."""
+        return {
+            key: one.to(group.device)[self.group_source[group]] for key, one in self._absent_cameras.items()
+        } or None
+
     def _step(self, batch: dict[str, Any], group: Tensor, reduction: str) -> Step:
         family = self.config.family
-        absent = {key: one.to(group.device)[self.group_source[group]] for key, one in self._absent_cameras.items()}
         ambient = self._trains_on_ambient_target
         return Step(
             group=group,
@@ -144,7 +169,7 @@ class AmbientFlow(FollowsMixture, CardOnHub):
             draw=self._draw,
             sigma_of=self._sigma_of,
             counts=self._of_source(self.action_mask, group),
-            absent=absent or None,
+            absent=self._absent(group),
             is_pad=batch.get("action_is_pad") if family.honours_padding else None,
             sigma_min=self._ambient_sigma_min if ambient else None,
             noise_of_x_tmin=(lambda x_0: self._noise_of_x_tmin(batch, x_0)) if ambient else None,

@@ -29,6 +29,13 @@ class DatasetOptions(Protocol):
     use_imagenet_stats: bool
 
 
+class WandBOptions(Protocol):
+    """`--wandb.*`: the tracker of a run."""
+
+    enable: bool
+    project: str
+
+
 class TrainConfig(Protocol):
     """LeRobot's TrainPipelineConfig where the policy is ours."""
 
@@ -38,8 +45,13 @@ class TrainConfig(Protocol):
     output_dir: Path | None
     checkpoint_path: Path | None
     resume: bool
+    seed: int | None
+    batch_size: int
     steps: int
+    eval_steps: int
+    max_eval_samples: int
     env_eval_freq: int
+    wandb: WandBOptions
     save_checkpoint: bool
     tolerance_s: float
     rename_map: Mapping[str, str]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -23,13 +23,30 @@ NOT_MERGED = (
 )
 
 
+class Watcher(Protocol):
+    """Who wants to know what held-out losses are made of; LeRobot's loop reads their mean alone."""
+
+    def saw(self, loss: Tensor, sigma: Tensor | None, per_sample: Tensor | None) -> None:
+        """A batch in evaluation: its loss, and (B,) the samples' levels and losses where the policy has them."""
+
+    def ended(self) -> None:
+        """The policy goes back to training; it is still in evaluation now."""
+
+
 class FollowsMixture(nn.Module):
     """A policy that knows each sample's group. Mixed into one of LeRobot's policies.
 
     Its tables are buffers that follow the policy to its device and are not saved: a checkpoint acts without any
     dataset, and training rebuilds them.
+
+    Attributes:
+        watcher: of held-out losses, None for none. It changes no loss and no draw.
+        masks_held_out: let evaluation leave out what a sample's dataset lacks, by the group in the batch, as training
+            does; for batches of sources.
     """
 
+    watcher: Watcher | None = None
+    masks_held_out: bool = False
     config: MixtureOptions
     group_source: Tensor
     group_sigma_min: Tensor
@@ -77,6 +94,10 @@ class FollowsMixture(nn.Module):
         ):
             self.register_buffer(name, values, persistent=False)
 
+    def follows(self, mixture: AssembledMixture) -> bool:
+        """Whether it is this mixture that the policy is trained on."""
+        return self._mixture is mixture
+
     def _group_of(self, batch: dict[str, Any]) -> Tensor | None:
         """(B,) the samples' groups in training on a mixture; None for the base law.
 
@@ -91,6 +112,19 @@ class FollowsMixture(nn.Module):
                 f"the batch carries no info['{GROUP_KEY}'], so its noise-level windows are unknown; " + NOT_MERGED
             )
         return info[GROUP_KEY].to(self.group_source.device)
+
+    def _owner_of(self, batch: dict[str, Any], group: Tensor | None) -> Tensor | None:
+        """(B,) groups that say what a sample's dataset lacks; None where it is not to be looked at."""
+        if group is not None or not self.masks_held_out:
+            return group
+        owner: Tensor = batch["info"][GROUP_KEY].to(self.group_source.device)
+        return owner
+
+    def train(self, mode: bool = True) -> Any:
+        """As torch's; the watcher is told first when an evaluation ends."""
+        if mode and not self.training and self.watcher is not None:
+            self.watcher.ended()
+        return super().train(mode)
 
     @property
     def _trains_on_ambient_target(self) -> bool:
