@@ -6,7 +6,7 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lerobot.utils.constants import ACTION
@@ -18,6 +18,7 @@ from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.policy.card.hub_card import CardOnHub
 from lerobot_ambient.policy.flow.configuration_ambient import PREFIX, FlowOptions
 from lerobot_ambient.policy.flow.families import FAMILIES
+from lerobot_ambient.policy.flow.probe import Probe
 from lerobot_ambient.policy.flow.step import Step
 from lerobot_ambient.policy.shared.following import FollowsMixture
 from lerobot_ambient.policy.shared.not_finite import not_finite
@@ -159,6 +160,39 @@ class AmbientFlow(FollowsMixture, CardOnHub):
         return {
             key: one.to(group.device)[self.group_source[group]] for key, one in self._absent_cameras.items()
         } or None
+
+    @torch.no_grad()
+    def denoising_error(self, batch: dict[str, Any], sigma: Tensor, seed: int) -> Tensor:
+        """How far off the denoised chunk is, given the observation and the chunk at a noise level.
+
+        The stock policy's own forward at these levels; call `policy.eval()` first.
+
+        Args:
+            batch: as the preprocessor leaves it.
+            sigma: (B,) VP levels in (0, 1].
+            seed: of the noise: policies of one type that are given the same one see the same noisy chunks.
+
+        Returns:
+            (B, H, A) x_0_hat - x_0, float32, in normalised units, without the policy's padding.
+
+        Raises:
+            RuntimeError: an unknown LeRobot, whose forward does not regress on chunks at times of its own.
+        """
+        family, config = self.config.family, self.config
+        horizon, dims = len(config.action_delta_indices), config.output_features[ACTION].shape[0]
+        asked = family.time_at(config, sigma.to(batch[ACTION].device))
+        probe = Probe(asked, (horizon, dims), target_first=family.target_first)
+        devices = [batch[ACTION].device] if batch[ACTION].is_cuda else []
+        # To a family's hooks a probe is a step: it moves times, and leaves the rest alone.
+        with torch.random.fork_rng(devices), family.taught(self, cast("Step", probe)), probe:
+            torch.manual_seed(seed)
+            super().forward({**batch})  # type: ignore[misc]
+        if probe.off is None or probe.time is None:
+            raise RuntimeError(
+                f"{config.type}: no loss over chunks of {horizon} steps and {dims} dimensions was seen in the policy's "
+                "forward: this LeRobot trains it in another way than the one this package was written for."
+            )
+        return family.error_of_x_0(config, probe.off, probe.time)
 
     def _step(self, batch: dict[str, Any], group: Tensor, reduction: str) -> Step:
         family = self.config.family

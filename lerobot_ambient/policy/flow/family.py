@@ -7,8 +7,10 @@ from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from typing import Any
 
+from torch import Tensor
+
 from lerobot_ambient.core.flow_time import FlowTime
-from lerobot_ambient.core.noise_levels import NoiseSchedule
+from lerobot_ambient.core.noise_levels import NoiseSchedule, vp_to_flow
 from lerobot_ambient.core.time_laws import BetaTime
 from lerobot_ambient.policy.flow.shadow import shadowed
 from lerobot_ambient.policy.flow.step import Step
@@ -28,6 +30,7 @@ class Family(ABC):
         normalises_itself: actions are normalised by the policy's own rule, so windows cannot be estimated on them.
         steps: the option that says in how many steps a chunk is integrated; None where there is none.
         honours_padding: its loss leaves out actions beyond an episode's end (`action_is_pad`).
+        target_first: it hands the target to its loss before the prediction.
         forgets_hub_options: its `from_pretrained` reads the weights without the revision and the like that it is given.
     """
 
@@ -39,6 +42,7 @@ class Family(ABC):
     any_frame_size: bool = True
     honours_padding: bool = False
     forgets_hub_options: bool = False
+    target_first: bool = False
     steps: str | None = None
     normalises_itself: bool = False
 
@@ -64,6 +68,28 @@ class Family(ABC):
                 "only a single dataset has; set --policy.use_relative_actions=false"
             ]
         return []
+
+    def time_at(self, config: Any, sigma: Tensor) -> Tensor:
+        """(B,) VP levels to the policy's own times, in its direction and scale."""
+        time = self.time(config)
+        assert time is not None, f"{self.stock} has no law of time"
+        return time.time_of(vp_to_flow(sigma.double()))
+
+    def error_of_x_0(self, config: Any, off: Tensor, time: Tensor) -> Tensor:
+        """What an error of the network's output is as an error x_0_hat - x_0 of the denoised chunk.
+
+        With v = eps - x_0 and x = (1 - tau) x_0 + tau eps = x_0 + tau v, so x_0_hat - x_0 = -tau (v_hat - v); where
+        the data lie at 1 the network says -v.
+
+        Args:
+            config: of the policy.
+            off: (B, H, A) prediction minus target.
+            time: (B,) the policy's own times.
+        """
+        clock = self.time(config)
+        assert clock is not None, f"{self.stock} has no law of time"
+        tau = clock.tau_of(time).to(off)[:, None, None]
+        return tau * off if clock.data_at_one else -tau * off
 
     @abstractmethod
     def taught(self, policy: Any, step: Step) -> AbstractContextManager[Any]:

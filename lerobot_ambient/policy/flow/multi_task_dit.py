@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from lerobot_ambient.core.flow_time import FlowTime
-from lerobot_ambient.core.noise_levels import NoiseSchedule
+from lerobot_ambient.core.noise_levels import NoiseSchedule, vp_to_ve
 from lerobot_ambient.core.time_laws import BetaTime
 from lerobot_ambient.policy.diffusion.schedule import denoising_steps, noise_schedule
 from lerobot_ambient.policy.flow.family import SampledFamily
@@ -49,6 +49,22 @@ class MultiTaskDit(SampledFamily):
 
     def acting(self, config: Any) -> tuple[str, str]:
         return denoising_steps(config) if config.is_diffusion else super().acting(config)
+
+    def time_at(self, config: Any, sigma: Tensor) -> Tensor:
+        """By diffusion, the timestep of the nearest level."""
+        if config.is_flow_matching:
+            return super().time_at(config, sigma)
+        levels = noise_schedule(config).sigmas.to(sigma)
+        return (levels - sigma.unsqueeze(1)).abs().argmin(1)
+
+    def error_of_x_0(self, config: Any, off: Tensor, time: Tensor) -> Tensor:
+        """By diffusion, x_0 = (x_t - sigma eps) / alpha, or the clean chunk itself."""
+        if config.is_flow_matching:
+            return super().error_of_x_0(config, off, time)
+        if config.prediction_type == "sample":
+            return off
+        sigma = noise_schedule(config).sigmas.to(time.device)[time]
+        return -vp_to_ve(sigma).to(off)[:, None, None] * off
 
     def owner(self, policy: Any) -> Any:
         return policy.objective

@@ -26,6 +26,7 @@ class OpenPiFamily(Family):
     """A policy whose `model.forward(..., actions, noise, time)` returns (B, H, max_action_dim) losses."""
 
     takes_pair = True
+    target_first = True
     masks_dimensions = True
     masks_cameras = True
 

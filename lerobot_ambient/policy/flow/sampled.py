@@ -24,6 +24,7 @@ class Eo1(SampledFamily):
     """As pi0, with the time drawn before the noise; by default padded actions and dimensions enter its loss."""
 
     stock = "eo1"
+    target_first = True
     steps = "num_denoise_steps"
     extra = "eo1"
 

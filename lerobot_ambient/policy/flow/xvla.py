@@ -47,6 +47,10 @@ class XVla(Family):
             )
         return found
 
+    def error_of_x_0(self, config: Any, off: Tensor, time: Tensor) -> Tensor:
+        """It predicts the clean chunk itself."""
+        return off
+
     @contextmanager
     def taught(self, policy: Any, step: Step) -> Iterator[None]:
         model = policy.model
