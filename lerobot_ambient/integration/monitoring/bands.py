@@ -27,16 +27,14 @@ class BandSums:
 
         Args:
             loss: of the whole batch, one number.
-            sigma: (B,) VP levels of the samples, single precision.
-            per_sample: (B,) losses of the samples; None leaves the bands out.
+            sigma: (N,) VP levels of the samples, single precision.
+            per_sample: (N,) losses of the samples; None leaves the bands out.
         """
-        size = len(sigma)
-        self._sums[1] += size
+        self._sums[0] += len(sigma) * loss.item()
+        self._sums[1] += len(sigma)
         if per_sample is None:
-            self._sums[0] += size * loss.item()
             return
         levels, losses = sigma.detach().float().cpu(), per_sample.detach().double().cpu()
-        self._sums[0] += losses.sum()
         band = torch.bucketize(levels, torch.tensor(EDGES[1:-1]), right=True)
         self._sums[2 : 2 + len(BANDS)].index_add_(0, band, losses)
         self._sums[2 + len(BANDS) :].index_add_(0, band, torch.ones_like(losses))

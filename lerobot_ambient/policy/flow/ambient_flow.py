@@ -20,6 +20,7 @@ from lerobot_ambient.policy.flow.configuration_ambient import PREFIX, FlowOption
 from lerobot_ambient.policy.flow.families import FAMILIES
 from lerobot_ambient.policy.flow.probe import Probe
 from lerobot_ambient.policy.flow.step import Step
+from lerobot_ambient.policy.flow.watched import Compared
 from lerobot_ambient.policy.shared.following import FollowsMixture
 from lerobot_ambient.policy.shared.not_finite import not_finite
 from lerobot_ambient.policy.shared.safe_loading import fetched, loaded_or_raise, refuse_foreign_steps
@@ -143,16 +144,21 @@ class AmbientFlow(FollowsMixture, CardOnHub):
         family, owner = self.config.family, self._owner_of(batch, None)
         step = Step(
             group=torch.zeros(len(batch[ACTION]), dtype=torch.int64, device=batch[ACTION].device),
-            dims=batch[ACTION].shape[-1],
+            # Where the processor has padded the actions, what it added is not asked for.
+            dims=min(batch[ACTION].shape[-1], *self.config.output_features[ACTION].shape),
             draw=lambda _, time: time,
             sigma_of=self._sigma_of,
             counts=self._of_source(self.action_mask, owner),
             absent=None if owner is None else self._absent(owner),
-            is_pad=batch.get("action_is_pad") if family.honours_padding else None,
+            is_pad=family.padding(self.config, batch),
         )
-        with family.taught(self, step):
+        compared = Compared()
+        with family.taught(self, step), compared.noted():
             loss, told = super().forward(batch, *args, **kwargs)  # type: ignore[misc]
-        self.watcher.saw(loss, step.sigma, step.per_sample)
+        if step.per_sample is None:
+            self.watcher.saw(loss, step.levels, compared.losses(step))
+        else:
+            self.watcher.saw(loss, step.sigma, step.per_sample)
         return loss, told
 
     def _absent(self, group: Tensor) -> dict[str, Tensor] | None:
@@ -204,7 +210,7 @@ class AmbientFlow(FollowsMixture, CardOnHub):
             sigma_of=self._sigma_of,
             counts=self._of_source(self.action_mask, group),
             absent=self._absent(group),
-            is_pad=batch.get("action_is_pad") if family.honours_padding else None,
+            is_pad=family.padding(self.config, batch),
             sigma_min=self._ambient_sigma_min if ambient else None,
             noise_of_x_tmin=(lambda x_0: self._noise_of_x_tmin(batch, x_0)) if ambient else None,
             reduction=reduction,

@@ -60,6 +60,10 @@ class Family(ABC):
         """See `MixtureOptions.acting`."""
         return ("", "") if self.steps is None else euler_steps(self.steps, getattr(config, self.steps))
 
+    def padding(self, config: Any, batch: dict[str, Any]) -> Any:
+        """(B, H) bool of actions that the policy's loss leaves out; None counts all."""
+        return batch.get("action_is_pad") if self.honours_padding else None
+
     def refusals(self, config: Any) -> list[str]:
         """Why this configuration cannot be trained on sources; each with the option that changes it."""
         if getattr(config, "use_relative_actions", False):

@@ -47,6 +47,9 @@ class MultiTaskDit(SampledFamily):
             )
         return found
 
+    def padding(self, config: Any, batch: dict[str, Any]) -> Any:
+        return batch.get("action_is_pad") if config.do_mask_loss_for_padding else None
+
     def acting(self, config: Any) -> tuple[str, str]:
         return denoising_steps(config) if config.is_diffusion else super().acting(config)
 

@@ -31,6 +31,9 @@ class Eo1(SampledFamily):
     def time(self, config: Any) -> FlowTime:
         return configured_openpi_time(config)
 
+    def padding(self, config: Any, batch: dict[str, Any]) -> Any:
+        return None if config.supervise_padding_actions else batch.get("action_is_pad")
+
     def owner(self, policy: Any) -> Any:
         return policy.model
 
@@ -52,6 +55,11 @@ class Groot(SampledFamily):
     def time(self, config: Any) -> FlowTime:
         # GR00T N1.7's own configuration, which its checkpoint brings: noise_beta_alpha, noise_beta_beta, noise_s.
         return FlowTime(BetaTime(1.5, 1.0, low=0.001, high=1.0), data_at_one=True, dtype=torch.bfloat16)
+
+    def padding(self, config: Any, batch: dict[str, Any]) -> Any:
+        # (B, H) or, with what pads the dimensions, (B, H, D).
+        mask = batch["action_mask"].bool()
+        return ~(mask.any(-1) if mask.ndim == 3 else mask)
 
     def owner(self, policy: Any) -> Any:
         return policy._groot_model.action_head
@@ -167,6 +175,9 @@ class MolmoAct2(Family):
                 "--policy.action_mode=continuous"
             )
         return found
+
+    def padding(self, config: Any, batch: dict[str, Any]) -> Any:
+        return batch.get("action_horizon_is_pad")
 
     def taught(self, policy: Any, step: Step) -> AbstractContextManager[Any]:
         repeats = max(1, int(policy.config.num_flow_timesteps))

@@ -28,6 +28,11 @@ class Step:
         sigma_min: (groups, levels) to the sigma_min of samples in the ambient band; None without the ambient loss.
         noise_of_x_tmin: clean chunks (B, H, A) to the noise of x_tmin.
         reduction: of the policy's loss, "mean" or "none".
+
+    Attributes:
+        sigma: (B,) level of each sample, the mean where it is drawn several times.
+        levels: (N,) of each time drawn.
+        per_sample: (B,) loss of each sample, where the policy tells.
     """
 
     group: Tensor
@@ -41,7 +46,9 @@ class Step:
     noise_of_x_tmin: Callable[[Tensor], Tensor] | None = None
     reduction: str = "mean"
     sigma: Tensor | None = field(default=None, init=False)
+    levels: Tensor | None = field(default=None, init=False)
     per_sample: Tensor | None = field(default=None, init=False)
+    _interleaved: bool = field(default=False, init=False)
 
     def move(self, time: Tensor, repeats: int = 1, *, interleaved: bool = False) -> Tensor:
         """Times as the stock sampler drew them to those of each sample's group.
@@ -60,12 +67,18 @@ class Step:
                 f"the policy drew times of shape {tuple(time.shape)} for {size} samples, {repeats} each was expected: "
                 "this LeRobot draws them in another way than the one this package was written for."
             )
-        group = self.group.to(time.device)
-        group = group.repeat_interleave(repeats) if interleaved else group.repeat(repeats)
-        moved = self.draw(group, time)
+        self._interleaved = interleaved
+        moved = self.draw(self.by_draw(self.group, repeats).to(time.device), time)
         sigma = self.sigma_of(moved).float()
+        self.levels = sigma.detach()
         self.sigma = (sigma.view(size, repeats).mean(1) if interleaved else sigma.view(repeats, size).mean(0)).detach()
         return moved
+
+    def by_draw(self, table: Tensor, repeats: int) -> Tensor:
+        """Rows of the samples to rows of the times drawn, in the order of the latter."""
+        if self._interleaved:
+            return table.repeat_interleave(repeats, dim=0)
+        return table.repeat(repeats, *[1] * (table.ndim - 1))
 
     def pair(self, actions: Tensor, noise: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
         """Actions and noise as the unchanged policy is to have them: absent dimensions zero, the ambient pair.

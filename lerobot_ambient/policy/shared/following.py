@@ -27,7 +27,10 @@ class Watcher(Protocol):
     """Who wants to know what held-out losses are made of; LeRobot's loop reads their mean alone."""
 
     def saw(self, loss: Tensor, sigma: Tensor | None, per_sample: Tensor | None) -> None:
-        """A batch in evaluation: its loss, and (B,) the samples' levels and losses where the policy has them."""
+        """A batch in evaluation: its loss, and (N,) the levels that were drawn, with the loss at each where known.
+
+        N is B, or more where the policy draws several levels for a sample.
+        """
 
     def ended(self) -> None:
         """The policy goes back to training; it is still in evaluation now."""
