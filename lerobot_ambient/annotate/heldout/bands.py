@@ -67,10 +67,14 @@ class Bands:
         first = "0 Hz" if low == 0 and self.axes.fps is not None else first
         return first if low == last else f"{first.split(' ')[0]}-{end}"
 
-    @property
-    def frequencies(self) -> tuple[float, ...]:
-        """The middle of each band in cycles per step."""
-        return tuple((low + high - 1) / (4 * self.horizon) for low, high in self.edges)
+    @cached_property
+    def roughness(self) -> tuple[float, ...]:
+        """What an error of energy 1 in each band adds to the energy of its second differences: (2 - 2 cos w)^2.
+
+        With w = pi k / H, the mean over the band's k.
+        """
+        gain = [(2.0 - 2.0 * math.cos(math.pi * k / self.horizon)) ** 2 for k in range(self.horizon)]
+        return tuple(sum(gain[low:high]) / (high - low) for low, high in self.edges)
 
     @cached_property
     def transform(self) -> Tensor:

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All that the held-out method came to know of one source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from lerobot_ambient.annotate.heldout.error_map import ErrorMap
+from lerobot_ambient.annotate.heldout.errors import POSITION, HeldOutErrors
+from lerobot_ambient.annotate.heldout.verdict import Verdict
+from lerobot_ambient.core.windows import Window
+
+CONDITIONAL = "Held-out target chunks were denoised, given what they answer to, with and without the source."
+"""Stands on everything that the held-out method prints and writes."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutEvidence:
+    """The map of a source, and what follows of it.
+
+    Args:
+        source: its name.
+        denoiser: what was trained, in words.
+        share: of the target beside the source in the design that was read.
+        steps: of each training.
+        errors: of every design.
+        design, confirming: their names in `errors`; the latter None where nothing was left to confirm.
+        read: the map of the source at every level.
+        confirmed: the map of the design with windows; that at every level where the window is everything.
+        safe, estimate: windows.
+        verdict: what is said of the source.
+        adds: what the source adds to the others; None where it is the only one.
+    """
+
+    source: str
+    denoiser: str
+    share: float | None
+    steps: int
+    errors: HeldOutErrors
+    design: str
+    confirming: str | None
+    read: ErrorMap
+    confirmed: ErrorMap | None
+    safe: Window
+    estimate: Window
+    verdict: Verdict
+    adds: ErrorMap | None = None
+
+    def soft_shares(self) -> list[float]:
+        """The target's share at each level by what is known there: 1 where the source is as likely to hurt as not.
+
+        1 - (1 - share) max(0, 2 P(l < 0) - 1), with the normal law of the whole error's log ratio, and 1 where
+        accelerations err more than the tolerance allows.
+        """
+        ratio = self.read.ratio
+        assert self.share is not None
+        better = stats.norm.cdf(-ratio.log[:, POSITION] / np.maximum(ratio.standard_error[:, POSITION], 1e-12))
+        known = np.where(self.read.closed(safe=False), 0.0, np.clip(2.0 * better - 1.0, 0.0, 1.0))
+        return [float(value) for value in 1.0 - (1.0 - self.share) * known]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values: the map as ratios of errors with both ends of their intervals, and the verdict."""
+        ratio, verdict = self.read.ratio, self.verdict
+        low, high = ratio.interval(self.read.rule.confidence)
+        return {
+            "compared": CONDITIONAL,
+            "denoiser": self.denoiser,
+            "steps": self.steps,
+            "target_share": self.share,
+            "episodes": len(self.errors.episode),
+            "folds": int(self.errors.fold.max()) + 1,
+            "tolerance": self.read.rule.tolerance,
+            "confidence": self.read.rule.confidence,
+            "verdict": verdict.word,
+            "reasons": list(verdict.reasons),
+            "everywhere": verdict.everywhere.to_dict(),
+            "confirmed": None if verdict.confirmed is None else verdict.confirmed.to_dict(),
+            "sigmas": ratio.sigmas.tolist(),
+            "bands": [*self.read.bands, "position", "acceleration"],
+            "ratio": np.exp(ratio.log).tolist(),
+            "low": np.exp(low).tolist(),
+            "high": np.exp(high).tolist(),
+            "soft_shares": self.soft_shares(),
+        }

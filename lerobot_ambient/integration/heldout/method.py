@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`annotate --method=heldout`: a map of each source, the window it leads to, and one more training that confirms it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks, chunks_of, length_option
+from lerobot_ambient.annotate.classifier.shared_work import Processes, WorkFolder
+from lerobot_ambient.annotate.heldout.error_map import ErrorMap, MapRule
+from lerobot_ambient.annotate.heldout.errors import POSITION, HeldOutErrors
+from lerobot_ambient.annotate.heldout.evidence import HeldOutEvidence
+from lerobot_ambient.annotate.heldout.verdict import judge
+from lerobot_ambient.core.arrays import Floats
+from lerobot_ambient.core.noise_levels import NoiseSchedule
+from lerobot_ambient.core.windows import Window
+from lerobot_ambient.integration.heldout.cross_fit import HeldOutCrossFit
+from lerobot_ambient.integration.heldout.designs import Design, designs_of
+from lerobot_ambient.integration.heldout.stand_in import DENOISERS, chosen_denoiser
+from lerobot_ambient.integration.heldout.training import FitOptions, Trainer
+from lerobot_ambient.integration.training.merged_training import mixture_without_windows
+from lerobot_ambient.policy.options.train_config import TrainConfig
+
+logger = logging.getLogger(__name__)
+
+LEVELS = (0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 1.0)
+"""Where errors are measured, by default; the nearest of the policy's levels are taken."""
+_LEAST_STEPS, _MOST_STEPS = 300, 4000
+_TIMED, _WARM = 30, 10
+
+
+@dataclass(frozen=True)
+class HeldOutMethod:
+    """How a map is made.
+
+    Args:
+        denoiser: one of `DENOISERS`.
+        shares: of the target beside a source, in (0, 1); each is a design.
+        folds: of target episodes, at least 2.
+        minutes: that all trainings may take together; their steps follow from it, unless `steps` says them.
+        steps: of each training.
+        rule: by which windows are read.
+        seed: of all that is random.
+        work: folder of the shards.
+
+    Raises:
+        ValueError: a value out of range.
+    """
+
+    denoiser: str = "auto"
+    shares: tuple[float, ...] = (0.5, 0.9)
+    folds: int = 5
+    minutes: float = 15.0
+    steps: int | None = None
+    rule: MapRule = field(default_factory=MapRule)
+    seed: int = 0
+    work: Path = Path("outputs/annotate")
+
+    def __post_init__(self) -> None:
+        if self.denoiser not in DENOISERS:
+            raise ValueError(f"there is no denoiser '{self.denoiser}'; choose from {', '.join(DENOISERS)}.")
+        if not self.shares or any(not 0.0 < share < 1.0 for share in self.shares):
+            raise ValueError(f"shares = {list(self.shares)} must be numbers in (0, 1), the target's share of a level.")
+        if len(set(self.shares)) < len(self.shares):
+            raise ValueError(f"shares = {list(self.shares)} name one share twice.")
+        if self.folds < 2:
+            raise ValueError(f"folds = {self.folds} must be at least 2: no chunk is judged by a model that saw it.")
+        if not self.minutes > 0:
+            raise ValueError(f"budget = {self.minutes} must be a positive number of minutes.")
+        if self.steps is not None and self.steps < 1:
+            raise ValueError(f"steps = {self.steps} must be at least 1.")
+
+
+def annotate_held_out(
+    cfg: TrainConfig, method: HeldOutMethod, processes: Processes, *, progress: bool = True
+) -> list[HeldOutEvidence]:
+    """The evidence on each source, in its order; in processes other than the main one nothing.
+
+    Args:
+        cfg: of a training; its windows and mixing are ignored.
+        method: how.
+        processes: that share the trainings.
+        progress: show bars, in the main process.
+
+    Raises:
+        ValueError: too few target episodes, or a policy whose error at a noise level cannot be read.
+    """
+    cfg = deepcopy(cfg)
+    cfg.policy.refuse_estimates()
+    features = mixture_without_windows(cfg).meta.features
+    config, told = chosen_denoiser(cfg.policy, method.denoiser, features)
+    option = length_option(cfg.policy)
+    cfg.policy = config
+    mixture = mixture_without_windows(cfg)
+    chunks = chunks_of(mixture, length_option=option)
+    _require_episodes(chunks[0], method.folds)
+    trainer = Trainer(config, mixture, processes.device)
+    work = WorkFolder(method.work, mixture.fingerprint)
+    sources = len(chunks) - 1
+    designs = designs_of(sources, method.shares)
+    fits = HeldOutCrossFit(
+        trainer,
+        chunks,
+        _levels(mixture.plan.schedule),
+        method.folds,
+        FitOptions(steps=1, seed=method.seed),
+        work,
+    )
+    steps = method.steps or _steps_within(fits, method, len(designs) + 1, processes)
+    fits = replace(fits, options=replace(fits.options, steps=steps))
+    fits.run(designs, processes, progress=progress)
+    errors = fits.errors(designs)
+    # Every process reads the same map, so that all train the design that confirms it.
+    chosen = [_chosen(errors, source, method) for source in range(1, sources + 1)]
+    confirming = _confirming(chosen)
+    if confirming is not None:
+        fits.run([confirming], processes, progress=progress)
+        errors = fits.errors([*designs, confirming])
+    if not processes.is_main:
+        return []
+    found = []
+    for number, (design, read, windows) in enumerate(chosen, start=1):
+        safe = windows[0]
+        confirmed = None
+        if confirming is not None and number in confirming.sources:
+            confirmed = ErrorMap(errors.ratio(confirming.key), method.rule, errors.bands.names)
+        elif safe.is_everything:
+            confirmed = read
+        found.append(
+            HeldOutEvidence(
+                source=chunks[number].name,
+                denoiser=told,
+                share=design.alpha,
+                steps=steps,
+                errors=errors,
+                design=design.key,
+                confirming=None if confirming is None else confirming.key,
+                read=read,
+                confirmed=confirmed,
+                safe=safe,
+                estimate=windows[1],
+                verdict=judge(read, safe, confirmed),
+                adds=_adds(errors, designs, design, number, sources, method.rule),
+            )
+        )
+    return found
+
+
+_Chosen = tuple[Design, ErrorMap, tuple[Window, Window]]
+
+
+def _chosen(errors: HeldOutErrors, source: int, method: HeldOutMethod) -> _Chosen:
+    """The share at which a source does best, its map, and both windows."""
+    best: tuple[float, _Chosen] | None = None
+    for share in method.shares:
+        design = Design((source,), share)
+        read = ErrorMap(errors.ratio(design.key), method.rule, errors.bands.names)
+        safe, estimate = read.window(safe=True), read.window(safe=False)
+        # What the window leaves of the source's effect: its levels as measured, the others as without it.
+        gain = float(np.where(_open(read, safe), read.ratio.log[:, POSITION], 0.0).mean())
+        if best is None or gain < best[0]:
+            best = gain, (design, read, (safe, estimate))
+    assert best is not None
+    return best[1]
+
+
+def _open(read: ErrorMap, window: Window) -> np.ndarray:
+    return window.admits(torch.from_numpy(read.sigmas)).numpy()
+
+
+def _confirming(chosen: Sequence[_Chosen]) -> Design | None:
+    """One training with every source that has a window, each in its own; None where none has, or all are open."""
+    kept = [(number, one) for number, one in enumerate(chosen, start=1) if not one[2][0].is_nothing]
+    if not kept:
+        return None
+    windows = tuple(one[2][0] for _, one in kept)
+    alphas = [one[0].alpha for _, one in kept]
+    assert all(alpha is not None for alpha in alphas)
+    if len(kept) == 1 and windows[0].is_everything:
+        return None
+    return Design(tuple(number for number, _ in kept), max(alpha for alpha in alphas if alpha is not None), windows)
+
+
+def _adds(
+    errors: HeldOutErrors, designs: Sequence[Design], design: Design, source: int, sources: int, rule: MapRule
+) -> ErrorMap | None:
+    """What a source adds to the others: with all against all but it; None where it is the only one."""
+    if sources < 2:
+        return None
+    everyone = tuple(range(1, sources + 1))
+    rest = Design(tuple(other for other in everyone if other != source), design.alpha)
+    return ErrorMap(errors.ratio(Design(everyone, design.alpha).key, rest.key), rule, errors.bands.names)
+
+
+def _levels(schedule: NoiseSchedule) -> Floats:
+    sigmas = schedule.sigmas.numpy()
+    return sigmas[np.unique(np.abs(sigmas[:, None] - np.array(LEVELS)).argmin(0))]
+
+
+def _require_episodes(target: Chunks, folds: int) -> None:
+    count = len(np.unique(target.episode))
+    if count < folds:
+        raise ValueError(
+            f"'{target.name}' has {count} episodes, too few for {folds} folds: every episode is judged by denoisers "
+            f"that never saw it. Record more, or use --folds={max(count, 2)}."
+        )
+
+
+def _steps_within(fits: HeldOutCrossFit, method: HeldOutMethod, designs: int, processes: Processes) -> int:
+    """Steps of a training such that all of them take no longer than they may, remembered in the work folder.
+
+    A run that goes on after a kill has to train the others as long as those that are there.
+    """
+    trainings = designs * method.folds
+    file = fits.work.path / f"{fits.budget_name(method.minutes, processes.world)}.json"
+    if processes.is_main and not file.is_file():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        started = []
+        fits.time_steps(_WARM + _TIMED, lambda: started.append(time.perf_counter()))
+        seconds = (started[-1] - started[_WARM - 1]) / _TIMED
+        fitting = 60.0 * method.minutes * processes.world / (trainings * seconds)
+        steps = int(np.clip(fitting // 100 * 100, _LEAST_STEPS, _MOST_STEPS))
+        if fitting < _LEAST_STEPS:
+            logger.warning(
+                "%d trainings of the least %d steps take about %.0f minutes, more than the budget of %g; fewer "
+                "--shares or --folds, or a smaller denoiser, are quicker.",
+                *(trainings, _LEAST_STEPS, trainings * _LEAST_STEPS * seconds / 60 / processes.world, method.minutes),
+            )
+        partial = file.with_suffix(".partial")
+        partial.write_text(json.dumps({"steps": steps, "seconds_a_step": seconds}), encoding="utf-8")
+        partial.replace(file)
+    processes.wait()
+    return int(json.loads(file.read_text(encoding="utf-8"))["steps"])

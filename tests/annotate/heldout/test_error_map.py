@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Windows read from maps: those of the first tables, each kind of harm, and nothing made of chance."""
+
+import numpy as np
+import pytest
+
+from lerobot_ambient.annotate.heldout.error_map import ErrorMap, MapRule
+from lerobot_ambient.annotate.heldout.verdict import HELPS, HURTS, NOT_KNOWN, Change, judge
+from lerobot_ambient.core.windows import Window
+from tests.annotate.heldout.tables import MAZE, SIGMAS, errors_of
+
+GRID = np.array([0.03, 0.12, 0.21, 0.30, 0.39, 0.48, 0.59, 0.70, 0.82, 0.93, 0.98, 1.0])
+SORTING = np.array([0.77, 0.78, 0.82, 0.88, 0.88, 0.92, 0.94, 0.98, 0.99, 1.03, 1.06, 1.08])
+"""Co-training of sorting with a wrist's view, by hand: the whole error, so all bands alike here."""
+
+
+def read(ratios, *, rule=None, **options):
+    errors = errors_of(ratios, **options)
+    return ErrorMap(errors.ratio("cotrain"), rule or MapRule(), errors.bands.names)
+
+
+def flat(values):
+    return np.tile(np.asarray(values, dtype=float)[:, None], (1, 6))
+
+
+@pytest.mark.parametrize("safe", [True, False])
+def test_the_maze_gives_a_sigma_min(safe):
+    window = read(MAZE, scatter=0.05).window(safe=safe)
+    assert 0.16 <= window.sigma_min <= 0.35
+    assert window.sigma_max == 0.0
+
+
+@pytest.mark.parametrize("safe", [True, False])
+def test_sorting_gives_a_sigma_max(safe):
+    window = read(flat(SORTING), sigmas=GRID, scatter=0.02, episodes=35).window(safe=safe)
+    assert 0.25 <= window.sigma_max <= (0.8 if safe else 0.95)
+    assert window.sigma_min == 1.0
+    assert not window.is_everything
+
+
+def test_more_target_data_is_admitted_everywhere():
+    assert read(flat([0.8] * 6)).window(safe=True).is_everything
+
+
+def test_harm_everywhere_leaves_nothing():
+    one = read(flat([1.3] * 6))
+    assert one.raised.all()
+    assert one.window(safe=True).is_nothing
+    assert judge(one, one.window(safe=True), None).word == HURTS
+
+
+def test_harm_in_the_middle_leaves_both_ends():
+    window = read(flat([0.5, 0.6, 1.5, 1.5, 0.7, 0.8])).window(safe=True)
+    assert window == Window(sigma_min=SIGMAS[4], sigma_max=SIGMAS[1])
+
+
+def test_the_tolerance_is_of_accelerations():
+    table = np.full((6, 6), 0.9)
+    table[:3, 5] = 3.0
+    assert read(table).window(safe=False).sigma_min > SIGMAS[2]
+    assert read(table).rough.tolist() == [True] * 3 + [False] * 3
+    assert read(table, rule=MapRule(tolerance=2.5)).window(safe=False).is_everything
+
+
+def test_the_safe_end_is_never_lower():
+    for seed in range(20):
+        one = read(MAZE, scatter=0.3, episodes=20, seed=seed)
+        assert one.window(safe=True).sigma_min >= one.window(safe=False).sigma_min
+
+
+def test_chance_raises_nothing():
+    raised = [read(flat([1.0] * 6), scatter=0.2, episodes=20, seed=seed).raised.any() for seed in range(200)]
+    assert np.mean(raised) <= 0.05
+
+
+def test_a_source_without_effect_is_not_known_and_says_what_would_tell():
+    one = read(flat([0.99] * 6), scatter=0.3, episodes=12, seed=1)
+    verdict = judge(one, Window(0.0), one)
+    assert verdict.word == NOT_KNOWN
+    assert "target episodes would tell" in verdict.reasons[-1] or "no number of episodes" in verdict.reasons[-1]
+
+
+def test_helps_only_where_the_confirmation_does():
+    better, worse = read(flat([0.7] * 6)), read(flat([1.4] * 6))
+    assert judge(better, Window(0.0), better).word == HELPS
+    assert judge(better, Window(0.3), worse).word == HURTS
+    unsure = [judge(better, Window(0.3), read(flat([1.0] * 6), scatter=0.3, seed=seed)) for seed in range(20)]
+    assert sum(one.word == NOT_KNOWN for one in unsure) >= 18
+    # What may teach is named only where the estimate speaks for it.
+    assert all(one.window.is_nothing == (one.confirmed.log >= 0.0) for one in unsure if one.word == NOT_KNOWN)
+
+
+def test_the_number_of_episodes_that_is_named_is_about_enough():
+    few = [Change.of(read(flat([0.9] * 6), scatter=0.3, episodes=8, seed=seed)) for seed in range(40)]
+    undecided = [one for one in few if one.more_episodes]
+    needed = int(np.median([one.episodes + one.more_episodes for one in undecided]))
+    many = [Change.of(read(flat([0.9] * 6), scatter=0.3, episodes=2 * needed, seed=seed)) for seed in range(40)]
+    told = [np.mean([one.high < 0.0 for one in some]) for some in (few, many)]
+    assert told[0] < 0.7 < told[1]
+    assert Change.of(read(flat([0.5] * 6))).more_episodes == 0
+
+
+@pytest.mark.parametrize(("options", "said"), [({"tolerance": 0.0}, "tolerance = 0.0"), ({"confidence": 1.0}, "1.0")])
+def test_rules_are_checked(options, said):
+    with pytest.raises(ValueError, match=said):
+        MapRule(**options)
