@@ -21,7 +21,7 @@ from lerobot_ambient.annotate.methods import (
     spectral_locality,
 )
 from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
-from lerobot_ambient.annotate.results.trust import CHUNKS_ALONE, FULL_TRUST, TAKES
+from lerobot_ambient.annotate.results.trust import CHECK_FIRST, CHUNKS_ALONE, FULL_TRUST, TAKES
 from lerobot_ambient.annotate.results.windows_from_curves import Threshold
 from lerobot_ambient.core.windows import Window
 from lerobot_ambient.data.mixture import AssembledMixture
@@ -48,7 +48,7 @@ class SourceAnnotation:
     >>> target, sim = la.Source("me/target", root="data/target"), la.Source("me/sim", root="data/sim")
     >>> mix = la.Mixture.open(target, [sim], horizon=8, n_action_steps=4)
     >>> one = la.annotate(mix, method="spectral")["me/sim"]
-    >>> one.window, one.interval[1]
+    >>> one.window, one.bury_range[1]
     ((0.9932, 1], 0.993...)
     >>> one.save("outputs/sim.parquet")
     PosixPath('outputs/sim.parquet')
@@ -76,10 +76,27 @@ class SourceAnnotation:
         return Window(float(np.median(finding.sigma_min)), float(np.median(finding.sigma_max)))
 
     @property
-    def interval(self) -> tuple[float, float]:
-        """Where sigma_min may lie: by classifier a 95 % interval, by spectra the levels that bury what differs."""
-        low, high = self.evidence.finding.interval
-        return float(low), float(high)
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of sigma_min by classifier; None by spectra, which give no interval (`bury_range`)."""
+        return _pair(self.evidence.finding.interval)
+
+    @property
+    def bury_range(self) -> tuple[float, float] | None:
+        """From the level that buries what spectra show to part to the one that buries all not shown to be alike.
+
+        No interval of sigma_min: of 20 draws whose level is known, none had it inside. None for chunks that are too
+        short for spectra.
+        """
+        return _pair(self.evidence.finding.bury_range)
+
+    @property
+    def gaussian(self) -> float | None:
+        """The Gaussian score: sigma_min of a perfect classifier, were chunks Gaussian with the spectra found.
+
+        It adds up what all frequencies leak, which burying each of them does not, and assumes independent Gaussian
+        coefficients whose powers are the estimated ones. None for chunks that are too short for spectra.
+        """
+        return self.evidence.finding.gaussian
 
     @property
     def curve(self) -> Curve:
@@ -156,8 +173,8 @@ class SourceAnnotation:
         finding = self.evidence.finding
         if finding.is_full_trust and not accept_full_trust:
             raise ValueError(
-                f"the window of '{self.name}' would admit every noise level. {FULL_TRUST} Leave the source out, choose "
-                "its window by a sweep, or give accept_full_trust=True to train on it at every level."
+                f"the window of '{self.name}' would admit every noise level. {FULL_TRUST} {CHECK_FIRST} Leave the "
+                "source out, choose its window by a sweep, or give accept_full_trust=True to train on it at all levels."
             )
         if finding.is_nothing:
             raise ValueError(
@@ -165,10 +182,14 @@ class SourceAnnotation:
                 f'estimate, {finding.estimate:.3f}, with annotate(take="estimate").'
             )
 
-    def __repr__(self) -> str:
+    def lines(self) -> list[str]:
+        """What was found, in words; what no comparison of chunks sees is said once for all sources."""
         finding = self.evidence.finding
         modes = [f"  modes: {line}" for mix in self.evidence.mode_mixes for line in mix.lines()]
-        return "\n".join([*finding.headline(), *(f"  {note}" for note in finding.notes), *modes])
+        return [*finding.headline(), *(f"  {note}" for note in finding.notes), *modes]
+
+    def __repr__(self) -> str:
+        return "\n".join([CHUNKS_ALONE, *self.lines()])
 
 
 class Annotations(Mapping[str, SourceAnnotation]):
@@ -199,9 +220,19 @@ class Annotations(Mapping[str, SourceAnnotation]):
         return self._only().window
 
     @property
-    def interval(self) -> tuple[float, float]:
+    def interval(self) -> tuple[float, float] | None:
         """See `SourceAnnotation.interval`."""
         return self._only().interval
+
+    @property
+    def bury_range(self) -> tuple[float, float] | None:
+        """See `SourceAnnotation.bury_range`."""
+        return self._only().bury_range
+
+    @property
+    def gaussian(self) -> float | None:
+        """See `SourceAnnotation.gaussian`."""
+        return self._only().gaussian
 
     @property
     def curve(self) -> Curve:
@@ -223,7 +254,7 @@ class Annotations(Mapping[str, SourceAnnotation]):
         return next(iter(self.values()))
 
     def __repr__(self) -> str:
-        return "\n".join([CHUNKS_ALONE, *map(repr, self.values())])
+        return "\n".join([CHUNKS_ALONE, *(line for one in self.values() for line in one.lines())])
 
 
 def annotate(
@@ -238,8 +269,9 @@ def annotate(
 ) -> Annotations:
     """Estimate at which noise levels each source may teach, from action chunks alone.
 
-    The windows that a mixture declares are ignored. What the actions answer to is not compared: a source that moves
-    like the target but decides wrongly looks the same.
+    The windows that a mixture declares are ignored. This does not see what the motion is conditioned on (observations,
+    tasks): a source that moves like the target but decides wrongly looks the same. So no window that admits every level
+    is recommended; `lerobot-ambient annotate --method=heldout` compares errors on held-out episodes instead.
 
     >>> target, sim = la.Source("me/target", root="data/target"), la.Source("me/sim", root="data/sim")
     >>> mix = la.Mixture.open(target, [sim], horizon=8, n_action_steps=4)
@@ -297,10 +329,14 @@ def annotate(
         found = annotate_by_classifier(opened, chunks, classifier, processes, progress=progress)
     return Annotations(
         [
-            SourceAnnotation(opened, index, chunks[index], annotation.taking(take))
+            SourceAnnotation(opened, index, chunks[index], annotation.taking(take).drawn_at(opened.plan.schedule))
             for index, annotation in enumerate(found, start=1)
         ]
     )
+
+
+def _pair(edges: tuple[float, float] | None) -> tuple[float, float] | None:
+    return None if edges is None else (float(edges[0]), float(edges[1]))
 
 
 def _classifier(options: Mapping[str, Any], *, seed: int, locality: bool) -> ClassifierMethod:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +57,7 @@ def annotate_by_spectrum(chunks: Sequence[Chunks], *, seed: int = 0, progress: b
             granularity="dataset",
             sigma_min=np.full(len(source), evidence.sigma_min),
             sigma_max=np.zeros(len(source)),
-            interval=evidence.bury_range,
+            bury_range=evidence.bury_range,
             notes=tuple(evidence.notes),
             # Burying each frequency does not hide what many leak together.
             sigma_min_safe=np.full(len(source), max(evidence.bury_range[1], gaussian)),
@@ -170,7 +170,7 @@ def annotate_by_classifier(
     if target.horizon >= MIN_HORIZON:
         # Seconds, and each kind of evidence shows where the other is blind.
         spectra = annotate_by_spectrum(chunks, seed=seed, progress=progress)
-        annotations = [replace(one, spectral=other.spectral) for one, other in zip(annotations, spectra, strict=True)]
+        annotations = [one.with_spectra(other) for one, other in zip(annotations, spectra, strict=True)]
     if fits is None:
         return annotations
     crops = crop_evidence(fits, method.threshold.tau)

@@ -31,12 +31,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="estimate at which noise levels each source may teach",
         description=(
             "Compares the normalised action chunks of each source with the target's and finds the noise level above "
-            "which they can no longer be distinguished. What the actions answer to is not compared: no source is shown "
-            "to be right. Prints the window, the safe end of what is known of it, and what to write into the "
-            "configuration; with --write also puts a windows file into each source's folder. Windows that the "
-            "configuration declares are ignored. All other options are lerobot-train's own; with --config_path LeRobot "
-            "reads their values as JSON. The classifier method goes on where it was killed, and shares its work "
-            "between the processes of `accelerate launch`."
+            "which they can no longer be distinguished. This does not see what the motion is conditioned on: no source "
+            "is shown to be right, so no window that admits every level is recommended. Prints the window, the safe "
+            "end of what is known of it, and what to write into the configuration; with --write also puts a windows "
+            "file into each source's folder. Windows that the configuration declares are ignored. All other options "
+            "are lerobot-train's own; with --config_path LeRobot reads their values as JSON. The classifier method "
+            "goes on where it was killed, and shares its work between the processes of `accelerate launch`."
         ),
     )
     add_options(parser)
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         annotations = annotate_by_classifier(mixture, chunks, method, processes, progress=not args.json)
         if not processes.is_main:
             return 0
-    annotations = [annotation.taking(args.take) for annotation in annotations]
+    annotations = [annotation.taking(args.take).drawn_at(mixture.plan.schedule) for annotation in annotations]
     soft = _soft(args, chunks, annotations)
     trusted = [one.finding.source for one in annotations if one.finding.is_full_trust] if any(paths) else []
     if trusted and not args.accept_full_trust:

@@ -42,7 +42,7 @@ def draw_classifier(evidence: ClassifierEvidence, finding: Finding) -> Picture:
     figure = new_figure()
     curve_on(figure.subplots(), evidence, finding)
     reading = "."
-    if finding.method == "classifier":
+    if finding.interval is not None:
         low, high = finding.interval
         reading = f"; the dataset's sigma_min lies between {low:.3f} and {high:.3f}."
     return Picture(
@@ -72,8 +72,8 @@ def curve_on(axis: Axes, evidence: ClassifierEvidence, finding: Finding) -> None
     if finding.tau is not None:
         threshold = 0.5 - finding.tau
         axis.axhline(threshold, color=LIMIT, linestyle="--", linewidth=1.1, label=f"threshold {threshold:g}")
-    if finding.method == "classifier":
-        _mark_sigma_min(axis, finding)
+    if finding.interval is not None:
+        _mark_sigma_min(axis, finding, finding.interval)
     sigma_axis(axis)
     axis.set_ylim(0.0, 0.6)
     axis.set_ylabel('mean probability of "target"')
@@ -224,9 +224,9 @@ def reliability(
     return predicted, seen, low, high
 
 
-def _mark_sigma_min(axis: Axes, finding: Finding) -> None:
+def _mark_sigma_min(axis: Axes, finding: Finding, interval: tuple[float, float]) -> None:
     """The interval, shaded, and sigma_min itself where the whole dataset has one."""
-    axis.axvspan(*finding.interval, color=WINDOW, alpha=0.13, linewidth=0, label=r"interval of $σ_{\mathrm{min}}$")
+    axis.axvspan(*interval, color=WINDOW, alpha=0.13, linewidth=0, label=r"interval of $σ_{\mathrm{min}}$")
     if finding.granularity == "dataset":
         axis.axvline(float(finding.sigma_min[0]), color=WINDOW, label=r"$σ_{\mathrm{min}}$")
     if finding.takes == "safe":

@@ -91,6 +91,7 @@ def render(page: Page) -> str:
         sections=[_section(number, section) for number, section in enumerate(page.sections, start=1)],
         methods={report.finding.method for report in reports},
         taus=sorted({report.finding.tau for report in reports if report.finding.tau is not None}),
+        has_spectra=any(report.finding.bury_range is not None for report in reports),
         has_locality=any(report.locality is not None for report in reports),
         command=page.command,
         versions=_versions(),
@@ -100,7 +101,7 @@ def render(page: Page) -> str:
 def _summary_row(report: SourceReport, row: PlanRow) -> dict[str, Any]:
     """The row of a source in the summary."""
     finding = report.finding
-    low, high = finding.interval
+    low, high = finding.known
     spread = np.quantile(finding.sigma_min, [0.1, 0.9])
     return {
         "source": finding.source,
@@ -108,8 +109,8 @@ def _summary_row(report: SourceReport, row: PlanRow) -> dict[str, Any]:
         "granularity": {"datapoint": "data point"}.get(finding.granularity, finding.granularity),
         "sigma_min": f"{report.sigma_min:.3f}",
         "estimate": f"{finding.estimate:.3f}",
-        "interval": f"{low:.3f} to {high:.3f}",
-        "interval_is": "95 % interval" if finding.method == "classifier" else "what noise must bury",
+        "interval": None if finding.interval is None else "{:.3f} to {:.3f}".format(*finding.interval),
+        "bury_range": None if finding.bury_range is None else "{:.3f} to {:.3f}".format(*finding.bury_range),
         "gaussian": None if finding.gaussian is None else f"{finding.gaussian:.3f}",
         "recommended": finding.is_recommended,
         "open": high - low > ROUGH,

@@ -131,7 +131,7 @@ class SourceReport:
 
 def verdict(report: SourceReport) -> str:
     """Which window to use, and how sure it is, in plain words."""
-    finding, sigma_min, (low, high) = report.finding, report.sigma_min, report.finding.interval
+    finding, sigma_min, (low, high) = report.finding, report.sigma_min, report.finding.known
     if finding.is_full_trust:
         said = " ".join(full_trust_reasons(finding.tau))
         if _only_spectra_part(report):
@@ -174,17 +174,20 @@ def warnings(report: SourceReport, share: float, sigmas: Floats) -> list[str]:
         sigmas: (T,) levels of the policy's schedule.
     """
     finding, evidence, spectral = report.finding, report.classifier, report.spectral
-    low, high = finding.interval
+    low, high = finding.known
     found = [
         f"'{name}' has only {episodes} episodes: how episodes differ is hardly known, and a level is a hint at most."
         for name, episodes in _episodes(report)
         if episodes < _FEW_EPISODES
     ]
     if high - low > ROUGH:
-        found.append(
-            f"The dataset's sigma_min may lie anywhere from {low:.3f} to {high:.3f}. More episodes narrow it; a sweep "
-            "by rollouts decides it."
+        wide = (
+            f"The dataset's sigma_min may lie anywhere from {low:.3f} to {high:.3f}."
+            if finding.interval is not None
+            else f"There is too little data to say which frequencies part: burying levels run from {low:.3f} to "
+            f"{high:.3f}."
         )
+        found.append(f"{wide} More episodes narrow it; a sweep by rollouts decides it.")
     if share == 0.0:
         found.append("With these windows nothing is ever drawn from it.")
     elif little := little_left(report, share, sigmas):
@@ -265,7 +268,7 @@ def _only_spectra_part(report: SourceReport) -> bool:
     spectral = report.spectral
     if report.finding.method != "classifier" or spectral is None:
         return False
-    _, high = report.finding.interval
+    _, high = report.finding.known
     return report.finding.estimate < spectral.bury_range[0] - _SPECTRAL_MARGIN and spectral.bury_range[0] <= high
 
 
@@ -279,7 +282,7 @@ def _sureness(low: float, high: float, *, varies: bool, method: str) -> str:
     width = high - low
     between = f"at {low:.3f}" if width == 0.0 else f"between {low:.3f} and {high:.3f}"
     if method == "spectral":
-        return f"By spectra, what noise must bury lies {between}; this is no confidence interval."
+        return f"The burying levels of its spectra lie {between}; they are no interval of sigma_min."
     what = "The dataset's level" if varies else "This"
     if width <= _SURE:
         return f"{what} is well settled, {between}."

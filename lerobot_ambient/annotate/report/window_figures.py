@@ -47,8 +47,11 @@ def draw_overview(reports: Sequence[SourceReport]) -> Picture:
         share = np.zeros((1, len(sigmas))) if trusted else report.admitted(sigmas)[None]
         axis.imshow(share, extent=extent, aspect="auto", cmap=shades, vmin=0.0, vmax=1.0, interpolation="nearest")
         axis.text(0.0, row - 0.25, figure_name(report.finding.source), va="bottom")
-        low, high = report.finding.interval
+        low, high = report.finding.known
         axis.plot([low, high], [row + 0.22] * 2, color="black", linewidth=1.2, marker="|", markersize=6, clip_on=False)
+        gaussian = report.finding.gaussian
+        if gaussian is not None:
+            axis.plot(gaussian, row + 0.22, color=SOURCE, marker="x", markersize=5, mew=1.4, clip_on=False, zorder=3)
         height, fill = (row - 0.05, "none") if report.varies else (row + 0.22, "full")
         if trusted:
             axis.text(0.5, row - 0.05, "no window to recommend", ha="center", va="center", color=LIMIT)
@@ -77,8 +80,8 @@ def draw_overview(reports: Sequence[SourceReport]) -> Picture:
         png_of(figure),
         "Windows",
         "Green: noise levels at which the source teaches, paler where only some of its samples do. Diamond: sigma_min; "
-        "circle: its estimate. Line: what is known of it for the dataset, by classifier a 95 % interval, by spectra "
-        f"what noise must bury.{some}",
+        "circle: its estimate. Line: by classifier the dataset's 95 % interval, by spectra the burying levels, which "
+        f"are no interval. Cross: the Gaussian score of the spectra.{some}",
         "; ".join(said) + ".",
     )
 
@@ -99,7 +102,10 @@ def _overview_handles(reports: Sequence[SourceReport], shades: LinearSegmentedCo
         handles.append(Line2D([], [], marker="D", markersize=4, label=r"$σ_{\mathrm{min}}$", **point))
         point |= {"marker": "o", "markersize": 3.5, "fillstyle": "none"}
         handles.append(Line2D([], [], label=r"estimate of $σ_{\mathrm{min}}$", **point))
-    known = {"classifier": "its 95 % interval", "spectral": "what noise must bury"}
+    if any(report.finding.gaussian is not None for report in reports):
+        cross: dict[str, Any] = {"color": SOURCE, "marker": "x", "markersize": 5, "mew": 1.4, "linestyle": "none"}
+        handles.append(Line2D([], [], label="Gaussian score", **cross))
+    known = {"classifier": "its 95 % interval", "spectral": "burying levels"}
     methods = {report.finding.method for report in reports}
     said = known[methods.pop()] if len(methods) == 1 else "what is known of it"
     handles.append(Line2D([], [], color="black", linewidth=1.2, marker="|", markersize=6, label=said))

@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
 from lerobot_ambient.annotate.results.trust import (
     CHUNKS_ALONE,
+    CONDITIONAL_CHECK,
     TAKES,
     admits_everything,
     admits_nothing,
     full_trust_reasons,
+    partly_trusted,
 )
 from lerobot_ambient.core.arrays import Floats
+from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.plan import Group, Mixing, Plan, make_plan
 from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.data.sampling.grouping import split_windows
@@ -35,19 +38,25 @@ class Finding:
         granularity: "dataset", "bucket" or "datapoint".
         sigma_min, sigma_max: (N,) VP levels that are written, one per sample of the source (`Chunks`); equal ones per
             dataset.
-        interval: where the dataset's sigma_min may lie. By classifier a 95 % interval; by spectra no interval but the
-            `bury_range` of `SpectralEvidence`.
+        interval: by classifier, the 95 % interval of the dataset's sigma_min; None by spectra, which give none.
         notes: caveats, in words.
+        bury_range: the range of burying levels (`SpectralEvidence`), which is no interval of sigma_min; None without
+            spectra.
         sigma_min_safe: (N,) upper ends of what sigma_min may be; None where only the estimate is known.
         sigma_min_estimate: (N,) what `sigma_min` was before the safe end was taken; None where it is the estimate.
         sigma_max_estimate: levels up to which nothing is found, at least sigma_max, which is what is shown.
-        gaussian: of spectra, sigma_min of a perfect classifier that sees them (`gaussian_level`), else None.
+        gaussian: the Gaussian score, sigma_min of a perfect classifier of Gaussian chunks with these spectra
+            (`gaussian_level`); None without spectra.
         tau: margin of a classifier, else None.
         crossing: rule that windows were read from curves by, else None.
         reach: (L,) by how much the dataset's curve may be lower (`curve_reach`); empty without curves.
         sigmas: (L,) levels of the classifier's curves, else empty.
         curves: (B, L) float32 curves that windows were read from: one of the dataset, or one per bucket or sample.
         curve_of: (N,) the curve of each sample; None where there is one for all.
+        schedule: the levels that the policy draws, by which a window is full trust; None asks about all levels.
+
+    Raises:
+        ValueError: neither an interval nor a range of burying levels.
     """
 
     source: str
@@ -55,8 +64,9 @@ class Finding:
     granularity: str
     sigma_min: Floats
     sigma_max: Floats
-    interval: tuple[float, float]
+    interval: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
+    bury_range: tuple[float, float] | None = None
     tau: float | None = None
     crossing: str | None = None
     reach: tuple[float, ...] = ()
@@ -67,6 +77,14 @@ class Finding:
     sigmas: tuple[float, ...] = ()
     curves: NDArray[np.float32] | None = None
     curve_of: NDArray[np.int64] | None = None
+    schedule: NoiseSchedule | None = None
+
+    def __post_init__(self) -> None:
+        if self.interval is None and self.bury_range is None:
+            raise ValueError(
+                f"'{self.source}': a level comes with the interval (classifier) or the bury_range (spectral) that says "
+                "what is known of it; give one."
+            )
 
     def with_notes(self, *notes: str) -> Finding:
         """The finding with further caveats."""
@@ -95,9 +113,21 @@ class Finding:
         return float(np.median(self.sigma_min if self.sigma_min_estimate is None else self.sigma_min_estimate))
 
     @property
+    def known(self) -> tuple[float, float]:
+        """Between which levels sigma_min is looked for: the interval, or by spectra the burying levels."""
+        known = self.bury_range if self.interval is None else self.interval
+        assert known is not None
+        return known
+
+    @property
+    def full_trust_share(self) -> float:
+        """The part of the samples whose window admits every level that is drawn, in [0, 1]."""
+        return float(admits_everything(self.sigma_min, self.sigma_max, self.schedule).mean())
+
+    @property
     def is_full_trust(self) -> bool:
-        """Whether every sample's window admits every level."""
-        return admits_everything(self.sigma_min, self.sigma_max)
+        """Whether every sample's window admits every level that is drawn."""
+        return self.full_trust_share == 1.0
 
     @property
     def is_nothing(self) -> bool:
@@ -117,14 +147,8 @@ class Finding:
     def headline(self) -> list[str]:
         """What was found, and what the numbers are, as lines."""
         entry = self.to_dict()
-        low, high = entry["interval"]
         local = f"; sigma_max {entry['sigma_max']:.3f}" if entry["sigma_max"] > 0 else ""
-        known = f"{low:.3f} to {high:.3f}"
-        if self.method == "spectral":
-            known = f"what noise must bury: {known}; a Gaussian classifier: {self.gaussian or 0.0:.3f}"
-        else:
-            known = f"95 % interval {known}"
-        known = f"estimate {self.estimate:.3f}; {known}"
+        known = "; ".join([f"estimate {self.estimate:.3f}", *self._known_in_words()])
         if self.is_full_trust:
             reasons = [f"  {reason}" for reason in full_trust_reasons(self.tau)]
             return [f"{self.source}: no window to recommend ({known}{local})", *reasons]
@@ -134,22 +158,34 @@ class Finding:
             end = ", the safe end" if self.takes == "safe" else ""
             return [f"{self.source}: sigma_min {entry['sigma_min']:.3f}{end} ({known}){local}"]
         few, most = entry["quantiles"]
+        trusted = self.full_trust_share
         return [
             f"{self.source}: sigma_min per {self.granularity}, {few:.3f} to {most:.3f} for nine samples in ten, "
             f"median {entry['sigma_min']:.3f}{', the safe ends' if self.takes == 'safe' else ''}{local}",
             f"  median {known} for the dataset as a whole",
+            *([f"  {partly_trusted(trusted)}"] if trusted else []),
         ]
+
+    def _known_in_words(self) -> list[str]:
+        """What is known of the dataset's level, each number by its name."""
+        said = []
+        if self.interval is not None:
+            low, high = self.interval
+            said.append(f"95 % interval {low:.3f} to {high:.3f}")
+        if self.bury_range is not None:
+            low, high = self.bury_range
+            said.append(f"spectra: burying levels {low:.3f} to {high:.3f}, Gaussian score {self.gaussian or 0.0:.3f}")
+        return said
 
     def evidence(self) -> dict[str, Any]:
         """What a windows file says of how its windows were found, beside the method; JSON values."""
-        low, high = self.interval
         return {
             "compared": CHUNKS_ALONE,
             "takes": self.takes,
             "sigma_min_estimate": self.estimate,
             "sigma_max_estimate": self._sigma_max_estimate,
-            "interval": [float(low), float(high)] if self.method == "classifier" else None,
-            "bury_range": [float(low), float(high)] if self.method == "spectral" else None,
+            "interval": _listed(self.interval),
+            "bury_range": _listed(self.bury_range),
             "gaussian": self.gaussian,
             "crossing": self.crossing,
             "reach": [float(lower) for lower in self.reach],
@@ -157,28 +193,27 @@ class Finding:
 
     def to_dict(self) -> dict[str, Any]:
         """One entry of `annotate --json`; of many windows the median, and their 5 and 95 % quantiles."""
-        low, high = self.interval
-        entry = {
+        return {
             "source": self.source,
             "granularity": self.granularity,
             "method": self.method,
             "compared": CHUNKS_ALONE,
+            "check": CONDITIONAL_CHECK,
             "takes": self.takes,
             "sigma_min": float(np.median(self.sigma_min)),
             "sigma_min_estimate": self.estimate,
             "sigma_max": float(np.median(self.sigma_max)),
             "sigma_max_estimate": self._sigma_max_estimate,
             "full_trust": self.is_full_trust,
+            "full_trust_share": self.full_trust_share,
             "recommended": self.is_recommended,
-            # Of spectra these are no interval: the name is kept for those who read it.
-            "interval": [float(low), float(high)],
+            "interval": _listed(self.interval),
+            "bury_range": _listed(self.bury_range),
+            "gaussian": self.gaussian,
             "quantiles": [float(level) for level in np.quantile(self.sigma_min, [0.05, 0.95])],
             "tau": self.tau,
             "notes": list(self.notes),
         }
-        if self.method == "spectral":
-            entry |= {"bury_range": entry["interval"], "gaussian": self.gaussian}
-        return entry
 
     @property
     def _sigma_max_estimate(self) -> float:
@@ -225,6 +260,10 @@ class Finding:
             curve_of=curve_of,
             evidence=self.evidence(),
         )
+
+
+def _listed(edges: tuple[float, float] | None) -> list[float] | None:
+    return None if edges is None else [float(edge) for edge in edges]
 
 
 def found_plan(

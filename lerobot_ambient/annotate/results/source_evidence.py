@@ -14,6 +14,7 @@ from lerobot_ambient.annotate.locality.by_moments import LocalityEvidence
 from lerobot_ambient.annotate.mixing.mode_mix import ModeMix
 from lerobot_ambient.annotate.results.found_windows import Finding
 from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence
+from lerobot_ambient.core.noise_levels import NoiseSchedule
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,16 @@ class SourceEvidence:
     def taking(self, end: str) -> SourceEvidence:
         """The annotation with this end of what is known of sigma_min as its windows (`Finding.taking`)."""
         return replace(self, finding=self.finding.taking(end))
+
+    def drawn_at(self, schedule: NoiseSchedule) -> SourceEvidence:
+        """The annotation for a policy that draws the levels of `schedule`: full trust is all of these."""
+        return replace(self, finding=replace(self.finding, schedule=schedule))
+
+    def with_spectra(self, other: SourceEvidence) -> SourceEvidence:
+        """The annotation with the spectra of another beside it, whose numbers stay numbers of spectra."""
+        seen = other.finding
+        finding = replace(self.finding, bury_range=seen.bury_range, gaussian=seen.gaussian)
+        return replace(self, finding=finding, spectral=other.spectral)
 
     def with_locality(
         self, evidence: LocalityEvidence | CropEvidence, second: LocalityEvidence | None = None

@@ -111,7 +111,7 @@ def claims(outcome: RecordingsOutcome) -> list[Claim]:
     for method, label in _METHODS.items():
         by_name = {one.finding.source: one.finding for one in getattr(outcome, method)}
         level = float(np.median(by_name[LATER].sigma_min))
-        high = by_name[LATER].interval[1]
+        high = by_name[LATER].known[1]
         found.append(
             Claim(
                 f"{label}: later is near 0",
@@ -120,7 +120,7 @@ def claims(outcome: RecordingsOutcome) -> list[Claim]:
             )
         )
         for name in (LATER_JITTERED, TARGET_JITTERED):
-            level, low = float(np.median(by_name[name].sigma_min)), by_name[name].interval[0]
+            level, low = float(np.median(by_name[name].sigma_min)), by_name[name].known[0]
             found.append(
                 Claim(
                     f"{label}: {_short(name)} is clearly above 0",
@@ -165,7 +165,7 @@ def markdown(outcome: RecordingsOutcome, results: dict[str, Any]) -> str:
     for method, label in _METHODS.items():
         for one in getattr(outcome, method):
             entry, seen = one.finding.to_dict(), as_seen(one)
-            low, high = entry["interval"]
+            low, high = one.finding.known
             rows.append(
                 [
                     f"`{_short(entry['source'])}`",
@@ -188,7 +188,9 @@ def markdown(outcome: RecordingsOutcome, results: dict[str, Any]) -> str:
         "",
         _SOURCES,
         "",
-        *markdown_table(["source", "method", "known", "found", "95 % interval", "as seen"], rows),
+        *markdown_table(
+            ["source", "method", "known", "found", "95 % interval, of spectra burying levels", "as seen"], rows
+        ),
         "",
         _COLUMNS,
         "",

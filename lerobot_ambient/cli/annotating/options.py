@@ -77,7 +77,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "distance; the target alone where the distance is D or more, in (0, 1]",
     )
     threshold = parser.add_argument_group("with --method=classifier or --rethreshold")
-    threshold.add_argument("--tau", type=float, help="alike where the mean of c exceeds 0.5 - tau (0.05)")
+    threshold.add_argument(
+        "--tau",
+        type=float,
+        help="alike where the mean of c exceeds 0.5 - tau (0.05); then up to 2 tau / (0.5 + tau) of a source, 18 %% at "
+        "0.05, may be of a kind that the target never shows, and sigma_min is still 0",
+    )
     threshold.add_argument(
         "--crossing",
         choices=CROSSINGS,

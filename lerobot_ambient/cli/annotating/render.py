@@ -12,16 +12,19 @@ import numpy as np
 
 from lerobot_ambient.annotate.results.trust import (
     CHUNKS_ALONE,
+    CONDITIONAL_CHECK,
     SourceWindow,
     admits_everything,
     admits_nothing,
     full_trust_reasons,
+    partly_trusted,
 )
 
 if TYPE_CHECKING:
     from lerobot_ambient.annotate.mixing.soft_shares import SoftShares
     from lerobot_ambient.annotate.results.found_windows import Finding
     from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
+    from lerobot_ambient.core.noise_levels import NoiseSchedule
     from lerobot_ambient.data.windows.windows_file import WindowTable
 
 
@@ -91,6 +94,8 @@ def _source_window(finding: Finding, repo_id: str, path: Path | None, accept: bo
         found = f"No level is known to be safe (estimate {finding.estimate:.4g})."
         return SourceWindow(repo_id, {}, (found, "Leave the source out, or choose a sigma_min by a sweep."))
     options: dict[str, Any] = {}
+    if (trusted := finding.full_trust_share) < 1.0 and trusted:
+        why += (partly_trusted(trusted),)
     if finding.granularity != "dataset":
         options["windows"] = "meta/ambient_windows.parquet" if path is None else str(path)
         why += () if path is not None else ("Add --write to make this windows file.",)
@@ -124,30 +129,34 @@ def yaml_to_paste(windows: Sequence[SourceWindow], soft: SoftShares | None) -> s
     return "\n".join(lines)
 
 
-def rethreshold_entry(name: str, table: WindowTable) -> dict[str, Any]:
-    """One entry of `annotate --rethreshold --json`, of the source `name`."""
-    everything = admits_everything(table.sigma_min, table.sigma_max)
+def rethreshold_entry(name: str, table: WindowTable, schedule: NoiseSchedule) -> dict[str, Any]:
+    """One entry of `annotate --rethreshold --json`, of the source `name`, for a policy that draws these levels."""
+    trusted = float(admits_everything(table.sigma_min, table.sigma_max, schedule).mean())
     return {
         "source": name,
         "granularity": table.granularity,
         "method": table.method,
         "compared": CHUNKS_ALONE,
+        "check": CONDITIONAL_CHECK,
         "takes": table.evidence.get("takes", "estimate"),
         "sigma_min": float(np.median(table.sigma_min)),
         "sigma_min_estimate": table.evidence.get("sigma_min_estimate"),
         "sigma_max": float(np.median(table.sigma_max)),
-        "full_trust": everything,
-        "recommended": not (everything or admits_nothing(table.sigma_min, table.sigma_max)),
+        "full_trust": trusted == 1.0,
+        "full_trust_share": trusted,
+        "recommended": not (trusted == 1.0 or admits_nothing(table.sigma_min, table.sigma_max)),
         "quantiles": [float(level) for level in np.quantile(table.sigma_min, [0.05, 0.95])],
         "tau": table.tau,
     }
 
 
-def render_rethreshold(names: Sequence[str], tables: Sequence[WindowTable], written: Sequence[Path]) -> str:
-    """The new windows of the sources `names` as text."""
+def render_rethreshold(
+    entries: Sequence[dict[str, Any]], tables: Sequence[WindowTable], written: Sequence[Path]
+) -> str:
+    """The new windows as text; `entries` are those of `rethreshold_entry`."""
     lines = [CHUNKS_ALONE, ""]
-    for name, table in zip(names, tables, strict=True):
-        entry = rethreshold_entry(name, table)
+    for entry, table in zip(entries, tables, strict=True):
+        name = entry["source"]
         few, most = entry["quantiles"]
         if entry["full_trust"]:
             lines.append(f"{name}: no window to recommend at tau {table.tau:g}")
@@ -157,6 +166,8 @@ def render_rethreshold(names: Sequence[str], tables: Sequence[WindowTable], writ
         estimate = entry["sigma_min_estimate"]
         beside = f", the safe end; the estimate is {estimate:.3f}" if entry["takes"] == "safe" else ""
         lines.append(f"{name}: sigma_min {entry['sigma_min']:.3f}{spread} at tau {table.tau:g}{beside}")
+        if trusted := entry["full_trust_share"]:
+            lines.extend(_indented([partly_trusted(trusted)]))
     lines.extend(f"windows file: {path}" for path in written)
     return "\n".join(lines)
 

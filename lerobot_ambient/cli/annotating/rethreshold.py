@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def run_rethreshold(args: argparse.Namespace, mixture: AssembledMixture) -> int:
     """Print the new windows, write them if told to, and return the exit code."""
-    from lerobot_ambient.annotate.results.trust import admits_everything, require_trust
+    from lerobot_ambient.annotate.results.trust import require_trust
     from lerobot_ambient.annotate.results.windows_from_curves import rethreshold
     from lerobot_ambient.cli.annotating.render import render_rethreshold, rethreshold_entry
     from lerobot_ambient.data.windows.windows_file import read_windows, write_windows
@@ -32,17 +32,15 @@ def run_rethreshold(args: argparse.Namespace, mixture: AssembledMixture) -> int:
             )
         tables.append(rethreshold(read_windows(path), alike, takes=args.take))
     names = [source.name for source in mixture.sources[1:]]
-    trusted = [
-        name
-        for name, table in zip(names, tables, strict=True)
-        if args.overwrite and admits_everything(table.sigma_min, table.sigma_max)
-    ]
+    schedule = mixture.plan.schedule
+    entries = [rethreshold_entry(name, table, schedule) for name, table in zip(names, tables, strict=True)]
+    trusted = [entry["source"] for entry in entries if args.overwrite and entry["full_trust"]]
     written = paths if args.overwrite and (args.accept_full_trust or not trusted) else []
     for path, table in zip(written, tables, strict=False):
         write_windows(table, path)
     if args.json:
-        print(json.dumps([rethreshold_entry(*pair) for pair in zip(names, tables, strict=True)], indent=2))
+        print(json.dumps(entries, indent=2))
     else:
-        print(render_rethreshold(names, tables, written))
+        print(render_rethreshold(entries, tables, written))
     require_trust(trusted, accepted=args.accept_full_trust)
     return 0

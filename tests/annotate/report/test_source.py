@@ -47,7 +47,8 @@ def bare(sigma_min=0.3, sigma_max=0.0, episodes=12, interval=(0.25, 0.34), **mor
     """A report without any evidence; windows may be one number or one per sample."""
     chunks = timed(episodes)
     low, high = (np.broadcast_to(bound, chunks.frame.shape).astype(float) for bound in (sigma_min, sigma_max))
-    given = {"method": "spectral", "granularity": "dataset", "interval": interval, **more}
+    given = {"method": "spectral", "granularity": "dataset", **more}
+    given["interval" if given["method"] == "classifier" else "bury_range"] = interval
     return SourceReport.of(SourceEvidence(Finding(source=SOURCE, sigma_min=low, sigma_max=high, **given)), chunks)
 
 
@@ -62,7 +63,7 @@ def safe(sigma_min, estimate):
     ("report", "words"),
     [
         (bare(), "Use it at noise levels above 0.300: below, its actions can be told from the target's."),
-        (bare(), "what noise must bury lies between 0.250 and 0.340; this is no confidence interval."),
+        (bare(), "The burying levels of its spectra lie between 0.250 and 0.340; they are no interval of sigma_min."),
         (bare(interval=(0.2, 0.4), method="classifier"), "This is known roughly, between 0.200 and 0.400."),
         (
             bare(interval=(0.0, 0.9), method="classifier"),
@@ -85,7 +86,8 @@ def test_the_verdict_is_in_plain_words(report, words):
 
 def test_warnings_name_what_to_look_at():
     assert warnings(bare(), 0.4) == []
-    assert "may lie anywhere from 0.100 to 0.900" in warnings(bare(interval=(0.1, 0.9)), 0.4)[0]
+    assert "may lie anywhere from 0.100 to 0.900" in warnings(bare(interval=(0.1, 0.9), method="classifier"), 0.4)[0]
+    assert "burying levels run from 0.100 to 0.900" in warnings(bare(interval=(0.1, 0.9)), 0.4)[0]
     assert "nothing is ever drawn" in warnings(bare(), 0.0)[0]
     # Windows that follow time in the episode, and modes that do too.
     late = np.repeat([0.1, 0.9], [6, 7])

@@ -72,7 +72,8 @@ def bare(name=SOURCE, sigma_min=0.3, sigma_max=0.0, episodes=12, interval=(0.25,
     """A report of one source without any evidence; windows may be one number or one per sample."""
     chunks = timed(episodes)
     low, high = (np.broadcast_to(bound, chunks.frame.shape).astype(float) for bound in (sigma_min, sigma_max))
-    given = {"method": "spectral", "granularity": "dataset", "interval": interval, **more}
+    given = {"method": "spectral", "granularity": "dataset", **more}
+    given["interval" if given["method"] == "classifier" else "bury_range"] = interval
     return SourceReport.of(SourceEvidence(Finding(source=name, sigma_min=low, sigma_max=high, **given)), chunks)
 
 
@@ -116,13 +117,13 @@ def test_every_figure_says_by_itself_what_is_what(tmp_path, full, legends):
 @pytest.mark.parametrize(
     ("reports", "words"),
     [
-        ([bare()], ["the source teaches too", "the target alone", "min", "estimate of", "what noise must bury"]),
+        ([bare()], ["the source teaches too", "the target alone", "min", "estimate of", "burying levels"]),
         ([bare(method="classifier")], ["teaches", "alone", "min", "estimate of", "its 95 % interval"]),
         (
             [bare(sigma_min=np.linspace(0.1, 0.9, 156)), bare("me/b", method="classifier")],
             ["teaches", "some of its samples do", "alone", "min", "estimate of", "what is known of it"],
         ),
-        ([bare(sigma_min=0.0)], ["the target alone", "what noise must bury"]),
+        ([bare(sigma_min=0.0)], ["the target alone", "burying levels"]),
     ],
 )
 def test_the_overview_explains_what_it_shows_and_nothing_else(reports, words, legends):

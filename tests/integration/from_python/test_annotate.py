@@ -61,7 +61,9 @@ def test_it_finds_what_the_verb_finds(spectral, places, capsys):
     (entry,) = json.loads(capsys.readouterr().out)
     said = found["me/sim"].evidence.to_dict()
     assert said == {key: entry[key] for key in said}
-    assert found.interval == tuple(entry["interval"])
+    assert found.interval is entry["interval"] is None
+    assert found.bury_range == tuple(entry["bury_range"])
+    assert found.gaussian == entry["gaussian"]
     assert found.window == la.Window(float(f"{entry['sigma_min']:.4g}"), float(f"{entry['sigma_max']:.4g}"))
     assert repr(found).startswith("Action chunks alone were compared")
 
