@@ -118,7 +118,15 @@ class AssembledMixture:
     @property
     def notes(self) -> list[str]:
         """What was done to fit the datasets to each other and is worth a look."""
-        return [f"'{source.name}': {note}" for source in self.sources for note in source.notes]
+        noted = [f"'{source.name}': {note}" for source in self.sources for note in source.notes]
+        rows = [(source, self.kept[index], self.held_out[index]) for index, source in enumerate(self.sources)]
+        held = [
+            f"'{source.name}': holdout={source.config.holdout:g} keeps {len(starts)} of its {len(starts) + len(kept)} "
+            "episodes from training."
+            for source, (kept, _), (starts, _) in rows
+            if len(starts)
+        ]
+        return [*noted, *held]
 
     @property
     def matched_by_place(self) -> list[str]:

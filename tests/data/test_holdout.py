@@ -35,6 +35,7 @@ def test_held_out_episodes_are_evenly_spaced_and_at_least_one(mixture, share, he
     assert episodes_of(made, made.held_out_rows(1)) == held
     assert episodes_of(made, made.sample_rows(1)) == [episode for episode in range(4) if episode not in held]
     assert not len(made.held_out_rows(0))
+    assert f"'me/sim': holdout={share:g} keeps {len(held)} of its 4 episodes from training." in made.notes
 
 
 def test_they_are_in_no_group_and_count_for_no_share(mixture):

@@ -53,6 +53,7 @@ def draw_metrics(lines: Sequence[Mapping[str, Any]], path: Path) -> Path | None:
             (_bands, any(f"{EVAL_LOSS}/{band}" in curves for band in BANDS)),
             (_sources, any(f"{EVAL_LOSS}/{name}" in curves for name in names)),
             (_exposure, len(names) > 1),
+            (_success, "pc_success" in curves),
         )
         if wanted
     ]
@@ -120,6 +121,12 @@ def _exposure(axis: Axes, curves: Mapping[str, Curve], names: Sequence[str]) -> 
     axis.set_ylabel("exposure: passes over the data")
     _logarithmic(axis)
     legend_above(axis)
+
+
+def _success(axis: Axes, curves: Mapping[str, Curve], names: Sequence[str]) -> None:
+    axis.plot(*curves["pc_success"], color=GREEN, marker=".")
+    axis.set_ylim(-2.0, 102.0)
+    axis.set_ylabel("rollouts that succeed, %")
 
 
 def _colour(name: str, names: Sequence[str]) -> str:

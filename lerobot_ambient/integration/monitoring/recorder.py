@@ -29,6 +29,8 @@ from lerobot_ambient.policy.shared.following import FollowsMixture
 logger = logging.getLogger(__name__)
 
 FIGURE_FILE = "metrics.png"
+ROLLOUT = ("pc_success", "avg_sum_reward", "eval_s")
+"""What is kept of an evaluation in an environment, under LeRobot's names."""
 FIGURE_SWITCH = "LEROBOT_AMBIENT_METRICS_FIGURE"
 """The environment variable that leaves the figure out where it is 0: drawing takes a second."""
 
@@ -158,6 +160,18 @@ class Recorder:
         exposure = {f"exposure/{name}": passes for name, passes in self._exposure().items()}
         self._write("train", {**self._tracker.to_dict(), **exposure})
         self._track("train", exposure)
+
+    def rolled_out(self, overall: Mapping[str, float]) -> None:
+        """Write what an evaluation in an environment found; LeRobot keeps it nowhere without wandb.
+
+        Args:
+            overall: over all tasks, as LeRobot's `eval_policy_all` has it.
+        """
+        if self._file is None:
+            return
+        self._write("eval", {key: overall[key] for key in ROLLOUT if key in overall})
+        if self._tracker.steps >= self._cfg.steps:
+            self.checkpointed()
 
     def _exposure(self) -> dict[str, float]:
         """By dataset, how often training has drawn each of its samples so far."""

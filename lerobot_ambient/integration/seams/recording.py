@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a run of `lerobot-train` comes to tell of its held-out losses by noise level, and to keep a metrics file.
 
-Three more names in LeRobot's training script are replaced: `update_policy` says which policy, tracker and step it is,
-`make_pre_post_processors` gives the preprocessor, `update_last_checkpoint` says that a checkpoint was written. Each
-calls the original and changes nothing of it. Where this LeRobot has other ones, none is replaced and training works.
+Four more names in LeRobot's training script are replaced: `update_policy` says which policy, tracker and step it is,
+`make_pre_post_processors` gives the preprocessor, `update_last_checkpoint` says that a checkpoint was written, and
+`eval_policy_all` what rollouts in an environment found. Each calls the original and changes nothing of it. Where this
+LeRobot has other ones, none is replaced and training works.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ def install(module: ModuleType) -> None:
     substitute(module, "update_policy", _update_policy)
     substitute(module, "make_pre_post_processors", _make_processors)
     substitute(module, "update_last_checkpoint", _update_last_checkpoint)
+    substitute(module, "eval_policy_all", _eval_policy_all)
 
 
 def problems(module: ModuleType) -> list[str]:
@@ -61,6 +63,7 @@ def problems(module: ModuleType) -> list[str]:
         unfamiliar(module, "update_policy", _STEP),
         unfamiliar(module, "make_pre_post_processors", ("policy_cfg", "pretrained_path"), first=True),
         unfamiliar(module, "update_last_checkpoint", ("checkpoint_dir",)),
+        unfamiliar(module, "eval_policy_all", ("envs", "policy"), first=True),
         "the script has no MetricsTracker" if tracker is None else unfamiliar(tracker, "reset_averages", ("self",)),
         None if tracker is None else unfamiliar(tracker, "to_dict", ("self",), first=True),
     ]
@@ -131,3 +134,14 @@ def _update_last_checkpoint(original: Callable[..., Any]) -> Callable[..., Any]:
         return result
 
     return update_last_checkpoint
+
+
+def _eval_policy_all(original: Callable[..., Any]) -> Callable[..., Any]:
+    def eval_policy_all(*args: Any, **kwargs: Any) -> Any:
+        found = original(*args, **kwargs)
+        recorder = _recorder()
+        if recorder is not None:
+            recorder.rolled_out(found["overall"])
+        return found
+
+    return eval_policy_all

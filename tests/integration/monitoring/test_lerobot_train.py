@@ -197,6 +197,28 @@ def test_wandb_gets_the_same_keys(longer, tmp_path, lerobot_train, monkeypatch):
         assert told.items() <= tracked.items()
 
 
+def test_rollouts_in_an_environment_are_kept_too(longer, tmp_path, lerobot_train, monkeypatch):
+    from lerobot.scripts import lerobot_train as script
+
+    from lerobot_ambient.integration.training import merged_training
+
+    overall = {"pc_success": 40.0, "avg_sum_reward": 1.5, "eval_s": 2.0, "video_paths": []}
+    monkeypatch.setattr(script, "eval_policy_all", recording._eval_policy_all(lambda **_: {"overall": dict(overall)}))
+    # No environment is made: what its rollouts find is given.
+    monkeypatch.setattr(merged_training, "refuse_environment_of_training", lambda cfg, features: None)
+    monkeypatch.setattr(script, "make_env", lambda *_, **__: {})
+    monkeypatch.setattr(script, "close_envs", lambda _: None)
+    monkeypatch.setattr(script, "make_env_pre_post_processors", lambda **_: (None, None))
+    lerobot_train(arguments(longer, tmp_path / "run", "--env.type=pusht", "--env_eval_freq=4", "--steps=4"))
+    assert lines(tmp_path / "run")[-1] == {
+        "step": 4,
+        "mode": "eval",
+        "pc_success": 40.0,
+        "avg_sum_reward": 1.5,
+        "eval_s": 2.0,
+    }
+
+
 def test_on_an_unknown_lerobot_nothing_is_replaced(caplog):
     module = types.ModuleType("lerobot.scripts.lerobot_train")
     module.update_policy = lambda batch: None
