@@ -500,6 +500,19 @@ class TestWhatASourceLacks:
         ].backward()
         assert (policy.diffusion.absent_camera.grad == 0).all()
 
+    def test_held_out_samples_of_a_source_lack_it_too(self):
+        key = "observation.images.cam"
+        meta = {"absent_cameras": {key: torch.tensor([False, True])}}
+        meta["action_mask"] = torch.tensor([[True] * A, [True, *[False] * (A - 1)]])
+        policy = ambient(meta, image=True, use_group_norm=True, marked_cameras=[key]).eval()
+        batch = batch_of(image=True) | {"info": {GROUP_KEY: torch.ones(6, dtype=torch.int64)}}
+        other = batch | {key: torch.rand_like(batch[key]), "action": batch["action"].clone()}
+        other["action"][..., 1:] += 100.0
+        for masks in (False, True):
+            policy.masks_held_out = masks
+            assert bool(self.loss(policy, batch)[0] == self.loss(policy, other)[0]) == masks
+        assert self.loss(policy, batch)[1] is None
+
     def test_acting_needs_no_flag(self):
         key = "observation.images.cam"
         meta = {"absent_cameras": {key: torch.tensor([False, True])}}

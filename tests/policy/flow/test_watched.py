@@ -82,3 +82,23 @@ def test_a_part_belongs_to_the_sample_that_it_was_drawn_for(case, tiny_config):
     assert moved.tolist() == (
         [2 * repeats + n for n in range(repeats)] if side_by_side else list(range(2, 4 * repeats, 4))
     )
+
+
+@pytest.mark.parametrize("family", ["smolvla", "pi0"])
+def test_held_out_samples_of_a_source_lack_what_it_lacks(family, tiny_config):
+    stock = tiny_config(family)
+    camera = next(iter(stock.image_features))
+    lacks = {"action_mask": torch.tensor([[True] * 6, [True] * 5 + [False]])}
+    lacks["absent_cameras"] = {camera: torch.tensor([False, True])}
+    _, ours = pair(stock, CLOSED, **lacks)
+    ours.watcher = noted = Noted()
+    batch = batch_of(stock, size=4)
+    action = batch[ACTION].clone()
+    action[..., 5] += 50.0
+    for masks in (False, True):
+        ours.masks_held_out = masks
+        first, second = (held_out(ours, one)[0] for one in (batch, batch | {ACTION: action}))
+        assert bool(first == second) is False  # The target's samples have it.
+        parts = [seen[2] for seen in noted.seen[-2:]]
+        assert torch.equal(parts[0][1::2], parts[1][1::2]) == masks
+        assert not torch.equal(parts[0][::2], parts[1][::2])
