@@ -14,6 +14,7 @@ from lerobot_ambient.annotate.buckets.partition import Buckets
 from lerobot_ambient.annotate.buckets.rules import BucketRule, ColumnRule, EpisodeRule
 from lerobot_ambient.annotate.buckets.windows import BucketWindows, bucket_windows
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
+from lerobot_ambient.annotate.classifier.curves import TAU
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence, classify
 from lerobot_ambient.annotate.classifier.fits import fit_shards
 from lerobot_ambient.annotate.classifier.held_out import ChunkScores
@@ -39,18 +40,24 @@ from lerobot_ambient.data.mixture import AssembledMixture
 GRANULARITIES = ("dataset", "bucket", "datapoint")
 
 
-def annotate_by_spectrum(chunks: Sequence[Chunks], *, seed: int = 0, progress: bool = False) -> list[SourceEvidence]:
+def annotate_by_spectrum(
+    chunks: Sequence[Chunks], *, tau: float = TAU, seed: int = 0, progress: bool = False
+) -> list[SourceEvidence]:
     """Compare spectra; nothing is trained.
 
     Args:
         chunks: of the target and of each source.
+        tau: margin of the Gaussian score.
         seed: of resampling.
         progress: show a bar; each source takes seconds.
+
+    Raises:
+        ValueError: chunks that are too short, too few or never change.
     """
     annotations = []
     for source in tqdm(chunks[1:], desc="comparing spectra", unit="source", disable=not progress):
         evidence = spectral_window(chunks[0], source, CompareOptions(seed=seed))
-        gaussian = gaussian_level(evidence, seed=seed)
+        gaussian = gaussian_level(evidence, tau, seed=seed)
         finding = Finding(
             source=source.name,
             method="spectral",
@@ -168,13 +175,23 @@ def annotate_by_classifier(
         _annotation(mixture, chunks, index, evidence, method, buckets) for index, evidence in enumerate(found, start=1)
     ]
     if target.horizon >= MIN_HORIZON:
-        # Seconds, and each kind of evidence shows where the other is blind.
-        spectra = annotate_by_spectrum(chunks, seed=seed, progress=progress)
-        annotations = [one.with_spectra(other) for one, other in zip(annotations, spectra, strict=True)]
+        annotations = _with_spectra(annotations, chunks, method, progress=progress)
     if fits is None:
         return annotations
     crops = crop_evidence(fits, method.threshold.tau)
     return [one.with_locality(crop, other) for one, crop, other in zip(annotations, crops, second, strict=True)]
+
+
+def _with_spectra(
+    annotations: Sequence[SourceEvidence], chunks: Sequence[Chunks], method: ClassifierMethod, *, progress: bool
+) -> list[SourceEvidence]:
+    """The annotations with spectra beside them: seconds, and each kind of evidence shows where the other is blind."""
+    try:
+        spectra = annotate_by_spectrum(chunks, tau=method.threshold.tau, seed=method.options.seed, progress=progress)
+    except ValueError as error:
+        # They are an opinion beside what took minutes to train.
+        return [one.with_notes(f"Spectra were not compared: {error}") for one in annotations]
+    return [one.with_spectra(other) for one, other in zip(annotations, spectra, strict=True)]
 
 
 def _buckets(

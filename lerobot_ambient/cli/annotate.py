@@ -154,6 +154,8 @@ def _soft(
         n_target=episodes[0],
         n_sources=episodes[1:],
         alone_above=args.soft_alone_above,
+        # As for sigma_min: with few episodes the estimated distance is next to nothing, which would be full trust.
+        cautious=args.take == "safe",
     )
 
 

@@ -90,6 +90,21 @@ class Finding:
         """The finding with further caveats."""
         return replace(self, notes=(*self.notes, *notes))
 
+    def beside_spectra(self, bury_range: tuple[float, float], gaussian: float) -> Finding:
+        """The finding of a classifier with what spectra show of the same chunks.
+
+        The safe end of a dataset's window is not below what spectra show to part: a classifier that finds less was
+        trained too briefly, or on too little. Finer windows are those of samples, of which some may be better.
+        """
+        finding = replace(self, bury_range=bury_range, gaussian=gaussian)
+        shown = max(bury_range[0], gaussian)
+        if self.granularity != "dataset" or self.sigma_min_safe is None or not shown > self.sigma_min_safe[0]:
+            return finding
+        return replace(finding, sigma_min_safe=np.full(len(self.sigma_min), shown)).with_notes(
+            f"The classifiers find no difference above {self.sigma_min_safe[0]:.3f}, but spectra show one up to "
+            f"{shown:.3f}, and that is the safe end: more --steps or episodes may let classifiers see it too."
+        )
+
     def taking(self, end: str) -> Finding:
         """The finding with this end of what is known of sigma_min as its windows, one of `TAKES`.
 

@@ -69,9 +69,13 @@ class SourceEvidence:
 
     def with_spectra(self, other: SourceEvidence) -> SourceEvidence:
         """The annotation with the spectra of another beside it, whose numbers stay numbers of spectra."""
-        seen = other.finding
-        finding = replace(self.finding, bury_range=seen.bury_range, gaussian=seen.gaussian)
+        assert other.finding.bury_range is not None
+        finding = self.finding.beside_spectra(other.finding.bury_range, other.finding.gaussian or 0.0)
         return replace(self, finding=finding, spectral=other.spectral)
+
+    def with_notes(self, *notes: str) -> SourceEvidence:
+        """The annotation with further caveats."""
+        return replace(self, finding=self.finding.with_notes(*notes))
 
     def with_locality(
         self, evidence: LocalityEvidence | CropEvidence, second: LocalityEvidence | None = None

@@ -95,11 +95,13 @@ class SourceWindow:
         options: of the source in the policy's configuration: `sigma_min`, `sigma_max` or `windows`. Empty where there
             is nothing to write: then the user has to choose.
         why: what to know about the options, or the choice that is to be made; in words.
+        full_trust: whether the evidence would admit every level, which is no recommendation.
     """
 
     repo_id: str
     options: dict[str, Any]
     why: tuple[str, ...]
+    full_trust: bool = False
 
 
 def require_trust(names: Sequence[str], *, accepted: bool) -> None:

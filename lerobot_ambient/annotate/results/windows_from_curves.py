@@ -193,6 +193,9 @@ def rethreshold(table: WindowTable, threshold: Threshold, *, takes: str = "safe"
     sigma_min = estimate
     if takes == "safe":
         sigma_min = np.maximum(estimate, _levels(table, threshold, np.asarray(known["reach"])))
+        if table.granularity == "dataset" and known.get("bury_range"):
+            # What spectra show to part, whatever the margin (`Finding.beside_spectra`).
+            sigma_min = np.maximum(sigma_min, np.float32(known["bury_range"][0]))
     evidence = {
         **known,
         "takes": takes,

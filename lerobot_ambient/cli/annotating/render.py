@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lerobot_ambient.annotate.results.trust import (
+    CHECK_FIRST,
     CHUNKS_ALONE,
     CONDITIONAL_CHECK,
     SourceWindow,
@@ -88,7 +89,7 @@ def _source_window(finding: Finding, repo_id: str, path: Path | None, accept: bo
         why = tuple(full_trust_reasons(finding.tau))
         if not accept:
             choose = "Choose sigma_min and sigma_max yourself, by a sweep, or annotate with --accept-full-trust."
-            return SourceWindow(repo_id, {}, (*why, choose))
+            return SourceWindow(repo_id, {}, (*why, choose), full_trust=True)
         why = (*why, "Full trust was accepted all the same.")
     elif finding.is_nothing or (finding.granularity == "dataset" and (sigma_min, sigma_max) == (1.0, 0.0)):
         found = f"No level is known to be safe (estimate {finding.estimate:.4g})."
@@ -125,6 +126,9 @@ def yaml_to_paste(windows: Sequence[SourceWindow], soft: SoftShares | None) -> s
         lines.extend(f"    {name}: {json.dumps(value)}" for name, value in window.options.items())
     if soft is not None:
         lines.append("# or, instead of windows:")
+        trusted = [window.repo_id for window in windows if window.full_trust]
+        if trusted:
+            lines.append(f"# (It trusts {', '.join(trusted)} by size where chunks are alike. {CHECK_FIRST})")
         lines.append(f"# {soft.yaml()}")
     return "\n".join(lines)
 
