@@ -3,19 +3,37 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
-from typing import Any
+from html import escape
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats
 
 from lerobot_ambient.annotate.heldout.error_map import ErrorMap
 from lerobot_ambient.annotate.heldout.errors import POSITION, HeldOutErrors
-from lerobot_ambient.annotate.heldout.verdict import Verdict
+from lerobot_ambient.annotate.heldout.verdict import HELPS, HURTS, Verdict
 from lerobot_ambient.core.windows import Window
+from lerobot_ambient.figures.style import png_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 CONDITIONAL = "Held-out target chunks were denoised, given what they answer to, with and without the source."
 """Stands on everything that the held-out method prints and writes."""
+
+
+def window_words(window: Window, sigma: str = "sigma") -> str:
+    """ "sigma > 0.27", "sigma < 0.10 and sigma > 0.50", "every noise level", "no noise level"."""
+    if window.is_everything:
+        return "every noise level"
+    if window.is_nothing:
+        return "no noise level"
+    below = [f"{sigma} < {window.sigma_max:.2f}"] if window.sigma_max > 0.0 else []
+    above = [f"{sigma} > {window.sigma_min:.2f}"] if window.sigma_min < 1.0 else []
+    return " and ".join([*below, *above])
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +79,47 @@ class HeldOutEvidence:
         better = stats.norm.cdf(-ratio.log[:, POSITION] / np.maximum(ratio.standard_error[:, POSITION], 1e-12))
         known = np.where(self.read.closed(safe=False), 0.0, np.clip(2.0 * better - 1.0, 0.0, 1.0))
         return [float(value) for value in 1.0 - (1.0 - self.share) * known]
+
+    def headline(self, sigma: str = "sigma") -> str:
+        """The verdict in a line: "me/sim helps at sigma > 0.27: held-out error -12 % [-15, -9]".
+
+        Args:
+            sigma: what the noise level is called.
+        """
+        verdict = self.verdict
+        change = verdict.everywhere if verdict.confirmed is None else verdict.confirmed
+        if verdict.word == HELPS:
+            return f"{self.source} helps at {window_words(verdict.window, sigma)}: held-out error {change}"
+        if verdict.word == HURTS:
+            return f"{self.source} hurts, and no window is left that helps: held-out error {change}"
+        more = change.more_episodes
+        told = "" if more is None else f"; about {more} more target episodes would tell"
+        return f"not known whether {self.source} helps: held-out error {change}{told}"
+
+    def plot(self, ax: Axes | None = None) -> Figure:
+        """Draw the map: green where the source lowers the held-out error, red where it raises it, grey where unshown.
+
+        Args:
+            ax: of matplotlib, to draw on; a figure of its own when None.
+        """
+        from lerobot_ambient.annotate.heldout.figures import plot
+
+        return plot(self, ax)
+
+    def __repr__(self) -> str:
+        said = [self.headline(), f"  at every level: {self.verdict.everywhere}"]
+        said += [f"  {reason}" for reason in self.verdict.reasons]
+        said.append(f"  {len(self.errors.episode)} held-out target episodes, denoised by {self.denoiser}")
+        return "\n".join(said)
+
+    def _repr_html_(self) -> str:
+        headline, *more = repr(self).splitlines()
+        lines = "".join(f"<li>{escape(line.strip())}</li>" for line in more)
+        picture = base64.b64encode(png_of(self.plot())).decode("ascii")
+        return (
+            f'<div><strong>{escape(headline)}</strong><ul>{lines}</ul><img width="700" alt="{escape(headline)}" '
+            f'src="data:image/png;base64,{picture}"></div>'
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values: the map as ratios of errors with both ends of their intervals, and the verdict."""

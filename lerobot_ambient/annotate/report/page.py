@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from lerobot_ambient.annotate.heldout.evidence import CONDITIONAL, HeldOutEvidence, window_words
+from lerobot_ambient.annotate.report.heldout_figures import GREEN_AND_RED
 from lerobot_ambient.annotate.report.source import ROUGH, SourceReport, verdict, warnings
 from lerobot_ambient.annotate.results.trust import CHUNKS_ALONE
 from lerobot_ambient.core.noise_levels import NoiseSchedule
@@ -20,14 +22,16 @@ from lerobot_ambient.figures.style import Picture
 
 _PACKAGES = ("lerobot_policy_ambient_diffusion", "lerobot", "torch", "numpy", "scipy", "scikit-learn", "matplotlib")
 _TEMPLATE = "report.html.j2"
+PARTLY = "Of sources with held-out evidence below, what they answer to was compared, too."
 
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """A source and its figures."""
+    """A source and its figures; `held_out`: those of the held-out method."""
 
     report: SourceReport
     pictures: tuple[Picture, ...]
+    held_out: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def render(page: Page) -> str:
     reports = [section.report for section in page.sections]
     pairs, sigmas = list(zip(reports, page.rows[1:], strict=True)), page.schedule.sigmas.numpy()
     return environment.from_string(template).render(
-        chunks_alone=CHUNKS_ALONE,
+        compared=compared(reports),
         target=page.rows[0],
         rows=page.rows,
         schedule=page.schedule,
@@ -179,8 +183,32 @@ def _section(number: int, section: Section) -> dict[str, Any]:
         "id": f"source-{number}",
         "source": report.finding.source,
         "verdict": verdict(report),
+        "held_out": None if report.held_out is None else _held_out(report.held_out, section.held_out),
         "figures": [_figure(picture) for picture in section.pictures],
         "one_window": None if report.varies else f"{report.sigma_min:.3f}",
+    }
+
+
+def compared(reports: Sequence[SourceReport]) -> str:
+    """What was compared, and what that does not see: said once on top."""
+    held_out = [report.held_out is not None for report in reports]
+    return CONDITIONAL if all(held_out) else CHUNKS_ALONE if not any(held_out) else f"{CHUNKS_ALONE} {PARTLY}"
+
+
+def _held_out(evidence: HeldOutEvidence, pictures: Sequence[Picture]) -> dict[str, Any]:
+    return {
+        "word": evidence.verdict.word,
+        "headline": evidence.headline("σ"),
+        "everywhere": str(evidence.verdict.everywhere),
+        "reasons": evidence.verdict.reasons,
+        "windows": (window_words(evidence.safe, "σ"), window_words(evidence.estimate, "σ")),
+        "episodes": len(evidence.errors.episode),
+        "folds": int(evidence.errors.fold.max()) + 1,
+        "denoiser": evidence.denoiser,
+        "share": evidence.share,
+        "steps": evidence.steps,
+        "explained": GREEN_AND_RED,
+        "figures": [_figure(picture) for picture in pictures],
     }
 
 

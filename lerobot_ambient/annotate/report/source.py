@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
+from lerobot_ambient.annotate.heldout.evidence import HeldOutEvidence
 from lerobot_ambient.annotate.locality.by_moments import LocalityEvidence
 from lerobot_ambient.annotate.report.trajectory_figures import Trajectories
 from lerobot_ambient.annotate.results.found_windows import Finding
@@ -47,6 +48,7 @@ class SourceReport:
         frame, episode: (N,) frame within the episode, and episode, of the samples.
         position: (N,) time of the samples within their episode, in [0, 1].
         trajectories: a few episodes beside the target's, None where they are not known.
+        held_out: what the held-out method found, None where another was used.
 
     Raises:
         ValueError: numbers of samples that disagree, positions outside [0, 1].
@@ -61,6 +63,7 @@ class SourceReport:
     episode: NDArray[np.int64]
     position: Floats
     trajectories: Trajectories | None = None
+    held_out: HeldOutEvidence | None = None
 
     def __post_init__(self) -> None:
         samples = len(self.finding.sigma_min)
@@ -97,6 +100,7 @@ class SourceReport:
             episode=chunks.episode,
             position=chunks.frame / np.maximum(last[which], 1),
             trajectories=None if target is None else Trajectories.of(target, chunks),
+            held_out=annotation.heldout,
         )
 
     @property
@@ -131,6 +135,8 @@ class SourceReport:
 
 def verdict(report: SourceReport) -> str:
     """Which window to use, and how sure it is, in plain words."""
+    if report.held_out is not None:
+        return f"{report.held_out.headline('σ')}."
     finding, sigma_min, (low, high) = report.finding, report.sigma_min, report.finding.known
     if finding.is_full_trust:
         said = " ".join(full_trust_reasons(finding.tau))

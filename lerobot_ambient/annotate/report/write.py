@@ -22,12 +22,13 @@ from lerobot_ambient.annotate.report.classifier_figures import (
     draw_distance,
     draw_reliability,
 )
+from lerobot_ambient.annotate.report.heldout_figures import draw_held_out
 from lerobot_ambient.annotate.report.locality_figures import draw_crops, draw_locality
 from lerobot_ambient.annotate.report.mixing_figures import draw_mode_mix, draw_soft
 from lerobot_ambient.annotate.report.page import Page, Section, plan_rows, render
 from lerobot_ambient.annotate.report.source import SourceReport
 from lerobot_ambient.annotate.report.spectra_figures import draw_deciding_spectrum, draw_ratios, draw_spectra
-from lerobot_ambient.annotate.report.trajectory_figures import draw_trajectories
+from lerobot_ambient.annotate.report.trajectory_figures import draw_noised, draw_trajectories
 from lerobot_ambient.annotate.report.window_figures import draw_histogram, draw_over_time, draw_overview
 from lerobot_ambient.core.heat_map import shares_figure
 from lerobot_ambient.core.plan import Plan
@@ -96,8 +97,7 @@ def write_report(
     overview, heat_map = draw_overview(reports), _draw_heat_map(plan, names)
     soft_share = None if soft is None else draw_soft(soft)
     sections = [
-        Section(report, tuple(_pictures(report, f"{number}_{_slug(report.finding.source)}")))
-        for number, report in enumerate(reports, start=1)
+        _drawn(report, f"{number}_{_slug(report.finding.source)}") for number, report in enumerate(reports, start=1)
     ]
     page = Page(
         rows=rows,
@@ -111,7 +111,11 @@ def write_report(
         command=command,
         notes=tuple(notes),
     )
-    pictures = [overview, *(picture for section in sections for picture in section.pictures), heat_map]
+    pictures = [
+        overview,
+        *(picture for section in sections for picture in (*section.held_out, *section.pictures)),
+        heat_map,
+    ]
     pictures += [] if soft_share is None else [soft_share]
     folder.mkdir(parents=True, exist_ok=True)
     for picture in pictures:
@@ -141,10 +145,21 @@ def _draw_heat_map(plan: Plan, names: Sequence[str]) -> Picture:
     )
 
 
-def _pictures(report: SourceReport, prefix: str) -> list[Picture]:
+def _drawn(report: SourceReport, prefix: str) -> Section:
+    """The report with its figures, whose files begin with `prefix`."""
+    held_out = [] if report.held_out is None else draw_held_out(report.held_out)
+    named = [
+        tuple(replace(picture, name=f"{prefix}_{picture.name}") for picture in pictures if picture is not None)
+        for pictures in (_pictures(report), held_out)
+    ]
+    return Section(report, *named)
+
+
+def _pictures(report: SourceReport) -> list[Picture | None]:
     drawn: list[Picture | None] = []
     if report.trajectories is not None:
         drawn.append(draw_trajectories(report.trajectories))
+        drawn.append(draw_noised(report.trajectories, report.sigma_min, report.sigma_max))
     if report.classifier is not None:
         drawn += [draw_classifier(report.classifier, report.finding), draw_distance(report.classifier)]
         drawn += [draw_calibration(report.classifier), draw_reliability(report.classifier)]
@@ -157,7 +172,7 @@ def _pictures(report: SourceReport, prefix: str) -> list[Picture]:
     for number, mix in enumerate(report.mode_mixes, start=1):
         picture = draw_mode_mix(mix)
         drawn.append(None if picture is None else replace(picture, name=f"mode_mix_{number}.png"))
-    return [replace(picture, name=f"{prefix}_{picture.name}") for picture in drawn if picture is not None]
+    return drawn
 
 
 def _slug(name: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
+from lerobot_ambient.annotate.heldout.evidence import HeldOutEvidence
 from lerobot_ambient.annotate.locality.by_classifier import CropEvidence
 from lerobot_ambient.annotate.locality.by_moments import LocalityEvidence
 from lerobot_ambient.annotate.mixing.mode_mix import ModeMix
@@ -27,6 +28,7 @@ class SourceEvidence:
         classifier: what classifiers said, for the classifier method.
         locality: the evidence for sigma_max, if it was asked for.
         mode_mixes: how each granularity shifts the mix of modes, of the target and of the source.
+        heldout: what denoisers of held-out target episodes said, for the held-out method.
     """
 
     finding: Finding
@@ -34,6 +36,7 @@ class SourceEvidence:
     classifier: ClassifierEvidence | None = None
     locality: LocalityEvidence | CropEvidence | None = None
     mode_mixes: tuple[ModeMix, ...] = ()
+    heldout: HeldOutEvidence | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """One entry of `annotate --json`."""

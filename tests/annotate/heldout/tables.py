@@ -3,8 +3,12 @@
 
 import numpy as np
 
+from lerobot_ambient.annotate.chunks.chunk_set import ActionAxes
 from lerobot_ambient.annotate.heldout.bands import Bands
+from lerobot_ambient.annotate.heldout.error_map import ErrorMap, MapRule
 from lerobot_ambient.annotate.heldout.errors import TARGET, HeldOutErrors
+from lerobot_ambient.annotate.heldout.evidence import HeldOutEvidence
+from lerobot_ambient.annotate.heldout.verdict import judge
 
 SIGMAS = np.array([0.025, 0.15, 0.27, 0.5, 0.86, 1.0])
 MAZE = np.array(
@@ -39,3 +43,43 @@ def errors_of(ratios, *, sigmas=SIGMAS, episodes=50, folds=5, scatter=0.1, train
         luck = training * rng.standard_normal(folds)[fold][:, None, None] if design == name else 0.0
         energies[design] = (np.exp(easy + own + luck) * table * ENERGY[:bands])[..., None]
     return HeldOutErrors(sigmas, Bands(16), np.arange(episodes), fold, energies)
+
+
+NAMES = ("shoulder_pan.pos", "elbow_flex.pos", "gripper.pos")
+
+
+def evidence_of(read, confirmed=None, *, names=NAMES, fps=10.0, dims=None, source="me/sim", rule=None, **options):
+    """`HeldOutEvidence` with the verdict that follows of two tables of ratios (L, B).
+
+    Args:
+        read: of the source at every level.
+        confirmed: of the source in its window; `read` where that is everything.
+        names, fps: of the action dimensions; of several, the error of the last is what the target alone has.
+        dims: how many there are.
+    """
+    rule = rule or MapRule()
+    tables = {"cotrain": read} if confirmed is None else {"cotrain": read, "ambient": confirmed}
+    dims = len(names) if dims is None else dims
+    made = {name: errors_of(table, name=name, seed=k, **options) for k, (name, table) in enumerate(tables.items())}
+    one = next(iter(made.values()))
+    share = np.linspace(1.0, 2.0, dims)
+    energies = {TARGET: one.energies[TARGET] * share}
+    for name, errors in made.items():
+        # Each design has errors of its own; the last dimension of a design is that of the target.
+        ratio = errors.energies[name] / errors.energies[TARGET]
+        energies[name] = energies[TARGET] * np.concatenate(
+            [ratio] * (dims - 1) + [np.ones_like(ratio) if dims > 1 else ratio], axis=-1
+        )
+    bands = Bands(16, ActionAxes(names, fps))
+    errors = HeldOutErrors(one.sigmas, bands, one.episode, one.fold, energies)
+    first = ErrorMap(errors.ratio("cotrain"), rule, bands.names)
+    safe, estimate = first.window(safe=True), first.window(safe=False)
+    second = None
+    if confirmed is not None:
+        second = ErrorMap(errors.ratio("ambient"), rule, bands.names)
+    elif safe.is_everything:
+        second = first
+    return HeldOutEvidence(
+        *(source, "a small denoiser", 0.5, 1000, errors, "cotrain", None if confirmed is None else "ambient"),
+        *(first, second, safe, estimate, judge(first, safe, second)),
+    )

@@ -1,0 +1,373 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The held-out map as a picture: green where a source lowers the error, red where it raises it, grey where unshown.
+
+Symbols
+    l    log ratio of held-out errors (`errors`); a cell says 100 (exp(l) - 1), the change of the error in percent
+
+A cell is coloured where its interval, for all levels at once, leaves out zero. The sign of its number says the same as
+its colour, for those who see no difference between green and red. Levels stand side by side at one width, so that
+their numbers have room; curves have a true axis of sigma.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from lerobot_ambient.annotate.heldout.error_map import ErrorMap
+from lerobot_ambient.annotate.heldout.errors import ACCELERATION, POSITION, ErrorRatio
+from lerobot_ambient.annotate.heldout.evidence import HeldOutEvidence, window_words
+from lerobot_ambient.core.arrays import Floats
+from lerobot_ambient.core.windows import Window, admits
+from lerobot_ambient.figures.style import (
+    FAINT,
+    GREEN,
+    LIMIT,
+    SIGMA,
+    SOURCE,
+    TARGET,
+    WIDTH,
+    WINDOW,
+    figure_name,
+    legend_above,
+    new_figure,
+    sigma_axis,
+    styled,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LOWERED, RAISED, UNSHOWN = GREEN, "#CC3311", "#E9EBEE"
+_INK = "#1B1F24"
+_FULL = float(np.log(2.0))
+"""|l| from which a colour is not stronger: an error that is halved or doubled."""
+_PALEST = 0.3
+"""Strength of the colour of the least change that is shown."""
+_GAP, _BAR = 0.45, 0.32
+"""Heights beside a row's 1: between groups of rows, and of the bar that is the window."""
+_MOST_NUMBERED, _MOST_ROWS = 20, 16
+_LEAST_CHANGE = 1e-9
+"""|l| below which nothing changed: a dimension that never moves has rounding for an error."""
+WHOLE, ACCELERATIONS = "whole error", "accelerations"
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows of a map, the lowest first.
+
+    Args:
+        names: (R,).
+        log, low, high: (R, L) l and both ends of its interval.
+    """
+
+    names: tuple[str, ...]
+    log: Floats
+    low: Floats
+    high: Floats
+
+    @classmethod
+    def of(cls, read: ErrorMap, columns: Sequence[int], names: Sequence[str]) -> Rows:
+        """Some columns of a map, with intervals that hold for all levels of a column at once."""
+        low, high = simultaneous(read, read.ratio)
+        some = list(columns)
+        return cls(tuple(names), read.ratio.log[:, some].T, low[:, some].T, high[:, some].T)
+
+    @property
+    def shown(self) -> Floats:
+        """(R, L) -1 where the error is shown to be lower, 1 where higher, else 0."""
+        changed = np.abs(self.log) > _LEAST_CHANGE
+        return np.where(changed & (self.high < 0), -1.0, np.where(changed & (self.low > 0), 1.0, 0.0))
+
+
+def simultaneous(read: ErrorMap, ratio: ErrorRatio) -> tuple[Floats, Floats]:
+    """(L, B + 2) both ends of an interval of a ratio by a map's rule, each column for all levels at once."""
+    return ratio.interval(read.rule.confidence ** (1.0 / len(ratio.sigmas)))
+
+
+def dimension_rows(evidence: HeldOutEvidence) -> Rows:
+    """The whole error of each action dimension by its name, the first on top; of many those that changed most."""
+    axes, energies = evidence.errors.bands.axes, evidence.errors.energies[evidence.design]
+    logs, lows, highs = [], [], []
+    for dim in range(energies.shape[-1]):
+        ratio = evidence.errors.ratio(evidence.design, dims=np.array([dim]))
+        low, high = simultaneous(evidence.read, ratio)
+        logs.append(ratio.log[:, POSITION])
+        lows.append(low[:, POSITION])
+        highs.append(high[:, POSITION])
+    order = np.argsort(-np.abs(np.array(logs)).mean(1), kind="stable")[:_MOST_ROWS]
+    dims = sorted(order.tolist(), reverse=True)
+    names = tuple(figure_name(axes.dimension(dim)) for dim in dims)
+    return Rows(names, *(np.array(part)[dims] for part in (logs, lows, highs)))
+
+
+def heat_map_on(axis: Axes, read: ErrorMap, window: Window | None = None) -> None:
+    """Draw a map on an axis: bands of frequency from slow to fast, and set apart what windows are read from.
+
+    Args:
+        axis: to draw on.
+        read: the map.
+        window: to draw below it, where there is one.
+    """
+    names = [figure_name(name) for name in read.bands]
+    if len(names) > 1:
+        names[0], names[-1] = f"slow: {names[0]}", f"fast: {names[-1]}"
+    parts = [
+        Rows.of(read, [POSITION, ACCELERATION], [WHOLE, ACCELERATIONS]),
+        Rows.of(read, range(len(names)), names),
+    ]
+    _rows_on(axis, read, parts, window)
+    for label in axis.get_yticklabels()[:2]:
+        label.set_fontweight("bold")
+
+
+def dimensions_on(axis: Axes, evidence: HeldOutEvidence) -> None:
+    """Draw the whole error of each action dimension by name, as `heat_map_on` draws bands."""
+    _rows_on(axis, evidence.read, [dimension_rows(evidence)], evidence.verdict.window)
+
+
+def _rows_on(axis: Axes, read: ErrorMap, parts: Sequence[Rows], window: Window | None) -> None:
+    """Draw groups of rows, the lowest first, and the window below them."""
+    sigmas = read.sigmas
+    levels, numbered = len(sigmas), len(sigmas) <= _MOST_NUMBERED
+    ticks: list[float] = []
+    names: list[str] = []
+    start = 0.0
+    for rows in parts:
+        count = len(rows.names)
+        extent = (-0.5, levels - 0.5, start + count - 0.5, start - 0.5)
+        axis.imshow(_colours(rows), extent=extent, aspect="auto", interpolation="nearest")
+        axis.hlines(start + np.arange(count + 1) - 0.5, -0.5, levels - 0.5, color="white", linewidth=1.2)
+        axis.vlines(np.arange(levels + 1) - 0.5, start - 0.5, start + count - 0.5, color="white", linewidth=1.2)
+        if numbered:
+            _numbers_on(axis, rows, start)
+        ticks += [start + row for row in range(count)]
+        names += rows.names
+        start += count + _GAP
+    axis.set_xlim(-0.5, levels - 0.5)
+    bottom = -0.5
+    if window is not None:
+        bottom = _window_on(axis, sigmas, window, start - _GAP - 0.5)
+    axis.set_ylim(bottom, start - _GAP - 0.5)
+    shown = np.unique(np.linspace(0, levels - 1, min(levels, _MOST_NUMBERED)).round().astype(int))
+    axis.set_xticks(shown, [f"{sigmas[level]:.2f}".replace("0.", ".") for level in shown])
+    axis.set_yticks(ticks, names)
+    axis.tick_params(length=0)
+    axis.grid(visible=False)
+    axis.spines[:].set_visible(False)
+    axis.set_xlabel(f"{SIGMA} (0: none, 1: nothing but noise); numbers: change of the held-out error in %")
+    _key_above(axis, window)
+
+
+def _colours(rows: Rows) -> Floats:
+    """(R, L, 3) the colours of the cells, in [0, 1]."""
+    from matplotlib.colors import to_rgb
+
+    strength = _PALEST + (1.0 - _PALEST) * np.minimum(np.abs(rows.log) / _FULL, 1.0)
+    shown = rows.shown[..., None]
+    full = np.where(shown < 0, np.array(to_rgb(LOWERED)), np.array(to_rgb(RAISED)))
+    tinted = 1.0 - strength[..., None] * (1.0 - full)
+    value: Floats = np.where(shown == 0, np.array(to_rgb(UNSHOWN)), tinted)
+    return value
+
+
+def _numbers_on(axis: Axes, rows: Rows, start: float) -> None:
+    for (row, level), value in np.ndenumerate(rows.log):
+        shown = bool(rows.shown[row, level])
+        strong = shown and abs(value) > 0.75 * _FULL
+        colour = "white" if strong else "black" if shown else "#8A919A"
+        axis.text(level, start + row, change_words(float(value)), ha="center", va="center", fontsize=6.2, color=colour)
+
+
+def change_words(log: float) -> str:
+    """A log ratio of errors in a cell: "-23", "+8", "0" in percent, and "x12" from ten times on."""
+    ratio = float(np.exp(log))
+    percent = round(100.0 * (ratio - 1.0))
+    if ratio >= 10.0:
+        return f"×{ratio:.0f}"
+    return "0" if percent == 0 else f"{percent:+d}".replace("-", "−")
+
+
+def _window_on(axis: Axes, sigmas: Floats, window: Window, top: float) -> float:
+    """The levels that it admits as a bar below the rows, lines where it begins or ends; returns the bar's lower end."""
+    admitted = admits(sigmas, window.sigma_min, window.sigma_max)
+    bottom = -0.5 - _GAP - _BAR
+    for level, teaches in enumerate(admitted):
+        axis.barh(bottom + _BAR / 2, 1.0, _BAR, left=level - 0.5, color=_INK if teaches else FAINT, linewidth=0)
+    for edge in np.flatnonzero(np.diff(admitted)) + 0.5:
+        axis.vlines(edge, bottom, top, color=_INK, linewidth=1.8)
+    return bottom
+
+
+def bounds_of(window: Window) -> list[float]:
+    """The levels inside (0, 1) at which a window begins or ends."""
+    if window.is_everything:
+        return []
+    return [bound for bound in (window.sigma_max, window.sigma_min) if 0.0 < bound < 1.0]
+
+
+def _middles(window: Window) -> list[float]:
+    """A level within each part that the bounds cut [0, 1] into."""
+    cuts = [0.0, *bounds_of(window), 1.0]
+    return [(low + high) / 2 for low, high in pairwise(cuts)]
+
+
+def _key_above(axis: Axes, window: Window | None) -> None:
+    from matplotlib.patches import Patch
+
+    handles = [
+        Patch(color=LOWERED, label="error lower with the source: it helps"),
+        Patch(color=UNSHOWN, label="no change shown"),
+        Patch(color=RAISED, label="error higher with the source: it hurts"),
+    ]
+    if window is not None:
+        teaches = "no window is left" if window.is_nothing else f"window: it may teach at {window_words(window, 'σ')}"
+        handles.append(Patch(color=FAINT if window.is_nothing else _INK, label=teaches))
+    legend_above(axis, 2, handles)
+
+
+def curve_on(axis: Axes, evidence: HeldOutEvidence, column: int = POSITION) -> None:
+    """Draw the error over sigma: of the source at every level, and in its window, with the target alone as 1.
+
+    Args:
+        axis: to draw on.
+        evidence: of the source.
+        column: POSITION, the whole error, or ACCELERATION, with the tolerance.
+    """
+    read, confirmed, window = evidence.read, evidence.confirmed, evidence.verdict.window
+    cuts = [0.0, *bounds_of(window), 1.0]
+    for (low, high), middle in zip(pairwise(cuts), _middles(window), strict=True):
+        if bool(admits(middle, window.sigma_min, window.sigma_max)):
+            axis.axvspan(low, high, color=WINDOW, alpha=0.08, linewidth=0)
+    axis.axhline(1.0, color=TARGET, linewidth=1.6, label="target alone")
+    others = "at every level (co-training)" if confirmed is not read else "at every level, its window"
+    _band_on(axis, read, column, SOURCE, f"source {others}")
+    if confirmed is not None and confirmed is not read:
+        several = "sources in their windows" if evidence.adds is not None else "source in its window (ambient)"
+        _band_on(axis, confirmed, column, WINDOW, several)
+    if column == ACCELERATION:
+        tolerated = 1.0 + read.rule.tolerance
+        axis.axhline(tolerated, color=LIMIT, linestyle="--", linewidth=1.1, label=f"tolerated: {tolerated:g}")
+    axis.set_yscale("log")
+    _ratio_ticks(axis)
+    sigma_axis(axis)
+
+
+def _band_on(axis: Axes, read: ErrorMap, column: int, colour: str, label: str) -> None:
+    low, high = (np.exp(end[:, column]) for end in simultaneous(read, read.ratio))
+    axis.fill_between(read.sigmas, low, high, color=colour, alpha=0.18, linewidth=0)
+    axis.plot(read.sigmas, np.exp(read.ratio.log[:, column]), color=colour, marker="o", markersize=2.8, label=label)
+
+
+def _ratio_ticks(axis: Axes) -> None:
+    """Ticks that read as ratios; those within the limits that drawing has set."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    low, high = axis.get_ylim()
+    low, high = min(low, 0.9), max(high, 1.1)
+    known = np.array([0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100])
+    inside = known[(known >= low) & (known <= high)]
+    if len(inside) > 8:
+        inside = inside[~np.isin(inside, [0.3, 0.7, 0.8, 0.9, 1.1, 1.2, 1.5, 3])]
+    axis.set_ylim(low, high)
+    axis.yaxis.set_major_locator(FixedLocator(inside.tolist()))
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def against_best(evidence: HeldOutEvidence) -> Floats | None:
+    """(L,) log ratio of the whole error in the window to the best of the others, at each level.
+
+    The others are the target alone and the source at every level. None where no window was confirmed.
+    """
+    if evidence.confirmed is None or evidence.confirmed is evidence.read:
+        return None
+    others = np.minimum(evidence.read.ratio.log[:, POSITION], 0.0)
+    value: Floats = evidence.confirmed.ratio.log[:, POSITION] - others
+    return value
+
+
+def map_figure(evidence: HeldOutEvidence) -> Figure:
+    """The map with its window on a figure of its own, the verdict on top."""
+
+    def draw() -> Figure:
+        figure = new_figure(_map_height(evidence.read), 1.45 * WIDTH)
+        axis = figure.subplots()
+        heat_map_on(axis, evidence.read, evidence.verdict.window)
+        title_on(axis, evidence)
+        return figure
+
+    return styled(draw)()
+
+
+def _map_height(read: ErrorMap) -> float:
+    return 1.75 + 0.27 * (len(read.bands) + 2)
+
+
+def dimensions_figure(evidence: HeldOutEvidence) -> Figure:
+    """The error of each action dimension."""
+
+    def draw() -> Figure:
+        rows = min(evidence.errors.energies[evidence.design].shape[-1], _MOST_ROWS)
+        figure = new_figure(1.5 + 0.27 * rows, 1.45 * WIDTH)
+        dimensions_on(figure.subplots(), evidence)
+        return figure
+
+    return styled(draw)()
+
+
+def adds_figure(evidence: HeldOutEvidence) -> Figure:
+    """The map of what the source adds to the others, of which there must be one."""
+    adds = evidence.adds
+    assert adds is not None, "there is no other source"
+
+    def draw() -> Figure:
+        figure = new_figure(_map_height(adds), 1.45 * WIDTH)
+        heat_map_on(figure.subplots(), adds)
+        return figure
+
+    return styled(draw)()
+
+
+def curves_figure(evidence: HeldOutEvidence) -> Figure:
+    """The whole error and that of accelerations over sigma, side by side."""
+
+    def draw() -> Figure:
+        figure = new_figure(3.4, 1.6 * WIDTH)
+        left, right = figure.subplots(1, 2)
+        curve_on(left, evidence, POSITION)
+        curve_on(right, evidence, ACCELERATION)
+        left.set_title("where the motion goes: whole error", loc="left", fontsize=8.5)
+        right.set_title("how it feels: error of accelerations", loc="left", fontsize=8.5)
+        left.set_ylabel("held-out error, target alone = 1")
+        figure.suptitle(verdict_words(evidence), x=0.01, ha="left", fontsize=9.5, fontweight="bold")
+        handles, labels = right.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=2)
+        return figure
+
+    return styled(draw)()
+
+
+def title_on(axis: Axes, evidence: HeldOutEvidence) -> None:
+    """The verdict above a map's key."""
+    axis.set_title(verdict_words(evidence), loc="left", pad=34, fontweight="bold")
+
+
+def verdict_words(evidence: HeldOutEvidence, width: int = 86) -> str:
+    """The verdict in lines for a figure's title."""
+    return "\n".join(textwrap.wrap(evidence.headline("σ"), width)).replace("$", r"\$")
+
+
+def plot(evidence: HeldOutEvidence, ax: Axes | None) -> Figure:
+    """`HeldOutEvidence.plot`."""
+    if ax is None:
+        return map_figure(evidence)
+    heat_map_on(ax, evidence.read, evidence.verdict.window)
+    title_on(ax, evidence)
+    return cast("Figure", ax.figure)

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report's figures of the held-out method: the map, the curves that windows are read from, the dimensions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lerobot_ambient.annotate.heldout.errors import ACCELERATION, POSITION
+from lerobot_ambient.annotate.heldout.evidence import HeldOutEvidence
+from lerobot_ambient.annotate.heldout.figures import (
+    adds_figure,
+    against_best,
+    curves_figure,
+    dimension_rows,
+    dimensions_figure,
+    map_figure,
+)
+from lerobot_ambient.figures.style import Picture, png_of
+
+GREEN_AND_RED = (
+    "Green: denoisers that were also trained on the source make a smaller error on target episodes that none of them "
+    "saw, so the source knows something that the target's own episodes do not tell. Red: they make a larger one, so it "
+    "teaches something that is wrong for the target. Grey: no change is shown; more target episodes would tell."
+)
+
+
+def draw_held_out(evidence: HeldOutEvidence) -> list[Picture]:
+    """The map first."""
+    drawn = [_map(evidence), _curves(evidence), _dimensions(evidence), _adds(evidence)]
+    return [picture for picture in drawn if picture is not None]
+
+
+def _map(evidence: HeldOutEvidence) -> Picture:
+    read = evidence.read
+    ratio = 100.0 * np.expm1(read.ratio.log)
+    best, worst = (int(chosen) for chosen in (np.argmin(ratio[:, POSITION]), np.argmax(ratio[:, ACCELERATION])))
+    return Picture(
+        "heldout_map.png",
+        png_of(map_figure(evidence)),
+        "Where the source helps and where it hurts",
+        f"{GREEN_AND_RED} Rows are frequencies of the error along a chunk. The two rows set apart decide the window: "
+        "the whole error must not be raised, and that of accelerations by no more than "
+        f"{100 * read.rule.tolerance:g} %. A cell is coloured where this is shown for all levels of its row at once "
+        f"({100 * read.rule.confidence:g} %). Black: levels at which the source may teach.",
+        f"{evidence.headline()}. Whole error {ratio[best, POSITION]:+.0f} % at sigma {read.sigmas[best]:.2f}, where it "
+        f"is lowest; accelerations {ratio[worst, ACCELERATION]:+.0f} % at {read.sigmas[worst]:.2f}, where it is "
+        "highest.",
+    )
+
+
+def _curves(evidence: HeldOutEvidence) -> Picture:
+    gap = against_best(evidence)
+    said = "No window was trained with: it would be every level, or none."
+    if gap is not None:
+        worst = int(np.argmax(gap))
+        said = (
+            "Against the better of target alone and co-training at each level, the error in the window is "
+            f"{100 * np.expm1(gap.mean()):+.0f} % on average, and {100 * np.expm1(gap[worst]):+.0f} % at sigma "
+            f"{evidence.read.sigmas[worst]:.2f}, where it is worst."
+        )
+    return Picture(
+        "heldout_curves.png",
+        png_of(curves_figure(evidence)),
+        "Ambient against the target alone and co-training",
+        f"Held-out error over the noise level, 1 is that of the target alone; lower is better. {said} Shaded columns: "
+        "the window; bands: intervals for all levels at once.",
+        f"{evidence.headline()}. {said}",
+    )
+
+
+def _dimensions(evidence: HeldOutEvidence) -> Picture:
+    rows = dimension_rows(evidence)
+    order = np.argsort(rows.log.mean(1))
+    low, high = order[0], order[-1]
+    left = evidence.errors.energies[evidence.design].shape[-1] - len(rows.names)
+    return Picture(
+        "heldout_dimensions.png",
+        png_of(dimensions_figure(evidence)),
+        "Action dimension by dimension",
+        "The same for the whole error of each action dimension."
+        + (f" The {left} that change least are not shown." if left else ""),
+        f"Least error with the source in {rows.names[low]} ({100 * np.expm1(rows.log[low].mean()):+.0f} % on average), "
+        f"most in {rows.names[high]} ({100 * np.expm1(rows.log[high].mean()):+.0f} %).",
+    )
+
+
+def _adds(evidence: HeldOutEvidence) -> Picture | None:
+    """What the source adds to the others; None where it is the only one."""
+    if evidence.adds is None:
+        return None
+    ratio = 100.0 * np.expm1(evidence.adds.ratio.log[:, POSITION])
+    return Picture(
+        "heldout_adds.png",
+        png_of(adds_figure(evidence)),
+        "What it adds to the other sources",
+        "The same map, of all sources at every level against all but this one. Grey all over: the others tell it, too.",
+        f"The whole error changes by {ratio.min():+.0f} to {ratio.max():+.0f} % when it joins the others.",
+    )
