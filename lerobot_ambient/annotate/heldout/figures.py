@@ -4,9 +4,10 @@
 Symbols
     l    log ratio of held-out errors (`errors`); a cell says 100 (exp(l) - 1), the change of the error in percent
 
-A cell is coloured where its interval, for all levels at once, leaves out zero. The sign of its number says the same as
+A cell is coloured, the stronger the more it changes, where its interval leaves out zero for all levels at once; it is
+pale where only that of its own level does, of which one in twenty is chance. The sign of its number says the same as
 its colour, for those who see no difference between green and red. Levels stand side by side at one width, so that
-their numbers have room; curves have a true axis of sigma.
+their numbers have room; curves have a true axis of sigma, and intervals of single levels, by which windows are read.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ LOWERED, RAISED, UNSHOWN = GREEN, "#CC3311", "#E9EBEE"
 _INK = "#1B1F24"
 _FULL = float(np.log(2.0))
 """|l| from which a colour is not stronger: an error that is halved or doubled."""
-_PALEST = 0.3
-"""Strength of the colour of the least change that is shown."""
+_HINT, _PALEST = 0.17, 0.36
+"""Strength of the colour of a hint, and of the least change that is shown."""
 _GAP, _BAR = 0.45, 0.32
 """Heights beside a row's 1: between groups of rows, and of the bar that is the window."""
 _MOST_NUMBERED, _MOST_ROWS = 20, 16
@@ -64,47 +65,44 @@ class Rows:
 
     Args:
         names: (R,).
-        log, low, high: (R, L) l and both ends of its interval.
+        log: (R, L) l.
+        hint: (R, L) -1 where the interval of a level is below zero, 1 where it is above, else 0.
+        shown: (R, L) the same of intervals that hold for all levels of a row at once.
     """
 
     names: tuple[str, ...]
     log: Floats
-    low: Floats
-    high: Floats
+    hint: Floats
+    shown: Floats
 
     @classmethod
-    def of(cls, read: ErrorMap, columns: Sequence[int], names: Sequence[str]) -> Rows:
-        """Some columns of a map, with intervals that hold for all levels of a column at once."""
-        low, high = simultaneous(read, read.ratio)
-        some = list(columns)
-        return cls(tuple(names), read.ratio.log[:, some].T, low[:, some].T, high[:, some].T)
-
-    @property
-    def shown(self) -> Floats:
-        """(R, L) -1 where the error is shown to be lower, 1 where higher, else 0."""
-        changed = np.abs(self.log) > _LEAST_CHANGE
-        return np.where(changed & (self.high < 0), -1.0, np.where(changed & (self.low > 0), 1.0, 0.0))
-
-
-def simultaneous(read: ErrorMap, ratio: ErrorRatio) -> tuple[Floats, Floats]:
-    """(L, B + 2) both ends of an interval of a ratio by a map's rule, each column for all levels at once."""
-    return ratio.interval(read.rule.confidence ** (1.0 / len(ratio.sigmas)))
+    def of(cls, ratio: ErrorRatio, confidence: float, columns: Sequence[int], names: Sequence[str]) -> Rows:
+        """Some columns of a ratio."""
+        log = ratio.log[:, columns].T
+        signs = []
+        for level in (confidence, confidence ** (1.0 / len(ratio.sigmas))):
+            low, high = (end[:, columns].T for end in ratio.interval(level))
+            side = np.where(high < 0.0, -1.0, np.where(low > 0.0, 1.0, 0.0))
+            signs.append(np.where(np.abs(log) > _LEAST_CHANGE, side, 0.0))
+        return cls(tuple(names), log, *signs)
 
 
 def dimension_rows(evidence: HeldOutEvidence) -> Rows:
     """The whole error of each action dimension by its name, the first on top; of many those that changed most."""
     axes, energies = evidence.errors.bands.axes, evidence.errors.energies[evidence.design]
-    logs, lows, highs = [], [], []
-    for dim in range(energies.shape[-1]):
-        ratio = evidence.errors.ratio(evidence.design, dims=np.array([dim]))
-        low, high = simultaneous(evidence.read, ratio)
-        logs.append(ratio.log[:, POSITION])
-        lows.append(low[:, POSITION])
-        highs.append(high[:, POSITION])
-    order = np.argsort(-np.abs(np.array(logs)).mean(1), kind="stable")[:_MOST_ROWS]
-    dims = sorted(order.tolist(), reverse=True)
-    names = tuple(figure_name(axes.dimension(dim)) for dim in dims)
-    return Rows(names, *(np.array(part)[dims] for part in (logs, lows, highs)))
+    made = [
+        Rows.of(
+            evidence.errors.ratio(evidence.design, dims=np.array([dim])),
+            evidence.read.rule.confidence,
+            [POSITION],
+            [figure_name(axes.dimension(dim))],
+        )
+        for dim in range(energies.shape[-1])
+    ]
+    order = np.argsort([-np.abs(one.log).mean() for one in made], kind="stable")[:_MOST_ROWS]
+    some = [made[dim] for dim in sorted(order.tolist(), reverse=True)]
+    parts = (np.concatenate([getattr(one, part) for one in some]) for part in ("log", "hint", "shown"))
+    return Rows(tuple(one.names[0] for one in some), *parts)
 
 
 def heat_map_on(axis: Axes, read: ErrorMap, window: Window | None = None) -> None:
@@ -118,9 +116,10 @@ def heat_map_on(axis: Axes, read: ErrorMap, window: Window | None = None) -> Non
     names = [figure_name(name) for name in read.bands]
     if len(names) > 1:
         names[0], names[-1] = f"slow: {names[0]}", f"fast: {names[-1]}"
+    ratio, confidence = read.ratio, read.rule.confidence
     parts = [
-        Rows.of(read, [POSITION, ACCELERATION], [WHOLE, ACCELERATIONS]),
-        Rows.of(read, range(len(names)), names),
+        Rows.of(ratio, confidence, [POSITION, ACCELERATION], [WHOLE, ACCELERATIONS]),
+        Rows.of(ratio, confidence, list(range(len(names))), names),
     ]
     _rows_on(axis, read, parts, window)
     for label in axis.get_yticklabels()[:2]:
@@ -170,10 +169,9 @@ def _colours(rows: Rows) -> Floats:
     from matplotlib.colors import to_rgb
 
     strength = _PALEST + (1.0 - _PALEST) * np.minimum(np.abs(rows.log) / _FULL, 1.0)
-    shown = rows.shown[..., None]
-    full = np.where(shown < 0, np.array(to_rgb(LOWERED)), np.array(to_rgb(RAISED)))
-    tinted = 1.0 - strength[..., None] * (1.0 - full)
-    value: Floats = np.where(shown == 0, np.array(to_rgb(UNSHOWN)), tinted)
+    strength = np.where(rows.shown == 0.0, _HINT, strength)[..., None]
+    full = np.where(rows.hint[..., None] < 0.0, np.array(to_rgb(LOWERED)), np.array(to_rgb(RAISED)))
+    value: Floats = np.where(rows.hint[..., None] == 0.0, np.array(to_rgb(UNSHOWN)), 1.0 - strength * (1.0 - full))
     return value
 
 
@@ -181,7 +179,8 @@ def _numbers_on(axis: Axes, rows: Rows, start: float) -> None:
     for (row, level), value in np.ndenumerate(rows.log):
         shown = bool(rows.shown[row, level])
         strong = shown and abs(value) > 0.75 * _FULL
-        colour = "white" if strong else "black" if shown else "#8A919A"
+        hint = rows.hint[row, level] != 0
+        colour = "white" if strong else "black" if shown else "#4A5159" if hint else "#8A919A"
         axis.text(level, start + row, change_words(float(value)), ha="center", va="center", fontsize=6.2, color=colour)
 
 
@@ -219,17 +218,21 @@ def _middles(window: Window) -> list[float]:
 
 
 def _key_above(axis: Axes, window: Window | None) -> None:
+    from matplotlib.colors import to_rgb
     from matplotlib.patches import Patch
 
+    pale = [tuple(1.0 - _HINT * (1.0 - np.array(to_rgb(colour)))) for colour in (LOWERED, RAISED)]
     handles = [
-        Patch(color=LOWERED, label="error lower with the source: it helps"),
+        Patch(color=LOWERED, label="helps: error lower with the source"),
+        Patch(color=RAISED, label="hurts: error higher with the source"),
+        Patch(color=pale[0], label="hint that it helps"),
+        Patch(color=pale[1], label="hint that it hurts"),
         Patch(color=UNSHOWN, label="no change shown"),
-        Patch(color=RAISED, label="error higher with the source: it hurts"),
     ]
     if window is not None:
-        teaches = "no window is left" if window.is_nothing else f"window: it may teach at {window_words(window, 'σ')}"
+        teaches = "no window is left" if window.is_nothing else f"window: {window_words(window, 'σ')}"
         handles.append(Patch(color=FAINT if window.is_nothing else _INK, label=teaches))
-    legend_above(axis, 2, handles)
+    legend_above(axis, 3, handles)
 
 
 def curve_on(axis: Axes, evidence: HeldOutEvidence, column: int = POSITION) -> None:
@@ -244,7 +247,7 @@ def curve_on(axis: Axes, evidence: HeldOutEvidence, column: int = POSITION) -> N
     cuts = [0.0, *bounds_of(window), 1.0]
     for (low, high), middle in zip(pairwise(cuts), _middles(window), strict=True):
         if bool(admits(middle, window.sigma_min, window.sigma_max)):
-            axis.axvspan(low, high, color=WINDOW, alpha=0.08, linewidth=0)
+            axis.axvspan(low, high, ymax=0.03, color=_INK, linewidth=0)
     axis.axhline(1.0, color=TARGET, linewidth=1.6, label="target alone")
     others = "at every level (co-training)" if confirmed is not read else "at every level, its window"
     _band_on(axis, read, column, SOURCE, f"source {others}")
@@ -260,8 +263,10 @@ def curve_on(axis: Axes, evidence: HeldOutEvidence, column: int = POSITION) -> N
 
 
 def _band_on(axis: Axes, read: ErrorMap, column: int, colour: str, label: str) -> None:
-    low, high = (np.exp(end[:, column]) for end in simultaneous(read, read.ratio))
-    axis.fill_between(read.sigmas, low, high, color=colour, alpha=0.18, linewidth=0)
+    low, high = (np.exp(end[:, column]) for end in read.ratio.interval(read.rule.confidence))
+    axis.fill_between(read.sigmas, low, high, color=colour, alpha=0.13, linewidth=0)
+    for end in (low, high):
+        axis.plot(read.sigmas, end, color=colour, linewidth=0.6, alpha=0.7)
     axis.plot(read.sigmas, np.exp(read.ratio.log[:, column]), color=colour, marker="o", markersize=2.8, label=label)
 
 
@@ -273,8 +278,10 @@ def _ratio_ticks(axis: Axes) -> None:
     low, high = min(low, 0.9), max(high, 1.1)
     known = np.array([0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100])
     inside = known[(known >= low) & (known <= high)]
-    if len(inside) > 8:
+    if high / low > 10.0:
         inside = inside[~np.isin(inside, [0.3, 0.7, 0.8, 0.9, 1.1, 1.2, 1.5, 3])]
+    elif high / low > 2.0:
+        inside = inside[~np.isin(inside, [0.8, 0.9, 1.1, 1.2])]
     axis.set_ylim(low, high)
     axis.yaxis.set_major_locator(FixedLocator(inside.tolist()))
     axis.yaxis.set_minor_locator(NullLocator())
@@ -298,12 +305,15 @@ def map_figure(evidence: HeldOutEvidence) -> Figure:
 
     def draw() -> Figure:
         figure = new_figure(_map_height(evidence.read), 1.45 * WIDTH)
-        axis = figure.subplots()
-        heat_map_on(axis, evidence.read, evidence.verdict.window)
-        title_on(axis, evidence)
+        heat_map_on(figure.subplots(), evidence.read, evidence.verdict.window)
+        _title_over(figure, verdict_words(evidence, 88))
         return figure
 
     return styled(draw)()
+
+
+def _title_over(figure: Figure, words: str) -> None:
+    figure.suptitle(words, x=0.01, ha="left", fontsize=9.5, fontweight="bold")
 
 
 def _map_height(read: ErrorMap) -> float:
@@ -337,6 +347,7 @@ def adds_figure(evidence: HeldOutEvidence) -> Figure:
 
 def curves_figure(evidence: HeldOutEvidence) -> Figure:
     """The whole error and that of accelerations over sigma, side by side."""
+    from matplotlib.patches import Patch
 
     def draw() -> Figure:
         figure = new_figure(3.4, 1.6 * WIDTH)
@@ -346,9 +357,12 @@ def curves_figure(evidence: HeldOutEvidence) -> Figure:
         left.set_title("where the motion goes: whole error", loc="left", fontsize=8.5)
         right.set_title("how it feels: error of accelerations", loc="left", fontsize=8.5)
         left.set_ylabel("held-out error, target alone = 1")
-        figure.suptitle(verdict_words(evidence), x=0.01, ha="left", fontsize=9.5, fontweight="bold")
-        handles, labels = right.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2)
+        _title_over(figure, verdict_words(evidence, 96))
+        handles = right.get_legend_handles_labels()[0]
+        if not evidence.verdict.window.is_nothing:
+            words = window_words(evidence.verdict.window, "σ")
+            handles.append(Patch(color=_INK, label=f"window: {words}"))
+        figure.legend(handles=handles, loc="outside lower center", ncols=2)
         return figure
 
     return styled(draw)()
@@ -356,12 +370,14 @@ def curves_figure(evidence: HeldOutEvidence) -> Figure:
 
 def title_on(axis: Axes, evidence: HeldOutEvidence) -> None:
     """The verdict above a map's key."""
-    axis.set_title(verdict_words(evidence), loc="left", pad=34, fontweight="bold")
+    axis.set_title(verdict_words(evidence, 66), loc="left", pad=34, fontweight="bold")
 
 
-def verdict_words(evidence: HeldOutEvidence, width: int = 86) -> str:
-    """The verdict in lines for a figure's title."""
-    return "\n".join(textwrap.wrap(evidence.headline("σ"), width)).replace("$", r"\$")
+def verdict_words(evidence: HeldOutEvidence, width: int) -> str:
+    """The verdict in lines of so many letters for a figure's title: what is said, then by how much."""
+    said, error, much = evidence.headline("σ").rpartition(": held-out")
+    lines = [*textwrap.wrap(said, width), *textwrap.wrap(f"{error[2:]}{much}", width)]
+    return "\n".join(lines).replace("$", r"\$")
 
 
 def plot(evidence: HeldOutEvidence, ax: Axes | None) -> Figure:

@@ -40,8 +40,9 @@ def _map(evidence: HeldOutEvidence) -> Picture:
         "Where the source helps and where it hurts",
         f"{GREEN_AND_RED} Rows are frequencies of the error along a chunk. The two rows set apart decide the window: "
         "the whole error must not be raised, and that of accelerations by no more than "
-        f"{100 * read.rule.tolerance:g} %. A cell is coloured where this is shown for all levels of its row at once "
-        f"({100 * read.rule.confidence:g} %). Black: levels at which the source may teach.",
+        f"{100 * read.rule.tolerance:g} %. Full colours: the change is shown for all levels of a row at once "
+        f"({100 * read.rule.confidence:g} %). Pale: a level's own interval alone speaks for it, by chance in one of "
+        "twenty cells where nothing changes. Black: levels at which the source may teach.",
         f"{evidence.headline()}. Whole error {ratio[best, POSITION]:+.0f} % at sigma {read.sigmas[best]:.2f}, where it "
         f"is lowest; accelerations {ratio[worst, ACCELERATION]:+.0f} % at {read.sigmas[worst]:.2f}, where it is "
         "highest.",
@@ -62,8 +63,8 @@ def _curves(evidence: HeldOutEvidence) -> Picture:
         "heldout_curves.png",
         png_of(curves_figure(evidence)),
         "Ambient against the target alone and co-training",
-        f"Held-out error over the noise level, 1 is that of the target alone; lower is better. {said} Shaded columns: "
-        "the window; bands: intervals for all levels at once.",
+        f"Held-out error over the noise level, 1 is that of the target alone; lower is better. {said} Black: the "
+        f"window; bands: {100 * evidence.read.rule.confidence:g} % intervals of each level.",
         f"{evidence.headline()}. {said}",
     )
 
