@@ -159,8 +159,8 @@ def training_commands() -> dict[str, str]:
         args, more = build_parser().parse_known_args(words[1:])
         config = getattr(args, "config_path", None)
         # The policy server takes options of LeRobot's server, not of its training.
-        # What `init` is given lacks the datasets, which it puts there.
-        if args.verb not in ("policy-server", "init") and (config is not None or more):
+        # What `init` is given lacks the datasets, which it puts there. What `check` is given names a dataset alone.
+        if args.verb not in ("policy-server", "init", "check") and (config is not None or more):
             found.setdefault(shlex.join([*([f"--config_path={config}"] if config else []), *more]), page)
     return found
 

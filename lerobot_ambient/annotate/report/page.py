@@ -85,9 +85,9 @@ def render(page: Page) -> str:
         rows=page.rows,
         schedule=page.schedule,
         summary=[_summary_row(report, row) for report, row in pairs],
-        overview=_figure(page.overview),
-        heat_map=_figure(page.heat_map),
-        soft_share=None if page.soft_share is None else _figure(page.soft_share),
+        overview=figure_entry(page.overview),
+        heat_map=figure_entry(page.heat_map),
+        soft_share=None if page.soft_share is None else figure_entry(page.soft_share),
         yaml=page.yaml.rstrip("\n"),
         soft_yaml=page.soft_yaml,
         warnings=[(row.name, found) for report, row in pairs if (found := warnings(report, row.share, sigmas))],
@@ -98,7 +98,7 @@ def render(page: Page) -> str:
         has_spectra=any(report.finding.bury_range is not None for report in reports),
         has_locality=any(report.locality is not None for report in reports),
         command=page.command,
-        versions=_versions(),
+        versions=installed_versions(),
     )
 
 
@@ -165,8 +165,8 @@ def _collected_notes(reports: list[SourceReport], general: tuple[str, ...]) -> d
     return found
 
 
-def _versions() -> list[tuple[str, str]]:
-    """(package, version) of what is installed of `_PACKAGES`, and Python's."""
+def installed_versions() -> list[tuple[str, str]]:
+    """(package, version) of what is installed of what a page is made with, and Python's."""
     installed = {}
     for package in _PACKAGES:
         try:
@@ -184,7 +184,7 @@ def _section(number: int, section: Section) -> dict[str, Any]:
         "source": report.finding.source,
         "verdict": verdict(report),
         "held_out": None if report.held_out is None else _held_out(report.held_out, section.held_out),
-        "figures": [_figure(picture) for picture in section.pictures],
+        "figures": [figure_entry(picture) for picture in section.pictures],
         "one_window": None if report.varies else f"{report.sigma_min:.3f}",
     }
 
@@ -208,11 +208,12 @@ def _held_out(evidence: HeldOutEvidence, pictures: Sequence[Picture]) -> dict[st
         "share": evidence.share,
         "steps": evidence.steps,
         "explained": GREEN_AND_RED,
-        "figures": [_figure(picture) for picture in pictures],
+        "figures": [figure_entry(picture) for picture in pictures],
     }
 
 
-def _figure(picture: Picture) -> dict[str, Any]:
+def figure_entry(picture: Picture) -> dict[str, Any]:
+    """What a page's template shows of a figure."""
     # A PNG's header holds its size; with it a browser lays the page out before the picture is decoded.
     width, height = (int.from_bytes(picture.png[at : at + 4], "big") for at in (16, 20))
     return {

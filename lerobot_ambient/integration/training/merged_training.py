@@ -26,6 +26,7 @@ from lerobot_ambient.data.cameras.needed_cameras import untrainable_cameras
 from lerobot_ambient.data.declared.recipe import MixtureRecipe
 from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.export.record import GIVEN, record_of, with_notes
+from lerobot_ambient.data.files.checked_metadata import CheckedMetadata
 from lerobot_ambient.data.files.dimension_names import dimension_names
 from lerobot_ambient.data.files.episode_table import EpisodeTable
 from lerobot_ambient.data.files.hub_errors import NOT_ON_THE_HUB, reason_of
@@ -343,21 +344,33 @@ def _split_target(cfg: TrainConfig) -> tuple[Source, Source | None]:
         target = merged.expand(target)[0]
     held = wanted_episodes(target, meta, target.repo_id)
     chosen = held if target.episodes is None else target.episodes
-    by_task: dict[str, list[int]] = {}
-    for episode, task in zip(chosen, EpisodeTable(meta).first_tasks(chosen), strict=True):
-        by_task.setdefault(task, []).append(episode)
-    train: list[int] = []
-    held_out: list[int] = []
-    for episodes in by_task.values():
-        cut = len(episodes) - math.ceil(len(episodes) * cfg.dataset.eval_split)
-        train.extend(episodes[:cut])
-        held_out.extend(episodes[cut:])
+    train, held_out = split_episodes(meta, chosen, cfg.dataset.eval_split)
     if not train:
         raise ValueError(
             f"dataset.eval_split={cfg.dataset.eval_split} leaves no training episode of the {len(held_out)} in the "
             f"target '{target.repo_id}'; lower it."
         )
-    return replace(target, episodes=sorted(train)), replace(target, episodes=sorted(held_out))
+    return replace(target, episodes=train), replace(target, episodes=held_out)
+
+
+def split_episodes(meta: CheckedMetadata, episodes: Sequence[int], eval_split: float) -> tuple[list[int], list[int]]:
+    """Training and held-out episodes of a dataset by LeRobot's rule: the last ceil(n * eval_split) of each task.
+
+    Args:
+        meta: of the dataset.
+        episodes: that are used.
+        eval_split: in [0, 1); 0 holds out none.
+    """
+    by_task: dict[str, list[int]] = {}
+    for episode, task in zip(episodes, EpisodeTable(meta).first_tasks(episodes), strict=True):
+        by_task.setdefault(task, []).append(episode)
+    train: list[int] = []
+    held_out: list[int] = []
+    for some in by_task.values():
+        cut = len(some) - math.ceil(len(some) * eval_split)
+        train.extend(some[:cut])
+        held_out.extend(some[cut:])
+    return sorted(train), sorted(held_out)
 
 
 def _use_imagenet_stats(meta: MixtureMetadata) -> None:
