@@ -88,6 +88,10 @@ class AssembledMixture:
         """(n,) int64 frames of a dataset that may start a sample, counted within it."""
         return _rows_of(self.kept[index])
 
+    def trained_on(self, index: int) -> np.ndarray:
+        """(E,) bool, which of a dataset's episodes are not held out."""
+        return ~np.isin(self.sources[index].starts, self.held_out[index][0])
+
     def held_out_rows(self, index: int) -> np.ndarray:
         """(n,) int64 frames that start samples of a source's held-out episodes, counted within it."""
         return _rows_of(self.held_out[index])

@@ -7,6 +7,7 @@ import pytest
 from lerobot_ambient.core.mixing import Cotrain
 from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.export.aligned_episodes import MixtureEpisodes
+from lerobot_ambient.data.export.record import record_of
 from lerobot_ambient.data.mixture import make_mixture
 
 from .test_mixture import OPTIONS, recipe
@@ -43,6 +44,7 @@ def test_they_are_in_no_group_and_count_for_no_share(mixture):
     counts = {group.name: group.count for group in made.plan.groups}
     assert counts == {"me/target": (20 + 9 + 15) - 15, "me/sim": TRAINED_ON}
     drawn = {frame - int(made.dataset.offsets[1]) for frame in made.sampler(seed=0)}
+    assert (record_of(made)[1].episodes, record_of(made)[1].frames) == (3, 30 + 12 + 18)
     assert not drawn & set(made.held_out_rows(1).tolist())
     # What is left is the whole without them.
     both = np.concatenate([made.sample_rows(1), made.held_out_rows(1)])

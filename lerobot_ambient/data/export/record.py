@@ -40,13 +40,14 @@ def record_of(mixture: AssembledMixture) -> list[DataRecord]:
     for index, source in enumerate(mixture.sources):
         groups = [group for group in mixture.plan.groups if group.source == index]
         windows = sorted({repr(group.window) for group in groups})
+        trained_on = mixture.trained_on(index)
         records.append(
             DataRecord(
                 name=source.name,
                 repo_id=source.config.repo_id,
                 revision=source.config.revision,
-                episodes=len(source.episodes),
-                frames=len(source),
+                episodes=int(trained_on.sum()),
+                frames=int((source.stops - source.starts)[trained_on].sum()),
                 samples=sum(group.count for group in groups),
                 fps=source.fps,
                 robot_type=source.meta.robot_type,

@@ -38,6 +38,7 @@ from typing import IO, Any
 from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.integration.commands.machine import machine
 from lerobot_ambient.integration.commands.progress import Display, clock, tail
+from lerobot_ambient.integration.monitoring.metrics_file import FIGURE_SWITCH
 
 _TAIL_LINES = 25
 
@@ -143,6 +144,8 @@ class StageRunner:
             "TOKENIZERS_PARALLELISM": "false",
             "MPLBACKEND": "Agg",
             "TQDM_MININTERVAL": "2",
+            # A second of each of many trainings; their metrics are kept all the same.
+            FIGURE_SWITCH: "0",
             **os.environ,
             "OMP_NUM_THREADS": "1",
         }

@@ -19,7 +19,9 @@ from typing import Any
 
 from lerobot_ambient.data.files.replace_file import replace_file
 
-METRICS_FILE = "metrics.jsonl"
+METRICS_FILE, FIGURE_FILE = "metrics.jsonl", "metrics.png"
+FIGURE_SWITCH = "LEROBOT_AMBIENT_METRICS_FIGURE"
+"""The environment variable that leaves the figure out where it is 0: drawing takes a second."""
 
 
 class MetricsFile:

@@ -22,17 +22,20 @@ from torch import Tensor, nn
 from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.integration.monitoring.bands import EVAL_LOSS, BandSums
 from lerobot_ambient.integration.monitoring.held_out_sources import HeldOutSources, Preprocess, held_out_frames
-from lerobot_ambient.integration.monitoring.metrics_file import METRICS_FILE, MetricsFile, read_metrics
+from lerobot_ambient.integration.monitoring.metrics_file import (
+    FIGURE_FILE,
+    FIGURE_SWITCH,
+    METRICS_FILE,
+    MetricsFile,
+    read_metrics,
+)
 from lerobot_ambient.policy.options.train_config import TrainConfig
 from lerobot_ambient.policy.shared.following import FollowsMixture
 
 logger = logging.getLogger(__name__)
 
-FIGURE_FILE = "metrics.png"
 ROLLOUT = ("pc_success", "avg_sum_reward", "eval_s")
 """What is kept of an evaluation in an environment, under LeRobot's names."""
-FIGURE_SWITCH = "LEROBOT_AMBIENT_METRICS_FIGURE"
-"""The environment variable that leaves the figure out where it is 0: drawing takes a second."""
 
 
 class Recorder:

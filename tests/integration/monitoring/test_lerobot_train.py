@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from lerobot_ambient.integration.monitoring import recorder as recorder_module
 from lerobot_ambient.integration.monitoring.bands import BANDS
-from lerobot_ambient.integration.monitoring.metrics_file import read_metrics
+from lerobot_ambient.integration.monitoring.metrics_file import FIGURE_SWITCH, read_metrics
 from lerobot_ambient.integration.seams import recording
 from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
 
@@ -171,7 +171,7 @@ def test_held_out_episodes_that_nobody_looks_at_are_named(longer, tmp_path, lero
 
 
 def test_a_figure_is_drawn_or_it_is_said_why_not(longer, tmp_path, lerobot_train, monkeypatch, capsys):
-    monkeypatch.setenv(recorder_module.FIGURE_SWITCH, "1")
+    monkeypatch.setenv(FIGURE_SWITCH, "1")
     lerobot_train(arguments(longer, tmp_path / "run", "--save_checkpoint=false", holdout=0.2))
     assert (tmp_path / "run/metrics.png").read_bytes().startswith(b"\x89PNG")
     monkeypatch.setattr(recorder_module, "find_spec", lambda name: None)
