@@ -214,6 +214,8 @@ def draw_noised(trajectories: Trajectories, sigma_min: float, sigma_max: float =
         ],
         loc="outside upper left",
         ncols=2,
+        title="Can the source be told from the target?",
+        alignment="left",
     )
     left = target.shape[2] - len(dims)
     return Picture(
