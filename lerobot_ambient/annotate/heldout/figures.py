@@ -56,7 +56,7 @@ _GAP, _BAR = 0.45, 0.32
 _MOST_NUMBERED, _MOST_ROWS = 20, 16
 _LEAST_CHANGE = 1e-9
 """|l| below which nothing changed: a dimension that never moves has rounding for an error."""
-WHOLE, ACCELERATIONS = "whole error", "accelerations"
+DECIDING = ("position (all bands)", "acceleration")
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +88,7 @@ class Rows:
 
 
 def dimension_rows(evidence: HeldOutEvidence) -> Rows:
-    """The whole error of each action dimension by its name, the first on top; of many those that changed most."""
+    """The error of position of each action dimension by its name, the first on top; of many those that changed most."""
     axes, energies = evidence.errors.bands.axes, evidence.errors.energies[evidence.design]
     made = [
         Rows.of(
@@ -118,7 +118,7 @@ def heat_map_on(axis: Axes, read: ErrorMap, window: Window | None = None) -> Non
         names[0], names[-1] = f"slow: {names[0]}", f"fast: {names[-1]}"
     ratio, confidence = read.ratio, read.rule.confidence
     parts = [
-        Rows.of(ratio, confidence, [POSITION, ACCELERATION], [WHOLE, ACCELERATIONS]),
+        Rows.of(ratio, confidence, [POSITION, ACCELERATION], DECIDING),
         Rows.of(ratio, confidence, list(range(len(names))), names),
     ]
     _rows_on(axis, read, parts, window)
@@ -127,7 +127,7 @@ def heat_map_on(axis: Axes, read: ErrorMap, window: Window | None = None) -> Non
 
 
 def dimensions_on(axis: Axes, evidence: HeldOutEvidence) -> None:
-    """Draw the whole error of each action dimension by name, as `heat_map_on` draws bands."""
+    """Draw the error of position of each action dimension by name, as `heat_map_on` draws bands."""
     _rows_on(axis, evidence.read, [dimension_rows(evidence)], evidence.verdict.window)
 
 
@@ -241,7 +241,7 @@ def curve_on(axis: Axes, evidence: HeldOutEvidence, column: int = POSITION) -> N
     Args:
         axis: to draw on.
         evidence: of the source.
-        column: POSITION, the whole error, or ACCELERATION, with the tolerance.
+        column: POSITION or ACCELERATION, with the tolerance.
     """
     read, confirmed, window = evidence.read, evidence.confirmed, evidence.verdict.window
     cuts = [0.0, *bounds_of(window), 1.0]
@@ -289,7 +289,7 @@ def _ratio_ticks(axis: Axes) -> None:
 
 
 def against_best(evidence: HeldOutEvidence) -> Floats | None:
-    """(L,) log ratio of the whole error in the window to the best of the others, at each level.
+    """(L,) log ratio of the error of position in the window to the best of the others, at each level.
 
     The others are the target alone and the source at every level. None where no window was confirmed.
     """
@@ -346,7 +346,7 @@ def adds_figure(evidence: HeldOutEvidence) -> Figure:
 
 
 def curves_figure(evidence: HeldOutEvidence) -> Figure:
-    """The whole error and that of accelerations over sigma, side by side."""
+    """The errors of position and of acceleration over sigma, side by side."""
     from matplotlib.patches import Patch
 
     def draw() -> Figure:
@@ -354,8 +354,8 @@ def curves_figure(evidence: HeldOutEvidence) -> Figure:
         left, right = figure.subplots(1, 2)
         curve_on(left, evidence, POSITION)
         curve_on(right, evidence, ACCELERATION)
-        left.set_title("where the motion goes: whole error", loc="left", fontsize=8.5)
-        right.set_title("how it feels: error of accelerations", loc="left", fontsize=8.5)
+        left.set_title("position: where the motion goes", loc="left", fontsize=8.5)
+        right.set_title("acceleration: how it feels", loc="left", fontsize=8.5)
         left.set_ylabel("held-out error, target alone = 1")
         _title_over(figure, verdict_words(evidence, 96))
         handles = right.get_legend_handles_labels()[0]

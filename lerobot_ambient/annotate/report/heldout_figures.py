@@ -39,13 +39,12 @@ def _map(evidence: HeldOutEvidence) -> Picture:
         png_of(map_figure(evidence)),
         "Where the source helps and where it hurts",
         f"{GREEN_AND_RED} Rows are frequencies of the error along a chunk. The two rows set apart decide the window: "
-        "the whole error must not be raised, and that of accelerations by no more than "
-        f"{100 * read.rule.tolerance:g} %. Full colours: the change is shown for all levels of a row at once "
+        "the error of position (where the motion goes) must not be raised, that of acceleration (how it feels) at most "
+        f"by {100 * read.rule.tolerance:g} %. Full colours: the change is shown for all levels of a row at once "
         f"({100 * read.rule.confidence:g} %). Pale: a level's own interval alone speaks for it, by chance in one of "
         "twenty cells where nothing changes. Black: levels at which the source may teach.",
-        f"{evidence.headline()}. Whole error {ratio[best, POSITION]:+.0f} % at sigma {read.sigmas[best]:.2f}, where it "
-        f"is lowest; accelerations {ratio[worst, ACCELERATION]:+.0f} % at {read.sigmas[worst]:.2f}, where it is "
-        "highest.",
+        f"{evidence.headline()}. Position: {ratio[best, POSITION]:+.0f} % at sigma {read.sigmas[best]:.2f}, its "
+        f"lowest; acceleration: {ratio[worst, ACCELERATION]:+.0f} % at {read.sigmas[worst]:.2f}, its highest.",
     )
 
 
@@ -78,7 +77,7 @@ def _dimensions(evidence: HeldOutEvidence) -> Picture:
         "heldout_dimensions.png",
         png_of(dimensions_figure(evidence)),
         "Action dimension by dimension",
-        "The same for the whole error of each action dimension."
+        "The same for the error of position of each action dimension."
         + (f" The {left} that change least are not shown." if left else ""),
         f"Least error with the source in {rows.names[low]} ({100 * np.expm1(rows.log[low].mean()):+.0f} % on average), "
         f"most in {rows.names[high]} ({100 * np.expm1(rows.log[high].mean()):+.0f} %).",
@@ -95,5 +94,5 @@ def _adds(evidence: HeldOutEvidence) -> Picture | None:
         png_of(adds_figure(evidence)),
         "What it adds to the other sources",
         "The same map, of all sources at every level against all but this one. Grey all over: the others tell it, too.",
-        f"The whole error changes by {ratio.min():+.0f} to {ratio.max():+.0f} % when it joins the others.",
+        f"The error of position changes by {ratio.min():+.0f} to {ratio.max():+.0f} % when it joins the others.",
     )

@@ -114,6 +114,7 @@ def _summary_row(report: SourceReport, row: PlanRow) -> dict[str, Any]:
         "sigma_min": f"{report.sigma_min:.3f}",
         "estimate": f"{finding.estimate:.3f}",
         "interval": None if finding.interval is None else "{:.3f} to {:.3f}".format(*finding.interval),
+        "interval_is": "estimate to safe end" if finding.method == "heldout" else "95 % interval",
         "bury_range": None if finding.bury_range is None else "{:.3f} to {:.3f}".format(*finding.bury_range),
         "gaussian": None if finding.gaussian is None else f"{finding.gaussian:.3f}",
         "recommended": finding.is_recommended,

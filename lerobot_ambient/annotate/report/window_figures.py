@@ -105,7 +105,7 @@ def _overview_handles(reports: Sequence[SourceReport], shades: LinearSegmentedCo
     if any(report.finding.gaussian is not None for report in reports):
         cross: dict[str, Any] = {"color": SOURCE, "marker": "x", "markersize": 5, "mew": 1.4, "linestyle": "none"}
         handles.append(Line2D([], [], label="Gaussian score", **cross))
-    known = {"classifier": "its 95 % interval", "spectral": "burying levels"}
+    known = {"classifier": "its 95 % interval", "spectral": "burying levels", "heldout": "estimate to safe end"}
     methods = {report.finding.method for report in reports}
     said = known[methods.pop()] if len(methods) == 1 else "what is known of it"
     handles.append(Line2D([], [], color="black", linewidth=1.2, marker="|", markersize=6, label=said))
