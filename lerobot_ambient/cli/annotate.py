@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
     page = None
     if args.report is not None:
         say("drawing the report")
-        page = outcome.write(args.report, yaml_to_paste(windows, None), _typed(args), soft)
+        page = outcome.write(args.report, yaml_to_paste(windows, None, annotations[0].finding.compared), _typed(args), soft)
     if args.json:
         extra = {} if soft is None else {"soft": soft.to_dict()}
         entries = [

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CONDITIONAL = "Held-out target chunks were denoised, given what they answer to, with and without the source."
-"""Stands on everything that the held-out method prints and writes."""
-
 
 def window_words(window: Window, sigma: str = "sigma") -> str:
     """ "sigma > 0.27", "sigma < 0.10 and sigma > 0.50", "every noise level", "no noise level"."""

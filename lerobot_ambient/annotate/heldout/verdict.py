@@ -97,6 +97,13 @@ class Verdict:
     confirmed: Change | None
     reasons: tuple[str, ...] = ()
 
+    @property
+    def headline(self) -> str:
+        """The word, and by how much the held-out error changes."""
+        if self.confirmed is None:
+            return f"{self.word} (held-out error {self.everywhere} where it is admitted everywhere)"
+        return f"{self.word} (held-out error {self.confirmed} with its window)"
+
 
 def judge(everywhere: ErrorMap, window: Window, confirmed: ErrorMap | None) -> Verdict:
     """The verdict on a source.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
 from lerobot_ambient.annotate.results.trust import (
     CHUNKS_ALONE,
+    CONDITIONAL,
     CONDITIONAL_CHECK,
     TAKES,
     admits_everything,
@@ -34,11 +35,12 @@ class Finding:
 
     Args:
         source: name of the dataset.
-        method: "spectral", "classifier".
+        method: "spectral", "classifier", "heldout".
         granularity: "dataset", "bucket" or "datapoint".
         sigma_min, sigma_max: (N,) VP levels that are written, one per sample of the source (`Chunks`); equal ones per
             dataset.
-        interval: by classifier, the 95 % interval of the dataset's sigma_min; None by spectra, which give none.
+        interval: by classifier, the 95 % interval of the dataset's sigma_min; of held-out errors the estimate and the
+            safe end; None by spectra, which give none.
         notes: caveats, in words.
         bury_range: the range of burying levels (`SpectralEvidence`), which is no interval of sigma_min; None without
             spectra.
@@ -54,6 +56,8 @@ class Finding:
         curves: (B, L) float32 curves that windows were read from: one of the dataset, or one per bucket or sample.
         curve_of: (N,) the curve of each sample; None where there is one for all.
         schedule: the levels that the policy draws, by which a window is full trust; None asks about all levels.
+        verdict: of held-out errors, the word and the reasons; empty for other methods.
+        helps: whether held-out errors show that the source helps in these windows, so that no level needs a reason.
 
     Raises:
         ValueError: neither an interval nor a range of burying levels.
@@ -78,6 +82,8 @@ class Finding:
     curves: NDArray[np.float32] | None = None
     curve_of: NDArray[np.int64] | None = None
     schedule: NoiseSchedule | None = None
+    verdict: tuple[str, ...] = ()
+    helps: bool = False
 
     def __post_init__(self) -> None:
         if self.interval is None and self.bury_range is None:
@@ -141,8 +147,8 @@ class Finding:
 
     @property
     def is_full_trust(self) -> bool:
-        """Whether every sample's window admits every level that is drawn."""
-        return self.full_trust_share == 1.0
+        """Whether every sample's window admits every level that is drawn, and nothing shows that it should."""
+        return not self.helps and self.full_trust_share == 1.0
 
     @property
     def is_nothing(self) -> bool:
@@ -159,8 +165,16 @@ class Finding:
         """sigma_min and sigma_max of the dataset, to the four digits that a configuration has of them."""
         return float(f"{self.sigma_min[0]:.4g}"), float(f"{self.sigma_max[0]:.4g}")
 
+    @property
+    def compared(self) -> str:
+        """What the method looked at, and what it does not see."""
+        return CONDITIONAL if self.verdict else CHUNKS_ALONE
+
     def headline(self) -> list[str]:
         """What was found, and what the numbers are, as lines."""
+        if self.verdict:
+            word, *reasons = self.verdict
+            return [f"{self.source}: {word}; {self._window_in_words()}", *(f"  {reason}" for reason in reasons)]
         entry = self.to_dict()
         local = f"; sigma_max {entry['sigma_max']:.3f}" if entry["sigma_max"] > 0 else ""
         known = "; ".join([f"estimate {self.estimate:.3f}", *self._known_in_words()])
@@ -181,6 +195,18 @@ class Finding:
             *([f"  {partly_trusted(trusted)}"] if trusted else []),
         ]
 
+    def _window_in_words(self) -> str:
+        """The dataset's window, where held-out errors name one."""
+        sigma_min, sigma_max = self.as_written
+        if self.is_nothing:
+            return "no window is named"
+        if self.full_trust_share == 1.0:
+            return "nothing is shown to be worse at any noise level"
+        bounds = [f"sigma_min {sigma_min:.3f}"] if sigma_min < 1.0 else []
+        bounds += [f"sigma_max {sigma_max:.3f}"] if sigma_max > 0.0 else []
+        other = f", the safe end; the estimate of sigma_min is {self.estimate:.3f}" if self.takes == "safe" else ""
+        return ", ".join(bounds) + (other if sigma_min < 1.0 else "")
+
     def _known_in_words(self) -> list[str]:
         """What is known of the dataset's level, each number by its name."""
         said = []
@@ -195,7 +221,7 @@ class Finding:
     def evidence(self) -> dict[str, Any]:
         """What a windows file says of how its windows were found, beside the method; JSON values."""
         return {
-            "compared": CHUNKS_ALONE,
+            "compared": self.compared,
             "takes": self.takes,
             "sigma_min_estimate": self.estimate,
             "sigma_max_estimate": self._sigma_max_estimate,
@@ -212,8 +238,8 @@ class Finding:
             "source": self.source,
             "granularity": self.granularity,
             "method": self.method,
-            "compared": CHUNKS_ALONE,
-            "check": CONDITIONAL_CHECK,
+            "compared": self.compared,
+            "check": None if self.verdict else CONDITIONAL_CHECK,
             "takes": self.takes,
             "sigma_min": float(np.median(self.sigma_min)),
             "sigma_min_estimate": self.estimate,

@@ -10,6 +10,7 @@ import numpy as np
 
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.heldout.evidence import HeldOutEvidence
+from lerobot_ambient.annotate.heldout.verdict import HELPS
 from lerobot_ambient.annotate.locality.by_classifier import CropEvidence
 from lerobot_ambient.annotate.locality.by_moments import LocalityEvidence
 from lerobot_ambient.annotate.mixing.mode_mix import ModeMix
@@ -51,6 +52,8 @@ class SourceEvidence:
                 "high": high.tolist(),
                 "total_variation_at_least": None if distance is None else distance.band()[0].tolist(),
             }
+        if self.heldout is not None:
+            entry["heldout"] = self.heldout.to_dict()
         if self.mode_mixes:
             entry["mode_mixes"] = [
                 {
@@ -61,6 +64,28 @@ class SourceEvidence:
                 for mix in self.mode_mixes
             ]
         return entry
+
+    @classmethod
+    def of_held_out(cls, evidence: HeldOutEvidence, chunks: int, schedule: NoiseSchedule) -> SourceEvidence:
+        """What held-out errors say of a source of so many samples, by a policy that draws these levels."""
+        verdict, safe, estimate = evidence.verdict, evidence.safe, evidence.estimate
+        if verdict.window.is_nothing:
+            safe = estimate = verdict.window
+        finding = Finding(
+            source=evidence.source,
+            method="heldout",
+            granularity="dataset",
+            sigma_min=np.full(chunks, estimate.sigma_min),
+            sigma_max=np.full(chunks, safe.sigma_max),
+            interval=(estimate.sigma_min, safe.sigma_min),
+            sigma_min_safe=np.full(chunks, safe.sigma_min),
+            sigma_max_estimate=estimate.sigma_max,
+            schedule=schedule,
+            verdict=(verdict.headline, *verdict.reasons),
+            helps=verdict.word == HELPS,
+            notes=(f"Judged by {evidence.denoiser}, {evidence.steps} steps a training.",),
+        )
+        return cls(finding, heldout=evidence)
 
     def taking(self, end: str) -> SourceEvidence:
         """The annotation with this end of what is known of sigma_min as its windows (`Finding.taking`)."""

@@ -23,7 +23,12 @@ CHUNKS_ALONE = (
     "Action chunks alone were compared, which does not see what the motion is conditioned on (observations, tasks): a "
     "source that moves like the target but decides wrongly looks the same."
 )
-"""Stands on everything that `annotate` prints and writes."""
+"""Stands on everything that methods print and write that compare chunks alone."""
+CONDITIONAL = (
+    "Held-out target chunks were denoised, given what they answer to, with and without each source: what the motion is "
+    "conditioned on was compared, too."
+)
+"""Stands on everything that the held-out method prints and writes."""
 FULL_TRUST = "Chunks alone show no difference; this does not show that the source is right."
 """In place of a window that admits everything."""
 CONDITIONAL_CHECK = "lerobot-ambient annotate --method=heldout"

@@ -45,14 +45,14 @@ def render(
         soft: the mixing that the evidence suggests, if it was asked for.
         written: the windows file of each source, None where none was written.
     """
-    lines = [CHUNKS_ALONE, ""]
+    lines = [*dict.fromkeys(annotation.finding.compared for annotation in annotations), ""]
     for annotation, warned in zip(annotations, warnings, strict=True):
         lines.extend(annotation.finding.headline())
         lines.extend(f"  warning: {text}" for text in warned)
         lines.extend(f"  {note}" for note in annotation.finding.notes)
         lines.extend(f"  modes: {line}" for mix in annotation.mode_mixes for line in mix.lines())
     lines.append("")
-    lines.append(yaml_to_paste(windows, soft))
+    lines.append(yaml_to_paste(windows, soft, annotations[0].finding.compared))
     if any(path is not None for path in written):
         lines.append("")
         lines.extend(f"windows file: {path}" for path in written if path is not None)
@@ -85,7 +85,12 @@ def source_windows(
 def _source_window(finding: Finding, repo_id: str, path: Path | None, accept: bool) -> SourceWindow:
     why: tuple[str, ...] = ()
     sigma_min, sigma_max = finding.as_written
-    if finding.is_full_trust:
+    if finding.verdict and not finding.helps and (finding.is_full_trust or finding.is_nothing) and not accept:
+        choose = "Leave the source out, bring more target episodes, or choose a window by a sweep."
+        return SourceWindow(repo_id, {}, (*finding.verdict, choose))
+    if finding.verdict:
+        why = finding.verdict[:1]
+    elif finding.is_full_trust:
         why = tuple(full_trust_reasons(finding.tau))
         if not accept:
             choose = "Choose sigma_min and sigma_max yourself, by a sweep, or annotate with --accept-full-trust."
@@ -95,7 +100,7 @@ def _source_window(finding: Finding, repo_id: str, path: Path | None, accept: bo
         found = f"No level is known to be safe (estimate {finding.estimate:.4g})."
         return SourceWindow(repo_id, {}, (found, "Leave the source out, or choose a sigma_min by a sweep."))
     options: dict[str, Any] = {}
-    if (trusted := finding.full_trust_share) < 1.0 and trusted:
+    if (trusted := finding.full_trust_share) < 1.0 and trusted and not finding.verdict:
         why += (partly_trusted(trusted),)
     if finding.granularity != "dataset":
         options["windows"] = "meta/ambient_windows.parquet" if path is None else str(path)
@@ -111,14 +116,15 @@ def _source_window(finding: Finding, repo_id: str, path: Path | None, accept: bo
     return SourceWindow(repo_id, options, why)
 
 
-def yaml_to_paste(windows: Sequence[SourceWindow], soft: SoftShares | None) -> str:
+def yaml_to_paste(windows: Sequence[SourceWindow], soft: SoftShares | None, compared: str) -> str:
     """What to write into a policy's configuration.
 
     Args:
         windows: of each source.
         soft: the mixing that the evidence suggests, if it was asked for.
+        compared: what the method looked at.
     """
-    lines = [f"# {CHUNKS_ALONE}", "sources:"]
+    lines = [f"# {compared}", "sources:"]
     for window in windows:
         # A string of JSON is one of YAML, whatever is in it.
         lines.append(f"  - repo_id: {window.repo_id}")
