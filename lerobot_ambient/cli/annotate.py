@@ -11,15 +11,24 @@ from typing import TYPE_CHECKING
 
 from lerobot_ambient.cli.annotating.checks import require_sensible
 from lerobot_ambient.cli.annotating.files import output_paths
-from lerobot_ambient.cli.annotating.options import OF_CLASSIFIER, OF_THRESHOLD, add_options, classifier_method
+from lerobot_ambient.cli.annotating.options import (
+    OF_CLASSIFIER,
+    OF_HELDOUT,
+    OF_THRESHOLD,
+    add_options,
+    classifier_method,
+    held_out_method,
+)
 from lerobot_ambient.cli.annotating.rethreshold import run_rethreshold
 
 if TYPE_CHECKING:
     from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
+    from lerobot_ambient.annotate.classifier.shared_work import Processes
     from lerobot_ambient.annotate.mixing.soft_shares import SoftShares
     from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
     from lerobot_ambient.data.mixture import AssembledMixture
     from lerobot_ambient.data.suggest.config_windows import FoundWindow
+    from lerobot_ambient.policy.options.train_config import TrainConfig
 
 EXAMPLE = "lerobot-ambient annotate --config_path=mine.yaml --method=classifier --report=outputs/report"
 
@@ -66,11 +75,11 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("the configuration has no sources to annotate; give --policy.sources='[{repo_id: me/sim}]'.")
     if args.rethreshold:
         return run_rethreshold(args, mixture_without_windows(cfg))
-    method = processes = None
-    if args.method == "classifier":
+    processes = None
+    if args.method != "spectral":
         from lerobot_ambient.annotate.classifier.shared_work import launched_processes
 
-        method, processes = classifier_method(args), launched_processes(args.device)
+        processes = launched_processes(args.device)
     file = None
     if args.write_config is not None:
         from lerobot_ambient.integration.training.config_file import ConfigWithWindows
@@ -82,14 +91,17 @@ def run(args: argparse.Namespace) -> int:
     from lerobot_ambient.annotate.chunks.mixture_chunks import chunks_of, length_option
 
     chunks = chunks_of(mixture, length_option=length_option(cfg.policy))
-    if method is None or processes is None:
+    if processes is None:
         annotations = _by_spectrum(args, mixture, chunks)
+    elif args.method == "heldout":
+        annotations = _by_held_out_errors(args, cfg, mixture, chunks, processes)
     else:
         from lerobot_ambient.annotate.methods import annotate_by_classifier
 
+        method = classifier_method(args)
         annotations = annotate_by_classifier(mixture, chunks, method, processes, progress=not args.json)
-        if not processes.is_main:
-            return 0
+    if processes is not None and not processes.is_main:
+        return 0
     annotations = [annotation.taking(args.take).drawn_at(mixture.plan.schedule) for annotation in annotations]
     soft = _soft(args, chunks, annotations)
     trusted = [one.finding.source for one in annotations if one.finding.is_full_trust] if any(paths) else []
@@ -108,7 +120,9 @@ def run(args: argparse.Namespace) -> int:
     page = None
     if args.report is not None:
         say("drawing the report")
-        page = outcome.write(args.report, yaml_to_paste(windows, None, annotations[0].finding.compared), _typed(args), soft)
+        page = outcome.write(
+            args.report, yaml_to_paste(windows, None, annotations[0].finding.compared), _typed(args), soft
+        )
     if args.json:
         extra = {} if soft is None else {"soft": soft.to_dict()}
         entries = [
@@ -137,6 +151,23 @@ def _by_spectrum(args: argparse.Namespace, mixture: AssembledMixture, chunks: Se
     return [annotation.with_locality(evidence) for annotation, evidence in zip(annotations, found, strict=True)]
 
 
+def _by_held_out_errors(
+    args: argparse.Namespace,
+    cfg: TrainConfig,
+    mixture: AssembledMixture,
+    chunks: Sequence[Chunks],
+    processes: Processes,
+) -> list[SourceEvidence]:
+    from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
+    from lerobot_ambient.integration.heldout.method import annotate_held_out
+
+    found = annotate_held_out(cfg, held_out_method(args), processes, progress=not args.json)
+    return [
+        SourceEvidence.of_held_out(evidence, len(source), mixture.plan.schedule)
+        for evidence, source in zip(found, chunks[1:], strict=bool(found))
+    ]
+
+
 def _soft(
     args: argparse.Namespace, chunks: Sequence[Chunks], annotations: Sequence[SourceEvidence]
 ) -> SoftShares | None:
@@ -162,8 +193,9 @@ def _soft(
 def _typed(args: argparse.Namespace) -> str:
     """The command that repeats the findings, without the places it wrote to."""
     words = ["lerobot-ambient", "annotate"]
-    for name in ("config_path", "method", *OF_CLASSIFIER, *OF_THRESHOLD):
+    for name in ("config_path", "method", *OF_CLASSIFIER, *OF_HELDOUT, *OF_THRESHOLD):
         value = getattr(args, name)
+        value = ",".join(f"{one:g}" for one in value) if isinstance(value, tuple) else value
         if value is not None and name not in ("work_dir", "device"):
             words.append(f"--{name if name == 'config_path' else name.replace('_', '-')}={value}")
     words += ["--locality"] if args.locality else []

@@ -31,7 +31,9 @@ def windows_of(
     found = []
     for annotation, window in zip(annotations, windows, strict=True):
         finding, options = annotation.finding, window.options
-        if not options and finding.is_full_trust:
+        if not options and finding.verdict:
+            found.append(FoundWindow({}, f"left as it was: {finding.verdict[0]}"))
+        elif not options and finding.is_full_trust:
             found.append(FoundWindow({}, "left as it was: chunks alone show no difference, which recommends no window"))
         elif not options:
             found.append(FoundWindow({}, "left as it was: nothing shows that it may teach anywhere; remove it"))
@@ -45,6 +47,9 @@ def windows_of(
 
 def _how(finding: Finding) -> str:
     """By what a window was found, for the comment beside it."""
+    if finding.verdict:
+        end = "the estimate" if finding.takes == "estimate" else f"the safe end; the estimate is {finding.estimate:.3f}"
+        return f"held-out errors, {end}: {finding.verdict[0]}"
     if finding.is_full_trust:
         return f"{finding.method}, full trust, accepted: chunks alone do not show that the source is right"
     if finding.takes == "estimate":

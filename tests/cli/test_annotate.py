@@ -200,3 +200,24 @@ sys.exit(main({arguments!r}))
     done = subprocess.run([preloaded_python, "-c", script], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-1500:]
     assert json.loads(done.stdout)[0]["sigma_min"] > 0.3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--budget=5"], "--budget belongs to --method=heldout"),
+        (["--shares=0.5"], "--shares belongs to --method=heldout"),
+        (
+            ["--method=heldout", "--budget=5", "--steps=9"],
+            "--budget sets the steps of a training and --steps says them",
+        ),
+        (["--method=heldout", "--granularity=bucket"], "--granularity belongs to --method=classifier;"),
+        (["--method=heldout", "--locality"], "--locality belongs to the other methods"),
+        (["--method=heldout", "--tolerance=0"], r"--tolerance = 0.0 must lie in (0, 10]"),
+        (["--method=heldout", "--folds=1"], "--folds = 1 must be at least 2"),
+    ],
+)
+def test_options_of_held_out_errors_are_checked(annotate, arguments, said):
+    code, printed = annotate(*arguments)
+    assert code != 0
+    assert said in printed.err

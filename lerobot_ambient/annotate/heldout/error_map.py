@@ -31,7 +31,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from lerobot_ambient.annotate.heldout.errors import ACCELERATION, POSITION, ErrorRatio
 from lerobot_ambient.core.arrays import Floats
@@ -109,6 +108,8 @@ class ErrorMap:
 
     def _one_sided(self, column: int, sign: float) -> Floats:
         """(L,) the upper (sign 1) or lower (-1) end of a one-sided interval of a column, level by level."""
+        from scipy import stats
+
         quantile = stats.t.ppf(self.rule.confidence, max(len(self.ratio.first) - 1, 1))
         value: Floats = (self.ratio.log + sign * quantile * self.ratio.standard_error)[:, column]
         return value

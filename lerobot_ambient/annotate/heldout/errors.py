@@ -30,7 +30,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from lerobot_ambient.annotate.heldout.bands import Bands
 from lerobot_ambient.core.arrays import Floats
@@ -147,5 +146,7 @@ class ErrorRatio:
 
     def interval(self, confidence: float) -> tuple[Floats, Floats]:
         """(L, B + 2) both ends of an interval of l."""
+        from scipy import stats
+
         half = stats.t.ppf(0.5 + confidence / 2, len(self.first) - 1) * self.standard_error
         return self.log - half, self.log + half

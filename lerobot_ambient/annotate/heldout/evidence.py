@@ -9,7 +9,6 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
 
 from lerobot_ambient.annotate.heldout.error_map import ErrorMap
 from lerobot_ambient.annotate.heldout.errors import POSITION, HeldOutErrors
@@ -71,6 +70,8 @@ class HeldOutEvidence:
         1 - (1 - share) max(0, 2 P(l < 0) - 1), with the normal law of the whole error's log ratio, and 1 where
         accelerations err more than the tolerance allows.
         """
+        from scipy import stats
+
         ratio = self.read.ratio
         assert self.share is not None
         better = stats.norm.cdf(-ratio.log[:, POSITION] / np.maximum(ratio.standard_error[:, POSITION], 1e-12))
@@ -123,7 +124,6 @@ class HeldOutEvidence:
         ratio, verdict = self.read.ratio, self.verdict
         low, high = ratio.interval(self.read.rule.confidence)
         return {
-            "compared": CONDITIONAL,
             "denoiser": self.denoiser,
             "steps": self.steps,
             "target_share": self.share,

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from lerobot_ambient.annotate.heldout.error_map import ErrorMap
 from lerobot_ambient.annotate.heldout.errors import ACCELERATION, POSITION
@@ -48,6 +47,8 @@ class Change:
     @classmethod
     def of(cls, read: ErrorMap, levels: np.ndarray | None = None) -> Change:
         """Of a map, over all of its levels, or those of a mask (L,)."""
+        from scipy import stats
+
         ratio = read.ratio
         chosen = np.ones(len(ratio.sigmas), dtype=bool) if levels is None else levels
         value = float(ratio.log[chosen, POSITION].mean())

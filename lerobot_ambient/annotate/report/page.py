@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lerobot_ambient.annotate.heldout.evidence import CONDITIONAL, HeldOutEvidence, window_words
+from lerobot_ambient.annotate.heldout.evidence import HeldOutEvidence, window_words
 from lerobot_ambient.annotate.report.heldout_figures import GREEN_AND_RED
 from lerobot_ambient.annotate.report.source import ROUGH, SourceReport, verdict, warnings
 from lerobot_ambient.annotate.results.trust import CHUNKS_ALONE
@@ -192,8 +192,8 @@ def _section(number: int, section: Section) -> dict[str, Any]:
 
 def compared(reports: Sequence[SourceReport]) -> str:
     """What was compared, and what that does not see: said once on top."""
-    held_out = [report.held_out is not None for report in reports]
-    return CONDITIONAL if all(held_out) else CHUNKS_ALONE if not any(held_out) else f"{CHUNKS_ALONE} {PARTLY}"
+    told = list(dict.fromkeys(report.finding.compared for report in reports))
+    return told[0] if len(told) == 1 else f"{CHUNKS_ALONE} {PARTLY}"
 
 
 def _held_out(evidence: HeldOutEvidence, pictures: Sequence[Picture]) -> dict[str, Any]:

@@ -138,6 +138,8 @@ def verdict(report: SourceReport) -> str:
     if report.held_out is not None:
         return f"{report.held_out.headline('σ')}."
     finding, sigma_min, (low, high) = report.finding, report.sigma_min, report.finding.known
+    if finding.verdict:
+        return ". ".join([*finding.headline()[:1], *finding.verdict[1:]]) + "."
     if finding.is_full_trust:
         said = " ".join(full_trust_reasons(finding.tau))
         if _only_spectra_part(report):
@@ -186,7 +188,7 @@ def warnings(report: SourceReport, share: float, sigmas: Floats) -> list[str]:
         for name, episodes in _episodes(report)
         if episodes < _FEW_EPISODES
     ]
-    if high - low > ROUGH:
+    if high - low > ROUGH and not finding.verdict:
         wide = (
             f"The dataset's sigma_min may lie anywhere from {low:.3f} to {high:.3f}."
             if finding.interval is not None

@@ -7,7 +7,7 @@ import argparse
 import importlib
 import re
 
-from lerobot_ambient.cli.annotating.options import NUMBERS, OF_CLASSIFIER, OF_THRESHOLD, given
+from lerobot_ambient.cli.annotating.options import NUMBERS, OF_BOTH, OF_CLASSIFIER, OF_HELDOUT, OF_THRESHOLD, given
 
 
 def require_sensible(args: argparse.Namespace) -> None:
@@ -26,13 +26,24 @@ def _require_used(args: argparse.Namespace) -> None:
     """
     if args.method != "classifier":
         for name in OF_CLASSIFIER:
-            if getattr(args, name) is not None:
+            if getattr(args, name) is not None and not (args.method == "heldout" and name in OF_BOTH):
+                also = " or heldout" if name in OF_BOTH else ""
                 raise ValueError(
-                    f"--{name.replace('_', '-')} belongs to --method=classifier; leave it out or add that."
+                    f"--{name.replace('_', '-')} belongs to --method=classifier{also}; leave it out or add that."
                 )
         for name in OF_THRESHOLD:
             if getattr(args, name) is not None and not args.rethreshold:
                 raise ValueError(f"--{name} belongs to --method=classifier or --rethreshold; leave it out.")
+    if args.method != "heldout":
+        for name in OF_HELDOUT:
+            if getattr(args, name) is not None:
+                raise ValueError(f"--{name} belongs to --method=heldout; leave it out or add that.")
+    elif args.locality:
+        raise ValueError(
+            "--locality belongs to the other methods: held-out errors say by themselves what sigma_max is."
+        )
+    elif args.budget is not None and args.steps is not None:
+        raise ValueError("--budget sets the steps of a training and --steps says them; give one of them.")
     if args.write and args.windows_dir is not None:
         raise ValueError("--write and --windows-dir name two places; give one of them.")
     if args.rethreshold:
@@ -71,6 +82,9 @@ def _require_in_range(args: argparse.Namespace) -> None:
     from lerobot_ambient.annotate.classifier.curves import require_tau
     from lerobot_ambient.annotate.classifier.options import ClassifierOptions, split_bucket_rule
 
+    if args.method == "heldout":
+        _require_held_out(args)
+        return
     try:
         ClassifierOptions(seed=args.seed, **given(args, NUMBERS))
         if args.tau is not None:
@@ -88,11 +102,23 @@ def _require_in_range(args: argparse.Namespace) -> None:
         )
 
 
+def _require_held_out(args: argparse.Namespace) -> None:
+    """Raises:
+    ValueError: a value that no data could make right.
+    """
+    from lerobot_ambient.cli.annotating.options import held_out_method
+
+    try:
+        held_out_method(args)
+    except ValueError as error:
+        raise ValueError(re.sub(r"^(tolerance|budget|folds|steps|shares) = ", r"--\1 = ", str(error))) from error
+
+
 def _require_packages(args: argparse.Namespace) -> None:
     """Raises:
     ModuleNotFoundError: a package is missing that would only be missed at the end of the work.
     """
-    needed = ["scipy"] if args.method == "classifier" else []
+    needed = ["scipy"] if args.method in ("classifier", "heldout") else []
     needed += ["sklearn"] if args.granularity in ("bucket", "datapoint") else []
     needed += ["jinja2", "matplotlib", "PIL"] if args.report is not None else []
     for name in needed:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lerobot_ambient.annotate.methods import ClassifierMethod
     from lerobot_ambient.annotate.results.windows_from_curves import Threshold
+    from lerobot_ambient.integration.heldout.method import HeldOutMethod
 
-METHODS = ("spectral", "classifier")
+METHODS = ("spectral", "classifier", "heldout")
+DENOISERS = ("auto", "policy", "small")
 TAKES = ("safe", "estimate")
 GRANULARITIES = ("dataset", "bucket", "datapoint")
 CROSSINGS = ("isotonic", "first", "last")
@@ -27,6 +29,9 @@ OF_CLASSIFIER = (
     "work_dir",
     "soft_alone_above",
 )
+OF_HELDOUT = ("denoiser", "shares", "budget", "tolerance")
+OF_BOTH = ("folds", "steps", "device", "work_dir")
+"""Options of the classifier method that the held-out method has, too."""
 OF_THRESHOLD = ("tau", "crossing")
 NUMBERS = ("folds", "steps", "draws", "levels")
 
@@ -39,8 +44,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--method",
         choices=METHODS,
         help="spectral: power spectra of the chunks; no training, seconds, a first guess that sees second moments "
-        "only. classifier: networks that tell noised chunks apart, judged on episodes they did not see (minutes; "
-        "needs the extra 'annotate')",
+        "only. classifier: networks that tell noised chunks apart, judged on episodes they did not see (minutes). "
+        "heldout: denoisers trained with and without each source, by their error on target episodes they did not see, "
+        "given the observations (a quarter of an hour). The last two need the extra 'annotate'",
     )
     what.add_argument(
         "--rethreshold",
@@ -54,6 +60,34 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="also estimate sigma_max: the level up to which chunks are alike as far as the denoiser looks; by second "
         "moments, or by classifiers on crops, as --method says",
     )
+    both = parser.add_argument_group("with --method=classifier or heldout")
+    both.add_argument("--folds", type=int, help="of episodes; no chunk is judged by a model that saw it (5)")
+    both.add_argument("--steps", type=int, help="of each training (classifier: 1500; heldout: what --budget allows)")
+    both.add_argument("--device", help="cpu, cuda, cuda:1, ... (a GPU if there is one)")
+    both.add_argument(
+        "--work-dir", type=Path, help="keeps what was trained and scored (outputs/annotate); safe to delete"
+    )
+    heldout = parser.add_argument_group("with --method=heldout")
+    heldout.add_argument(
+        "--denoiser",
+        choices=DENOISERS,
+        help="what is trained: the policy's own denoiser, a small one on the same chunks without cameras, or (auto) "
+        "the small one where the policy is large",
+    )
+    heldout.add_argument(
+        "--shares",
+        type=_shares,
+        metavar="A,B",
+        help="shares of the target beside a source that are tried, each in (0, 1) (0.5,0.9); the best is told",
+    )
+    heldout.add_argument(
+        "--budget", type=float, metavar="MINUTES", help="that all trainings may take together; sets their steps (15)"
+    )
+    heldout.add_argument(
+        "--tolerance",
+        type=float,
+        help="a level is closed where accelerations err more than 1 + this times as much as without the source (0.5)",
+    )
     classifier = parser.add_argument_group("with --method=classifier")
     classifier.add_argument("--granularity", choices=GRANULARITIES, help="what shares a window (dataset)")
     classifier.add_argument(
@@ -61,14 +95,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="RULE",
         help="with --granularity=bucket: episode, task, column:NAME, clusters:K or stretch:N",
     )
-    classifier.add_argument("--folds", type=int, help="of episodes; no chunk is judged by a model that saw it (5)")
-    classifier.add_argument("--steps", type=int, help="of training a fold's model (1500)")
     classifier.add_argument("--draws", type=int, help="of noise per chunk and level, even (8)")
     classifier.add_argument("--levels", type=int, help="of the schedule that are scored, at most (32)")
-    classifier.add_argument("--device", help="cpu, cuda, cuda:1, ... (a GPU if there is one)")
-    classifier.add_argument(
-        "--work-dir", type=Path, help="keeps what was trained and scored (outputs/annotate); safe to delete"
-    )
     classifier.add_argument(
         "--soft-alone-above",
         type=float,
@@ -126,6 +154,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the findings as a JSON list")
 
 
+def _shares(text: str) -> tuple[float, ...]:
+    """ "0.5,0.9" as numbers."""
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"'{text}' is no list of numbers; write 0.5,0.9") from error
+
+
 def given(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
     """Those of the options `names` that were typed."""
     return {name: value for name in names if (value := getattr(args, name)) is not None}
@@ -151,4 +187,20 @@ def classifier_method(args: argparse.Namespace) -> ClassifierMethod:
         bucket=None if args.bucket is None else parse_bucket_rule(args.bucket, seed=args.seed),
         locality=args.locality,
         work=args.work_dir or Path("outputs/annotate"),
+    )
+
+
+def held_out_method(args: argparse.Namespace) -> HeldOutMethod:
+    """What the held-out method is told."""
+    from lerobot_ambient.annotate.heldout.error_map import MapRule
+    from lerobot_ambient.integration.heldout.method import HeldOutMethod
+
+    options = given(args, ("denoiser", "shares", "folds", "steps"))
+    if args.budget is not None:
+        options["minutes"] = args.budget
+    return HeldOutMethod(
+        rule=MapRule(**given(args, ("tolerance",))),
+        seed=args.seed,
+        work=args.work_dir or Path("outputs/annotate"),
+        **options,
     )
