@@ -9,7 +9,6 @@ import torch
 
 from lerobot_ambient.annotate.chunks.chunk_set import ActionAxes, ArrayChunks
 from lerobot_ambient.annotate.chunks.mixture_chunks import Path
-from lerobot_ambient.annotate.heldout.evidence import CONDITIONAL
 from lerobot_ambient.annotate.report.heldout_figures import draw_held_out
 from lerobot_ambient.annotate.report.page import PARTLY, compared
 from lerobot_ambient.annotate.report.source import SourceReport, verdict
@@ -20,7 +19,7 @@ from lerobot_ambient.annotate.report.trajectory_figures import (
     paired_chunks,
 )
 from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
-from lerobot_ambient.annotate.results.trust import CHUNKS_ALONE
+from lerobot_ambient.annotate.results.trust import CHUNKS_ALONE, CONDITIONAL
 from tests.annotate.heldout.tables import MAZE, SIGMAS, evidence_of
 from tests.annotate.report.test_write import SOURCE, Parsed, bare, timed, write
 
