@@ -15,7 +15,7 @@ import numpy as np
 from lerobot_ambient.annotate.heldout.evidence import HeldOutEvidence, window_words
 from lerobot_ambient.annotate.report.heldout_figures import GREEN_AND_RED
 from lerobot_ambient.annotate.report.source import ROUGH, SourceReport, verdict, warnings
-from lerobot_ambient.annotate.results.trust import CHUNKS_ALONE
+from lerobot_ambient.annotate.results.trust import CHUNKS_ALONE, CONDITIONAL
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.plan import Plan
 from lerobot_ambient.figures.style import Picture
@@ -192,7 +192,9 @@ def _section(number: int, section: Section) -> dict[str, Any]:
 
 def compared(reports: Sequence[SourceReport]) -> str:
     """What was compared, and what that does not see: said once on top."""
-    told = list(dict.fromkeys(report.finding.compared for report in reports))
+    told = list(
+        dict.fromkeys(report.finding.compared if report.held_out is None else CONDITIONAL for report in reports)
+    )
     return told[0] if len(told) == 1 else f"{CHUNKS_ALONE} {PARTLY}"
 
 
