@@ -41,6 +41,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--output-dir", type=Path, default=Path("outputs/sweep"), help="default: %(default)s")
     parser.add_argument("--trials", type=int, metavar="N", help="of all processes together (20; grid: all points)")
+    parser.add_argument(
+        "--judge",
+        choices=("rollouts", "heldout"),
+        default="rollouts",
+        help="rollouts in an environment, or the score of `check` on what dataset.eval_split holds out "
+        "(default: %(default)s)",
+    )
     parser.add_argument("--sampler", default="tpe", help="tpe, random or grid (default: %(default)s)")
     parser.add_argument("--sampler-seed", type=int, default=0, metavar="N", help="default: %(default)s")
     parser.add_argument("--prune", metavar="RULE", help="end weak trials early: median or halving (default: never)")
@@ -97,7 +104,9 @@ def run(args: argparse.Namespace) -> int:
 
     # Refuses what it can before the configuration is read, which takes seconds.
     options = SweepOptions(output_dir=args.output_dir, **{name: getattr(args, name) for name in _OPTIONS})
-    base = load_base(args.config_path, args.more)
+    base = load_base(args.config_path, args.more, args.judge)
+    if args.second is not None and args.judge != "rollouts":
+        raise ValueError(f"--second with --judge={args.judge}: it is of rollouts, and none is made; leave it out.")
     if args.second is not None:
         options = replace(options, second=Goal.read(args.second, base.env_type))
     space = read_space(args.space, base.parsed.policy)

@@ -14,10 +14,12 @@ import yaml
 from lerobot.configs.train import TrainPipelineConfig
 
 from lerobot_ambient.integration.training.merged_training import load_train_config
+from lerobot_ambient.sweep.evaluation import HELD_OUT, ROLLOUTS
 from lerobot_ambient.sweep.space import Space
 
 CHECKPOINTS = 4
 """Checkpoints of a training that is not interrupted, so that a killed one loses little."""
+_LENGTHS = ("horizon", "chunk_size")
 _PLACES = ("root", "device", "output_dir", "job_name")
 
 
@@ -28,10 +30,12 @@ class BaseConfig:
     Args:
         options: nested as in a configuration file, all options of the command line merged in.
         parsed: the same as LeRobot reads it.
+        judge: what a trial is judged by, one of `JUDGES`.
     """
 
     options: Mapping[str, Any]
     parsed: Any
+    judge: str = ROLLOUTS
 
     @property
     def steps(self) -> int:
@@ -51,20 +55,32 @@ class BaseConfig:
         return _without(self.options, _PLACES)
 
 
-def load_base(config_path: str | None, arguments: Sequence[str]) -> BaseConfig:
+def load_base(config_path: str | None, arguments: Sequence[str], judge: str = ROLLOUTS) -> BaseConfig:
     """The configuration of `lerobot-train` options that a sweep starts from.
 
     Args:
         config_path: YAML or JSON file, or None.
         arguments: further options of lerobot-train, `--name=value` or `--name value`.
+        judge: what a trial is judged by, one of `JUDGES`.
 
     Raises:
-        ValueError: LeRobot refuses it, the policy is not ours, or there is no environment to evaluate in.
+        ValueError: LeRobot refuses it, the policy is not ours, or there is nothing to judge by: no environment, or no
+            held-out episodes.
         FileNotFoundError: no such configuration.
     """
     parsed = load_train_config(config_path, arguments)
-    if parsed.env is None:
-        raise ValueError("a sweep judges by rollouts and needs an environment; name it, e.g. --env.type=ambient_maze.")
+    held_out = parsed.dataset.eval_split > 0.0
+    if judge == ROLLOUTS and parsed.env is None:
+        split = "" if held_out else " and --dataset.eval_split=0.2"
+        raise ValueError(
+            "a sweep judges by rollouts and needs an environment; name it, e.g. --env.type=ambient_maze. Without a "
+            f"simulator it can judge on held-out episodes of the target: --judge={HELD_OUT}{split}."
+        )
+    if judge == HELD_OUT and not held_out:
+        raise ValueError(
+            f"--judge={HELD_OUT} judges on target episodes that no trial is trained on, and none is held out; write "
+            "--dataset.eval_split=0.2, which keeps the last fifth of each task's."
+        )
     options: dict[str, Any] = {}
     if config_path is not None:
         options = yaml.safe_load(Path(config_path).read_text(encoding="utf-8"))
@@ -79,15 +95,21 @@ def load_base(config_path: str | None, arguments: Sequence[str]) -> BaseConfig:
             f"the options {' '.join(arguments)} do not mean the same in a configuration file; write them into the "
             "file that --config_path names."
         )
-    return BaseConfig(options, parsed)
+    return BaseConfig(options, parsed, judge)
 
 
 def check_space(base: BaseConfig, space: Space) -> None:
     """Build the policy's configuration at the corners of the space.
 
     Raises:
-        ValueError: with the point at which it was refused.
+        ValueError: with the point at which it was refused, or a chunk's length searched by a score that depends on it.
     """
+    lengths = [name for name in space.distributions if name in _LENGTHS]
+    if base.judge == HELD_OUT and lengths:
+        raise ValueError(
+            f"--space: {', '.join(lengths)} changes the chunks that --judge={HELD_OUT} measures errors over, so scores "
+            "of different values are of different things; fix it, or judge by rollouts."
+        )
     for params in space.corners():
         config = copy.deepcopy(dict(base.options))
         config["policy"] = space.apply(config["policy"], params)

@@ -11,6 +11,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 
 from lerobot_ambient.figures.families import COLOURS, NAMES
 from lerobot_ambient.figures.style import LIMIT, styled, subplots, write_figure
+from lerobot_ambient.sweep.evaluation import ROLLOUTS
 from lerobot_ambient.sweep.report import SlotResult, SweepReport
 from lerobot_ambient.sweep.space import MIXING
 
@@ -44,14 +45,16 @@ def draw_sweep(report: SweepReport, path: Path) -> Path | None:
     for panel in panels[len(paths) :]:
         panel.set_visible(False)
     for row in axes:
-        row[0].set_ylabel("success (%)")
-    panels[0].set_ylim(-4, 104)
+        row[0].set_ylabel(shown[0].final.axis)
+    if report.base.judge == ROLLOUTS:
+        panels[0].set_ylim(-4, 104)
     handles = _legend(report, shown)
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
     best = report.best
+    episodes, kind = shown[0].final.episodes, "rollouts" if report.base.judge == ROLLOUTS else "held-out episodes"
     found = f"best: trial {best.slot}" if best is not None else "no winner"
-    figure.suptitle(f"{len(shown)} trials of {report.base.episodes} rollouts, 95 % intervals; {found}", fontsize=9)
+    figure.suptitle(f"{len(shown)} trials of {episodes} {kind}, 95 % intervals; {found}", fontsize=9)
     return write_figure(figure, path)
 
 
@@ -73,10 +76,9 @@ def _draw_panel(axis: Axes, report: SweepReport, slots: Sequence[SlotResult], na
         axis.set_xscale("log")
     best = report.best
     for one, value in zip(slots, values, strict=True):
-        low, high = one.final.wilson95
-        rate, colour = 100 * one.final.rate, _colour(one)
+        (rate, low, high), colour = one.final.drawn, _colour(one)
         # Rounding may put an end of the interval a hair beyond the rate itself.
-        reach = [[max(0.0, rate - 100 * low)], [max(0.0, 100 * high - rate)]]
+        reach = [[max(0.0, rate - low)], [max(0.0, high - rate)]]
         face = colour if one.is_complete else "white"
         axis.errorbar(
             value, rate, reach, fmt="o", ms=5, mfc=face, mec=colour, ecolor=colour, elinewidth=0.8, alpha=0.85

@@ -15,8 +15,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.sweep.config import BaseConfig, render, tuned_config
+from lerobot_ambient.sweep.evaluation import HELD_OUT, KINDS, AnyEvaluation, Evaluation, restored, stored
 from lerobot_ambient.sweep.space import Space
-from lerobot_ambient.sweep.trial import Evaluation, Goal
+from lerobot_ambient.sweep.trial import Goal
 
 _STATES = {
     TrialState.COMPLETE: "complete",
@@ -45,7 +46,7 @@ class SlotResult:
     slot: int
     state: str
     params: Mapping[str, Any]
-    evaluations: tuple[Evaluation, ...] = ()
+    evaluations: tuple[AnyEvaluation, ...] = ()
     attempts: int = 1
     worker: str | None = None
     seconds: float | None = None
@@ -56,7 +57,7 @@ class SlotResult:
         return self.state == "complete"
 
     @property
-    def final(self) -> Evaluation:
+    def final(self) -> AnyEvaluation:
         """The last evaluation; of a complete slot the one that counts."""
         return self.evaluations[-1]
 
@@ -78,7 +79,7 @@ def read_slots(trials: Sequence[FrozenTrial]) -> list[SlotResult]:
                 slot,
                 "waiting" if is_open else _STATES[trial.state],
                 {**attrs["point"], **trial.params},
-                tuple(Evaluation(**one) for one in attrs.get("evaluations", ())),
+                tuple(restored(one) for one in attrs.get("evaluations", ())),
                 sum("worker" in one.user_attrs for one in attempts),
                 attrs.get("worker"),
                 round(trial.duration.total_seconds(), 1) if trial.duration else None,
@@ -88,29 +89,29 @@ def read_slots(trials: Sequence[FrozenTrial]) -> list[SlotResult]:
     return results
 
 
-def rank(evaluations: Sequence[Evaluation], second: Goal | None) -> list[int]:
+def rank(evaluations: Sequence[AnyEvaluation], second: Goal | None) -> list[int]:
     """Indices, the best first.
 
-    By success; with a second metric, those whose success reaches the lower Wilson bound of the highest come first, by
-    the second metric.
+    By success, or the score on held-out episodes; with a second metric, those whose success reaches the lower Wilson
+    bound of the highest come first, by the second metric.
     """
     if not evaluations:
         return []
-    floor = max(evaluations, key=lambda one: one.rate).wilson95[0] if second is not None else math.inf
+    floor = max(evaluations, key=lambda one: one.merit).least if second is not None else math.inf
 
     def order(index: int) -> tuple[Any, ...]:
         one = evaluations[index]
         value = math.inf if second is None or one.second is None else second.sign * one.second
-        return (0, value, -one.rate) if one.rate >= floor else (1, -one.rate, value)
+        return (0, value, -one.merit) if one.merit >= floor else (1, -one.merit, value)
 
     return sorted(range(len(evaluations)), key=lambda index: (*order(index), index))
 
 
-def pareto_front(evaluations: Sequence[Evaluation], second: Goal) -> list[int]:
+def pareto_front(evaluations: Sequence[AnyEvaluation], second: Goal) -> list[int]:
     """Indices of those that no other beats in one metric without losing in the other, by falling success."""
 
-    def costs(one: Evaluation) -> tuple[float, float]:
-        return -one.rate, second.sign * (second.worst if one.second is None else one.second)
+    def costs(one: AnyEvaluation) -> tuple[float, float]:
+        return -one.merit, second.sign * (second.worst if one.second is None else one.second)
 
     points = [costs(one) for one in evaluations]
 
@@ -156,7 +157,7 @@ class SweepReport:
     slots: Sequence[SlotResult]
     second: Goal | None
     eval_seed: int
-    confirmed: Mapping[int, Evaluation]
+    confirmed: Mapping[int, AnyEvaluation]
     confirm_seed: int
     elsewhere: Mapping[int, str | None]
     to_confirm: int = 0
@@ -198,7 +199,7 @@ class SweepReport:
                 return f"Every trial failed ({failed} of {failed}): there is no winner."
             return f"No trial is complete ({failed} of {len(self.slots)} failed): there is no winner."
         # A second metric may still order policies that never succeed, where it differs.
-        if not any(one.final.successes for one in complete) and len({one.final.second for one in complete}) == 1:
+        if not any(one.final.is_telling for one in complete) and len({one.final.second for one in complete}) == 1:
             episodes = sum(one.final.episodes for one in complete)
             more = "" if self.second is not None else ", or add --second=avg_sum_reward:maximize in a new --output-dir"
             return (
@@ -209,7 +210,7 @@ class SweepReport:
 
     def selection(self) -> dict[str, Any] | None:
         """How far the best of so many noisy estimates would get if all trials were equally good."""
-        finals = [one.final for one in self.slots if one.is_complete]
+        finals = [one.final for one in self.slots if one.is_complete and isinstance(one.final, Evaluation)]
         if len(finals) < 2:
             return None
         pooled = sum(one.successes for one in finals) / sum(one.episodes for one in finals)
@@ -222,7 +223,8 @@ class SweepReport:
         best = self.best
         return {
             "second": asdict(self.second) if self.second is not None else None,
-            "eval_seeds": [self.eval_seed, self.eval_seed + self.base.episodes - 1],
+            "judge": self.base.judge,
+            "eval_seeds": None if self._is_held_out else [self.eval_seed, self.eval_seed + self.base.episodes - 1],
             "trials": [_describe(one) for one in self.slots],
             "front": [one.slot for one in self.front],
             "best": best.slot if best is not None else None,
@@ -230,23 +232,43 @@ class SweepReport:
             "no_winner": self.no_winner,
             "selection": self.selection(),
             "confirmed": [
-                {"slot": slot, "first_seed": self.confirm_seed, **_numbers(one)} for slot, one in self.confirmed.items()
+                {"slot": slot, "first_seed": self.confirm_seed, **one.numbers} for slot, one in self.confirmed.items()
             ],
             "not_confirmed_here": [{"slot": slot, "worker": worker} for slot, worker in self.elsewhere.items()],
         }
+
+    @property
+    def _is_held_out(self) -> bool:
+        return self.base.judge == HELD_OUT
+
+    @property
+    def judged_on(self) -> str:
+        """What every trial was judged on."""
+        if not self._is_held_out:
+            seeds = f"{self.eval_seed} to {self.eval_seed + self.base.episodes - 1}"
+            return f"Rollouts on seeds {seeds}, which belong to the sweep: use others for final figures."
+        dataset = self.base.parsed.dataset
+        episodes = {one.final.episodes for one in self.slots if one.evaluations}
+        count = f"{next(iter(episodes))} episodes" if len(episodes) == 1 else "episodes"
+        return (
+            f"No rollout was made. Judged on the {count} of '{dataset.repo_id}' that eval_split={dataset.eval_split:g} "
+            "holds out, by the score of `lerobot-ambient check`: the smaller, the better. These episodes belong to the "
+            "sweep: judge the winner on others, or on the robot."
+        )
 
     def best_yaml(self) -> str | None:
         """The best configuration for `lerobot-train --config_path`; None before a trial is complete."""
         best = self.best
         if best is None:
             return None
+        on = ", no rollout" if self._is_held_out else f" on seeds from {self.eval_seed}"
         lines = [
-            f"Best of a sweep: trial {best.slot}, {_success(best.final)} on seeds from {self.eval_seed}.",
+            f"Best of a sweep: trial {best.slot}, {best.final}{on}.",
             *(f"    policy.{path} = {value}" for path, value in best.params.items()),
         ]
         if best.slot in self.confirmed:
             again = self.confirmed[best.slot]
-            lines.append(f"Confirmed on seeds from {self.confirm_seed}: {_success(again)}.")
+            lines.append(f"Confirmed on seeds from {self.confirm_seed}: {again}.")
         return render(tuned_config(self.base, self.space, best.params), lines)
 
     def write(self, folder: Path) -> Path | None:
@@ -261,15 +283,26 @@ class SweepReport:
     def render(self) -> str:
         """The report for a terminal."""
         paths = [*self.space.distributions]
-        head = ["trial", "state", "success", "95 %", *([self.second.name] if self.second else []), *paths]
+        head = [
+            "trial",
+            "state",
+            KINDS[self.base.judge].column,
+            "95 %",
+            *([self.second.name] if self.second else []),
+            *paths,
+        ]
         unfinished = [one for one in self.slots if not one.is_complete]
         rows = [[*_cells(one, self.second), *_settings(one, paths)] for one in [*self.ranked, *unfinished]]
         lines = _table(head, rows)
         if self.second is not None and self.front:
             lines += ["", f"Pareto front of success and {self.second.name} ({self.second.direction}):"]
-            lines += [f"  trial {one.slot}: {_success(one.final)}, {_value(one.final)}" for one in self.front]
-        seeds = f"{self.eval_seed} to {self.eval_seed + self.base.episodes - 1}"
-        lines += ["", f"Rollouts on seeds {seeds}, which belong to the sweep: use others for final figures."]
+            lines += [f"  trial {one.slot}: {one.final}, {_value(one.final)}" for one in self.front]
+        lines += ["", self.judged_on]
+        if self._is_held_out and len(self.ranked) > 1:
+            lines += [
+                "Intervals are of each score by itself. Whether trials differ is told better by their paired "
+                "difference: `lerobot-ambient check` with their checkpoints, which --keep keeps.",
+            ]
         selection = self.selection()
         if selection is not None and 0.0 < selection["pooled_success"] < 1.0:
             lines += [
@@ -280,9 +313,7 @@ class SweepReport:
             ]
         if self.confirmed:
             lines += ["", f"Confirmed on seeds from {self.confirm_seed}:"]
-            lines += [
-                f"  trial {slot}: {_success(one)}{_more(one, self.second)}" for slot, one in self.confirmed.items()
-            ]
+            lines += [f"  trial {slot}: {one}{_more(one, self.second)}" for slot, one in self.confirmed.items()]
         for slot, worker in self.elsewhere.items():
             lines.append(f"  trial {slot}: not confirmed, its checkpoint is not here but with {worker}")
         failed = [one for one in self.slots if one.state == "failed"]
@@ -307,8 +338,8 @@ def _describe(one: SlotResult) -> dict[str, Any]:
         "slot": one.slot,
         "state": one.state,
         "params": dict(one.params),
-        **(_numbers(one.final) if one.evaluations else {"success": None, "wilson95": None, "second": None}),
-        "evaluations": [asdict(evaluation) for evaluation in one.evaluations],
+        **(one.final.numbers if one.evaluations else {"success": None, "wilson95": None, "second": None}),
+        "evaluations": [stored(evaluation) for evaluation in one.evaluations],
         "attempts": one.attempts,
         "worker": one.worker,
         "seconds": one.seconds,
@@ -316,33 +347,20 @@ def _describe(one: SlotResult) -> dict[str, Any]:
     }
 
 
-def _numbers(one: Evaluation) -> dict[str, Any]:
-    counts = {"success": one.rate, "successes": one.successes, "episodes": one.episodes}
-    return {**counts, "wilson95": list(one.wilson95), "second": one.second}
-
-
-def _success(one: Evaluation) -> str:
-    low, high = one.wilson95
-    share = f"{100 * one.rate:.1f} % success ({one.successes} of {one.episodes}"
-    return f"{share}, 95 % interval {100 * low:.1f} to {100 * high:.1f})"
-
-
-def _value(one: Evaluation) -> str:
+def _value(one: AnyEvaluation) -> str:
     return "none" if one.second is None else f"{one.second:.4g}"
 
 
-def _more(one: Evaluation, second: Goal | None) -> str:
+def _more(one: AnyEvaluation, second: Goal | None) -> str:
     return "" if second is None else f", {second.name} {_value(one)}"
 
 
 def _cells(one: SlotResult, second: Goal | None) -> list[str]:
     if not one.evaluations:
         return [str(one.slot), one.state, "", "", *([""] if second else [])]
-    low, high = one.final.wilson95
-    share = f"{100 * one.final.rate:.1f} % ({one.final.successes}/{one.final.episodes})"
     state = one.state if one.is_complete else f"{one.state} at {one.final.step}"
     values = [_value(one.final)] if second else []
-    return [str(one.slot), state, share, f"{100 * low:.1f} to {100 * high:.1f}", *values]
+    return [str(one.slot), state, *one.final.cells, *values]
 
 
 def _settings(one: SlotResult, paths: Sequence[str]) -> list[str]:

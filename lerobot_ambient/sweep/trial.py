@@ -24,9 +24,10 @@ from typing import Any
 
 from lerobot_ambient.core.proportions import wilson_interval
 from lerobot_ambient.integration.commands import until_checkpoint
-from lerobot_ambient.integration.commands.results import Interval, acceleration_measure, read_eval_info
+from lerobot_ambient.integration.commands.results import acceleration_measure, read_eval_info
 from lerobot_ambient.integration.commands.stages import Stage, stock_command
 from lerobot_ambient.sweep.config import CHECKPOINTS, BaseConfig, eval_config, render, train_config
+from lerobot_ambient.sweep.evaluation import HELD_OUT, AnyEvaluation, Evaluation, HeldOutEvaluation
 from lerobot_ambient.sweep.space import Space
 
 Counts = tuple[int, int]
@@ -41,13 +42,15 @@ class Commands:
 
     train: tuple[str, ...]
     evaluate: tuple[str, ...]
+    check: tuple[str, ...] = ()
 
     @classmethod
     def stock(cls) -> Commands:
-        """`lerobot-train` and `lerobot-eval` of this environment."""
+        """`lerobot-train`, `lerobot-eval` and `lerobot-ambient check` of this environment."""
         return cls(
             tuple(stock_command("lerobot-train", "lerobot.scripts.lerobot_train")),
             tuple(stock_command("lerobot-eval", "lerobot.scripts.lerobot_eval")),
+            (*stock_command("lerobot-ambient", "lerobot_ambient.cli"), "check"),
         )
 
 
@@ -87,30 +90,6 @@ class Goal:
     @property
     def worst(self) -> float:
         return self.sign * math.inf
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Rollouts of one checkpoint.
-
-    Args:
-        step: of the training.
-        successes, episodes: counts.
-        second: the second metric; None where there is none, e.g. the smoothness of successes without a success.
-    """
-
-    step: int
-    successes: int
-    episodes: int
-    second: float | None = None
-
-    @property
-    def rate(self) -> float:
-        return self.successes / self.episodes
-
-    @property
-    def wilson95(self) -> Interval:
-        return wilson_interval(self.successes, self.episodes)
 
 
 @dataclass(frozen=True)
@@ -170,7 +149,9 @@ class TrialPlan:
     def evaluate(
         self, folder: Path, params: Mapping[str, Any], rung: int, name: str, seed: int, episodes: int
     ) -> Stage:
-        """Rollouts of the policy of `rung`, in the folder `name`."""
+        """Rollouts of the policy of `rung`, in the folder `name`; or its judgement on held-out episodes."""
+        if self.base.judge == HELD_OUT:
+            return self._check(folder, params, rung, name)
         config = eval_config(self.base, seed, episodes)
         own = folder / name
         policy = self.train(folder, params, rung).key
@@ -187,6 +168,12 @@ class TrialPlan:
             product="run/eval_info.json",
         )
 
+    def _check(self, folder: Path, params: Mapping[str, Any], rung: int, name: str) -> Stage:
+        own = folder / name
+        inputs = {"version": _versions(), "command": "check", "policy": self.train(folder, params, rung).key}
+        command = [*self.commands.check, str(self.checkpoint(folder, rung)), f"--report={own / 'run'}"]
+        return Stage(own, inputs, command, product="run/check.json")
+
     def stages(self, folder: Path, params: Mapping[str, Any], rung: int) -> list[Stage]:
         """Both for one rung."""
         evaluation = self.evaluate(folder, params, rung, f"eval-{rung}", self.eval_seed, self.base.episodes)
@@ -199,12 +186,17 @@ class TrialPlan:
         return [*segment, "--", *command]
 
 
-def read_evaluation(stage: Stage, step: int, second: Goal | None) -> Evaluation:
+def read_evaluation(stage: Stage, step: int, second: Goal | None) -> AnyEvaluation:
     """What a finished evaluation left.
 
     Raises:
         ValueError: its eval_info.json is not LeRobot's.
     """
+    judged = stage.run_folder / "check.json"
+    if judged.is_file():
+        found = json.loads(judged.read_text(encoding="utf-8"))
+        score = found["ranking"][0]["score"]
+        return HeldOutEvaluation(step, score["value"], score["low"], score["high"], len(found["dataset"]["episodes"]))
     file = stage.run_folder / "eval_info.json"
     rollouts = read_eval_info(file)
     value = METRICS[second.name][0](file) if second is not None else None

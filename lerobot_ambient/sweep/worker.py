@@ -24,12 +24,12 @@ from optuna.trial import Trial, TrialState
 
 from lerobot_ambient.integration.commands.progress import clock, roughly
 from lerobot_ambient.integration.commands.stages import StageError, StageRunner
+from lerobot_ambient.sweep.evaluation import HELD_OUT, KINDS, ROLLOUTS, AnyEvaluation, Evaluation, restored, stored
 from lerobot_ambient.sweep.report import SweepReport, read_slots, replace_text, setting
 from lerobot_ambient.sweep.study import BEAT, DONE, SweepStudy
 from lerobot_ambient.sweep.trial import (
     PRUNERS,
     Counts,
-    Evaluation,
     Goal,
     TrialPlan,
     delete_checkpoints,
@@ -110,6 +110,7 @@ def run_sweep(options: SweepOptions, plan: TrialPlan, *, progress: bool = True) 
         ValueError: options that contradict each other or the study.
         StageError: several trials failed one after the other, or a confirmation did.
     """
+    _check_judge(options, plan)
     _check_seeds(options, plan)
     if (plan.rungs > 1) != (options.prune is not None):
         raise ValueError(
@@ -122,7 +123,7 @@ def run_sweep(options: SweepOptions, plan: TrialPlan, *, progress: bool = True) 
         raise ValueError(f"--trials {trials} exceeds the {len(points)} points of the grid; leave it out for all.")
     output = options.output_dir.resolve()
     _own(output, options.study)
-    directions = ["maximize", *([options.second.direction] if options.second else [])]
+    directions = [KINDS[plan.base.judge].direction, *([options.second.direction] if options.second else [])]
     with SweepStudy(
         output, options.study, directions, options.storage, options.stale_after, beat=options.beat
     ) as study:
@@ -174,7 +175,7 @@ class _Worker:
             self._tell_how_far()
         self._tidy()
 
-    def confirm(self) -> tuple[dict[int, Evaluation], dict[int, str | None]]:
+    def confirm(self) -> tuple[dict[int, AnyEvaluation], dict[int, str | None]]:
         """Rollouts of the best on other seeds, by slot; and slots whose checkpoints lie elsewhere."""
         report = self.report()
         best = report.ranked[: self._options.confirm] if report.no_winner is None else []
@@ -192,7 +193,7 @@ class _Worker:
         return {slot: read_evaluation(stage, steps, second) for slot, stage in stages.items()}, elsewhere
 
     def report(
-        self, confirmed: dict[int, Evaluation] | None = None, elsewhere: dict[int, str | None] | None = None
+        self, confirmed: dict[int, AnyEvaluation] | None = None, elsewhere: dict[int, str | None] | None = None
     ) -> SweepReport:
         """The state of the sweep, also written into the folder."""
         report = SweepReport(
@@ -213,27 +214,26 @@ class _Worker:
         plan, second = self._plan, self._options.second
         slot = trial.user_attrs["slot"]
         params = plan.space.draw(trial)
-        evaluations: list[Evaluation] = []
+        evaluations: list[AnyEvaluation] = []
         for rung in range(1, plan.rungs + 1):
             stages = plan.stages(self._folder(slot), params, rung)
             self._runner().run([stages], f"trial {slot}, {slot + 1} of {self._study.slots}")
             evaluation = read_evaluation(stages[-1], plan.step(rung), second)
             evaluations.append(evaluation)
-            trial.set_user_attr("evaluations", [asdict(one) for one in evaluations])
+            trial.set_user_attr("evaluations", [stored(one) for one in evaluations])
             if rung < plan.rungs and self._is_hopeless(trial, evaluation):
                 self._study.finish(trial, None, TrialState.PRUNED)
-                self._say(f"trial {slot} pruned at step {evaluation.step}: {evaluation.rate:.1%} success")
+                self._say(f"trial {slot} pruned at step {evaluation.step}: {evaluation.in_a_line}")
                 return
         final = evaluations[-1]
-        values = [final.rate]
+        values = [final.objective]
         if second is not None:
             values.append(second.worst if final.second is None else final.second)
         if not self._study.finish(trial, values, TrialState.COMPLETE):
             self._say(f"trial {slot} was taken over: this worker had counted as dead")
             return
-        low, high = final.wilson95
         settings = ", ".join(f"{path} {setting(value)}" for path, value in params.items())
-        self._say(f"trial {slot}: {final.rate:.1%} success ({low:.1%} to {high:.1%}) with {settings}")
+        self._say(f"trial {slot}: {final.in_a_line} with {settings}")
 
     def _tell_how_far(self) -> None:
         open_slots, slots = self._study.open_slots(), self._study.slots
@@ -253,16 +253,17 @@ class _Worker:
             f"parameters. The last one: {error}\nThen add --retry-failed, which tries failed trials again."
         )
 
-    def _is_hopeless(self, trial: Trial, own: Evaluation) -> bool:
-        assert self._options.prune is not None
+    def _is_hopeless(self, trial: Trial, own: AnyEvaluation) -> bool:
+        assert self._options.prune is not None and isinstance(own, Evaluation)
         if self._options.second is None:
             # TPE reads it from a pruned trial.
             trial.report(own.rate, own.step)
         peers: list[Counts] = []
         for other in self._study.trials:
             if other.number != trial.number and other.state != TrialState.FAIL:
-                reached = [Evaluation(**one) for one in other.user_attrs.get("evaluations", ())]
-                peers += [(one.successes, one.episodes) for one in reached if one.step == own.step]
+                reached = [restored(one) for one in other.user_attrs.get("evaluations", ())]
+                at = [one for one in reached if one.step == own.step and isinstance(one, Evaluation)]
+                peers += [(one.successes, one.episodes) for one in at]
         return PRUNERS[self._options.prune]((own.successes, own.episodes), peers)
 
     def _runner(self) -> StageRunner:
@@ -290,9 +291,23 @@ class _Worker:
         return self._output / "trials" / f"{slot:04d}"
 
 
+def _check_judge(options: SweepOptions, plan: TrialPlan) -> None:
+    """What a score on held-out episodes has no use for."""
+    asked = {"--prune": options.prune, "--confirm": options.confirm}
+    found = [name for name, value in asked.items() if value]
+    if plan.base.judge == HELD_OUT and found:
+        raise ValueError(
+            f"{' and '.join(found)} with --judge={HELD_OUT}: these are of rollouts, and every finished training is "
+            "judged once on the same held-out episodes; leave them out."
+        )
+
+
 def _definition(options: SweepOptions, plan: TrialPlan) -> dict[str, Any]:
     """What must not change while a study goes on; plain values."""
+    # Studies from before there was a choice do not name it.
+    judge = {} if plan.base.judge == ROLLOUTS else {"judge": plan.base.judge}
     return {
+        **judge,
         "config": plan.base.without_places(),
         "space": plan.space.to_dict(),
         "second": asdict(options.second) if options.second else None,
@@ -306,6 +321,8 @@ def _definition(options: SweepOptions, plan: TrialPlan) -> dict[str, Any]:
 
 def _check_seeds(options: SweepOptions, plan: TrialPlan) -> None:
     """The seeds that confirm must not be among those that chose."""
+    if plan.base.judge == HELD_OUT:
+        return
     ours = (plan.eval_seed, plan.eval_seed + plan.base.episodes)
     others = (options.confirm_seed, options.confirm_seed + options.confirm_episodes)
     if options.confirm and ours[0] < others[1] and others[0] < ours[1]:
