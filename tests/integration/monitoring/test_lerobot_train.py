@@ -10,14 +10,17 @@ import types
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from lerobot_ambient.data.windows.windows_file import WindowTable, write_windows
 from lerobot_ambient.integration.monitoring import recorder as recorder_module
 from lerobot_ambient.integration.monitoring.bands import BANDS
 from lerobot_ambient.integration.monitoring.metrics_file import FIGURE_SWITCH, read_metrics
 from lerobot_ambient.integration.seams import recording
+from lerobot_ambient.integration.training.merged_training import load_train_config, mixture_of
 from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
 
 from ..conftest import SMALL_POLICY
@@ -163,6 +166,26 @@ def test_a_source_tells_the_loss_of_what_it_holds_out(longer, tmp_path, lerobot_
     assert "me/sim: 10 episodes, 120 frames, (0.4, 1], holdout 0.2, " in logged(capsys)
 
 
+def test_a_source_with_a_window_a_frame_holds_out_too(longer, tmp_path, lerobot_train):
+    words = arguments(longer, tmp_path / "run", holdout=0.2)
+    mixture = mixture_of(load_train_config(None, words))
+    count = len(mixture.sources[1])
+    table = WindowTable(
+        repo_id="me/sim",
+        episode_index=mixture.sources[1].columns["episode_index"],
+        frame_index=mixture.sources[1].columns["frame_index"],
+        sigma_min=np.linspace(0.1, 0.9, count, dtype=np.float32),
+        sigma_max=np.zeros(count, dtype=np.float32),
+        normalization=mixture.normalization,
+        method="test",
+    )
+    write_windows(table, tmp_path / "windows.parquet")
+    windows = {"sigma_min": None, "windows": str(tmp_path / "windows.parquet")}
+    lerobot_train(arguments(longer, tmp_path / "run", holdout=0.2, **windows))
+    told = lines(tmp_path / "run")[-1]
+    assert sum(told.get(f"eval_samples/me/sim/{band}", 0) for band in BANDS) == 20
+
+
 def test_held_out_episodes_that_nobody_looks_at_are_named(longer, tmp_path, lerobot_train, capsys):
     lerobot_train(arguments(longer, tmp_path / "run", "--steps=2", "--eval_steps=0", holdout=0.2))
     assert "'me/sim': held-out episodes are kept from training, and nobody looks at them; set" in logged(capsys)
@@ -176,7 +199,7 @@ def test_a_figure_is_drawn_or_it_is_said_why_not(longer, tmp_path, lerobot_train
     assert (tmp_path / "run/metrics.png").read_bytes().startswith(b"\x89PNG")
     monkeypatch.setattr(recorder_module, "find_spec", lambda name: None)
     logged(capsys)
-    lerobot_train(arguments(longer, tmp_path / "plain", "--save_freq=2"))
+    lerobot_train(arguments(longer, tmp_path / "plain", "--save_freq=1", "--steps=2"))
     assert not (tmp_path / "plain/metrics.png").exists()
     assert logged(capsys).count("metrics.png is not drawn: matplotlib is not installed") == 1
 
