@@ -49,7 +49,7 @@ class MetricsFile:
             mode: train or eval, LeRobot's prefix of the keys in a tracker.
             values: numbers by key; one that is not finite becomes null.
         """
-        told = {key: value if math.isfinite(value) else None for key, value in values.items()}
+        told = {key: _number(value) for key, value in values.items()}
         line = json.dumps({"step": step, "mode": mode, **told}, allow_nan=False) + "\n"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
@@ -62,6 +62,13 @@ class MetricsFile:
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The lines of a metrics file, in their order; a line that was cut is left out."""
     return [told for line in path.read_bytes().splitlines(keepends=True) if (told := _parsed(line)) is not None]
+
+
+def _number(value: float) -> float | None:
+    """As JSON has it; an environment's returns may be NumPy's."""
+    if not math.isfinite(value):
+        return None
+    return value if isinstance(value, int) else float(value)
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -2,6 +2,8 @@
 import json
 import math
 
+import numpy as np
+
 from lerobot_ambient.integration.monitoring.metrics_file import MetricsFile, read_metrics
 
 
@@ -9,7 +11,7 @@ def test_lines_come_back_and_what_is_no_number_is_null(tmp_path):
     path = tmp_path / "run" / "metrics.jsonl"
     file = MetricsFile(path, 0)
     file.append(2, "train", {"loss": 0.5, "grad_norm": math.inf})
-    file.append(2, "eval", {"eval_loss": 0.25})
+    file.append(2, "eval", {"eval_loss": np.float32(0.25)})
     assert read_metrics(path) == [
         {"step": 2, "mode": "train", "loss": 0.5, "grad_norm": None},
         {"step": 2, "mode": "eval", "eval_loss": 0.25},
