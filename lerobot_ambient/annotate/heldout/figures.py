@@ -160,7 +160,7 @@ def _rows_on(axis: Axes, read: ErrorMap, parts: Sequence[Rows], window: Window |
     axis.tick_params(length=0)
     axis.grid(visible=False)
     axis.spines[:].set_visible(False)
-    axis.set_xlabel(f"{SIGMA} (0: none, 1: nothing but noise); numbers: change of the held-out error in %")
+    axis.set_xlabel(f"{SIGMA} (0: none, 1: only noise); numbers: change of the held-out error in %", fontsize=8.5)
     _key_above(axis, window)
 
 
@@ -230,7 +230,7 @@ def _key_above(axis: Axes, window: Window | None) -> None:
         Patch(color=UNSHOWN, label="no change shown"),
     ]
     if window is not None:
-        teaches = "no window is left" if window.is_nothing else f"window: {window_words(window, 'σ')}"
+        teaches = "no window" if window.is_nothing else f"window: {window_words(window, 'σ')}"
         handles.append(Patch(color=FAINT if window.is_nothing else _INK, label=teaches))
     legend_above(axis, 3, handles)
 
@@ -325,8 +325,9 @@ def dimensions_figure(evidence: HeldOutEvidence) -> Figure:
 
     def draw() -> Figure:
         rows = min(evidence.errors.energies[evidence.design].shape[-1], _MOST_ROWS)
-        figure = new_figure(1.5 + 0.27 * rows, 1.45 * WIDTH)
+        figure = new_figure(1.7 + 0.27 * rows, 1.45 * WIDTH)
         dimensions_on(figure.subplots(), evidence)
+        _title_over(figure, f"Error of position with {figure_name(evidence.source)}, by action dimension")
         return figure
 
     return styled(draw)()
@@ -340,6 +341,7 @@ def adds_figure(evidence: HeldOutEvidence) -> Figure:
     def draw() -> Figure:
         figure = new_figure(_map_height(adds), 1.45 * WIDTH)
         heat_map_on(figure.subplots(), adds)
+        _title_over(figure, f"What {figure_name(evidence.source)} adds to the other sources")
         return figure
 
     return styled(draw)()
