@@ -288,15 +288,15 @@ def _ratio_ticks(axis: Axes) -> None:
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def against_best(evidence: HeldOutEvidence) -> Floats | None:
-    """(L,) log ratio of the error of position in the window to the best of the others, at each level.
+def against_best(evidence: HeldOutEvidence, column: int = POSITION) -> Floats | None:
+    """(L,) log ratio of an error in the window to the best of the others, at each level.
 
     The others are the target alone and the source at every level. None where no window was confirmed.
     """
     if evidence.confirmed is None or evidence.confirmed is evidence.read:
         return None
-    others = np.minimum(evidence.read.ratio.log[:, POSITION], 0.0)
-    value: Floats = evidence.confirmed.ratio.log[:, POSITION] - others
+    others = np.minimum(evidence.read.ratio.log[:, column], 0.0)
+    value: Floats = evidence.confirmed.ratio.log[:, column] - others
     return value
 
 

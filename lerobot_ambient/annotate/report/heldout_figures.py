@@ -38,7 +38,7 @@ def _map(evidence: HeldOutEvidence) -> Picture:
         "heldout_map.png",
         png_of(map_figure(evidence)),
         "Where the source helps and where it hurts",
-        f"{GREEN_AND_RED} Rows are frequencies of the error along a chunk. The two rows set apart decide the window: "
+        "Rows are frequencies of the error along a chunk. The two rows set apart decide the window: "
         "the error of position (where the motion goes) must not be raised, that of acceleration (how it feels) at most "
         f"by {100 * read.rule.tolerance:g} %. Full colours: the change is shown for all levels of a row at once "
         f"({100 * read.rule.confidence:g} %). Pale: a level's own interval alone speaks for it, by chance in one of "
@@ -49,14 +49,12 @@ def _map(evidence: HeldOutEvidence) -> Picture:
 
 
 def _curves(evidence: HeldOutEvidence) -> Picture:
-    gap = against_best(evidence)
     said = "No window was trained with: it would be every level, or none."
-    if gap is not None:
-        worst = int(np.argmax(gap))
+    compared = [_compared(evidence, *each) for each in ((POSITION, "position"), (ACCELERATION, "acceleration"))]
+    if all(compared):
         said = (
-            "Against the better of target alone and co-training at each level, the error in the window is "
-            f"{100 * np.expm1(gap.mean()):+.0f} % on average, and {100 * np.expm1(gap[worst]):+.0f} % at sigma "
-            f"{evidence.read.sigmas[worst]:.2f}, where it is worst."
+            f"Ambient against the better of the two others at each level: {'; '.join(compared)}. Outside the window it "
+            "learns from the target alone: it forgoes what the source gains there, and what the source spoils."
         )
     return Picture(
         "heldout_curves.png",
@@ -66,6 +64,16 @@ def _curves(evidence: HeldOutEvidence) -> Picture:
         f"window; bands: {100 * evidence.read.rule.confidence:g} % intervals of each level.",
         f"{evidence.headline()}. {said}",
     )
+
+
+def _compared(evidence: HeldOutEvidence, column: int, name: str) -> str:
+    """ "position -3 % on average, +4 % at sigma 0.40, its worst"; empty where there is nothing to compare."""
+    gap = against_best(evidence, column)
+    if gap is None:
+        return ""
+    worst = int(np.argmax(gap))
+    average, most = (100.0 * np.expm1(value) for value in (gap.mean(), gap[worst]))
+    return f"{name} {average:+.0f} % on average, {most:+.0f} % at sigma {evidence.read.sigmas[worst]:.2f}, its worst"
 
 
 def _dimensions(evidence: HeldOutEvidence) -> Picture:

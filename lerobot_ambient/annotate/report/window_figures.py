@@ -80,10 +80,22 @@ def draw_overview(reports: Sequence[SourceReport]) -> Picture:
         png_of(figure),
         "Windows",
         "Green: noise levels at which the source teaches, paler where only some of its samples do. Diamond: sigma_min; "
-        "circle: its estimate. Line: by classifier the dataset's 95 % interval, by spectra the burying levels, which "
-        f"are no interval. Cross: the Gaussian score of the spectra.{some}",
+        f"circle: its estimate. {_lines_mean(reports)}{some}",
         "; ".join(said) + ".",
     )
+
+
+def _lines_mean(reports: Sequence[SourceReport]) -> str:
+    """What the lines and crosses of these methods mean."""
+    known = {
+        "classifier": "by classifier the dataset's 95 % interval",
+        "spectral": "by spectra the burying levels, which are no interval",
+        "heldout": "by held-out errors from the estimate to the safe end",
+    }
+    methods = {report.finding.method for report in reports}
+    lines = ", ".join(words for method, words in known.items() if method in methods)
+    crosses = any(report.finding.gaussian is not None for report in reports)
+    return f"Line: {lines}.{' Cross: the Gaussian score of the spectra.' * crosses}"
 
 
 def _overview_handles(reports: Sequence[SourceReport], shades: LinearSegmentedColormap) -> list[Artist]:
