@@ -13,7 +13,11 @@ import pytest
 ARMS = ("target_only", "source_only", "cotrain", "ambient", "soft", "omni", "exclusive")
 MIXINGS = ("target_only", "cotrain", "ambient", "soft", "exclusive")
 
-WITHOUT_ARMS = {"oracles": ("cases", "claims"), "recordings": ("found", "claims")}
+WITHOUT_ARMS = {
+    "oracles": ("cases", "claims"),
+    "heldout-oracles": ("kinds", "claims"),
+    "recordings": ("found", "claims"),
+}
 """Studies of estimators, which train no policy: what stands in them for `arms`."""
 
 

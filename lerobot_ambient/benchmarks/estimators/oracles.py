@@ -18,22 +18,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
+from lerobot_ambient.benchmarks.estimators.kept_cases import run_missing
 from lerobot_ambient.benchmarks.estimators.oracles_cases import Case, SigmaMaxCase, SigmaMinCase
 from lerobot_ambient.benchmarks.estimators.oracles_laws import MixturePair, Trajectories
 from lerobot_ambient.benchmarks.estimators.oracles_locality import GaussianPair, InTurn, Jittered
-from lerobot_ambient.data.files.replace_file import replace_file
 
 Law = MixturePair | Trajectories
 
@@ -154,19 +148,7 @@ def run_oracles(options: OracleOptions, progress: bool = True) -> OracleOutcome:
     """
     cases = cases_of(options)
     # Two groups may ask for the same measurement.
-    files = {case_file(options.output_dir, case): case for case in cases}
-    missing = {file: case for file, case in files.items() if not file.is_file()}
-    with tqdm(total=len(files), initial=len(files) - len(missing), unit="case", disable=not progress) as bar:
-        if missing:
-            with _one_thread_each(), ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool:
-                running = {pool.submit(_run, case): file for file, case in missing.items()}
-                try:
-                    for done in as_completed(running):
-                        _write(running[done], done.result())
-                        bar.update()
-                except BaseException:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    raise
+    run_missing({case_file(options.output_dir, case): case for case in cases}, options.jobs, progress)
     results = [json.loads(case_file(options.output_dir, case).read_text(encoding="utf-8")) for case in cases]
     return OracleOutcome(options, cases, results)
 
@@ -177,26 +159,3 @@ def case_file(output_dir: Path, case: Case) -> Path:
     facts = [VERSION, type(case).__name__, settings, type(case.law).__name__]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
     return output_dir / "cases" / f"{case.name}-{digest}.json"
-
-
-def _run(case: Case) -> dict[str, Any]:
-    return case.run()
-
-
-def _write(path: Path, result: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, (json.dumps(result) + "\n").encode())
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Processes started within inherit one thread; libraries read this when they are loaded, not later."""
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before

@@ -52,6 +52,26 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     oracles.add_argument("--jobs", type=int, help="cases side by side, one thread each (number of cores, at most 8)")
     oracles.add_argument("--json", action="store_true", help="print the results as JSON, without progress")
     oracles.set_defaults(run=run_oracles)
+    heldout = experiments.add_parser(
+        "heldout-oracles",
+        help="what the held-out map says where the truth is known (needs the extra 'annotate')",
+        description=(
+            "Draws datasets of a small conditional task and sources with one fault each: of one law, with jitter, at "
+            "another pace, with wrong or permuted decisions, with an offset, disjoint, with heavy tails. Puts each to "
+            "`annotate --method=heldout`, and its verdict, window and intervals to hundreds of fresh episodes. Writes "
+            "a table and the numbers. The same command goes on after a kill."
+        ),
+    )
+    heldout.add_argument("--quick", action="store_true", help="two draws of each kind: minutes")
+    heldout.add_argument("--draws", type=int, help="of each kind of source (default: 20, with --quick 2)")
+    heldout.add_argument("--many", type=int, help="of wrong and permuted decisions (default: 100, with --quick 2)")
+    heldout.add_argument(
+        "--output-dir", type=Path, default=Path("outputs/heldout-oracles"), help="default: %(default)s"
+    )
+    heldout.add_argument("--results-dir", type=Path, help="for table and numbers (default: OUTPUT_DIR/results)")
+    heldout.add_argument("--jobs", type=int, help="draws side by side, one thread each (number of cores, at most 8)")
+    heldout.add_argument("--json", action="store_true", help="print the results as JSON, without progress")
+    heldout.set_defaults(run=run_held_out_oracles)
     recordings = experiments.add_parser(
         "recordings",
         help="what `annotate` finds on real recordings with and without planted jitter (needs the extra 'annotate')",
@@ -133,6 +153,23 @@ def run_oracles(args: argparse.Namespace) -> int:
     options = oracles.OracleOptions.quick(args.output_dir) if args.quick else oracles.OracleOptions(args.output_dir)
     outcome = oracles.run_oracles(replace(options, jobs=_jobs(args)), progress=not args.json)
     command = "lerobot-ambient reproduce oracles" + (" --quick" if args.quick else "")
+    _print(write_report(outcome, command, args.results_dir), as_json=args.json)
+    return 0
+
+
+def run_held_out_oracles(args: argparse.Namespace) -> int:
+    """Put draws with a known truth to the held-out method."""
+    from lerobot_ambient.benchmarks.estimators import heldout_oracles
+    from lerobot_ambient.benchmarks.estimators.heldout_report import write_report
+
+    options = heldout_oracles.HeldOutOracleOptions(
+        args.output_dir,
+        draws=args.draws if args.draws is not None else 2 if args.quick else 20,
+        many=args.many if args.many is not None else 2 if args.quick else 100,
+        jobs=_jobs(args),
+    )
+    outcome = heldout_oracles.run_held_out_oracles(options, progress=not args.json)
+    command = f"lerobot-ambient reproduce heldout-oracles --draws={options.draws} --many={options.many}"
     _print(write_report(outcome, command, args.results_dir), as_json=args.json)
     return 0
 

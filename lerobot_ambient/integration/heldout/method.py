@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -81,7 +81,12 @@ class HeldOutMethod:
 
 
 def annotate_held_out(
-    cfg: TrainConfig, method: HeldOutMethod, processes: Processes, *, progress: bool = True
+    cfg: TrainConfig,
+    method: HeldOutMethod,
+    processes: Processes,
+    *,
+    progress: bool = True,
+    make_trainer: Callable[..., Trainer] = Trainer,
 ) -> list[HeldOutEvidence]:
     """The evidence on each source, in its order; in processes other than the main one nothing.
 
@@ -90,6 +95,7 @@ def annotate_held_out(
         method: how.
         processes: that share the trainings.
         progress: show bars, in the main process.
+        make_trainer: `Trainer`, or one that looks at more than the method does.
 
     Raises:
         ValueError: too few target episodes, or a policy whose error at a noise level cannot be read.
@@ -103,7 +109,7 @@ def annotate_held_out(
     mixture = mixture_without_windows(cfg)
     chunks = chunks_of(mixture, length_option=option)
     _require_episodes(chunks[0], method.folds)
-    trainer = Trainer(config, mixture, processes.device)
+    trainer = make_trainer(config, mixture, processes.device)
     work = WorkFolder(method.work, mixture.fingerprint)
     sources = len(chunks) - 1
     designs = designs_of(sources, method.shares)

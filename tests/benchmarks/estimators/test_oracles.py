@@ -12,7 +12,7 @@ from scipy.special import erf
 from scipy.stats import norm
 
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
-from lerobot_ambient.benchmarks.estimators import oracles
+from lerobot_ambient.benchmarks.estimators import kept_cases, oracles
 from lerobot_ambient.benchmarks.estimators.oracles import OracleOptions, OracleOutcome, case_file, cases_of, run_oracles
 from lerobot_ambient.benchmarks.estimators.oracles_cases import LOCALITY_LEVELS, SigmaMaxCase, SigmaMinCase
 from lerobot_ambient.benchmarks.estimators.oracles_laws import MixturePair, Trajectories
@@ -157,7 +157,7 @@ def test_finished_cases_are_not_measured_again(tmp_path, monkeypatch):
     written = json.loads(case_file(tmp_path, cases[2]).read_text())
     assert written == outcome.results[2]
     # Now nothing is missing: no process is started.
-    monkeypatch.setattr(oracles, "ProcessPoolExecutor", None)
+    monkeypatch.setattr(kept_cases, "ProcessPoolExecutor", None)
     assert run_oracles(small(tmp_path), progress=False).results == outcome.results
 
 
