@@ -7,6 +7,7 @@ import argparse
 import json
 import shlex
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 EXAMPLE = (
@@ -64,7 +65,9 @@ def run(args: argparse.Namespace) -> int:
     if args.report is not None and args.report.exists() and not args.report.is_dir():
         raise ValueError(f"--report={args.report} is a file; give the folder that the page is to be written into.")
     words, effort = JudgedWords.read(args.more), Effort(args.samples, args.batch_size, args.seed)
-    judgement = judge(args.checkpoints, words, effort, device=args.device, allow_seen=args.allow_seen, say=say)
+    # Policies print where their weights come from and how they are cut, and stdout is for the result.
+    with redirect_stdout(sys.stderr):
+        judgement = judge(args.checkpoints, words, effort, device=args.device, allow_seen=args.allow_seen, say=say)
     found = to_dict(judgement)
     print(json.dumps(found, indent=2) if args.json else render(judgement))
     if args.report is not None:

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
 from dataclasses import replace
 
 from lerobot_ambient.integration.judging.checkpoint import load, read_checkpoints
@@ -50,9 +48,7 @@ def judge(
         head = f"checkpoint {number} of {len(checkpoints)}, {checkpoint.name}"
         say(f"{head}: reading {len(judged.numbers)} episodes and the weights")
         episodes = open_episodes(checkpoint, judged)
-        # LeRobot prints where it reads weights from, and stdout is for the result.
-        with redirect_stdout(io.StringIO()):
-            loaded = load(checkpoint)
+        loaded = load(checkpoint)
         denoising = measure_denoising(checkpoint, loaded, episodes, effort, _parts(say, f"{head}: denoising"))
         predictions = measure_predictions(checkpoint, loaded, episodes, effort, _parts(say, f"{head}: predicting"))
         measured.append(Measured(checkpoint, episodes, denoising, predictions))

@@ -7,13 +7,13 @@ Both are taken at the same frames and with the same noise for every checkpoint, 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from lerobot.utils.constants import ACTION, OBS_IMAGES
+from lerobot.utils.constants import ACTION, OBS_IMAGES, OBS_PREFIX
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -23,6 +23,8 @@ from lerobot_ambient.integration.judging.episodes import Episodes, evenly
 
 LEVELS = (0.05, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 0.98)
 """Of noise, at which chunks are denoised."""
+
+_OF_THE_TARGET = (ACTION, f"{ACTION}_is_pad")
 
 Progress = Callable[[int, int], None]
 """Called with how much is done, and of how much."""
@@ -122,8 +124,7 @@ def measure_predictions(
     cuda = [torch.device(checkpoint.config.device)] if str(checkpoint.config.device).startswith("cuda") else []
     with torch.no_grad(), torch.random.fork_rng(cuda):
         for number, piece in enumerate(pieces):
-            batch = episodes.batch(rows[piece])
-            batch = {key: one for key, one in batch.items() if not key.startswith(ACTION)}
+            batch = as_acting_sees(episodes.batch(rows[piece]), checkpoint.config.observation_delta_indices)
             torch.manual_seed(effort.seed + number)
             try:
                 chunk = _predict(loaded, batch)
@@ -138,13 +139,33 @@ def _predict(loaded: Loaded, batch: dict[str, Any]) -> Tensor:
     """(B, L, A) in the target's units, each call from its own observations alone."""
     policy = loaded.policy
     policy.reset()
-    batch = loaded.preprocess(batch)
-    # What the batch says of actions is the target's, and a policy must not see it.
-    batch = {key: one for key, one in batch.items() if not key.startswith(ACTION)}
+    # A preprocessor may put the key back, with nothing in it.
+    batch = {key: one for key, one in loaded.preprocess(batch).items() if key not in _OF_THE_TARGET}
     _remember(policy, batch)
     chunk = policy.predict_action_chunk(batch)
     # One step at a time, as LeRobot's policy server: processors are made for (B, A).
     return torch.stack([loaded.postprocess(chunk[:, step]) for step in range(chunk.shape[1])], dim=1)
+
+
+def as_acting_sees(batch: dict[str, Any], deltas: Sequence[int] | None) -> dict[str, Any]:
+    """A training batch without what a policy that acts cannot have: the target's actions, and frames to come.
+
+    Some policies learn to predict pictures, and their training batch holds those of the next steps.
+
+    Args:
+        batch: collated, observations (B, T, ...) where there are deltas.
+        deltas: frame offsets of the observations.
+    """
+    kept = {key: one for key, one in batch.items() if key not in _OF_THE_TARGET}
+    if deltas is None or max(deltas) <= 0:
+        return kept
+    past = [place for place, delta in enumerate(deltas) if delta <= 0]
+
+    def known(one: Any) -> Any:
+        # One observation comes without an axis of time, as a robot gives it.
+        return one[:, past[0]] if len(past) == 1 else one[:, past]
+
+    return {key: known(one) if key.startswith(OBS_PREFIX) else one for key, one in kept.items()}
 
 
 def _remember(policy: Any, batch: dict[str, Any]) -> None:
