@@ -136,7 +136,7 @@ class ErrorMap:
         helped = self.lowered if safe else self.ratio.log[:, POSITION] < 0.0
         run = first if helped[:first].all() else int(np.argmin(helped[:first]))
         sigma_max = self._upper_bound(run, safe=safe)
-        sigma_min = 1.0 if last == len(closed) - 1 else self._lower_bound(last, safe=safe)
+        sigma_min = self._lower_bound(last, safe=safe)
         return Window(sigma_min, min(sigma_max, sigma_min))
 
     def _upper_bound(self, run: int, *, safe: bool) -> float:
@@ -149,6 +149,10 @@ class ErrorMap:
 
     def _lower_bound(self, last: int, *, safe: bool) -> float:
         """sigma_min where the last closed level is `last`."""
+        top = len(self.sigmas) - 1
+        # Levels strictly above sigma_min teach, and a schedule may end just below 1: from its last one on, none does.
+        if last == top or (safe and last + 1 == top):
+            return 1.0
         return float(self.sigmas[last + 1]) if safe else self._crossing(last, last + 1)
 
     def _crossing(self, low: int, high: int) -> float:

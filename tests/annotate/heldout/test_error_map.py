@@ -49,6 +49,14 @@ def test_harm_everywhere_leaves_nothing():
     assert judge(one, one.window(safe=True), None).word == HURTS
 
 
+def test_a_last_level_just_below_one_leaves_nothing_above_it():
+    sigmas = np.array([*SIGMAS[:-1], 0.9999])
+    one = read(flat([1.3] * 5 + [0.7]), sigmas=sigmas)
+    assert one.window(safe=True).is_nothing
+    assert judge(one, one.window(safe=True), None).word == HURTS
+    assert sigmas[4] < one.window(safe=False).sigma_min < sigmas[5]
+
+
 def test_harm_in_the_middle_leaves_both_ends():
     window = read(flat([0.5, 0.6, 1.5, 1.5, 0.7, 0.8])).window(safe=True)
     assert window == Window(sigma_min=SIGMAS[4], sigma_max=SIGMAS[1])
