@@ -5,9 +5,9 @@ Symbols
     l    log ratio of held-out errors (`errors`); a cell says 100 (exp(l) - 1), the change of the error in percent
 
 A cell is coloured, the stronger the more it changes, where its interval leaves out zero for all levels at once; it is
-pale where only that of its own level does, of which one in twenty is chance. The sign of its number says the same as
-its colour, for those who see no difference between green and red. Levels stand side by side at one width, so that
-their numbers have room; curves have a true axis of sigma, and intervals of single levels, by which windows are read.
+pale where only that of its own level does, which is chance in one of twenty cells where nothing changes. The sign of
+its number says the same as its colour, for those who see no difference between green and red. Levels stand side by side
+at one width, so that their numbers have room.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -28,16 +27,11 @@ from lerobot_ambient.core.windows import Window, admits
 from lerobot_ambient.figures.style import (
     FAINT,
     GREEN,
-    LIMIT,
     SIGMA,
-    SOURCE,
-    TARGET,
     WIDTH,
-    WINDOW,
     figure_name,
     legend_above,
     new_figure,
-    sigma_axis,
     styled,
 )
 
@@ -46,7 +40,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LOWERED, RAISED, UNSHOWN = GREEN, "#CC3311", "#E9EBEE"
-_INK = "#1B1F24"
+INK = "#1B1F24"
 _FULL = float(np.log(2.0))
 """|l| from which a colour is not stronger: an error that is halved or doubled."""
 _HINT, _PALEST = 0.17, 0.36
@@ -198,23 +192,10 @@ def _window_on(axis: Axes, sigmas: Floats, window: Window, top: float) -> float:
     admitted = admits(sigmas, window.sigma_min, window.sigma_max)
     bottom = -0.5 - _GAP - _BAR
     for level, teaches in enumerate(admitted):
-        axis.barh(bottom + _BAR / 2, 1.0, _BAR, left=level - 0.5, color=_INK if teaches else FAINT, linewidth=0)
+        axis.barh(bottom + _BAR / 2, 1.0, _BAR, left=level - 0.5, color=INK if teaches else FAINT, linewidth=0)
     for edge in np.flatnonzero(np.diff(admitted)) + 0.5:
-        axis.vlines(edge, bottom, top, color=_INK, linewidth=1.8)
+        axis.vlines(edge, bottom, top, color=INK, linewidth=1.8)
     return bottom
-
-
-def bounds_of(window: Window) -> list[float]:
-    """The levels inside (0, 1) at which a window begins or ends."""
-    if window.is_everything:
-        return []
-    return [bound for bound in (window.sigma_max, window.sigma_min) if 0.0 < bound < 1.0]
-
-
-def _middles(window: Window) -> list[float]:
-    """A level within each part that the bounds cut [0, 1] into."""
-    cuts = [0.0, *bounds_of(window), 1.0]
-    return [(low + high) / 2 for low, high in pairwise(cuts)]
 
 
 def _key_above(axis: Axes, window: Window | None) -> None:
@@ -231,73 +212,8 @@ def _key_above(axis: Axes, window: Window | None) -> None:
     ]
     if window is not None:
         teaches = "no window" if window.is_nothing else f"window: {window_words(window, 'σ')}"
-        handles.append(Patch(color=FAINT if window.is_nothing else _INK, label=teaches))
+        handles.append(Patch(color=FAINT if window.is_nothing else INK, label=teaches))
     legend_above(axis, 3, handles)
-
-
-def curve_on(axis: Axes, evidence: HeldOutEvidence, column: int = POSITION) -> None:
-    """Draw the error over sigma: of the source at every level, and in its window, with the target alone as 1.
-
-    Args:
-        axis: to draw on.
-        evidence: of the source.
-        column: POSITION or ACCELERATION, with the tolerance.
-    """
-    read, confirmed, window = evidence.read, evidence.confirmed, evidence.verdict.window
-    cuts = [0.0, *bounds_of(window), 1.0]
-    for (low, high), middle in zip(pairwise(cuts), _middles(window), strict=True):
-        if bool(admits(middle, window.sigma_min, window.sigma_max)):
-            axis.axvspan(low, high, ymax=0.03, color=_INK, linewidth=0)
-    axis.axhline(1.0, color=TARGET, linewidth=1.6, label="target alone")
-    others = "at every level (co-training)" if confirmed is not read else "at every level, its window"
-    _band_on(axis, read, column, SOURCE, f"source {others}")
-    if confirmed is not None and confirmed is not read:
-        several = "sources in their windows" if evidence.adds is not None else "source in its window (ambient)"
-        _band_on(axis, confirmed, column, WINDOW, several)
-    if column == ACCELERATION:
-        tolerated = 1.0 + read.rule.tolerance
-        axis.axhline(tolerated, color=LIMIT, linestyle="--", linewidth=1.1, label=f"tolerated: {tolerated:g}")
-    axis.set_yscale("log")
-    _ratio_ticks(axis)
-    sigma_axis(axis)
-
-
-def _band_on(axis: Axes, read: ErrorMap, column: int, colour: str, label: str) -> None:
-    low, high = (np.exp(end[:, column]) for end in read.ratio.interval(read.rule.confidence))
-    axis.fill_between(read.sigmas, low, high, color=colour, alpha=0.13, linewidth=0)
-    for end in (low, high):
-        axis.plot(read.sigmas, end, color=colour, linewidth=0.6, alpha=0.7)
-    axis.plot(read.sigmas, np.exp(read.ratio.log[:, column]), color=colour, marker="o", markersize=2.8, label=label)
-
-
-def _ratio_ticks(axis: Axes) -> None:
-    """Ticks that read as ratios; those within the limits that drawing has set."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
-    low, high = axis.get_ylim()
-    low, high = min(low, 0.9), max(high, 1.1)
-    known = np.array([0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100])
-    inside = known[(known >= low) & (known <= high)]
-    if high / low > 10.0:
-        inside = inside[~np.isin(inside, [0.3, 0.7, 0.8, 0.9, 1.1, 1.2, 1.5, 3])]
-    elif high / low > 2.0:
-        inside = inside[~np.isin(inside, [0.8, 0.9, 1.1, 1.2])]
-    axis.set_ylim(low, high)
-    axis.yaxis.set_major_locator(FixedLocator(inside.tolist()))
-    axis.yaxis.set_minor_locator(NullLocator())
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-
-
-def against_best(evidence: HeldOutEvidence, column: int = POSITION) -> Floats | None:
-    """(L,) log ratio of an error in the window to the best of the others, at each level.
-
-    The others are the target alone and the source at every level. None where no window was confirmed.
-    """
-    if evidence.confirmed is None or evidence.confirmed is evidence.read:
-        return None
-    others = np.minimum(evidence.read.ratio.log[:, column], 0.0)
-    value: Floats = evidence.confirmed.ratio.log[:, column] - others
-    return value
 
 
 def map_figure(evidence: HeldOutEvidence) -> Figure:
@@ -306,13 +222,13 @@ def map_figure(evidence: HeldOutEvidence) -> Figure:
     def draw() -> Figure:
         figure = new_figure(_map_height(evidence.read), 1.45 * WIDTH)
         heat_map_on(figure.subplots(), evidence.read, evidence.verdict.window)
-        _title_over(figure, verdict_words(evidence, 88))
+        title_over(figure, verdict_words(evidence, 88))
         return figure
 
     return styled(draw)()
 
 
-def _title_over(figure: Figure, words: str) -> None:
+def title_over(figure: Figure, words: str) -> None:
     figure.suptitle(words, x=0.01, ha="left", fontsize=9.5, fontweight="bold")
 
 
@@ -327,7 +243,7 @@ def dimensions_figure(evidence: HeldOutEvidence) -> Figure:
         rows = min(evidence.errors.energies[evidence.design].shape[-1], _MOST_ROWS)
         figure = new_figure(1.7 + 0.27 * rows, 1.45 * WIDTH)
         dimensions_on(figure.subplots(), evidence)
-        _title_over(figure, f"Error of position with {figure_name(evidence.source)}, by action dimension")
+        title_over(figure, f"Error of position with {figure_name(evidence.source)}, by action dimension")
         return figure
 
     return styled(draw)()
@@ -341,30 +257,7 @@ def adds_figure(evidence: HeldOutEvidence) -> Figure:
     def draw() -> Figure:
         figure = new_figure(_map_height(adds), 1.45 * WIDTH)
         heat_map_on(figure.subplots(), adds)
-        _title_over(figure, f"What {figure_name(evidence.source)} adds to the other sources")
-        return figure
-
-    return styled(draw)()
-
-
-def curves_figure(evidence: HeldOutEvidence) -> Figure:
-    """The errors of position and of acceleration over sigma, side by side."""
-    from matplotlib.patches import Patch
-
-    def draw() -> Figure:
-        figure = new_figure(3.4, 1.6 * WIDTH)
-        left, right = figure.subplots(1, 2)
-        curve_on(left, evidence, POSITION)
-        curve_on(right, evidence, ACCELERATION)
-        left.set_title("position: where the motion goes", loc="left", fontsize=8.5)
-        right.set_title("acceleration: how it feels", loc="left", fontsize=8.5)
-        left.set_ylabel("held-out error, target alone = 1")
-        _title_over(figure, verdict_words(evidence, 96))
-        handles = right.get_legend_handles_labels()[0]
-        if not evidence.verdict.window.is_nothing:
-            words = window_words(evidence.verdict.window, "σ")
-            handles.append(Patch(color=_INK, label=f"window: {words}"))
-        figure.legend(handles=handles, loc="outside lower center", ncols=2)
+        title_over(figure, f"What {figure_name(evidence.source)} adds to the other sources")
         return figure
 
     return styled(draw)()

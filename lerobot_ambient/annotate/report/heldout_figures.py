@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from lerobot_ambient.annotate.heldout.curve_figures import against_best, curves_figure
 from lerobot_ambient.annotate.heldout.errors import ACCELERATION, POSITION
 from lerobot_ambient.annotate.heldout.evidence import HeldOutEvidence
 from lerobot_ambient.annotate.heldout.figures import (
     adds_figure,
-    against_best,
-    curves_figure,
     dimension_rows,
     dimensions_figure,
     map_figure,

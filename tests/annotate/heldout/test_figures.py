@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
+from lerobot_ambient.annotate.heldout.curve_figures import against_best, curve_on, curves_figure
 from lerobot_ambient.annotate.heldout.errors import ACCELERATION, POSITION
 from lerobot_ambient.annotate.heldout.evidence import window_words
 from lerobot_ambient.annotate.heldout.figures import (
@@ -16,10 +17,7 @@ from lerobot_ambient.annotate.heldout.figures import (
     UNSHOWN,
     Rows,
     adds_figure,
-    against_best,
     change_words,
-    curve_on,
-    curves_figure,
     dimension_rows,
     dimensions_figure,
     heat_map_on,
