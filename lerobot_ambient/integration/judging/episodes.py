@@ -143,11 +143,13 @@ def _declared(checkpoints: Sequence[Checkpoint], asked: _Dataset) -> Source:
     root = asked.root
     if uses and root is None and repo_id == uses[0].repo_id:
         root = _located(uses[0].root, first.path)
-    config = first.config
-    return Source(
-        repo_id=repo_id,
-        root=root,
-        revision=asked.revision,
+    return Source(repo_id=repo_id, root=root, revision=asked.revision)
+
+
+def _as_trained(source: Source, config: Any) -> Source:
+    """The dataset under the keys and names that a policy's training gave its target."""
+    return replace(
+        source,
         rename=dict(getattr(config, "target_rename", {})),
         dimension_names=dict(getattr(config, "target_dimension_names", {})),
         action_gain=getattr(config, "target_action_gain", None),
@@ -233,7 +235,7 @@ def open_episodes(checkpoint: Checkpoint, judged: JudgedEpisodes) -> Episodes:
     recipe = MixtureRecipe(
         levels, Cotrain(), mode["ACTION"], mode["STATE"], getattr(config, "target_action_type", None)
     )
-    mixture = make_mixture(judged.source, [], options, recipe, held_out=True)
+    mixture = make_mixture(_as_trained(judged.source, config), [], options, recipe, held_out=True)
     _require_fit(checkpoint, mixture)
     target, columns = mixture.sources[0], mixture.dataset.columns
     names = tuple(dimension_names(target.features[ACTION]))
@@ -249,10 +251,14 @@ def open_episodes(checkpoint: Checkpoint, judged: JudgedEpisodes) -> Episodes:
 def _require_fit(checkpoint: Checkpoint, mixture: AssembledMixture) -> None:
     config, name = checkpoint.config, mixture.sources[0].name
     features = mixture.sources[0].features
-    lacking = [key for key in config.input_features or {} if key not in mixture.dataset.keys]
+    # LeRobot's rename_map stands in the preprocessor, so the policy knows keys by other names than the dataset.
+    renamed = dict((checkpoint.training or {}).get("rename_map") or {})
+    there = {renamed.get(key, key) for key in mixture.dataset.keys}
+    lacking = [key for key in config.input_features or {} if key not in there]
+    cameras = set(config.image_features)
     # A policy that can do without a camera is asked with those that there are.
-    needs_all = getattr(config, "needs_every_camera", True)
-    if lacking and (needs_all or any("image" not in key for key in lacking)):
+    can_do = not getattr(config, "needs_every_camera", True) and set(lacking) < cameras
+    if lacking and not can_do:
         raise ValueError(
             f"'{name}' lacks {', '.join(lacking)}, which the policy of {checkpoint.path} sees; it has "
             f"{', '.join(sorted(mixture.dataset.keys))}. Judge it on a dataset of its own robot and cameras."

@@ -80,7 +80,14 @@ def uses_of(training: Mapping[str, Any] | None) -> list[Use]:
     return [
         target,
         *(
-            Use("source", str(one["repo_id"]), one.get("root"), one.get("episodes"), frames=number)
+            # What a source held out is not told by numbers of episodes, so all of it counts as seen.
+            Use(
+                "source",
+                str(one["repo_id"]),
+                one.get("root"),
+                one.get("episodes"),
+                frames=None if one.get("holdout") else number,
+            )
             for one, number in zip(sources, frames[1:], strict=True)
         ),
     ]

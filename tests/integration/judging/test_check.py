@@ -194,6 +194,27 @@ def test_other_joints_are_refused(check, checkpoint, write_dataset, tmp_path):
     assert "'me/other': observation.state has shape (3,)" in err
 
 
+def test_a_policy_may_know_a_camera_by_another_name(check, stock_checkpoint, write_dataset, tmp_path):
+    """LeRobot's rename_map: the preprocessor renames, so the dataset lacks nothing."""
+    options = {"dims": 6, "env_state": False, "image": (32, 32), "spread": 0.1}
+    fresh = write_dataset(tmp_path / "fresh", "me/fresh", [14, 12], **options)
+    saved = stock_checkpoint("smolvla", cameras=("observation.images.front",))
+    words = [saved, "--dataset.repo_id=me/fresh", f"--dataset.root={fresh}"]
+    rename = {"observation.images.cam": "observation.images.front"}
+    code, _, err = check(*words)
+    assert code == 2
+    assert "'me/fresh' lacks observation.images.front" in err
+    (saved / "train_config.json").write_text(json.dumps({"rename_map": rename}))
+    steps = json.loads((saved / "policy_preprocessor.json").read_text())
+    for step in steps["steps"]:
+        if step["registry_name"] == "rename_observations_processor":
+            step["config"]["rename_map"] = rename
+    (saved / "policy_preprocessor.json").write_text(json.dumps(steps))
+    code, out, _ = check(*words)
+    assert code == 0
+    assert "1 checkpoint on 2 episodes" in out
+
+
 def test_chunks_begin_at_the_observed_frame(checkpoint):
     """A chunk laid over the recording from its frame on is what acting from that frame would execute."""
     from lerobot_ambient.integration.judging.measure import Effort, measure_predictions

@@ -53,5 +53,11 @@ def test_another_recording_of_the_same_name_is_none_of_it(meta, target):
     assert overlap(other, "me/target", str(target), meta, range(6)) == []
 
 
+def test_a_source_that_held_some_out_counts_as_seen_as_a_whole(meta, target):
+    said = training("/gone", sources=[{"repo_id": "me/target", "root": "/gone", "holdout": 0.3}], frames=[1, 90])
+    said["dataset"]["repo_id"] = "me/another"
+    assert overlap(uses_of(said), "me/target", str(target), meta, range(6)) == [0, 1, 2, 3, 4, 5]
+
+
 def test_nothing_is_known_without_a_configuration():
     assert uses_of(None) == []
