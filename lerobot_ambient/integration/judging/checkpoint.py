@@ -26,6 +26,7 @@ from lerobot_ambient.policy.shared.safe_loading import refuse_foreign_steps
 
 _MODEL = "pretrained_model"
 _LAST = Path("checkpoints", "last", _MODEL)
+_USUAL = (*_LAST.parts, "run")
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def _read(path: str, name: str, overrides: Sequence[str]) -> Checkpoint:
         training = _training(path)
     except NOT_ON_THE_HUB as error:
         raise FileNotFoundError(
-            f"the checkpoint '{path}' is neither a folder here nor a model on the Hub ({reason_of(error)})."
+            f"the checkpoint '{path}' is neither a folder here nor a model on the Hub{reason_of(error)}."
         ) from error
     config.pretrained_path = Path(path)
     if getattr(config, "compile_model", False):
@@ -167,7 +168,7 @@ def _training(path: str) -> Mapping[str, Any] | None:
 
 
 def _names(places: Sequence[str]) -> list[str]:
-    """The parts of the paths in which they differ; of a single one the path without the last folder's usual name."""
+    """The parts of the paths in which they differ; of a single one the path without the usual names at its end."""
     parts = [list(Path(place).parts) for place in places]
     if len(places) > 1:
         while len({tuple(part[:1]) for part in parts}) == 1:
@@ -175,5 +176,6 @@ def _names(places: Sequence[str]) -> list[str]:
         while len({tuple(part[-1:]) for part in parts}) == 1:
             parts = [part[:-1] for part in parts]
     else:
-        parts = [part[:-1] if part[-1] == _MODEL and len(part) > 1 else part for part in parts]
+        while len(parts[0]) > 1 and parts[0][-1] in _USUAL:
+            parts = [parts[0][:-1]]
     return [str(Path(*part)) if part else place for part, place in zip(parts, places, strict=True)]

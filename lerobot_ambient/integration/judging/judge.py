@@ -41,7 +41,7 @@ def judge(
     """
     checkpoints = read_checkpoints(paths, device)
     judged = choose_episodes(checkpoints, words, allow_seen=allow_seen)
-    reach = max(max(one.action_deltas) - min(0, min(one.action_deltas)) + 1 for one in checkpoints)
+    reach = max(max(one.action_deltas) + 1 for one in checkpoints)
     effort = replace(effort, reach=reach)
     measured = []
     for number, checkpoint in enumerate(checkpoints, start=1):

@@ -38,7 +38,8 @@ class Effort:
         samples: chunks that are denoised, and chunks that are predicted, over all episodes together.
         batch_size: of the policy's calls.
         seed: of the noise.
-        reach: frames of the longest training chunk among the checkpoints; chunks of all begin where it still fits.
+        reach: frames from an observation to the end of the longest chunk among the checkpoints; all begin where it
+            still fits.
     """
 
     samples: int = 256
@@ -93,8 +94,7 @@ def measure_denoising(
     if checkpoint.why_no_denoising is not None:
         return checkpoint.why_no_denoising
     policy = loaded.policy
-    history = min(0, min(checkpoint.action_deltas))
-    rows, owner = _spread(episodes, effort.samples, effort.reach + history)
+    rows, owner = _spread(episodes, effort.samples, effort.reach)
     bands = Bands(len(checkpoint.action_deltas), episodes.axes)
     energies = np.zeros((len(episodes.numbers), len(LEVELS), len(bands), episodes.actions.shape[1]))
     pieces = _pieces(len(rows), effort.batch_size)

@@ -89,7 +89,7 @@ def _rows(judgement: Judgement) -> list[dict[str, Any]]:
                 "policy": one.checkpoint.stock_type,
                 "score": number(place.score.value),
                 "score_interval": interval(place.score),
-                "behind": "best" if place.behind is None else percent(place.behind.value),
+                "behind": percent(place.behind.value) if place.behind else "best" if len(judgement.places) > 1 else "-",
                 "behind_interval": "" if place.behind is None else interval(place.behind, percent),
                 "verdict": "" if place.behind is None else place.verdict,
                 "error": cell(action_error(one)),

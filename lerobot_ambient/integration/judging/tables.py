@@ -59,6 +59,9 @@ def _ranking(judgement: Judgement) -> list[str]:
         numbers = [cell(action_error(one)), cell(jerk_ratio(one), times=True), cell(seam_ratio(one), times=True)]
         rows.append([place.name, score, f"{low} to {high}", *behind, *numbers])
         verdicts.append(place.verdict)
+    if len(rows) == 1:
+        # There is nothing to compare with.
+        return aligned([*head[:3], *head[5:]], [[*rows[0][:3], *rows[0][5:]]])
     lines = aligned(head, rows)
     return [lines[0], lines[1], *(f"{line}  {said}" for line, said in zip(lines[2:], verdicts, strict=True))]
 

@@ -54,6 +54,13 @@ def test_by_default_it_judges_on_what_was_held_out(check, checkpoint, tmp_path):
     assert json.loads((tmp_path / "page" / "check.json").read_text(encoding="utf-8")) == found
 
 
+def test_a_single_checkpoint_is_compared_with_nothing(check, checkpoint):
+    _, out, _ = check(checkpoint("one"))
+    assert "1 checkpoint on 2 episodes that it was not trained on: 'me/target' 4-5." in out
+    assert "best" not in out.split("score:")[0]
+    assert "2 episodes are few" in out
+
+
 def test_one_seed_is_one_judgement(check, checkpoint):
     one = checkpoint("one")
     first = check(one, "--json")[1]
