@@ -162,8 +162,14 @@ def _by_held_out_errors(
     from lerobot_ambient.integration.heldout.method import annotate_held_out
 
     found = annotate_held_out(cfg, held_out_method(args), processes, progress=not args.json)
+    schedule = mixture.plan.schedule
+    if args.from_column is not None and processes.is_main:
+        return [
+            SourceEvidence.of_scored_parts(source, [one for one in found if one.dataset == place], schedule)
+            for place, source in enumerate(chunks[1:], start=1)
+        ]
     return [
-        SourceEvidence.of_held_out(evidence, len(source), mixture.plan.schedule)
+        SourceEvidence.of_held_out(evidence, len(source), schedule)
         for evidence, source in zip(found, chunks[1:], strict=bool(found))
     ]
 

@@ -9,6 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.heldout.error_map import ErrorMap
 from lerobot_ambient.annotate.heldout.errors import POSITION, HeldOutErrors
@@ -48,6 +49,8 @@ class HeldOutEvidence:
         safe, estimate: windows.
         verdict: what is said of the source.
         adds: what the source adds to the others; None where it is the only one.
+        dataset: its place in the mixture, from 1 on.
+        rows: (n,) of the mixture, of a part of a source by score; None for a whole one.
     """
 
     source: str
@@ -63,6 +66,21 @@ class HeldOutEvidence:
     estimate: Window
     verdict: Verdict
     adds: ErrorMap | None = None
+    dataset: int = 1
+    rows: NDArray[np.int64] | None = None
+
+    @property
+    def samples(self) -> int | None:
+        """How many samples a part of a source has; None for a whole one."""
+        return None if self.rows is None else len(self.rows)
+
+    @property
+    def named(self) -> tuple[Window, Window]:
+        """The safe window and the estimate; nothing where the verdict names none, or all levels without evidence."""
+        word, window = self.verdict.word, self.verdict.window
+        if window.is_nothing or (word != HELPS and window.is_everything):
+            return Window(1.0), Window(1.0)
+        return self.safe, self.estimate
 
     def soft_shares(self) -> list[float]:
         """The target's share at each level by what is known there: 1 where the source is as likely to hurt as not.

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
-from lerobot_ambient.annotate.heldout.evidence import HeldOutEvidence
+from lerobot_ambient.annotate.heldout.evidence import HeldOutEvidence, window_words
 from lerobot_ambient.annotate.heldout.verdict import HELPS
 from lerobot_ambient.annotate.locality.by_classifier import CropEvidence
 from lerobot_ambient.annotate.locality.by_moments import LocalityEvidence
@@ -30,6 +32,7 @@ class SourceEvidence:
         locality: the evidence for sigma_max, if it was asked for.
         mode_mixes: how each granularity shifts the mix of modes, of the target and of the source.
         heldout: what denoisers of held-out target episodes said, for the held-out method.
+        parts: the same of each part of like score, where the source was divided by one.
     """
 
     finding: Finding
@@ -38,6 +41,7 @@ class SourceEvidence:
     locality: LocalityEvidence | CropEvidence | None = None
     mode_mixes: tuple[ModeMix, ...] = ()
     heldout: HeldOutEvidence | None = None
+    parts: tuple[HeldOutEvidence, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """One entry of `annotate --json`."""
@@ -54,6 +58,8 @@ class SourceEvidence:
             }
         if self.heldout is not None:
             entry["heldout"] = self.heldout.to_dict()
+        if self.parts:
+            entry["parts"] = [{"part": one.source, "samples": one.samples, **one.to_dict()} for one in self.parts]
         if self.mode_mixes:
             entry["mode_mixes"] = [
                 {
@@ -68,9 +74,7 @@ class SourceEvidence:
     @classmethod
     def of_held_out(cls, evidence: HeldOutEvidence, chunks: int, schedule: NoiseSchedule) -> SourceEvidence:
         """What held-out errors say of a source of so many samples, by a policy that draws these levels."""
-        verdict, safe, estimate = evidence.verdict, evidence.safe, evidence.estimate
-        if verdict.window.is_nothing:
-            safe = estimate = verdict.window
+        verdict, (safe, estimate) = evidence.verdict, evidence.named
         finding = Finding(
             source=evidence.source,
             method="heldout",
@@ -86,6 +90,42 @@ class SourceEvidence:
             notes=(f"Judged by {evidence.denoiser}, {evidence.steps} steps a training.",),
         )
         return cls(finding, heldout=evidence)
+
+    @classmethod
+    def of_scored_parts(
+        cls, source: Chunks, parts: Sequence[HeldOutEvidence], schedule: NoiseSchedule
+    ) -> SourceEvidence:
+        """What held-out errors say of a source's samples by their score, a window for each part of like score.
+
+        Args:
+            source: its samples.
+            parts: the evidence of each; together they hold every sample.
+            schedule: the levels that the policy draws.
+        """
+        rows = source.rows.numpy()
+        safe, estimate, sigma_max = (np.ones(len(rows)) for _ in range(3))
+        for part in parts:
+            assert part.rows is not None
+            mine = np.isin(rows, part.rows)
+            window, guess = part.named
+            safe[mine], estimate[mine], sigma_max[mine] = window.sigma_min, guess.sigma_min, window.sigma_max
+        finding = Finding(
+            source=source.name,
+            method="heldout",
+            granularity="bucket",
+            sigma_min=estimate,
+            sigma_max=sigma_max,
+            interval=(float(np.median(estimate)), float(np.median(safe))),
+            sigma_min_safe=safe,
+            schedule=schedule,
+            verdict=(
+                f"{len(parts)} parts by score",
+                *(f"{part.source}: {part.verdict.headline}; {window_words(part.named[0])}" for part in parts),
+            ),
+            helps=any(part.verdict.word == HELPS for part in parts),
+            notes=(f"Judged by {parts[0].denoiser}, {parts[0].steps} steps a training.",),
+        )
+        return cls(finding, parts=tuple(parts))
 
     def taking(self, end: str) -> SourceEvidence:
         """The annotation with this end of what is known of sigma_min as its windows (`Finding.taking`)."""

@@ -37,7 +37,8 @@ def _require_used(args: argparse.Namespace) -> None:
     if args.method != "heldout":
         for name in OF_HELDOUT:
             if getattr(args, name) is not None:
-                raise ValueError(f"--{name} belongs to --method=heldout; leave it out or add that.")
+                typed = name.replace("_", "-")
+                raise ValueError(f"--{typed} belongs to --method=heldout; leave it out or add that.")
     elif args.locality:
         raise ValueError(
             "--locality belongs to the other methods: held-out errors say by themselves what sigma_max is."
@@ -61,11 +62,20 @@ def _require_used(args: argparse.Namespace) -> None:
             raise ValueError("--rethreshold replaces files that are there: say --overwrite instead of --write.")
     elif args.overwrite and not args.write and args.windows_dir is None and args.write_config is None:
         raise ValueError("--overwrite without --write, --windows-dir or --write-config does nothing; add one.")
+    if args.bins is not None and args.from_column is None:
+        raise ValueError(
+            f"--bins={args.bins} divides a score, and --from-column names none; add it or leave --bins out."
+        )
     finer = args.granularity in ("bucket", "datapoint")
     if args.write_config is not None and finer and not args.write and args.windows_dir is None:
         raise ValueError(
             f"--granularity={args.granularity} gives many windows, and a configuration can only name the file that "
             "holds them: add --write or --windows-dir to --write-config."
+        )
+    if args.from_column is not None and args.write_config is not None and not args.write and args.windows_dir is None:
+        raise ValueError(
+            "--from-column gives many windows, and a configuration can only name the file that holds them: add --write "
+            "or --windows-dir to --write-config."
         )
     if args.soft_alone_above is not None and not 0.0 < args.soft_alone_above <= 1.0:
         raise ValueError(f"--soft-alone-above={args.soft_alone_above} is a distance of two laws, in (0, 1].")
@@ -111,7 +121,7 @@ def _require_held_out(args: argparse.Namespace) -> None:
     try:
         held_out_method(args)
     except ValueError as error:
-        raise ValueError(re.sub(r"^(tolerance|budget|folds|steps|shares) = ", r"--\1 = ", str(error))) from error
+        raise ValueError(re.sub(r"^(tolerance|budget|folds|steps|shares|bins) = ", r"--\1 = ", str(error))) from error
 
 
 def _require_packages(args: argparse.Namespace) -> None:

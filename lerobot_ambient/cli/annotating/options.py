@@ -29,7 +29,7 @@ OF_CLASSIFIER = (
     "work_dir",
     "soft_alone_above",
 )
-OF_HELDOUT = ("denoiser", "shares", "budget", "tolerance")
+OF_HELDOUT = ("denoiser", "shares", "budget", "tolerance", "from_column", "bins")
 OF_BOTH = ("folds", "steps", "device", "work_dir")
 """Options of the classifier method that the held-out method has, too."""
 OF_THRESHOLD = ("tau", "crossing")
@@ -88,6 +88,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         help="a level is closed where accelerations err more than 1 + this times as much as without the source (0.5)",
     )
+    heldout.add_argument(
+        "--from-column",
+        metavar="NAME",
+        help="of a score, in the frames or the episodes of each source: samples of like score get a window of their "
+        "own (add --write or --windows-dir)",
+    )
+    heldout.add_argument("--bins", type=int, help="parts of a score that has more values (3)")
     classifier = parser.add_argument_group("with --method=classifier")
     classifier.add_argument("--granularity", choices=GRANULARITIES, help="what shares a window (dataset)")
     classifier.add_argument(
@@ -195,11 +202,12 @@ def held_out_method(args: argparse.Namespace) -> HeldOutMethod:
     from lerobot_ambient.annotate.heldout.error_map import MapRule
     from lerobot_ambient.integration.heldout.method import HeldOutMethod
 
-    options = given(args, ("denoiser", "shares", "folds", "steps"))
+    options = given(args, ("denoiser", "shares", "folds", "steps", "bins"))
     if args.budget is not None:
         options["minutes"] = args.budget
     return HeldOutMethod(
         rule=MapRule(**given(args, ("tolerance",))),
+        column=args.from_column,
         seed=args.seed,
         work=args.work_dir or Path("outputs/annotate"),
         **options,

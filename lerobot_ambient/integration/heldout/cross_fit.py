@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ from lerobot_ambient.annotate.classifier.shared_work import Arrays, Processes, S
 from lerobot_ambient.annotate.heldout.bands import Bands
 from lerobot_ambient.annotate.heldout.errors import TARGET, HeldOutErrors
 from lerobot_ambient.core.arrays import Floats
+from lerobot_ambient.core.plan import Group
+from lerobot_ambient.core.windows import EVERYTHING
 from lerobot_ambient.integration.heldout.designs import Design
 from lerobot_ambient.integration.heldout.training import FitOptions, Trainer
 
@@ -34,6 +37,8 @@ class HeldOutCrossFit:
     Args:
         trainer: of the policy on the mixture.
         chunks: of every dataset of the mixture, the target first.
+        parts: what takes part for itself, the target first: datasets, or parts of them.
+        dataset: of each part, its place in the mixture.
         sigmas: (L,) levels at which errors are measured.
         folds: of episodes.
         options: of each training.
@@ -42,6 +47,8 @@ class HeldOutCrossFit:
 
     trainer: Trainer
     chunks: Sequence[Chunks]
+    parts: Sequence[Chunks]
+    dataset: Sequence[int]
     sigmas: Floats
     folds: int
     options: FitOptions
@@ -65,8 +72,8 @@ class HeldOutCrossFit:
     def time_steps(self, steps: int, tick: Callable[[], object]) -> None:
         """Train the target alone for some steps and forget it."""
         options = replace(self.options, steps=steps)
-        plan = Design().plan(self.trainer.mixture.plan.groups, self.trainer.mixture.plan.schedule)
-        self.trainer.fit(plan, [one.rows for one in self.chunks], options, 0, tick)
+        plan = Design().plan(self._groups, self.trainer.mixture.plan.schedule)
+        self.trainer.fit(plan, [one.rows for one in self.parts], options, 0, tick)
 
     def budget_name(self, minutes: float, processes: int) -> str:
         """What a budget of these trainings is called in the work folder."""
@@ -87,9 +94,10 @@ class HeldOutCrossFit:
         return Shards(self.work.path).get(self._name(design, fold), lambda: self._fit(design, fold, tick))
 
     def _fit(self, design: Design, fold: int, tick: Callable[[], object]) -> Arrays:
-        mixture = self.trainer.mixture
-        plan = design.plan(mixture.plan.groups, mixture.plan.schedule)
-        rows = [one.rows[torch.from_numpy(self._folds_of[number] != fold)] for number, one in enumerate(self.chunks)]
+        plan = design.plan(self._groups, self.trainer.mixture.plan.schedule)
+        rows = [
+            one.rows[torch.from_numpy(of_part != fold)] for one, of_part in zip(self.parts, self._folds_of, strict=True)
+        ]
         policy = self.trainer.fit(plan, rows, self.options, fold, tick)
         judged, episode = self._judged(fold)
         energies = self.trainer.errors(policy, judged, self.sigmas, self.bands, self._spread, self.options, fold)
@@ -124,20 +132,35 @@ class HeldOutCrossFit:
         return float(x_0.double().var(0, correction=0).sum())
 
     @property
-    def _folds_of(self) -> list[NDArray[np.int64]]:
-        # A source of as many episodes may be a copy of the target: the same of its episodes are left out.
+    def _groups(self) -> list[Group]:
+        """A group of the plan for each part."""
+        sources = self.trainer.mixture.sources
         return [
-            fold_of_chunks(one, self.folds, self.options.seed)
-            if len(np.unique(one.episode)) >= self.folds
-            else np.full(len(one), -1)
-            for one in self.chunks
+            Group(place, one.name, len(one), EVERYTHING, sources[place].config.weight if place else 1.0)
+            for one, place in zip(self.parts, self.dataset, strict=True)
         ]
+
+    @cached_property
+    def _folds_of(self) -> list[NDArray[np.int64]]:
+        """Of each part (N,) the fold of each chunk's episode."""
+        folds: list[NDArray[np.int64]] = []
+        for part, place in zip(self.parts, self.dataset, strict=True):
+            whole = self.chunks[place]
+            names, first = np.unique(whole.episode, return_index=True)
+            # A source of as many episodes may be a copy of the target: the same of its episodes are left out.
+            if len(names) < self.folds:
+                folds.append(np.full(len(part), -1))
+                continue
+            of_episode = fold_of_chunks(whole, self.folds, self.options.seed)[first]
+            folds.append(of_episode[np.searchsorted(names, part.episode)])
+        return folds
 
     def _name(self, design: Design, fold: int) -> str:
         told = {
-            "format": 1,
+            "format": 2,
             "data": list(self.work.identity),
             "policy": _told(self.trainer),
+            "parts": [hashlib.sha256(one.rows.numpy().tobytes()).hexdigest()[:16] for one in self.parts],
             "sigmas": self.sigmas.tolist(),
             "folds": self.folds,
             "options": asdict(self.options),

@@ -55,7 +55,7 @@ class Design:
         """The plan over all datasets of a mixture, in which those that take no part are never drawn.
 
         Args:
-            groups: one a dataset, the target first.
+            groups: one a dataset or part of one, the target first.
             schedule: of the policy.
         """
         chosen = [groups[0]]
@@ -68,38 +68,40 @@ class Design:
         return Plan(tuple(kept.get(number, group) for number, group in enumerate(groups)), schedule, joint, made.base)
 
 
-def designs_of(sources: int, shares: Sequence[float | None]) -> list[Design]:
+def designs_of(sources: int, shares: Sequence[float | None], *, alone: bool = False) -> list[Design]:
     """The target alone, with each source, with all of them, and with all but one.
 
     Args:
         sources: how many there are.
         shares: of the target.
+        alone: leave out designs of several sources.
     """
     everyone = tuple(range(1, sources + 1))
     sets: list[tuple[int, ...]] = [(one,) for one in everyone]
-    if sources > 1:
+    if sources > 1 and not alone:
         sets.append(everyone)
-    if sources > 2:
+    if sources > 2 and not alone:
         sets += [tuple(other for other in everyone if other != one) for one in everyone]
     return [Design(), *(Design(chosen, alpha) for alpha in shares for chosen in sets)]
 
 
-def row_draws(rows: Sequence[Tensor], law: Tensor, generator: torch.Generator, batch: int) -> Tensor:
-    """(batch,) rows of a batch: the dataset by its law, the row uniformly within it.
+def row_draws(rows: Sequence[Tensor], law: Tensor, generator: torch.Generator, batch: int) -> tuple[Tensor, Tensor]:
+    """(batch,) rows of a batch, and the group of each: the group by its law, the row uniformly within it.
 
     Args:
-        rows: of each dataset, those that may be drawn.
-        law: (S,) probability of each dataset.
+        rows: of each group, those that may be drawn.
+        law: (G,) probability of each group.
         generator: of the draws.
         batch: how many.
     """
     counts = torch.bincount(
         torch.multinomial(law, batch, replacement=True, generator=generator), minlength=len(rows)
     ).tolist()
-    return torch.cat(
+    drawn = torch.cat(
         [
             one[torch.randint(len(one), (count,), generator=generator)]
             for one, count in zip(rows, counts, strict=True)
             if count
         ]
     )
+    return drawn, torch.repeat_interleave(torch.arange(len(rows)), torch.tensor(counts))

@@ -19,10 +19,12 @@ from lerobot_ambient.annotate.classifier.shared_work import Processes, WorkFolde
 from lerobot_ambient.annotate.heldout.error_map import ErrorMap, MapRule
 from lerobot_ambient.annotate.heldout.errors import POSITION, HeldOutErrors
 from lerobot_ambient.annotate.heldout.evidence import HeldOutEvidence
+from lerobot_ambient.annotate.heldout.scored_parts import scored_parts
 from lerobot_ambient.annotate.heldout.verdict import judge
 from lerobot_ambient.core.arrays import Floats
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.windows import Window
+from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.integration.heldout.cross_fit import HeldOutCrossFit
 from lerobot_ambient.integration.heldout.designs import Design, designs_of
 from lerobot_ambient.integration.heldout.stand_in import DENOISERS, chosen_denoiser
@@ -49,6 +51,8 @@ class HeldOutMethod:
         minutes: that all trainings may take together; their steps follow from it, unless `steps` says them.
         steps: of each training.
         rule: by which windows are read.
+        column: of a score, by which each source is divided into parts that are judged for themselves; None for none.
+        bins: parts of a score with more values.
         seed: of all that is random.
         work: folder of the shards.
 
@@ -62,6 +66,8 @@ class HeldOutMethod:
     minutes: float = 15.0
     steps: int | None = None
     rule: MapRule = field(default_factory=MapRule)
+    column: str | None = None
+    bins: int = 3
     seed: int = 0
     work: Path = Path("outputs/annotate")
 
@@ -76,6 +82,8 @@ class HeldOutMethod:
             raise ValueError(f"folds = {self.folds} must be at least 2: no chunk is judged by a model that saw it.")
         if not self.minutes > 0:
             raise ValueError(f"budget = {self.minutes} must be a positive number of minutes.")
+        if self.bins < 2:
+            raise ValueError(f"bins = {self.bins} must be at least 2: a score divides a source into parts.")
         if self.steps is not None and self.steps < 1:
             raise ValueError(f"steps = {self.steps} must be at least 1.")
 
@@ -88,7 +96,7 @@ def annotate_held_out(
     progress: bool = True,
     make_trainer: Callable[..., Trainer] = Trainer,
 ) -> list[HeldOutEvidence]:
-    """The evidence on each source, in its order; in processes other than the main one nothing.
+    """The evidence on each source, or each part of one, in their order; in processes other than the main one nothing.
 
     Args:
         cfg: of a training; its windows and mixing are ignored.
@@ -111,54 +119,75 @@ def annotate_held_out(
     _require_episodes(chunks[0], method.folds)
     trainer = make_trainer(config, mixture, processes.device)
     work = WorkFolder(method.work, mixture.fingerprint)
-    sources = len(chunks) - 1
-    designs = designs_of(sources, method.shares)
+    parts, dataset = _parts(mixture, chunks, method)
+    number = len(parts) - 1
+    designs = designs_of(number, method.shares, alone=method.column is not None)
     fits = HeldOutCrossFit(
-        trainer,
-        chunks,
-        _levels(mixture.plan.schedule),
-        method.folds,
-        FitOptions(steps=1, seed=method.seed),
-        work,
+        trainer=trainer,
+        chunks=chunks,
+        parts=parts,
+        dataset=dataset,
+        sigmas=_levels(mixture.plan.schedule),
+        folds=method.folds,
+        options=FitOptions(steps=1, seed=method.seed),
+        work=work,
     )
-    steps = method.steps or _steps_within(fits, method, len(designs) + 1, processes)
+    # Each part may take one more design, which confirms its window.
+    steps = method.steps or _steps_within(fits, method, len(designs) + number, processes)
     fits = replace(fits, options=replace(fits.options, steps=steps))
     fits.run(designs, processes, progress=progress)
     errors = fits.errors(designs)
-    # Every process reads the same map, so that all train the design that confirms it.
-    chosen = [_chosen(errors, source, method) for source in range(1, sources + 1)]
-    confirming = _confirming(chosen)
-    if confirming is not None:
-        fits.run([confirming], processes, progress=progress)
-        errors = fits.errors([*designs, confirming])
+    # Every process reads the same map, so that all train the designs that confirm it.
+    chosen = [_chosen(errors, part, method) for part in range(1, number + 1)]
+    confirming = [_confirming(part, one) for part, one in enumerate(chosen, start=1)]
+    more = [design for design in confirming if design is not None]
+    if more:
+        fits.run(more, processes, progress=progress)
+        errors = fits.errors([*designs, *more])
     if not processes.is_main:
         return []
     found = []
-    for number, (design, read, windows) in enumerate(chosen, start=1):
-        safe = windows[0]
+    for part, ((design, read, windows), confirms) in enumerate(zip(chosen, confirming, strict=True), start=1):
+        safe, estimate = windows
         confirmed = None
-        if confirming is not None and number in confirming.sources:
-            confirmed = ErrorMap(errors.ratio(confirming.key), method.rule, errors.bands.names)
+        if confirms is not None:
+            confirmed = ErrorMap(errors.ratio(confirms.key), method.rule, errors.bands.names)
         elif safe.is_everything:
             confirmed = read
         found.append(
             HeldOutEvidence(
-                source=chunks[number].name,
+                source=parts[part].name,
                 denoiser=told,
                 share=design.alpha,
                 steps=steps,
                 errors=errors,
                 design=design.key,
-                confirming=None if confirming is None else confirming.key,
+                confirming=None if confirms is None else confirms.key,
                 read=read,
                 confirmed=confirmed,
                 safe=safe,
-                estimate=windows[1],
+                estimate=estimate,
                 verdict=judge(read, safe, confirmed),
-                adds=_adds(errors, designs, design, number, sources, method.rule),
+                dataset=dataset[part],
+                rows=None if method.column is None else parts[part].rows.numpy(),
+                adds=None if method.column is not None else _adds(errors, design, part, number, method.rule),
             )
         )
     return found
+
+
+def _parts(
+    mixture: AssembledMixture, chunks: Sequence[Chunks], method: HeldOutMethod
+) -> tuple[list[Chunks], list[int]]:
+    """What takes part for itself, the target first, and the dataset of each."""
+    if method.column is None:
+        return list(chunks), list(range(len(chunks)))
+    parts, dataset = [chunks[0]], [0]
+    for place in range(1, len(chunks)):
+        made = scored_parts(mixture, place, chunks[place], method.column, method.bins)
+        parts += made
+        dataset += [place] * len(made)
+    return parts, dataset
 
 
 _Chosen = tuple[Design, ErrorMap, tuple[Window, Window]]
@@ -183,22 +212,15 @@ def _open(read: ErrorMap, window: Window) -> np.ndarray:
     return window.admits(torch.from_numpy(read.sigmas)).numpy()
 
 
-def _confirming(chosen: Sequence[_Chosen]) -> Design | None:
-    """One training with every source that has a window, each in its own; None where none has, or all are open."""
-    kept = [(number, one) for number, one in enumerate(chosen, start=1) if not one[2][0].is_nothing]
-    if not kept:
+def _confirming(part: int, chosen: _Chosen) -> Design | None:
+    """One more training with the window that was chosen; None where there is none, or it is everything."""
+    design, _, (safe, _) = chosen
+    if safe.is_nothing or safe.is_everything:
         return None
-    windows = tuple(one[2][0] for _, one in kept)
-    alphas = [one[0].alpha for _, one in kept]
-    assert all(alpha is not None for alpha in alphas)
-    if len(kept) == 1 and windows[0].is_everything:
-        return None
-    return Design(tuple(number for number, _ in kept), max(alpha for alpha in alphas if alpha is not None), windows)
+    return Design((part,), design.alpha, (safe,))
 
 
-def _adds(
-    errors: HeldOutErrors, designs: Sequence[Design], design: Design, source: int, sources: int, rule: MapRule
-) -> ErrorMap | None:
+def _adds(errors: HeldOutErrors, design: Design, source: int, sources: int, rule: MapRule) -> ErrorMap | None:
     """What a source adds to the others: with all against all but it; None where it is the only one."""
     if sources < 2:
         return None

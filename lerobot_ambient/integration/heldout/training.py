@@ -71,8 +71,8 @@ class Trainer:
             self._before, _ = make_pre_post_processors(config, dataset_stats=mixture.meta.stats)
         self._sees = bool(config.image_features)
 
-    def batch(self, rows: Tensor) -> dict[str, Any]:
-        """The samples at these rows of the mixture as the policy gets them."""
+    def batch(self, rows: Tensor, group: Tensor) -> dict[str, Any]:
+        """The samples at these rows of the mixture as the policy gets them, each of its group of the plan."""
         if self._sees:
             raw: dict[str, Any] = self.mixture.dataset.gather(rows.tolist())
             for key in self.mixture.meta.camera_keys:
@@ -81,9 +81,8 @@ class Trainer:
         else:
             columns = self.mixture.dataset.columns
             raw = dict(columns.gather(rows))
-            owner = torch.searchsorted(torch.from_numpy(self.mixture.dataset.offsets), rows, right=True) - 1
-            raw["info"] = {GROUP_KEY: owner}
             raw["task"] = [self.mixture.dataset.tasks[number] for number in raw["task_index"].tolist()]
+        raw["info"] = {GROUP_KEY: group}
         made: dict[str, Any] = self._before(raw)
         return made
 
@@ -93,8 +92,8 @@ class Trainer:
         """A trained policy, ready to be judged.
 
         Args:
-            plan: of the mixture's datasets.
-            rows: of each dataset, those that may be seen.
+            plan: of the mixture's datasets, or parts of them.
+            rows: of each of its groups, those that may be seen.
             options: of training.
             fold: that is left out; a part of the seed.
             tick: called after every step.
@@ -115,7 +114,7 @@ class Trainer:
             clip = self.config.get_optimizer_preset().grad_clip_norm
             generator = torch.Generator().manual_seed(_child(options.seed, _BATCHES, fold))
             for _ in range(options.steps):
-                batch = self.batch(row_draws(rows, plan.group_law, generator, options.batch))
+                batch = self.batch(*row_draws(rows, plan.group_law, generator, options.batch))
                 loss, _ = policy.forward(batch)
                 loss.backward()
                 if clip > 0:
@@ -155,7 +154,7 @@ class Trainer:
         """
         found = []
         for number, some in enumerate(rows.split(1024)):
-            batch = self.batch(some)
+            batch = self.batch(some, torch.zeros_like(some))
             levels = []
             for level, sigma in enumerate(sigmas):
                 energies = [
