@@ -52,9 +52,12 @@ def draw_sweep(report: SweepReport, path: Path) -> Path | None:
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
     best = report.best
-    episodes, kind = shown[0].final.episodes, "rollouts" if report.base.judge == ROLLOUTS else "held-out episodes"
+    episodes, kind = (
+        shown[0].final.episodes,
+        "of {} rollouts" if report.base.judge == ROLLOUTS else "on {} held-out episodes",
+    )
     found = f"best: trial {best.slot}" if best is not None else "no winner"
-    figure.suptitle(f"{len(shown)} trials of {episodes} {kind}, 95 % intervals; {found}", fontsize=9)
+    figure.suptitle(f"{len(shown)} trials {kind.format(episodes)}, 95 % intervals; {found}", fontsize=9)
     return write_figure(figure, path)
 
 

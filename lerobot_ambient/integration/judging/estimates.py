@@ -74,4 +74,6 @@ def estimates(sums: Sequence[Floats], statistic: Callable[..., Any]) -> tuple[Fl
         without = np.asarray(statistic(*(one.sum(0, keepdims=True) - one for one in sums)))
         spread = ((without - without.mean(0)) ** 2).sum(0)
     reach = student_quantile(_CONFIDENCE, np.array(float(episodes - 1))) * np.sqrt((episodes - 1) / episodes * spread)
+    # Where one episode holds all of it, the others bound nothing.
+    reach = np.where(np.isnan(reach), np.inf, reach)
     return whole, whole - reach, whole + reach

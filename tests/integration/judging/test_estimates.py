@@ -42,6 +42,12 @@ def test_one_episode_bounds_nothing():
     assert found.to_dict() == {"value": pytest.approx(0.5 * np.log(2)), "low": None, "high": None}
 
 
+def test_what_one_episode_holds_alone_is_not_bounded():
+    found = estimate([np.array([2.0, 1.0, 1.0]), np.array([1.0, 0.0, 0.0])], log_ratio)
+    assert found.value == pytest.approx(0.5 * np.log(4.0))
+    assert (found.low, found.high) == (-np.inf, np.inf)
+
+
 def test_what_is_not_a_number_is_none():
     assert estimate([np.zeros(3), np.zeros(3)], log_ratio) is None
 
