@@ -99,6 +99,15 @@ def test_merge(answer, contract, tmp_path):
     contract("merge_file.json", {"schema_version": said["schema_version"], "file": shape(said), "columns": tags})
 
 
+def test_check(answer, contract, root_of):
+    saved = Path(__file__).parent / "checkpoint" / "pretrained_model"
+    on = ["--dataset.repo_id=me/target", f"--dataset.root={root_of('target')}", "--allow-seen", "--samples=16"]
+    found = answer.printed(["check", str(saved), "--json", *on])
+    # Its keys are the names of the checkpoints.
+    found["checkpoints"] = list(found["checkpoints"].values())
+    contract("json/check.json", shape(found))
+
+
 def test_annotate_spectral(answer, contract, tmp_path):
     words = ("--method=spectral", "--locality", f"--windows-dir={tmp_path}", "--accept-full-trust")
     contract("json/annotate_spectral.json", shape(answer("annotate", *words, target="many", source="rough")))
