@@ -186,7 +186,8 @@ class SourceAnnotation:
         """What was found, in words; what no comparison of chunks sees is said once for all sources."""
         finding = self.evidence.finding
         modes = [f"  modes: {line}" for mix in self.evidence.mode_mixes for line in mix.lines()]
-        return [*finding.headline(), *(f"  {note}" for note in finding.notes), *modes]
+        odd = [] if self.evidence.odd is None else [f"  {line}" for line in self.evidence.odd.lines()]
+        return [*finding.headline(), *odd, *(f"  {note}" for note in finding.notes), *modes]
 
     def __repr__(self) -> str:
         return "\n".join([CHUNKS_ALONE, *self.lines()])

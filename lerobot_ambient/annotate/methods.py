@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,8 @@ from lerobot_ambient.annotate.classifier.fits import fit_shards
 from lerobot_ambient.annotate.classifier.held_out import ChunkScores
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.annotate.classifier.shared_work import Processes, WorkFolder
+from lerobot_ambient.annotate.episodes.motion import episode_motion
+from lerobot_ambient.annotate.episodes.odd import odd_episodes
 from lerobot_ambient.annotate.locality.by_classifier import crop_evidence, crop_fits
 from lerobot_ambient.annotate.locality.by_moments import PLACES, LocalityEvidence, LocalityOptions, locality_window
 from lerobot_ambient.annotate.mixing.mode_mix import mode_mixes
@@ -40,6 +42,15 @@ from lerobot_ambient.data.mixture import AssembledMixture
 GRANULARITIES = ("dataset", "bucket", "datapoint")
 
 
+def look_over(annotations: Sequence[SourceEvidence], chunks: Sequence[Chunks]) -> list[SourceEvidence]:
+    """The annotations with the episodes that stick out of each source; the target's chunks come first."""
+    found = []
+    for one, source in zip(annotations, chunks[1:], strict=True):
+        scores = None if one.classifier is None else one.classifier.episodes
+        found.append(replace(one, odd=odd_episodes(source.name, episode_motion(source), scores)))
+    return found
+
+
 def annotate_by_spectrum(
     chunks: Sequence[Chunks], *, tau: float = TAU, seed: int = 0, progress: bool = False
 ) -> list[SourceEvidence]:
@@ -54,7 +65,7 @@ def annotate_by_spectrum(
     Raises:
         ValueError: chunks that are too short, too few or never change.
     """
-    annotations = []
+    annotations: list[SourceEvidence] = []
     for source in tqdm(chunks[1:], desc="comparing spectra", unit="source", disable=not progress):
         evidence = spectral_window(chunks[0], source, CompareOptions(seed=seed))
         gaussian = gaussian_level(evidence, tau, seed=seed)
@@ -71,7 +82,7 @@ def annotate_by_spectrum(
             gaussian=gaussian,
         )
         annotations.append(SourceEvidence(finding, spectral=evidence))
-    return annotations
+    return look_over(annotations, chunks)
 
 
 def spectral_locality(chunks: Sequence[Chunks], sigmas: Floats, *, seed: int = 0) -> list[LocalityEvidence]:
@@ -174,6 +185,7 @@ def annotate_by_classifier(
     annotations = [
         _annotation(mixture, chunks, index, evidence, method, buckets) for index, evidence in enumerate(found, start=1)
     ]
+    annotations = look_over(annotations, chunks)
     if target.horizon >= MIN_HORIZON:
         annotations = _with_spectra(annotations, chunks, method, progress=progress)
     if fits is None:

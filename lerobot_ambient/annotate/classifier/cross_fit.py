@@ -18,7 +18,9 @@ from tqdm import tqdm
 
 from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
 from lerobot_ambient.annotate.chunks.cosines import cosine_transform
+from lerobot_ambient.annotate.chunks.spread import spread_over_episodes
 from lerobot_ambient.annotate.classifier.calibration import Calibration, average_draws
+from lerobot_ambient.annotate.classifier.episode_scores import level_near
 from lerobot_ambient.annotate.classifier.fold_training import held_out, new_network, score_blocks, train_fold
 from lerobot_ambient.annotate.classifier.folds import (
     GATHER,
@@ -31,7 +33,7 @@ from lerobot_ambient.annotate.classifier.held_out import ChunkScores, HeldOutLog
 from lerobot_ambient.annotate.classifier.network import NoisyChunkClassifier
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
 from lerobot_ambient.annotate.classifier.shared_work import Arrays, Shards, WorkFolder
-from lerobot_ambient.core.arrays import Floats
+from lerobot_ambient.core.arrays import Floats, Ints
 
 _VERSION = 1
 """Raise it when the same chunks and options would give other scores."""
@@ -115,6 +117,34 @@ class CrossFit:
             source=self._gathered(1 + head, f"source-{head}"),
             cross_fitted=self.options.folds > 1,
         )
+
+    def score_episodes(self, head: int, *, of_target: bool = False) -> tuple[int, NDArray[np.float32], Ints]:
+        """Held-out logits of chunks spread over every episode, at one low level.
+
+        Args:
+            head: the source.
+            of_target: score the target's episodes instead, as if they were of that source.
+
+        Returns:
+            The level among `sigmas`, logits (n, draws), and the episodes (n,) of the chunks.
+        """
+        which, level = 0 if of_target else 1 + head, level_near(self.sigmas)
+        chunks = self.data[which]
+        index = spread_over_episodes(chunks.episode)
+
+        def make() -> Arrays:
+            logits = np.empty((len(index), self.options.draws), np.float32)
+            folds = self.folds[which][index]
+            for fold in np.unique(folds).tolist():
+                network, rows = self._network(fold), np.flatnonzero(folds == fold)
+                for some in np.split(rows, range(GATHER, len(rows), GATHER)):
+                    x_0 = self._network_input(which, index[some])
+                    blocks = score_blocks(network, x_0, index[some], self.sigmas[level : level + 1], self.options)
+                    logits[some] = np.concatenate([block[:, 0, :, head].cpu().numpy() for block in blocks])
+            return {"logits": logits}
+
+        name = f"episodes-{'target' if of_target else 'source'}-{head}"
+        return level, self._shards.get(name, make)["logits"], chunks.episode[index]
 
     def score_every_chunk(
         self,
@@ -202,7 +232,7 @@ class CrossFit:
             network, rows = self._network(fold), np.flatnonzero(folds == fold)
             for some in np.split(rows, range(GATHER, len(rows), GATHER)):
                 index = start + some
-                x_0 = cosine_transform(self.data[which].gather(torch.from_numpy(index))[0][:, :, self.dims]).flatten(1)
+                x_0 = self._network_input(which, index)
                 done = 0
                 for block in score_blocks(network, x_0, index, self.sigmas, self.options):
                     scored = some[done : done + len(block)]
@@ -210,6 +240,11 @@ class CrossFit:
                     done += len(block)
                     tick(len(block))
         return {"mean": mean, "standard_error": error}
+
+    def _network_input(self, which: int, index: Ints) -> Tensor:
+        """(B, D) of chunks of one of the datasets at positions index (B,)."""
+        x_0, _ = self.data[which].gather(torch.from_numpy(index))
+        return cosine_transform(x_0[:, :, self.dims]).flatten(1)
 
     def _network(self, fold: int) -> NoisyChunkClassifier:
         found = self.fit(fold)

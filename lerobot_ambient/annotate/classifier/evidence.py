@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lerobot_ambient.annotate.chunks.chunk_set import ChunkSet
-from lerobot_ambient.annotate.classifier.calibration import Calibration, calibrate
+from lerobot_ambient.annotate.classifier.calibration import Calibration, calibrate, calibrate_as_seen
 from lerobot_ambient.annotate.classifier.cross_fit import CrossFit
 from lerobot_ambient.annotate.classifier.curves import Curve, data_set_curve
 from lerobot_ambient.annotate.classifier.distance import TotalVariation, total_variation
+from lerobot_ambient.annotate.classifier.episode_scores import EpisodeScores, episode_scores
 from lerobot_ambient.annotate.classifier.fits import cross_fits, find, fit_shards
 from lerobot_ambient.annotate.classifier.held_out import ChunkScores, Scores
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
@@ -27,6 +28,8 @@ class ClassifierEvidence:
         calibration: how far to trust them, per level.
         curve: p(sigma) of the source with its errors.
         distance: lower bound of the total variation; None without cross-fitting.
+        episodes, target_episodes: how often each episode of the source, and of the target, is taken for the target's at
+            a low level; None in processes that do not report.
         every_source: c of every chunk of the source; None where only the dataset's curve was asked for.
         every_target: c of every chunk of the target, as if it were that source; None likewise.
     """
@@ -35,6 +38,8 @@ class ClassifierEvidence:
     calibration: Calibration
     curve: Curve
     distance: TotalVariation | None
+    episodes: EpisodeScores | None = None
+    target_episodes: EpisodeScores | None = None
     every_source: ChunkScores | None = None
     every_target: ChunkScores | None = None
 
@@ -90,6 +95,8 @@ def classify(
     fit_shards(fits, part=processes.rank, parts=processes.world, progress=progress)
     processes.wait()
     found = [gather_evidence(fits, source) for source in range(len(sources))]
+    if processes.is_main:
+        found = [_score_episodes(fits, source, evidence) for source, evidence in enumerate(found)]
     if not every_chunk:
         return found
     for source, evidence in enumerate(found):
@@ -98,6 +105,16 @@ def classify(
     if not processes.is_main:
         return found
     return [_score(fits, source, evidence, part=0, parts=1, progress=False) for source, evidence in enumerate(found)]
+
+
+def _score_episodes(fits: Sequence[CrossFit], source: int, evidence: ClassifierEvidence) -> ClassifierEvidence:
+    """The evidence with scores of episodes."""
+    fit, head = find(fits, source)
+    seen = calibrate_as_seen(evidence.scores)
+    of_source, of_target = (
+        episode_scores(fit.sigmas, *fit.score_episodes(head, of_target=of_target), seen) for of_target in (False, True)
+    )
+    return replace(evidence, episodes=of_source, target_episodes=of_target)
 
 
 def _score(

@@ -184,6 +184,8 @@ def _section(number: int, section: Section) -> dict[str, Any]:
         "id": f"source-{number}",
         "source": report.finding.source,
         "verdict": verdict(report),
+        "odd": None if report.odd is None else report.odd.lines(),
+        "odd_rule": None if report.odd is None else report.odd.rule,
         "held_out": None if report.held_out is None else _held_out(report.held_out, section.held_out),
         "figures": [figure_entry(picture) for picture in section.pictures],
         "one_window": None if report.varies else f"{report.sigma_min:.3f}",

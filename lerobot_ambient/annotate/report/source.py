@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
+from lerobot_ambient.annotate.episodes.odd import OddEpisodes
 from lerobot_ambient.annotate.heldout.evidence import HeldOutEvidence
 from lerobot_ambient.annotate.locality.by_moments import LocalityEvidence
 from lerobot_ambient.annotate.report.trajectory_figures import Trajectories
@@ -45,6 +46,7 @@ class SourceReport:
         finding: its windows.
         spectral, classifier, locality: the evidence that was gathered, None where it was not.
         mode_mixes: how windows shift the mix of modes.
+        odd: the episodes that stick out, None where they were not looked for.
         frame, episode: (N,) frame within the episode, and episode, of the samples.
         position: (N,) time of the samples within their episode, in [0, 1].
         trajectories: a few episodes beside the target's, None where they are not known.
@@ -64,6 +66,7 @@ class SourceReport:
     position: Floats
     trajectories: Trajectories | None = None
     held_out: HeldOutEvidence | None = None
+    odd: OddEpisodes | None = None
 
     def __post_init__(self) -> None:
         samples = len(self.finding.sigma_min)
@@ -101,6 +104,7 @@ class SourceReport:
             position=chunks.frame / np.maximum(last[which], 1),
             trajectories=None if target is None else Trajectories.of(target, chunks),
             held_out=annotation.heldout,
+            odd=annotation.odd,
         )
 
     @property
@@ -196,6 +200,11 @@ def warnings(report: SourceReport, share: float, sigmas: Floats) -> list[str]:
             f"{high:.3f}."
         )
         found.append(f"{wide} More episodes narrow it; a sweep by rollouts decides it.")
+    if finding.weak is not None:
+        found.append(
+            f"Too little evidence: {finding.weak}. That they see no difference shows nothing, so the safe end is the "
+            "level from which on spectra show chunks to be alike, or none."
+        )
     if share == 0.0:
         found.append("With these windows nothing is ever drawn from it.")
     elif little := little_left(report, share, sigmas):

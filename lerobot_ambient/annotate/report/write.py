@@ -22,6 +22,7 @@ from lerobot_ambient.annotate.report.classifier_figures import (
     draw_distance,
     draw_reliability,
 )
+from lerobot_ambient.annotate.report.episode_figures import draw_episodes
 from lerobot_ambient.annotate.report.heldout_figures import draw_held_out
 from lerobot_ambient.annotate.report.locality_figures import draw_crops, draw_locality
 from lerobot_ambient.annotate.report.mixing_figures import draw_mode_mix, draw_soft
@@ -160,6 +161,10 @@ def _pictures(report: SourceReport) -> list[Picture | None]:
     if report.trajectories is not None:
         drawn.append(draw_trajectories(report.trajectories))
         drawn.append(draw_noised(report.trajectories, report.sigma_min, report.sigma_max))
+    if report.odd is not None:
+        seen = report.classifier
+        scores = (None, None) if seen is None else (seen.episodes, seen.target_episodes)
+        drawn.append(draw_episodes(report.odd, *scores))
     if report.classifier is not None:
         drawn += [draw_classifier(report.classifier, report.finding), draw_distance(report.classifier)]
         drawn += [draw_calibration(report.classifier), draw_reliability(report.classifier)]

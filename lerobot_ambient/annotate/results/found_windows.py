@@ -45,6 +45,8 @@ class Finding:
         bury_range: the range of burying levels (`SpectralEvidence`), which is no interval of sigma_min; None without
             spectra.
         sigma_min_safe: (N,) upper ends of what sigma_min may be; None where only the estimate is known.
+        safe_at_least: below which the safe end does not lie, whatever curves say.
+        weak: why the classifiers show nothing by seeing no difference, in words; None where they do.
         sigma_min_estimate: (N,) what `sigma_min` was before the safe end was taken; None where it is the estimate.
         sigma_max_estimate: levels up to which nothing is found, at least sigma_max, which is what is shown.
         gaussian: the Gaussian score, sigma_min of a perfect classifier of Gaussian chunks with these spectra
@@ -75,6 +77,8 @@ class Finding:
     crossing: str | None = None
     reach: tuple[float, ...] = ()
     sigma_min_safe: Floats | None = None
+    safe_at_least: float = 0.0
+    weak: str | None = None
     sigma_min_estimate: Floats | None = None
     sigma_max_estimate: float | None = None
     gaussian: float | None = None
@@ -99,14 +103,20 @@ class Finding:
     def beside_spectra(self, bury_range: tuple[float, float], gaussian: float) -> Finding:
         """The finding of a classifier with what spectra show of the same chunks.
 
-        The safe end of a dataset's window is not below what spectra show to part: a classifier that finds less was
-        trained too briefly, or on too little. Finer windows are those of samples, of which some may be better.
+        Weak classifiers show nothing by seeing no difference, so the safe end is what spectra do not show to be alike.
+        Of others, a dataset's is not below what spectra show to part: a classifier that finds less was trained too
+        briefly. Finer windows are those of samples, of which some may be better.
         """
         finding = replace(self, bury_range=bury_range, gaussian=gaussian)
+        if self.weak is not None and self.interval is not None:
+            open_up_to = max(self.interval[1], bury_range[1], gaussian)
+            safe = np.full(len(self.sigma_min), open_up_to)
+            return replace(finding, sigma_min_safe=safe, safe_at_least=open_up_to)
         shown = max(bury_range[0], gaussian)
         if self.granularity != "dataset" or self.sigma_min_safe is None or not shown > self.sigma_min_safe[0]:
             return finding
-        return replace(finding, sigma_min_safe=np.full(len(self.sigma_min), shown)).with_notes(
+        safe = np.full(len(self.sigma_min), shown)
+        return replace(finding, sigma_min_safe=safe, safe_at_least=bury_range[0]).with_notes(
             f"The classifiers find no difference above {self.sigma_min_safe[0]:.3f}, but spectra show one up to "
             f"{shown:.3f}, and that is the safe end: more --steps or episodes may let classifiers see it too."
         )
@@ -182,7 +192,9 @@ class Finding:
             reasons = [f"  {reason}" for reason in full_trust_reasons(self.tau)]
             return [f"{self.source}: no window to recommend ({known}{local})", *reasons]
         if self.is_nothing:
-            return [f"{self.source}: no level is known to be safe ({known})", "  More episodes, or a sweep, decide."]
+            why = "" if self.weak is None else f"{self.weak[0].upper()}{self.weak[1:]}. "
+            said = f"{self.source}: no level is known to be safe ({known})"
+            return [said, f"  {why}More episodes, or a sweep, decide."]
         if self.granularity == "dataset":
             end = ", the safe end" if self.takes == "safe" else ""
             return [f"{self.source}: sigma_min {entry['sigma_min']:.3f}{end} ({known}){local}"]
@@ -228,6 +240,7 @@ class Finding:
             "interval": _listed(self.interval),
             "bury_range": _listed(self.bury_range),
             "gaussian": self.gaussian,
+            "safe_at_least": self.safe_at_least,
             "crossing": self.crossing,
             "reach": [float(lower) for lower in self.reach],
         }

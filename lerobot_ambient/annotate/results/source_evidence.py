@@ -11,6 +11,7 @@ import numpy as np
 
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
+from lerobot_ambient.annotate.episodes.odd import OddEpisodes
 from lerobot_ambient.annotate.heldout.evidence import HeldOutEvidence, window_words
 from lerobot_ambient.annotate.heldout.verdict import HELPS
 from lerobot_ambient.annotate.locality.by_classifier import CropEvidence
@@ -30,6 +31,7 @@ class SourceEvidence:
         spectral: of its spectra; None where chunks are too short for any.
         classifier: what classifiers said, for the classifier method.
         locality: the evidence for sigma_max, if it was asked for.
+        odd: the episodes that stick out of the source; None where they were not looked for.
         mode_mixes: how each granularity shifts the mix of modes, of the target and of the source.
         heldout: what denoisers of held-out target episodes said, for the held-out method.
         parts: the same of each part of like score, where the source was divided by one.
@@ -39,6 +41,7 @@ class SourceEvidence:
     spectral: SpectralEvidence | None = None
     classifier: ClassifierEvidence | None = None
     locality: LocalityEvidence | CropEvidence | None = None
+    odd: OddEpisodes | None = None
     mode_mixes: tuple[ModeMix, ...] = ()
     heldout: HeldOutEvidence | None = None
     parts: tuple[HeldOutEvidence, ...] = ()
@@ -46,6 +49,9 @@ class SourceEvidence:
     def to_dict(self) -> dict[str, Any]:
         """One entry of `annotate --json`."""
         entry = self.finding.to_dict()
+        if self.odd is not None:
+            entry["look_at_first"] = [one.to_dict() for one in self.odd.found]
+            entry["look_at_first_rule"] = self.odd.rule
         if self.classifier is not None:
             curve, distance = self.classifier.curve, self.classifier.distance
             low, high = curve.band()
@@ -56,6 +62,13 @@ class SourceEvidence:
                 "high": high.tolist(),
                 "total_variation_at_least": None if distance is None else distance.band()[0].tolist(),
             }
+            scores = self.classifier.episodes
+            if scores is not None:
+                entry["episode_scores"] = {
+                    "sigma": scores.sigma,
+                    "episode": scores.episode.tolist(),
+                    "score": [round(float(one), 4) for one in scores.score],
+                }
         if self.heldout is not None:
             entry["heldout"] = self.heldout.to_dict()
         if self.parts:

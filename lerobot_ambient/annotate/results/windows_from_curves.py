@@ -32,6 +32,10 @@ from lerobot_ambient.annotate.results.found_windows import Finding
 from lerobot_ambient.core.arrays import Floats
 from lerobot_ambient.data.windows.windows_file import WindowTable
 
+_ENOUGH_EPISODES = 5
+"""Below, a fold is trained on so few episodes that it tells them by where they went."""
+_SAYS_NOTHING = 0.05
+"""Spread of held-out logits of chunks at the lowest level, in log odds, below which all get one answer."""
 _SOFT_SLOPE = 0.5
 _UNDERCONFIDENT_SLOPE, _OVERLAP = 1.25, 0.1
 _LOOKED_AT = 100_000
@@ -111,6 +115,7 @@ def _finding(
     curve_of: NDArray[np.int64] | None,
 ) -> Finding:
     interval = sigma_min_interval(evidence.curve, threshold.tau, threshold.rule, seed=seed)
+    weak = _weakness(evidence)
     reach = curve_reach(evidence.curve, seed=seed)
     safe: Floats
     if granularity == "dataset":
@@ -119,6 +124,9 @@ def _finding(
         # These very samples are trained on: what is not known is how good c is, and that is the dataset's.
         assert curve_of is not None
         safe = np.maximum(threshold(evidence.curve.sigmas, curves, reach)[curve_of], sigma_min)
+    if weak is not None:
+        # An interval of a classifier that could not learn is narrow about nothing. Spectra may show more (`Finding`).
+        safe = np.ones(len(sigma_min))
     return Finding(
         source=evidence.scores.source_name,
         method="classifier",
@@ -131,10 +139,23 @@ def _finding(
         crossing=threshold.crossing,
         reach=tuple(reach.tolist()),
         sigma_min_safe=safe,
+        weak=weak,
         sigmas=tuple(float(sigma) for sigma in evidence.curve.sigmas),
         curves=curves.astype(np.float32, copy=False),
         curve_of=curve_of,
     )
+
+
+def _weakness(evidence: ClassifierEvidence) -> str | None:
+    """Why the classifiers show nothing by not seeing a difference; None where they might have seen one."""
+    curve, scores = evidence.curve, evidence.scores
+    few = min((curve.target.episodes, scores.target_name), (curve.source.episodes, scores.source_name))
+    if few[0] < _ENOUGH_EPISODES:
+        return f"'{few[1]}' has {few[0]} episodes, of which a classifier learns paths rather than differences"
+    lowest = np.concatenate([part.logits[:, 0].mean(-1) for part in (scores.target, scores.source)])
+    if float(lowest.std()) < _SAYS_NOTHING:
+        return "the classifiers give all chunks the same answer, so they have learnt nothing"
+    return None
 
 
 def _notes(evidence: ClassifierEvidence, interval: tuple[float, float]) -> tuple[str, ...]:
@@ -193,9 +214,8 @@ def rethreshold(table: WindowTable, threshold: Threshold, *, takes: str = "safe"
     sigma_min = estimate
     if takes == "safe":
         sigma_min = np.maximum(estimate, _levels(table, threshold, np.asarray(known["reach"])))
-        if table.granularity == "dataset" and known.get("bury_range"):
-            # What spectra show to part, whatever the margin (`Finding.beside_spectra`).
-            sigma_min = np.maximum(sigma_min, np.float32(known["bury_range"][0]))
+        # What does not come from the curves, and holds whatever the margin; older files do not have it.
+        sigma_min = np.maximum(sigma_min, np.float32(known.get("safe_at_least", 0.0)))
     evidence = {
         **known,
         "takes": takes,

@@ -48,6 +48,7 @@ def render(
     lines = [*dict.fromkeys(annotation.finding.compared for annotation in annotations), ""]
     for annotation, warned in zip(annotations, warnings, strict=True):
         lines.extend(annotation.finding.headline())
+        lines.extend(f"  {line}" for line in ([] if annotation.odd is None else annotation.odd.lines()))
         lines.extend(f"  warning: {text}" for text in warned)
         lines.extend(f"  {note}" for note in annotation.finding.notes)
         lines.extend(f"  modes: {line}" for mix in annotation.mode_mixes for line in mix.lines())
