@@ -36,7 +36,7 @@ def curves_figure(evidence: HeldOutEvidence) -> Figure:
         left.set_title("position: where the motion goes", loc="left", fontsize=8.5)
         right.set_title("acceleration: how it feels", loc="left", fontsize=8.5)
         left.set_ylabel("held-out error, target alone = 1")
-        title_over(figure, verdict_words(evidence, 96))
+        title_over(figure, verdict_words(evidence, 104))
         handles = right.get_legend_handles_labels()[0]
         if not evidence.verdict.window.is_nothing:
             words = window_words(evidence.verdict.window, "σ")

@@ -97,20 +97,26 @@ class HeldOutEvidence:
         return [float(value) for value in 1.0 - (1.0 - self.share) * known]
 
     def headline(self, sigma: str = "sigma") -> str:
-        """The verdict in a line: "me/sim helps at sigma > 0.27: held-out error -12 % [-15, -9]".
+        """The verdict in a line: "me/sim helps at sigma > 0.27: held-out error -12 % [-15, -9], ...".
 
         Args:
             sigma: what the noise level is called.
         """
-        verdict = self.verdict
+        verdict, window = self.verdict, window_words(self.verdict.window, sigma)
         change = verdict.everywhere if verdict.confirmed is None else verdict.confirmed
+        by = f"held-out error {change}"
+        if change != verdict.everywhere:
+            by += f", at every level {verdict.everywhere}"
         if verdict.word == HELPS:
-            return f"{self.source} helps at {window_words(verdict.window, sigma)}: held-out error {change}"
+            return f"{self.source} helps at {window}: {by}"
         if verdict.word == HURTS:
-            return f"{self.source} hurts, and no window is left that helps: held-out error {change}"
+            return f"{self.source} hurts, and no window is left that helps: {by}"
+        where = "no window is known" if verdict.window.is_nothing else f"not known at {window}"
+        said = f"not known whether {self.source} helps" + ("" if verdict.window.is_nothing else f" at {window}")
+        if verdict.everywhere.low > 0.0 and not verdict.window.is_everything:
+            said = f"{self.source} hurts in plain co-training; {where}"
         more = change.more_episodes
-        told = "" if more is None else f"; about {more} more target episodes would tell"
-        return f"not known whether {self.source} helps: held-out error {change}{told}"
+        return f"{said}: {by}" + (f"; about {more} more episodes would tell" if more else "")
 
     def plot(self, ax: Axes | None = None) -> Figure:
         """Draw the map: green where the source lowers the held-out error, red where it raises it, grey where unshown.
@@ -123,7 +129,7 @@ class HeldOutEvidence:
         return plot(self, ax)
 
     def __repr__(self) -> str:
-        said = [self.headline(), f"  at every level: {self.verdict.everywhere}"]
+        said = [self.headline()]
         said += [f"  {reason}" for reason in self.verdict.reasons]
         said.append(f"  {len(self.errors.episode)} held-out target episodes, denoised by {self.denoiser}")
         return "\n".join(said)

@@ -222,14 +222,14 @@ def map_figure(evidence: HeldOutEvidence) -> Figure:
     def draw() -> Figure:
         figure = new_figure(_map_height(evidence.read), 1.45 * WIDTH)
         heat_map_on(figure.subplots(), evidence.read, evidence.verdict.window)
-        title_over(figure, verdict_words(evidence, 88))
+        title_over(figure, verdict_words(evidence, 94))
         return figure
 
     return styled(draw)()
 
 
 def title_over(figure: Figure, words: str) -> None:
-    figure.suptitle(words, x=0.01, ha="left", fontsize=9.5, fontweight="bold")
+    figure.suptitle(words, x=0.01, ha="left", fontsize=9, fontweight="bold")
 
 
 def _map_height(read: ErrorMap) -> float:

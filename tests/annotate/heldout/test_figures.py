@@ -23,6 +23,7 @@ from lerobot_ambient.annotate.heldout.figures import (
     heat_map_on,
     map_figure,
 )
+from lerobot_ambient.annotate.heldout.verdict import NOT_KNOWN
 from lerobot_ambient.core.windows import Window
 from lerobot_ambient.figures.style import new_figure, png_of
 from tests.annotate.heldout.tables import MAZE, SIGMAS, evidence_of
@@ -174,11 +175,23 @@ def test_evidence_reads_like_a_verdict(table, words):
     headline, *more = repr(evidence).splitlines()
     assert words in headline
     assert f"held-out error {evidence.verdict.confirmed or evidence.verdict.everywhere}" in headline
-    assert len(more) >= 2
+    assert more[-1].startswith("  50 held-out target episodes")
     page = evidence._repr_html_()
     assert f"<strong>{headline}</strong>" in page
     assert page.count("data:image/png;base64,") == 1
     assert headline in page[page.index("alt=") :]
+
+
+def test_a_source_that_hurts_in_plain_co_training_is_called_so_whatever_its_window_does():
+    # As in sorting: low levels help a little, the others hurt.
+    table = np.repeat(np.array([0.95, 0.95, 1.1, 1.1, 1.1, 1.1])[:, None], 6, axis=1)
+    evidence = evidence_of(table, FLAT, scatter=0.02)
+    unsure = dataclasses.replace(evidence.verdict, word=NOT_KNOWN, window=Window(1.0, 0.1))
+    headline = dataclasses.replace(evidence, verdict=unsure).headline()
+    assert headline.startswith("me/sim hurts in plain co-training; not known at sigma < 0.10: held-out error")
+    assert f", at every level {unsure.everywhere}" in headline
+    nothing = dataclasses.replace(unsure, window=Window(1.0))
+    assert "; no window is known: held-out" in dataclasses.replace(evidence, verdict=nothing).headline()
 
 
 def test_markup_in_a_name_stays_text():
