@@ -116,8 +116,22 @@ class Score:
     @property
     def change_covered(self) -> bool:
         """Whether the interval of the change holds s, of the source at every level."""
-        _, low, high = self.found["everywhere"]["change"]
-        return bool(low <= self.found["everywhere"]["true_change"][0] <= high)
+        return _holds(self.found["everywhere"])
+
+    @property
+    def confirmed_covered(self) -> bool | None:
+        """Whether the interval of the change with the window holds s; None where none was trained."""
+        return None if self.found["confirmed"] is None else _holds(self.found["confirmed"])
+
+    @property
+    def overstated(self) -> bool:
+        """Whether the interval of the design that is judged lies below s: it promises more than is true."""
+        return bool(self.judged["change"][2] < self.change)
+
+
+def _holds(design: dict[str, Any]) -> bool:
+    _, low, high = design["change"]
+    return bool(low <= design["true_change"][0] <= high)
 
 
 def _excess(design: dict[str, Any]) -> Floats:

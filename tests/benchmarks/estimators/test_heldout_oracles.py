@@ -157,6 +157,10 @@ def test_coverage_is_of_the_source_at_every_level():
     assert one.covered("position").tolist() == [True] * 3 + [False]
     assert one.covered("acceleration").all() and one.change_covered
     assert not score("helps", design(-0.5, found=-0.3)).change_covered
+    assert score("helps").confirmed_covered is None
+    assert score("helps", design(-0.3, found=-0.5)).overstated
+    assert not score("helps", design(-0.5, found=-0.3)).overstated
+    assert not score("helps", design(), design(-0.5, found=-0.3), (0.5, 0.0)).confirmed_covered
 
 
 # Running
@@ -226,6 +230,9 @@ def made_up(folder, draws=4):
     cases = cases_of(asked)
     true = {"helps": -0.5, "harms": 0.5, "nothing": 0.0, "tails": 0.05}
     results = [score(WORDS[case.group], design(true[case.group])).found for case in cases]
+    for case, found in zip(cases, results, strict=True):
+        if case.label == "jitter":
+            found |= {"safe": [0.5, 0.0], "confirmed": design()}
     return HeldOutOracleOutcome(asked, cases, results)
 
 
@@ -233,9 +240,9 @@ def test_the_report_says_what_held(tmp_path):
     report = write_report(made_up(tmp_path), "lerobot-ambient reproduce heldout-oracles", tmp_path / "docs")
     assert {path.name for path in (tmp_path / "docs").iterdir()} == {"heldout-oracles.json", "heldout-oracles.md"}
     numbers = json.loads(report.numbers.read_text())
-    assert len(numbers["claims"]) == 10 and all(claim["held"] for claim in numbers["claims"])
+    assert len(numbers["claims"]) == 11 and all(claim["held"] for claim in numbers["claims"])
     assert "28 of 28 [0.88, 1.00]" in report.table and "not held" not in report.table
-    assert "| opposite | decides opposite | 4 | 0 | 0 | 4 |" in report.table
+    assert "| opposite | goes to the opposite of the goal that is seen | 4 | 0 | 0 | 4 |" in report.table
     assert set(numbers["kinds"]) == set(KINDS) and len(numbers["kinds"]["same"]["draws"]) == 4
 
 
@@ -246,9 +253,11 @@ def test_the_report_says_what_held(tmp_path):
         ("tails", score("helps", design(0.05)).found, "elsewhere"),
         ("copy", score("helps", design(0.0)).found, "teaches nothing"),
         ("permuted", score("helps", design(0.5)).found, "permuted: never 'helps'"),
+        ("tails", score("hurts", design(-0.1)).found, "elsewhere"),
         ("same", score("helps", design(-0.5, found=-0.3)).found, "position"),
         ("same", score("helps", design(-0.5, acceleration=-0.2)).found, "acceleration"),
-        ("same", score("helps", design(-0.5, found=-0.3)).found, "of the change"),
+        ("same", score("helps", design(-0.5, found=-0.3)).found, "intervals of the change"),
+        ("jitter", score("helps", design(), design(-0.5, found=-0.3), (0.5, 0.0)).found, "with a window"),
     ],
 )
 def test_what_was_not_reached_is_said(tmp_path, label, found, promise):
