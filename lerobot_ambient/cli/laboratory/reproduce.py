@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from lerobot_ambient.cli.laboratory.reproduce_aloha import add_aloha
 from lerobot_ambient.cli.laboratory.reproduce_arm_story import add_arm_story
+from lerobot_ambient.cli.laboratory.reproduce_judgement import add_judgement
 
 if TYPE_CHECKING:
     from lerobot_ambient.benchmarks.engine.study_report import Report
@@ -91,6 +92,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     recordings.add_argument("--seed", type=int, default=0, help="of the jitter and the classifiers (%(default)s)")
     recordings.add_argument("--json", action="store_true", help="print the results as JSON, without progress")
     recordings.set_defaults(run=run_recordings)
+    add_judgement(experiments)
     add_aloha(experiments)
     add_arm_story(experiments)
 
