@@ -16,6 +16,7 @@ MIXINGS = ("target_only", "cotrain", "ambient", "soft", "exclusive")
 WITHOUT_ARMS = {
     "oracles": ("cases", "claims"),
     "heldout-oracles": ("kinds", "claims"),
+    "judgement": ("correlations", "points"),
     "recordings": ("found", "claims"),
 }
 """Studies of estimators, which train no policy: what stands in them for `arms`."""

@@ -184,13 +184,16 @@ def _results(points: list[Point], options: JudgementOptions) -> dict[str, Any]:
     pairs = [(judged, did, words, correlation(points, judged, did)) for judged, did, words in PAIRS]
     return {
         "experiment": "judgement",
-        "command": "lerobot-ambient reproduce judgement",
+        "command": (
+            f"lerobot-ambient reproduce judgement --study-dir outputs/{options.study_dir.name} "
+            f"--root outputs/fresh/{options.root.name} --samples {options.samples} --seed {options.seed}"
+        ),
         "machine": machine(),
         "date": datetime.date.today().isoformat(),
         "study": options.study_dir.name,
         "samples": options.samples,
         "seed": options.seed,
-        "arms": len({one.arm for one in points}),
+        "number_of_arms": len({one.arm for one in points}),
         "correlations": [
             {"judged": judged, "rollouts": did, "in_words": words, **vars(found)} for judged, did, words, found in pairs
         ],
@@ -213,12 +216,13 @@ def _page(points: list[Point], results: dict[str, Any]) -> str:
         "# Does `check` foretell rollouts?",
         "",
         f"`{results['command']}`  ",
-        f"{results['date']}, {results['machine']}; study {results['study']}: {len(points)} policies of "
-        f"{results['arms']} arms, each judged on fresh episodes with {results['samples']} chunks, no rollout used.",
+        f"{results['date']}, {results['machine']}.",
         "",
-        "Spearman's rank correlation of what was judged (lower is better) with what the rollouts did; 95 % intervals "
-        "by a bootstrap",
-        "over arms. A judge that foretells success has -1; one that foretells rough rollouts has +1.",
+        f"Study {results['study']}: {len(points)} policies of {results['number_of_arms']} arms, each judged on "
+        f"episodes it has not seen, {results['samples']} chunks, no rollout used.",
+        "Spearman's rank correlation of what was judged (lower is better) with what the rollouts did. Intervals are a",
+        "bootstrap over arms, each with all of its seeds. A judge that foretells success has -1, one that foretells",
+        "rough rollouts +1.",
         "",
         *markdown_table(
             ["judged, and what rollouts did", "rank correlation (95 %)", "policies"],
