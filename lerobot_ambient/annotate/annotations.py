@@ -21,7 +21,7 @@ from lerobot_ambient.annotate.methods import (
     spectral_locality,
 )
 from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
-from lerobot_ambient.annotate.results.trust import CHECK_FIRST, CHUNKS_ALONE, FULL_TRUST, TAKES
+from lerobot_ambient.annotate.results.trust import CHECK_FIRST, FULL_TRUST, TAKES
 from lerobot_ambient.annotate.results.windows_from_curves import Threshold
 from lerobot_ambient.core.windows import Window
 from lerobot_ambient.data.mixture import AssembledMixture
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-METHODS = ("spectral", "classifier")
+METHODS = ("spectral", "classifier", "heldout")
+_OF_HELDOUT = ("denoiser", "shares", "folds", "minutes", "steps", "tolerance", "device", "work_dir")
 
 
 class HasSources(Protocol):
@@ -39,6 +40,10 @@ class HasSources(Protocol):
 
     def without_windows(self) -> AssembledMixture:
         """The datasets, all admitted everywhere."""
+        ...
+
+    def held_out_evidence(self, *, seed: int, progress: bool, **options: Any) -> list[Any]:
+        """What denoisers of held-out target episodes say of each source: `HeldOutEvidence`."""
         ...
 
 
@@ -125,10 +130,12 @@ class SourceAnnotation:
         from lerobot_ambient.annotate.report.spectra_figures import spectra_on
         from lerobot_ambient.figures.style import new_figure, styled
 
-        classifier, spectral = self.evidence.classifier, self.evidence.spectral
+        classifier, spectral, held_out = self.evidence.classifier, self.evidence.spectral, self.evidence.heldout
 
         def draw(axis: Axes) -> None:
-            if classifier is not None:
+            if held_out is not None:
+                held_out.plot(axis)
+            elif classifier is not None:
                 curve_on(axis, classifier, self.evidence.finding)
             elif spectral is not None:
                 spectra_on(axis, spectral)
@@ -190,7 +197,7 @@ class SourceAnnotation:
         return [*finding.headline(), *odd, *(f"  {note}" for note in finding.notes), *modes]
 
     def __repr__(self) -> str:
-        return "\n".join([CHUNKS_ALONE, *self.lines()])
+        return "\n".join([self.evidence.finding.compared, *self.lines()])
 
 
 class Annotations(Mapping[str, SourceAnnotation]):
@@ -255,7 +262,8 @@ class Annotations(Mapping[str, SourceAnnotation]):
         return next(iter(self.values()))
 
     def __repr__(self) -> str:
-        return "\n".join([CHUNKS_ALONE, *(line for one in self.values() for line in one.lines())])
+        told = dict.fromkeys(one.evidence.finding.compared for one in self.values())
+        return "\n".join([*told, *(line for one in self.values() for line in one.lines())])
 
 
 def annotate(
@@ -284,8 +292,10 @@ def annotate(
 
     Args:
         mixture: `la.Mixture`, with or without windows.
-        method: "classifier" (networks that tell noised chunks apart; minutes, needs the extra `annotate`), or
-            "spectral" (power spectra; seconds, a first guess that sees second moments only).
+        method: "heldout" (denoisers with and without each source, by their error on target episodes they did not see,
+            given the observations; a quarter of an hour, needs the extra `annotate`), "classifier" (networks that tell
+            noised chunks apart; minutes, needs the extra `annotate`), or "spectral" (power spectra; seconds, a first
+            guess that sees second moments only).
         locality: also estimate sigma_max.
         take: "safe", the upper end of what is known of sigma_min, or "estimate".
         seed: of all that is random.
@@ -293,6 +303,8 @@ def annotate(
         options: of the classifier: `granularity` ("dataset", "bucket", "datapoint"), `bucket` ("task", "clusters:5",
             ...), `tau`, `crossing`, `folds`, `steps`, `draws`, `levels`, `device`, and `work_dir`, which keeps what was
             trained ("outputs/annotate"); docs/reference/cli.md has each. The same call goes on where it was stopped.
+            Of "heldout": `denoiser` ("auto", "policy", "small"), `shares` ((0.5, 0.9)), `folds`, `minutes` (15) or
+            `steps`, `tolerance` (0.5), `device` and `work_dir`.
 
     Returns:
         An annotation of each source.
@@ -304,6 +316,8 @@ def annotate(
         raise ValueError(
             f"annotate takes a method of {', '.join(METHODS)} and take of {', '.join(TAKES)}; got {method}, {take}."
         )
+    if method == "heldout":
+        return _by_held_out_errors(mixture, options, locality=locality, take=take, seed=seed, progress=progress)
     known = ("granularity", "bucket", "tau", "crossing", "folds", "steps", "draws", "levels", "device", "work_dir")
     wrong = [name for name in options if name not in known]
     if wrong:
@@ -338,6 +352,31 @@ def annotate(
 
 def _pair(edges: tuple[float, float] | None) -> tuple[float, float] | None:
     return None if edges is None else (float(edges[0]), float(edges[1]))
+
+
+def _by_held_out_errors(
+    mixture: HasSources, options: Mapping[str, Any], *, locality: bool, take: str, seed: int, progress: bool
+) -> Annotations:
+    wrong = [name for name in options if name not in _OF_HELDOUT]
+    if wrong or locality:
+        named = ", ".join([*wrong, *(["locality"] if locality else [])])
+        raise ValueError(f'method="heldout" has no option {named}; there are {", ".join(_OF_HELDOUT)}.')
+    opened = mixture.without_windows()
+    if len(opened.sources) < 2:
+        raise ValueError("the mixture has no sources to annotate; open it with some.")
+    chunks, schedule = chunks_of(opened), opened.plan.schedule
+    found = mixture.held_out_evidence(seed=seed, progress=progress, **options)
+    return Annotations(
+        [
+            SourceAnnotation(
+                opened,
+                index,
+                chunks[index],
+                SourceEvidence.of_held_out(evidence, len(chunks[index]), schedule).taking(take),
+            )
+            for index, evidence in enumerate(found, start=1)
+        ]
+    )
 
 
 def _classifier(options: Mapping[str, Any], *, seed: int, locality: bool) -> ClassifierMethod:

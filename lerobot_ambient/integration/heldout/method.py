@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks, chunks_of, length_option
-from lerobot_ambient.annotate.classifier.shared_work import Processes, WorkFolder
+from lerobot_ambient.annotate.classifier.shared_work import Processes, WorkFolder, launched_processes
 from lerobot_ambient.annotate.heldout.error_map import ErrorMap, MapRule
 from lerobot_ambient.annotate.heldout.errors import POSITION, HeldOutErrors
 from lerobot_ambient.annotate.heldout.evidence import HeldOutEvidence
@@ -86,6 +87,35 @@ class HeldOutMethod:
             raise ValueError(f"bins = {self.bins} must be at least 2: a score divides a source into parts.")
         if self.steps is not None and self.steps < 1:
             raise ValueError(f"steps = {self.steps} must be at least 1.")
+
+
+def held_out_evidence(
+    cfg: TrainConfig, *, seed: int, progress: bool, tolerance: float | None = None, **options: Any
+) -> list[HeldOutEvidence]:
+    """`annotate_held_out` for a notebook, in this process alone.
+
+    Args:
+        cfg: of a training.
+        seed: of all that is random.
+        progress: show bars.
+        tolerance: of the rule.
+        options: of `HeldOutMethod`; `work_dir` and `device` beside.
+
+    Raises:
+        ValueError: a value that does not fit, or several processes.
+    """
+    processes = launched_processes(options.pop("device", None))
+    if processes.world > 1:
+        raise ValueError(
+            f"{processes.world} processes run this; they share the work of `lerobot-ambient annotate` only. Run a "
+            "script with la.annotate in one process."
+        )
+    rule = MapRule() if tolerance is None else MapRule(tolerance)
+    if "work_dir" in options:
+        options["work"] = Path(options.pop("work_dir"))
+    if "shares" in options:
+        options["shares"] = tuple(options["shares"])
+    return annotate_held_out(cfg, HeldOutMethod(rule=rule, seed=seed, **options), processes, progress=progress)
 
 
 def annotate_held_out(

@@ -127,3 +127,21 @@ def test_the_global_generator_is_left_alone(roots, tmp_path):
 def test_options_are_checked(roots, tmp_path, given, said):
     with pytest.raises(ValueError, match=said):
         annotated(roots, tmp_path, "wrong", **given)
+
+
+def test_from_python(roots, tmp_path):
+    import lerobot_ambient as la
+
+    small = {"horizon": 8, "n_action_steps": 4, "denoiser": "mlp", "mlp_width": 32, "mlp_depth": 1, "device": "cpu"}
+    target, wrong = (la.Source(f"me/{name}", root=str(roots[name])) for name in ("target", "wrong"))
+    mix = la.Mixture.open(target, [wrong], prediction_type="sample", drop_n_last_frames=0, **small)
+    options = {"shares": [0.5], "folds": 3, "steps": 60, "work_dir": tmp_path, "progress": False}
+    found = la.annotate(mix, method="heldout", **options)
+    assert repr(found).startswith("Held-out target chunks were denoised, given what they answer to")
+    evidence = found["me/wrong"].evidence.heldout
+    assert evidence.steps == 60
+    assert len(found.plot().axes) >= 1
+    with pytest.raises(ValueError, match='method="heldout" has no option draws'):
+        la.annotate(mix, method="heldout", draws=4)
+    with pytest.raises(ValueError, match="tolerance = 0 must lie in"):
+        la.annotate(mix, method="heldout", tolerance=0)
