@@ -48,7 +48,10 @@ def draw_overview(reports: Sequence[SourceReport]) -> Picture:
         axis.imshow(share, extent=extent, aspect="auto", cmap=shades, vmin=0.0, vmax=1.0, interpolation="nearest")
         axis.text(0.0, row - 0.25, figure_name(report.finding.source), va="bottom")
         low, high = report.finding.known
-        axis.plot([low, high], [row + 0.22] * 2, color="black", linewidth=1.2, marker="|", markersize=6, clip_on=False)
+        if not _only_below(report):
+            axis.plot(
+                [low, high], [row + 0.22] * 2, color="black", linewidth=1.2, marker="|", markersize=6, clip_on=False
+            )
         gaussian = report.finding.gaussian
         if gaussian is not None:
             axis.plot(gaussian, row + 0.22, color=SOURCE, marker="x", markersize=5, mew=1.4, clip_on=False, zorder=3)
@@ -57,11 +60,17 @@ def draw_overview(reports: Sequence[SourceReport]) -> Picture:
             axis.text(0.5, row - 0.05, "no window to recommend", ha="center", va="center", color=LIMIT)
             said.append(f"{report.finding.source}: no window to recommend ({low:.3f} to {high:.3f})")
             continue
-        estimate = report.finding.estimate
+        sigma_max, estimate = report.sigma_max, report.finding.estimate
+        if sigma_max > 0.0:
+            axis.plot(sigma_max, height, color="black", marker="s", markersize=3.8, fillstyle=fill, clip_on=False)
+        bounds = f"sigma_max {sigma_max:.3f}, " if sigma_max > 0.0 else ""
+        if _only_below(report):
+            said.append(f"{report.finding.source}: {bounds}nothing above")
+            continue
         axis.plot(estimate, row + 0.22, color="black", marker="o", markersize=3.5, fillstyle="none", clip_on=False)
         axis.plot(report.sigma_min, height, color="black", marker="D", markersize=4, fillstyle=fill, clip_on=False)
         said.append(
-            f"{report.finding.source}: sigma_min {report.sigma_min:.3f}, estimate {estimate:.3f} ({low:.3f} to "
+            f"{report.finding.source}: {bounds}sigma_min {report.sigma_min:.3f}, estimate {estimate:.3f} ({low:.3f} to "
             f"{high:.3f})"
         )
     axis.set_yticks([])
@@ -80,9 +89,14 @@ def draw_overview(reports: Sequence[SourceReport]) -> Picture:
         png_of(figure),
         "Windows",
         "Green: noise levels at which the source teaches, paler where only some of its samples do. Diamond: sigma_min; "
-        f"circle: its estimate. {_lines_mean(reports)}{some}",
+        f"circle: its estimate; square: sigma_max. {_lines_mean(reports)}{some}",
         "; ".join(said) + ".",
     )
+
+
+def _only_below(report: SourceReport) -> bool:
+    """Whether a source teaches below a sigma_max and nowhere else, as far as is known: then sigma_min is no bound."""
+    return report.sigma_max > 0.0 and report.sigma_min == 1.0 and report.finding.known == (1.0, 1.0)
 
 
 def _lines_mean(reports: Sequence[SourceReport]) -> str:
@@ -93,7 +107,7 @@ def _lines_mean(reports: Sequence[SourceReport]) -> str:
         "heldout": "by held-out errors from the estimate to the safe end",
     }
     methods = {report.finding.method for report in reports}
-    lines = ", ".join(words for method, words in known.items() if method in methods)
+    lines = "; ".join(words for method, words in known.items() if method in methods)
     crosses = any(report.finding.gaussian is not None for report in reports)
     return f"Line: {lines}.{' Cross: the Gaussian score of the spectra.' * crosses}"
 
@@ -110,7 +124,10 @@ def _overview_handles(reports: Sequence[SourceReport], shades: LinearSegmentedCo
     if any(report.varies for report in shown):
         handles.insert(1, Patch(color=shades(0.4), label="some of its samples do"))
     point: dict[str, Any] = {"color": "black", "linestyle": "none"}
-    if shown:
+    if any(report.sigma_max > 0.0 for report in shown):
+        handles.append(Line2D([], [], marker="s", markersize=3.8, label=r"$σ_{\mathrm{max}}$", **point))
+    bounded = [report for report in reports if not _only_below(report)]
+    if [report for report in shown if not _only_below(report)]:
         handles.append(Line2D([], [], marker="D", markersize=4, label=r"$σ_{\mathrm{min}}$", **point))
         point |= {"marker": "o", "markersize": 3.5, "fillstyle": "none"}
         handles.append(Line2D([], [], label=r"estimate of $σ_{\mathrm{min}}$", **point))
@@ -118,7 +135,9 @@ def _overview_handles(reports: Sequence[SourceReport], shades: LinearSegmentedCo
         cross: dict[str, Any] = {"color": SOURCE, "marker": "x", "markersize": 5, "mew": 1.4, "linestyle": "none"}
         handles.append(Line2D([], [], label="Gaussian score", **cross))
     known = {"classifier": "its 95 % interval", "spectral": "burying levels", "heldout": "estimate to safe end"}
-    methods = {report.finding.method for report in reports}
+    methods = {report.finding.method for report in bounded}
+    if not methods:
+        return handles
     said = known[methods.pop()] if len(methods) == 1 else "what is known of it"
     handles.append(Line2D([], [], color="black", linewidth=1.2, marker="|", markersize=6, label=said))
     return handles

@@ -124,6 +124,8 @@ def test_every_figure_says_by_itself_what_is_what(tmp_path, full, legends):
             ["teaches", "some of its samples do", "alone", "min", "estimate of", "what is known of it"],
         ),
         ([bare(sigma_min=0.0)], ["the target alone", "burying levels"]),
+        ([bare(sigma_max=0.1)], ["teaches", "alone", "max", "min", "estimate of", "burying levels"]),
+        ([bare(sigma_min=1.0, sigma_max=0.1, interval=(1.0, 1.0), method="heldout")], ["teaches", "alone", "max"]),
     ],
 )
 def test_the_overview_explains_what_it_shows_and_nothing_else(reports, words, legends):
