@@ -118,7 +118,7 @@ def judge(everywhere: ErrorMap, window: Window, confirmed: ErrorMap | None) -> V
     all_levels = Change.of(everywhere)
     if window.is_nothing or confirmed is None:
         word = HURTS if harm else NOT_KNOWN
-        return Verdict(word, Window(1.0), all_levels, None, tuple(harm) or (_undecided(all_levels),))
+        return Verdict(word, Window(1.0), all_levels, None, tuple(harm) or (_without_window(everywhere, all_levels),))
     change, still = Change.of(confirmed), _harm(confirmed)
     if still:
         return Verdict(HURTS, Window(1.0), all_levels, change, tuple(f"with its window, {one}" for one in still))
@@ -146,6 +146,18 @@ def _harm(read: ErrorMap) -> list[str]:
             f"{read.sigmas[worst]:.2f} ({np.exp(read.ratio.log[worst, ACCELERATION]):.1f} times as much)"
         )
     return found
+
+
+def _without_window(everywhere: ErrorMap, change: Change) -> str:
+    """Why no level is admitted where no harm is shown."""
+    if change.high >= 0.0:
+        return _undecided(change)
+    # The whole error is lower: what is open is whether the motion gets rough.
+    allowed = 1.0 + everywhere.rule.tolerance
+    return (
+        f"the whole error changes by {change}, but no window is left in which accelerations are shown to err at most "
+        f"{allowed:g} times as much: more target episodes, or a larger --tolerance, would leave one"
+    )
 
 
 def _undecided(change: Change) -> str:

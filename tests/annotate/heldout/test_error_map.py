@@ -88,6 +88,19 @@ def test_a_source_without_effect_is_not_known_and_says_what_would_tell():
     assert "target episodes would tell" in verdict.reasons[-1] or "no number of episodes" in verdict.reasons[-1]
 
 
+def test_a_lower_error_without_a_window_says_what_is_open():
+    table = np.full((6, 6), 0.6)
+    table[:, 3:] = 1.4
+    one = read(table, scatter=0.5, episodes=20)
+    assert not one.rough.any()
+    assert one.window(safe=True).is_nothing
+    verdict = judge(one, one.window(safe=True), None)
+    assert verdict.word == NOT_KNOWN
+    (reason,) = verdict.reasons
+    assert "no window is left in which accelerations are shown to err at most 1.5 times as much" in reason
+    assert "may be nothing" not in reason
+
+
 def test_helps_only_where_the_confirmation_does():
     better, worse = read(flat([0.7] * 6)), read(flat([1.4] * 6))
     assert judge(better, Window(0.0), better).word == HELPS
