@@ -118,7 +118,7 @@ class SourceAnnotation:
         return self.evidence.classifier.curve
 
     def plot(self, ax: Axes | None = None) -> Figure:
-        """Draw the evidence: the classifier's curve with the window, or the two spectra.
+        """Draw the evidence: the held-out map, the classifier's curve with the window, or the two spectra.
 
         Args:
             ax: of matplotlib, to draw on; a figure of its own when None.
@@ -148,7 +148,8 @@ class SourceAnnotation:
             return figure
 
         if ax is None:
-            return styled(draw_anew)()
+            # The map needs more room than a curve and makes its own.
+            return styled(draw_anew)() if held_out is None else held_out.plot()
         draw(ax)
         return cast("Figure", ax.figure)
 

@@ -2,11 +2,13 @@
 """The held-out map as a picture: colours by what is shown, names and Hz in the texts, and words on top of it."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
+from lerobot_ambient.annotate.annotations import SourceAnnotation
 from lerobot_ambient.annotate.heldout.curve_figures import against_best, curve_on, curves_figure
 from lerobot_ambient.annotate.heldout.errors import ACCELERATION, POSITION
 from lerobot_ambient.annotate.heldout.evidence import window_words
@@ -24,6 +26,8 @@ from lerobot_ambient.annotate.heldout.figures import (
     map_figure,
 )
 from lerobot_ambient.annotate.heldout.verdict import NOT_KNOWN
+from lerobot_ambient.annotate.results.found_windows import Finding
+from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
 from lerobot_ambient.core.windows import Window
 from lerobot_ambient.figures.style import new_figure, png_of
 from tests.annotate.heldout.tables import MAZE, SIGMAS, evidence_of
@@ -260,3 +264,11 @@ def test_a_map_without_a_window_draws_none(maze):
 )
 def test_windows_in_words(window, words):
     assert window_words(window) == words
+
+
+def test_an_annotation_draws_the_map_in_the_room_that_it_needs(maze):
+    finding = Finding("me/sim", "heldout", "dataset", np.full(3, 0.27), np.zeros(3), (0.2, 0.27))
+    chunks = SimpleNamespace(name="me/sim")
+    figure = SourceAnnotation(None, 1, chunks, SourceEvidence(finding, heldout=maze)).plot()
+    assert figure.get_size_inches() == pytest.approx(maze.plot().get_size_inches())
+    assert "slow: 0 Hz" in texts(figure)
