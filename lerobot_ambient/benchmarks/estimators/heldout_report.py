@@ -87,6 +87,12 @@ def claims(outcome: HeldOutOracleOutcome) -> list[Claim]:
             )
             for label, some in harmful.items()
         ),
+        _share(
+            f"the safe window admits no level that is truly worse by more than {100 * SLACK:g} %",
+            [not one.admits_harm("safe") for one in every],
+            _RIGHT,
+            f"; the estimate none in {sum(not one.admits_harm('estimate') for one in every)}",
+        ),
         *(_coverage(f"95 % intervals of {name}, level by level, hold the true ratio", name, every) for name in COLUMNS),
         _share(
             "95 % intervals of the change, over all levels, hold the true one",

@@ -28,7 +28,7 @@ from scipy import stats
 from lerobot_ambient.annotate.heldout.error_map import MapRule
 from lerobot_ambient.annotate.heldout.verdict import HELPS, HURTS, NOT_KNOWN
 from lerobot_ambient.core.arrays import Floats
-from lerobot_ambient.core.windows import Window
+from lerobot_ambient.core.windows import Window, admits
 
 TIMES, SLACK = 2.0, 0.1
 _BOUND = float(np.log1p(MapRule().tolerance))
@@ -112,6 +112,11 @@ class Score:
         low, true, high = (np.array(read[key]) for key in ("low", "true", "high"))
         held: NDArray[np.bool_] = (low <= true) & (true <= high)
         return held
+
+    def admits_harm(self, window: str) -> bool:
+        """Whether a window, "safe" or "estimate", admits a level at which the source is truly worse by over a tenth."""
+        mask = admits(np.array(self.found["sigmas"]), *self.found[window])
+        return bool((_excess(self.found["everywhere"])[:, mask] > SLACK).any())
 
     @property
     def change_covered(self) -> bool:

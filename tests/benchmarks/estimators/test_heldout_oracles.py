@@ -118,7 +118,13 @@ def design(true=-0.5, found=None, half=0.1, level=None, acceleration=0.0):
 
 
 def score(verdict, everywhere=None, confirmed=None, window=(0.0, 0.0)):
-    found = {"verdict": verdict, "safe": list(window), "sigmas": [0.1, 0.4, 0.7, 1.0], "seconds": 1.0}
+    found = {
+        "verdict": verdict,
+        "safe": list(window),
+        "estimate": [1.0, 0.0],
+        "sigmas": [0.1, 0.4, 0.7, 1.0],
+        "seconds": 1.0,
+    }
     return Score({**found, "everywhere": everywhere or design(), "confirmed": confirmed}, 24)
 
 
@@ -161,6 +167,13 @@ def test_coverage_is_of_the_source_at_every_level():
     assert score("helps", design(-0.3, found=-0.5)).overstated
     assert not score("helps", design(-0.5, found=-0.3)).overstated
     assert not score("helps", design(), design(-0.5, found=-0.3), (0.5, 0.0)).confirmed_covered
+
+
+def test_windows_are_held_against_each_level():
+    one = score("helps", design(-0.5, level=0.5), window=(0.7, 0.0))
+    assert one.admits_harm("safe") and not one.admits_harm("estimate")
+    assert not score("helps", design(-0.5, level=0.05), window=(0.7, 0.0)).admits_harm("safe")
+    assert score("helps", design(-0.5, acceleration=0.6), window=(0.7, 0.0)).admits_harm("safe")
 
 
 # Running
@@ -231,6 +244,8 @@ def made_up(folder, draws=4):
     true = {"helps": -0.5, "harms": 0.5, "nothing": 0.0, "tails": 0.05}
     results = [score(WORDS[case.group], design(true[case.group])).found for case in cases]
     for case, found in zip(cases, results, strict=True):
+        if case.group == "harms":
+            found["safe"] = [1.0, 0.0]
         if case.label == "jitter":
             found |= {"safe": [0.5, 0.0], "confirmed": design()}
     return HeldOutOracleOutcome(asked, cases, results)
@@ -240,7 +255,7 @@ def test_the_report_says_what_held(tmp_path):
     report = write_report(made_up(tmp_path), "lerobot-ambient reproduce heldout-oracles", tmp_path / "docs")
     assert {path.name for path in (tmp_path / "docs").iterdir()} == {"heldout-oracles.json", "heldout-oracles.md"}
     numbers = json.loads(report.numbers.read_text())
-    assert len(numbers["claims"]) == 11 and all(claim["held"] for claim in numbers["claims"])
+    assert len(numbers["claims"]) == 12 and all(claim["held"] for claim in numbers["claims"])
     assert "28 of 28 [0.88, 1.00]" in report.table and "not held" not in report.table
     assert "| opposite | goes to the opposite of the goal that is seen | 4 | 0 | 0 | 4 |" in report.table
     assert set(numbers["kinds"]) == set(KINDS) and len(numbers["kinds"]["same"]["draws"]) == 4
@@ -254,6 +269,7 @@ def test_the_report_says_what_held(tmp_path):
         ("copy", score("helps", design(0.0)).found, "teaches nothing"),
         ("permuted", score("helps", design(0.5)).found, "permuted: never 'helps'"),
         ("tails", score("hurts", design(-0.1)).found, "elsewhere"),
+        ("permuted", score("hurts", design(0.5)).found, "safe window"),
         ("same", score("helps", design(-0.5, found=-0.3)).found, "position"),
         ("same", score("helps", design(-0.5, acceleration=-0.2)).found, "acceleration"),
         ("same", score("helps", design(-0.5, found=-0.3)).found, "intervals of the change"),
