@@ -39,6 +39,8 @@ LEVELS = (0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 
 """Where errors are measured, by default; the nearest of the policy's levels are taken."""
 _LEAST_STEPS, _MOST_STEPS = 300, 4000
 _TIMED, _WARM = 30, 10
+_FOR_STEPS = 0.85
+"""Part of a budget that goes into steps; the rest opens data and judges."""
 
 
 @dataclass(frozen=True)
@@ -285,7 +287,7 @@ def _steps_within(fits: HeldOutCrossFit, method: HeldOutMethod, designs: int, pr
         started = []
         fits.time_steps(_WARM + _TIMED, lambda: started.append(time.perf_counter()))
         seconds = (started[-1] - started[_WARM - 1]) / _TIMED
-        fitting = 60.0 * method.minutes * processes.world / (trainings * seconds)
+        fitting = _FOR_STEPS * 60.0 * method.minutes * processes.world / (trainings * seconds)
         steps = int(np.clip(fitting // 100 * 100, _LEAST_STEPS, _MOST_STEPS))
         if fitting < _LEAST_STEPS:
             logger.warning(
