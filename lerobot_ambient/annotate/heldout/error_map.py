@@ -139,6 +139,25 @@ class ErrorMap:
         sigma_min = self._lower_bound(last, safe=safe)
         return Window(sigma_min, min(sigma_max, sigma_min))
 
+    def lower_part(self, *, safe: bool) -> Window:
+        """The levels from the lowest on, or up to pure noise, at which the whole error is lower with the source.
+
+        For maps that close no level and still do not show that the source helps at all of them together. The longer of
+        the two; everything where neither has two levels.
+
+        Args:
+            safe: by the upper end of each level's own one-sided interval, else by the estimate.
+        """
+        helped = (self._one_sided(POSITION, 1.0) if safe else self.ratio.log[:, POSITION]) < 0.0
+        if helped.all():
+            return Window(0.0)
+        below, above = int(np.argmin(helped)), int(np.argmin(helped[::-1]))
+        if max(below, above) < _LEAST_RUN:
+            return Window(0.0)
+        if below >= above:
+            return Window(1.0, self._upper_bound(below, safe=safe))
+        return Window(self._lower_bound(len(helped) - 1 - above, safe=safe))
+
     def _upper_bound(self, run: int, *, safe: bool) -> float:
         """sigma_max where the first `run` levels are open."""
         if run < _LEAST_RUN:

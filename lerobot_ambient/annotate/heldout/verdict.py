@@ -106,13 +106,32 @@ class Verdict:
         return f"{self.word} (held-out error {self.confirmed} with its window)"
 
 
-def judge(everywhere: ErrorMap, window: Window, confirmed: ErrorMap | None) -> Verdict:
+def doubtful_part(everywhere: ErrorMap, *, safe: bool) -> Window | None:
+    """The part of the levels to name where none is closed, and it is not shown that the source helps at all of them.
+
+    It was chosen by what looked lower on these very episodes, so nothing on them can confirm it: see `judge`.
+
+    Args:
+        everywhere: of a design that admits the source at every level.
+        safe: see `ErrorMap.lower_part`.
+
+    Returns:
+        A window that is not everything, or None.
+    """
+    if not everywhere.window(safe=True).is_everything or Change.of(everywhere).high < 0.0:
+        return None
+    part = everywhere.lower_part(safe=safe)
+    return None if part.is_everything or part.is_nothing else part
+
+
+def judge(everywhere: ErrorMap, window: Window, confirmed: ErrorMap | None, *, doubtful: bool = False) -> Verdict:
     """The verdict on a source.
 
     Args:
         everywhere: of a design that admits it at every level.
         window: that was read from it.
         confirmed: of a design that admits it in that window; None where there was none to train with.
+        doubtful: whether the window is a `doubtful_part`, of which no verdict is more than 'not known'.
     """
     harm = _harm(everywhere)
     all_levels = Change.of(everywhere)
@@ -123,10 +142,13 @@ def judge(everywhere: ErrorMap, window: Window, confirmed: ErrorMap | None) -> V
     if still:
         return Verdict(HURTS, Window(1.0), all_levels, change, tuple(f"with its window, {one}" for one in still))
     reasons = tuple(f"at every level, {one}" for one in harm)
-    if change.high < 0.0:
+    if change.high < 0.0 and not doubtful:
         return Verdict(HELPS, window, all_levels, change, reasons)
     # Nothing is shown to be worse in it; it is named where the estimate speaks for it.
     named = window if change.log < 0.0 else Window(1.0)
+    if doubtful:
+        chosen = "the window holds the levels at which the error is lower one by one; episodes of their own would tell"
+        return Verdict(NOT_KNOWN, named, all_levels, change, (_undecided(all_levels), chosen))
     return Verdict(NOT_KNOWN, named, all_levels, change, (*reasons, _undecided(change)))
 
 

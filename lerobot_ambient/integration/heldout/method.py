@@ -21,7 +21,7 @@ from lerobot_ambient.annotate.heldout.error_map import ErrorMap, MapRule
 from lerobot_ambient.annotate.heldout.errors import POSITION, HeldOutErrors
 from lerobot_ambient.annotate.heldout.evidence import HeldOutEvidence
 from lerobot_ambient.annotate.heldout.scored_parts import scored_parts
-from lerobot_ambient.annotate.heldout.verdict import judge
+from lerobot_ambient.annotate.heldout.verdict import doubtful_part, judge
 from lerobot_ambient.core.arrays import Floats
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.windows import Window
@@ -199,7 +199,7 @@ def annotate_held_out(
                 confirmed=confirmed,
                 safe=safe,
                 estimate=estimate,
-                verdict=judge(read, safe, confirmed),
+                verdict=judge(read, safe, confirmed, doubtful=doubtful_part(read, safe=True) is not None),
                 dataset=dataset[part],
                 rows=None if method.column is None else parts[part].rows.numpy(),
                 adds=None if method.column is not None else _adds(errors, design, part, number, method.rule),
@@ -232,6 +232,8 @@ def _chosen(errors: HeldOutErrors, source: int, method: HeldOutMethod) -> _Chose
         design = Design((source,), share)
         read = ErrorMap(errors.ratio(design.key), method.rule, errors.bands.names)
         safe, estimate = read.window(safe=True), read.window(safe=False)
+        if (part := doubtful_part(read, safe=True)) is not None:
+            safe, estimate = part, doubtful_part(read, safe=False) or estimate
         # What the window leaves of the source's effect: its levels as measured, the others as without it.
         gain = float(np.where(_open(read, safe), read.ratio.log[:, POSITION], 0.0).mean())
         if best is None or gain < best[0]:

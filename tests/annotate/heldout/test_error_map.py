@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lerobot_ambient.annotate.heldout.error_map import ErrorMap, MapRule
-from lerobot_ambient.annotate.heldout.verdict import HELPS, HURTS, NOT_KNOWN, Change, judge
+from lerobot_ambient.annotate.heldout.verdict import HELPS, HURTS, NOT_KNOWN, Change, doubtful_part, judge
 from lerobot_ambient.core.windows import Window
 from tests.annotate.heldout.tables import MAZE, SIGMAS, errors_of
 
@@ -125,3 +125,32 @@ def test_the_number_of_episodes_that_is_named_is_about_enough():
 def test_rules_are_checked(options, said):
     with pytest.raises(ValueError, match=said):
         MapRule(**options)
+
+
+def test_few_episodes_name_the_part_that_is_lower():
+    """Sorting with 15 episodes: no level is shown to be raised, nor all of them together to be lowered."""
+    draws = [read(flat(SORTING), sigmas=GRID, scatter=0.06, episodes=15, training=0.1, seed=seed) for seed in range(40)]
+    found = [(one, part) for one in draws if (part := doubtful_part(one, safe=True)) is not None]
+    assert len(found) >= 5
+    better, worse = read(flat([0.7] * 12), sigmas=GRID), read(flat([1.2] * 12), sigmas=GRID)
+    for one, safe in found:
+        estimate = doubtful_part(one, safe=False)
+        assert safe.sigma_min == 1.0
+        assert 0.0 < safe.sigma_max < 0.95
+        assert estimate is None or safe.sigma_max <= estimate.sigma_max
+        assert judge(one, safe, better, doubtful=True).word == NOT_KNOWN
+        assert judge(one, safe, better, doubtful=True).window == safe
+        assert judge(one, safe, worse, doubtful=True).window.is_nothing
+    assert 0.2 <= np.median([safe.sigma_max for _, safe in found]) <= 0.8
+
+
+def test_nothing_is_taken_from_a_source_that_helps_everywhere():
+    assert doubtful_part(read(flat([0.8] * 6)), safe=True) is None
+    assert doubtful_part(read(MAZE, scatter=0.05), safe=True) is None
+
+
+def test_a_part_up_to_pure_noise():
+    table = flat([1.05, 1.02, 0.8, 0.8, 0.8, 0.8])
+    part = read(table, scatter=0.1, episodes=20, training=0.1).lower_part(safe=False)
+    assert part.sigma_max == 0.0
+    assert SIGMAS[1] < part.sigma_min < SIGMAS[2]
