@@ -39,6 +39,7 @@ LEVELS = (0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 
 """Where errors are measured, by default; the nearest of the policy's levels are taken."""
 _LEAST_STEPS, _MOST_STEPS = 300, 4000
 _TIMED, _WARM = 30, 10
+_BATCH = 128
 _FOR_STEPS = 0.85
 """Part of a budget that goes into steps; the rest opens data and judges."""
 
@@ -161,7 +162,12 @@ def annotate_held_out(
         dataset=dataset,
         sigmas=_levels(mixture.plan.schedule),
         folds=method.folds,
-        options=FitOptions(steps=1, seed=method.seed),
+        options=FitOptions(
+            steps=1,
+            # A large policy takes as many samples as its training does.
+            batch=cfg.batch_size if method.denoiser == "policy" else _BATCH,
+            seed=method.seed,
+        ),
         work=work,
     )
     # Each part may take one more design, which confirms its window.

@@ -103,9 +103,7 @@ class Trainer:
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             # Designs of a fold begin with the same weights: what differs then is the data.
             torch.manual_seed(_child(options.seed, _WEIGHTS, fold))
-            policy = get_policy_class(self.config.type)(
-                deepcopy(self.config), dataset_stats=mixture.meta.stats, dataset_meta=meta
-            ).to(self.device)
+            policy = self._new_policy(meta).to(self.device)
             policy.train()
             optimizer = self.config.get_optimizer_preset().build(policy.get_optim_params())
             preset = self.config.get_scheduler_preset()
@@ -127,6 +125,15 @@ class Trainer:
                     policy.update()
                 tick()
         return policy.eval()
+
+    def _new_policy(self, meta: Any) -> Any:
+        """Untrained, or with the weights of the checkpoint that the configuration begins with."""
+        cls, config = get_policy_class(self.config.type), deepcopy(self.config)
+        given = {"dataset_stats": self.mixture.meta.stats, "dataset_meta": meta}
+        if config.pretrained_path is None:
+            return cls(config, **given)
+        with redirect_stdout(sys.stderr):
+            return cls.from_pretrained(config.pretrained_path, config=config, **given)
 
     def errors(
         self,

@@ -145,3 +145,22 @@ def test_from_python(roots, tmp_path):
         la.annotate(mix, method="heldout", draws=4)
     with pytest.raises(ValueError, match="tolerance = 0 must lie in"):
         la.annotate(mix, method="heldout", tolerance=0)
+
+
+def test_a_checkpoint_to_begin_with_is_begun_with(roots, tmp_path):
+    from lerobot_ambient.integration.heldout.stand_in import chosen_denoiser
+    from lerobot_ambient.integration.training.merged_training import mixture_without_windows
+
+    cfg = load_train_config(None, options(roots["target"], roots["wrong"]))
+    mixture = mixture_without_windows(cfg)
+    config, told = chosen_denoiser(cfg.policy, "policy", mixture.meta.features)
+    assert told == "the policy's own denoiser (ambient_diffusion)"
+    trainer = training.Trainer(config, mixture, torch.device("cpu"))
+    first, other = (trainer._new_policy(mixture.meta) for _ in range(2))
+    first.save_pretrained(tmp_path / "base")
+    trainer.config.pretrained_path = tmp_path / "base"
+    begun = trainer._new_policy(mixture.meta)
+    same = [torch.equal(one, two) for one, two in zip(first.parameters(), begun.parameters(), strict=True)]
+    new = [torch.equal(one, two) for one, two in zip(first.parameters(), other.parameters(), strict=True)]
+    assert all(same)
+    assert not all(new)
