@@ -49,7 +49,7 @@ def _how(finding: Finding) -> str:
     """By what a window was found, for the comment beside it."""
     if finding.verdict:
         end = "the estimate" if finding.takes == "estimate" else f"the safe end; the estimate is {finding.estimate:.3f}"
-        return f"held-out errors, {end}: {finding.verdict[0]}"
+        return f"{finding.method}, {end}: {finding.verdict[0]}"
     if finding.is_full_trust:
         return f"{finding.method}, full trust, accepted: chunks alone do not show that the source is right"
     if finding.takes == "estimate":

@@ -76,9 +76,8 @@ class HeldOutEvidence:
 
     @property
     def named(self) -> tuple[Window, Window]:
-        """The safe window and the estimate; nothing where the verdict names none, or all levels without evidence."""
-        word, window = self.verdict.word, self.verdict.window
-        if window.is_nothing or (word != HELPS and window.is_everything):
+        """The safe window and the estimate; nothing where the verdict names none."""
+        if self.verdict.window.is_nothing:
             return Window(1.0), Window(1.0)
         return self.safe, self.estimate
 
@@ -116,7 +115,7 @@ class HeldOutEvidence:
         if verdict.everywhere.low > 0.0 and not verdict.window.is_everything:
             said = f"{self.source} hurts in plain co-training; {where}"
         more = change.more_episodes
-        return f"{said}: {by}" + (f"; about {more} more episodes would tell" if more else "")
+        return f"{said}: {by}" + (f"; about {more} more target episodes would tell" if more else "")
 
     def plot(self, ax: Axes | None = None) -> Figure:
         """Draw the map: green where the source lowers the held-out error, red where it raises it, grey where unshown.

@@ -144,8 +144,8 @@ def judge(everywhere: ErrorMap, window: Window, confirmed: ErrorMap | None, *, d
     reasons = tuple(f"at every level, {one}" for one in harm)
     if change.high < 0.0 and not doubtful:
         return Verdict(HELPS, window, all_levels, change, reasons)
-    # Nothing is shown to be worse in it; it is named where the estimate speaks for it.
-    named = window if change.log < 0.0 else Window(1.0)
+    # Nothing is shown to be worse in it; it is named where the estimate speaks for it, and never all levels.
+    named = window if change.log < 0.0 and not window.is_everything else Window(1.0)
     if doubtful:
         chosen = "the window holds the levels at which the error is lower one by one; episodes of their own would tell"
         return Verdict(NOT_KNOWN, named, all_levels, change, (_undecided(all_levels), chosen))

@@ -121,10 +121,8 @@ def _levels(judgement: Judgement) -> list[dict[str, Any]]:
     return found
 
 
-def _house_style() -> Any:
+def _house_style() -> str:
     """The style of annotate's page, for pages that belong together."""
-    from markupsafe import Markup
-
     package = resources.files("lerobot_ambient.annotate.report")
     page = package.joinpath("report.html.j2").read_text(encoding="utf-8")
-    return Markup(page.partition("<style>")[2].partition("</style>")[0])
+    return page.partition("<style>")[2].partition("</style>")[0]

@@ -9,6 +9,7 @@ computed twice, and training goes on as without a recorder.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 from collections.abc import Mapping
@@ -219,8 +220,8 @@ class Recorder:
         wandb = self._cfg.wandb
         if not values or not wandb.enable or not wandb.project:
             return
-        import wandb as tracker
-
+        # LeRobot has loaded it where it is enabled; it is one of its extras, not ours.
+        tracker = importlib.import_module("wandb")
         if tracker.run is not None:
             tracker.run.log({f"{mode}/{key}": value for key, value in values.items()}, step=self._tracker.steps)
 
