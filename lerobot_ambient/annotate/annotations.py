@@ -13,7 +13,7 @@ from lerobot_ambient.annotate.buckets.rules import parse_bucket_rule
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks, chunks_of
 from lerobot_ambient.annotate.classifier.curves import Curve
 from lerobot_ambient.annotate.classifier.options import ClassifierOptions
-from lerobot_ambient.annotate.classifier.shared_work import launched_processes
+from lerobot_ambient.annotate.classifier.shared_work import lone_process
 from lerobot_ambient.annotate.methods import (
     ClassifierMethod,
     annotate_by_classifier,
@@ -42,8 +42,8 @@ class HasSources(Protocol):
         """The datasets, all admitted everywhere."""
         ...
 
-    def held_out_evidence(self, *, seed: int, progress: bool, **options: Any) -> list[Any]:
-        """What denoisers of held-out target episodes say of each source: `HeldOutEvidence`."""
+    def held_out_evidence(self, opened: AssembledMixture, *, seed: int, progress: bool, **options: Any) -> list[Any]:
+        """What denoisers of held-out target episodes say of each source of `without_windows()`: `HeldOutEvidence`."""
         ...
 
 
@@ -336,12 +336,7 @@ def annotate(
             more = spectral_locality(chunks, opened.plan.schedule.sigmas.numpy(), seed=seed)
             found = [one.with_locality(evidence) for one, evidence in zip(found, more, strict=True)]
     else:
-        processes = launched_processes(options.get("device"))
-        if processes.world > 1:
-            raise ValueError(
-                f"{processes.world} processes run this; they share the work of `lerobot-ambient annotate` only. Run a "
-                "script with la.annotate in one process."
-            )
+        processes = lone_process(options.get("device"))
         found = annotate_by_classifier(opened, chunks, classifier, processes, progress=progress)
     return Annotations(
         [
@@ -366,7 +361,7 @@ def _by_held_out_errors(
     if len(opened.sources) < 2:
         raise ValueError("the mixture has no sources to annotate; open it with some.")
     chunks, schedule = chunks_of(opened), opened.plan.schedule
-    found = mixture.held_out_evidence(seed=seed, progress=progress, **options)
+    found = mixture.held_out_evidence(opened, seed=seed, progress=progress, **options)
     return Annotations(
         [
             SourceAnnotation(

@@ -161,7 +161,7 @@ def _by_held_out_errors(
     from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
     from lerobot_ambient.integration.heldout.method import annotate_held_out
 
-    found = annotate_held_out(cfg, held_out_method(args), processes, progress=not args.json)
+    found = annotate_held_out(cfg, held_out_method(args), processes, opened=mixture, progress=not args.json)
     schedule = mixture.plan.schedule
     if args.from_column is not None and processes.is_main:
         return [

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from lerobot_ambient.benchmarks.tasks.shared.lowdim_writer import write_low_dim_dataset
-from lerobot_ambient.cli.__main__ import main
 from lerobot_ambient.data.windows.windows_file import read_windows
-from tests.integration.heldout.decisions import FEATURES, FPS, episode, options, write
+from tests.integration.heldout.decisions import FEATURES, FPS, command, episode, options, write
 
 SCORED = {**FEATURES, "score": {"dtype": "float32", "shape": (1,), "names": None}}
 
@@ -32,13 +31,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture
 def annotate(home, capsys):
-    def run(*arguments):
-        words = ["annotate", "--method=heldout", "--folds=3", "--steps=200", "--shares=0.3"]
-        place = f"--work-dir={home / 'work'}"
-        code = main([*words, place, *options(home / "target", home / "sim"), *arguments])
-        return code, capsys.readouterr()
-
-    return run
+    return command(home, "sim", capsys)
 
 
 def test_each_score_gets_a_window(annotate, tmp_path):

@@ -7,8 +7,7 @@ import pytest
 import yaml
 
 from lerobot_ambient.annotate.results.trust import CHUNKS_ALONE, CONDITIONAL
-from lerobot_ambient.cli.__main__ import main
-from tests.integration.heldout.decisions import options, write
+from tests.integration.heldout.decisions import command, write
 
 
 @pytest.fixture(scope="module")
@@ -21,13 +20,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture
 def annotate(home, capsys):
-    def run(*arguments):
-        words = ["annotate", "--method=heldout", "--folds=3", "--steps=200", "--shares=0.3"]
-        place = f"--work-dir={home / 'work'}"
-        code = main([*words, place, *options(home / "target", home / "wrong"), *arguments])
-        return code, capsys.readouterr()
-
-    return run
+    return command(home, "wrong", capsys)
 
 
 def test_a_source_that_decides_wrongly_is_refused(annotate, tmp_path):

@@ -77,6 +77,24 @@ def launched_processes(device: str | None = None) -> Processes:
     return Processes(state.process_index, state.num_processes, chosen, state.wait_for_everyone)
 
 
+def lone_process(device: str | None = None) -> Processes:
+    """This process, of a notebook or a script that calls `la.annotate`.
+
+    Args:
+        device: see `launched_processes`.
+
+    Raises:
+        ValueError: several were launched, or a device that cannot be used.
+    """
+    processes = launched_processes(device)
+    if processes.world > 1:
+        raise ValueError(
+            f"{processes.world} processes run this; they share the work of `lerobot-ambient annotate` only. Run a "
+            "script with la.annotate in one process."
+        )
+    return processes
+
+
 Arrays = Mapping[str, NDArray[Any]]
 
 

@@ -107,15 +107,15 @@ class MergedDataset(Dataset[dict[str, Any]]):
         """What the DataLoader calls: one gathered batch."""
         return [GatheredBatch(self.gather(positions))]
 
-    def gather(self, positions: Sequence[int]) -> dict[str, Any]:
-        """A collated batch, in the order of `positions`."""
+    def gather(self, positions: Sequence[int], *, cameras: bool = True) -> dict[str, Any]:
+        """A collated batch, in the order of `positions`; without `cameras` no frame is read."""
         # By way of NumPy: torch converts a list number by number.
         rows = torch.from_numpy(np.array(positions, dtype=np.int64))
         episode = self.columns.episode_of(rows)
         batch: dict[str, Any] = self.columns.gather(rows, episode)
         batch["info"] = {GROUP_KEY: self._groups(rows, episode)}
         batch["task"] = self._task_table[batch["task_index"].numpy()].tolist()
-        if self.camera_keys:
+        if cameras and self.camera_keys:
             owner = self._owner[episode]
             for key in self.camera_keys:
                 batch |= self._images(key, rows, owner)

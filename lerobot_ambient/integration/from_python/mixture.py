@@ -260,11 +260,11 @@ class Mixture:
         """What estimates of windows are made on: the same datasets, all admitted everywhere."""
         return self._assembled if self._without_window else mixture_without_windows(self.config)
 
-    def held_out_evidence(self, *, seed: int, progress: bool, **options: Any) -> list[Any]:
-        """What `la.annotate(mix, method="heldout")` asks for, with its options."""
+    def held_out_evidence(self, opened: AssembledMixture, *, seed: int, progress: bool, **options: Any) -> list[Any]:
+        """What `la.annotate(mix, method="heldout")` asks for, of `without_windows()` and with its options."""
         from lerobot_ambient.integration.heldout.method import held_out_evidence
 
-        return held_out_evidence(self.config, seed=seed, progress=progress, **options)
+        return held_out_evidence(self.config, opened, seed=seed, progress=progress, **options)
 
     def require_plan(self) -> MergedTrainingDataset:
         """What training gets.

@@ -122,7 +122,7 @@ class HeldOutCrossFit:
         rows = np.concatenate(chosen)
         return target.rows[torch.from_numpy(rows)], target.episode[rows]
 
-    @property
+    @cached_property
     def _spread(self) -> float:
         """Variance of the target's chunks, summed over steps and dimensions; of some thousands."""
         target = self.chunks[0]
@@ -156,6 +156,11 @@ class HeldOutCrossFit:
         return folds
 
     def _name(self, design: Design, fold: int) -> str:
+        return f"heldout-{self._digest}-{hashlib.sha256(design.key.encode()).hexdigest()[:12]}-{fold}"
+
+    @cached_property
+    def _digest(self) -> str:
+        """Of all that a training depends on, its design and fold aside; it reads every row, so it is made once."""
         told = {
             "format": 2,
             "data": list(self.work.identity),
@@ -165,8 +170,7 @@ class HeldOutCrossFit:
             "folds": self.folds,
             "options": asdict(self.options),
         }
-        digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
-        return f"heldout-{digest}-{hashlib.sha256(design.key.encode()).hexdigest()[:12]}-{fold}"
+        return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _ignore() -> None:

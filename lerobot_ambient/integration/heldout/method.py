@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks, chunks_of, length_option
-from lerobot_ambient.annotate.classifier.shared_work import Processes, WorkFolder, launched_processes
+from lerobot_ambient.annotate.classifier.shared_work import Processes, WorkFolder, lone_process
 from lerobot_ambient.annotate.heldout.error_map import ErrorMap, MapRule
 from lerobot_ambient.annotate.heldout.errors import POSITION, HeldOutErrors
 from lerobot_ambient.annotate.heldout.evidence import HeldOutEvidence
@@ -25,6 +25,7 @@ from lerobot_ambient.annotate.heldout.verdict import doubtful_part, judge
 from lerobot_ambient.core.arrays import Floats
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.windows import Window
+from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.integration.heldout.cross_fit import HeldOutCrossFit
 from lerobot_ambient.integration.heldout.designs import Design, designs_of
@@ -93,12 +94,19 @@ class HeldOutMethod:
 
 
 def held_out_evidence(
-    cfg: TrainConfig, *, seed: int, progress: bool, tolerance: float | None = None, **options: Any
+    cfg: TrainConfig,
+    opened: AssembledMixture,
+    *,
+    seed: int,
+    progress: bool,
+    tolerance: float | None = None,
+    **options: Any,
 ) -> list[HeldOutEvidence]:
     """`annotate_held_out` for a notebook, in this process alone.
 
     Args:
         cfg: of a training.
+        opened: its datasets, see `annotate_held_out`.
         seed: of all that is random.
         progress: show bars.
         tolerance: of the rule.
@@ -107,18 +115,14 @@ def held_out_evidence(
     Raises:
         ValueError: a value that does not fit, or several processes.
     """
-    processes = launched_processes(options.pop("device", None))
-    if processes.world > 1:
-        raise ValueError(
-            f"{processes.world} processes run this; they share the work of `lerobot-ambient annotate` only. Run a "
-            "script with la.annotate in one process."
-        )
+    processes = lone_process(options.pop("device", None))
     rule = MapRule() if tolerance is None else MapRule(tolerance)
     if "work_dir" in options:
         options["work"] = Path(options.pop("work_dir"))
     if "shares" in options:
         options["shares"] = tuple(options["shares"])
-    return annotate_held_out(cfg, HeldOutMethod(rule=rule, seed=seed, **options), processes, progress=progress)
+    method = HeldOutMethod(rule=rule, seed=seed, **options)
+    return annotate_held_out(cfg, method, processes, opened=opened, progress=progress)
 
 
 def annotate_held_out(
@@ -126,6 +130,7 @@ def annotate_held_out(
     method: HeldOutMethod,
     processes: Processes,
     *,
+    opened: AssembledMixture | None = None,
     progress: bool = True,
     make_trainer: Callable[..., Trainer] = Trainer,
 ) -> list[HeldOutEvidence]:
@@ -135,6 +140,7 @@ def annotate_held_out(
         cfg: of a training; its windows and mixing are ignored.
         method: how.
         processes: that share the trainings.
+        opened: the mixture of `cfg` without windows, where the caller has it; None opens it.
         progress: show bars, in the main process.
         make_trainer: `Trainer`, or one that looks at more than the method does.
 
@@ -142,15 +148,14 @@ def annotate_held_out(
         ValueError: too few target episodes, or a policy whose error at a noise level cannot be read.
     """
     cfg = deepcopy(cfg)
-    cfg.policy.refuse_estimates()
-    features = mixture_without_windows(cfg).meta.features
-    config, told = chosen_denoiser(cfg.policy, method.denoiser, features)
+    opened = mixture_without_windows(cfg) if opened is None else opened
+    denoiser = chosen_denoiser(cfg.policy, method.denoiser, opened.meta.features)
     option = length_option(cfg.policy)
-    cfg.policy = config
-    mixture = mixture_without_windows(cfg)
+    cfg.policy = denoiser.config
+    mixture = opened if denoiser.is_own else mixture_without_windows(cfg)
     chunks = chunks_of(mixture, length_option=option)
     _require_episodes(chunks[0], method.folds)
-    trainer = make_trainer(config, mixture, processes.device)
+    trainer = make_trainer(denoiser.config, mixture, processes.device)
     work = WorkFolder(method.work, mixture.fingerprint)
     parts, dataset = _parts(mixture, chunks, method)
     number = len(parts) - 1
@@ -185,8 +190,8 @@ def annotate_held_out(
     if not processes.is_main:
         return []
     found = []
-    for part, ((design, read, windows), confirms) in enumerate(zip(chosen, confirming, strict=True), start=1):
-        safe, estimate = windows
+    for part, (one, confirms) in enumerate(zip(chosen, confirming, strict=True), start=1):
+        design, read, safe, estimate, doubtful = one
         confirmed = None
         if confirms is not None:
             confirmed = ErrorMap(errors.ratio(confirms.key), method.rule, errors.bands.names)
@@ -195,7 +200,7 @@ def annotate_held_out(
         found.append(
             HeldOutEvidence(
                 source=parts[part].name,
-                denoiser=told,
+                denoiser=denoiser.told,
                 share=design.alpha,
                 steps=steps,
                 errors=errors,
@@ -205,7 +210,7 @@ def annotate_held_out(
                 confirmed=confirmed,
                 safe=safe,
                 estimate=estimate,
-                verdict=judge(read, safe, confirmed, doubtful=doubtful_part(read, safe=True) is not None),
+                verdict=judge(read, safe, confirmed, doubtful=doubtful),
                 dataset=dataset[part],
                 rows=None if method.column is None else parts[part].rows.numpy(),
                 adds=None if method.column is not None else _adds(errors, design, part, number, method.rule),
@@ -228,7 +233,14 @@ def _parts(
     return parts, dataset
 
 
-_Chosen = tuple[Design, ErrorMap, tuple[Window, Window]]
+class _Chosen(NamedTuple):
+    """The design of one part that is read, its map, both windows, and whether these are a `doubtful_part`."""
+
+    design: Design
+    read: ErrorMap
+    safe: Window
+    estimate: Window
+    doubtful: bool
 
 
 def _chosen(errors: HeldOutErrors, source: int, method: HeldOutMethod) -> _Chosen:
@@ -243,7 +255,7 @@ def _chosen(errors: HeldOutErrors, source: int, method: HeldOutMethod) -> _Chose
         # What the window leaves of the source's effect: its levels as measured, the others as without it.
         gain = float(np.where(_open(read, safe), read.ratio.log[:, POSITION], 0.0).mean())
         if best is None or gain < best[0]:
-            best = gain, (design, read, (safe, estimate))
+            best = gain, _Chosen(design, read, safe, estimate, part is not None)
     assert best is not None
     return best[1]
 
@@ -254,10 +266,9 @@ def _open(read: ErrorMap, window: Window) -> np.ndarray:
 
 def _confirming(part: int, chosen: _Chosen) -> Design | None:
     """One more training with the window that was chosen; None where there is none, or it is everything."""
-    design, _, (safe, _) = chosen
-    if safe.is_nothing or safe.is_everything:
+    if chosen.safe.is_nothing or chosen.safe.is_everything:
         return None
-    return Design((part,), design.alpha, (safe,))
+    return Design((part,), chosen.design.alpha, (chosen.safe,))
 
 
 def _adds(errors: HeldOutErrors, design: Design, source: int, sources: int, rule: MapRule) -> ErrorMap | None:
@@ -303,8 +314,6 @@ def _steps_within(fits: HeldOutCrossFit, method: HeldOutMethod, designs: int, pr
                 "--shares or --folds, or a smaller denoiser, are quicker.",
                 *(trainings, _LEAST_STEPS, trainings * _LEAST_STEPS * seconds / 60 / processes.world, method.minutes),
             )
-        partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps({"steps": steps, "seconds_a_step": seconds}), encoding="utf-8")
-        partial.replace(file)
+        replace_file(file, json.dumps({"steps": steps, "seconds_a_step": seconds}).encode())
     processes.wait()
     return int(json.loads(file.read_text(encoding="utf-8"))["steps"])

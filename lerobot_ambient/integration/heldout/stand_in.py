@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from copy import deepcopy
-from typing import Any
+from typing import Any, NamedTuple
 
 from lerobot.configs import FeatureType, PolicyFeature
 from lerobot.utils.constants import ACTION, OBS_ENV_STATE, OBS_STATE
@@ -25,8 +25,22 @@ def is_small(policy: MixtureOptions) -> bool:
     return isinstance(policy, AmbientDiffusionConfig) and policy.denoiser == "mlp" and not policy.image_features
 
 
-def chosen_denoiser(policy: MixtureOptions, denoiser: str, features: dict[str, Any]) -> tuple[MixtureOptions, str]:
-    """The configuration to train, and what it is in words.
+class Denoiser(NamedTuple):
+    """What is trained.
+
+    Args:
+        config: of it.
+        told: what it is, in words.
+        is_own: whether it is the policy's own, which reads the same of the datasets.
+    """
+
+    config: MixtureOptions
+    told: str
+    is_own: bool
+
+
+def chosen_denoiser(policy: MixtureOptions, denoiser: str, features: dict[str, Any]) -> Denoiser:
+    """The denoiser to train.
 
     Args:
         policy: as configured.
@@ -44,9 +58,10 @@ def chosen_denoiser(policy: MixtureOptions, denoiser: str, features: dict[str, A
     if denoiser == "policy" or (denoiser == "auto" and is_small(policy) and not cameras):
         own.input_features = own.input_features or {key: one for key, one in seen.items() if key != ACTION}
         own.output_features = own.output_features or {ACTION: seen[ACTION]}
-        return own, f"the policy's own denoiser ({policy.type})"
+        return Denoiser(own, f"the policy's own denoiser ({policy.type})", is_own=True)
     blind = f"; it does not see {', '.join(cameras)}" if cameras else ""
-    return small(policy, seen), f"a small stand-in for {policy.type}: a residual MLP on the same chunks{blind}"
+    told = f"a small stand-in for {policy.type}: a residual MLP on the same chunks{blind}"
+    return Denoiser(small(policy, seen), told, is_own=False)
 
 
 def small(policy: MixtureOptions, features: dict[str, PolicyFeature]) -> AmbientDiffusionConfig:

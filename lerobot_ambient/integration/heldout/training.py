@@ -73,15 +73,10 @@ class Trainer:
 
     def batch(self, rows: Tensor, group: Tensor) -> dict[str, Any]:
         """The samples at these rows of the mixture as the policy gets them, each of its group of the plan."""
-        if self._sees:
-            raw: dict[str, Any] = self.mixture.dataset.gather(rows.tolist())
-            for key in self.mixture.meta.camera_keys:
-                if raw[key].dtype == torch.uint8:
-                    raw[key] = raw[key].float() / 255.0
-        else:
-            columns = self.mixture.dataset.columns
-            raw = dict(columns.gather(rows))
-            raw["task"] = [self.mixture.dataset.tasks[number] for number in raw["task_index"].tolist()]
+        raw = self.mixture.dataset.gather(rows.tolist(), cameras=self._sees)
+        for key in self.mixture.meta.camera_keys if self._sees else ():
+            if raw[key].dtype == torch.uint8:
+                raw[key] = raw[key].float() / 255.0
         raw["info"] = {GROUP_KEY: group}
         made: dict[str, Any] = self._before(raw)
         return made

@@ -4,6 +4,7 @@
 import numpy as np
 
 from lerobot_ambient.benchmarks.tasks.shared.lowdim_writer import write_low_dim_dataset
+from lerobot_ambient.cli.__main__ import main
 
 FPS, FRAMES = 10, 24
 FEATURES = {
@@ -34,6 +35,18 @@ def write(root, repo_id, episodes, seed, **fault):
     made = [episode(rng, **fault) for _ in range(episodes)]
     write_low_dim_dataset(root, repo_id, FPS, FEATURES, made, "reach")
     return root
+
+
+def command(home, source, capsys):
+    """run(*arguments) puts `source` beside the target of `home` to the held-out method; returns its code and output."""
+
+    def run(*arguments):
+        words = ["annotate", "--method=heldout", "--folds=3", "--steps=200", "--shares=0.3"]
+        place = f"--work-dir={home / 'work'}"
+        code = main([*words, place, *options(home / "target", home / source), *arguments])
+        return code, capsys.readouterr()
+
+    return run
 
 
 def options(target, *sources):

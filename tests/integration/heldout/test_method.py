@@ -153,7 +153,7 @@ def test_a_checkpoint_to_begin_with_is_begun_with(roots, tmp_path):
 
     cfg = load_train_config(None, options(roots["target"], roots["wrong"]))
     mixture = mixture_without_windows(cfg)
-    config, told = chosen_denoiser(cfg.policy, "policy", mixture.meta.features)
+    config, told, _ = chosen_denoiser(cfg.policy, "policy", mixture.meta.features)
     assert told == "the policy's own denoiser (ambient_diffusion)"
     trainer = training.Trainer(config, mixture, torch.device("cpu"))
     first, other = (trainer._new_policy(mixture.meta) for _ in range(2))
