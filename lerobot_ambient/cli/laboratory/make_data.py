@@ -157,6 +157,7 @@ def _add_common(parser: argparse.ArgumentParser, *, source_episodes: int) -> Non
     parser.add_argument("--target-episodes", type=int, default=50, help="default: %(default)s")
     parser.add_argument("--source-episodes", type=int, default=source_episodes, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of the demonstrations (default: %(default)s)")
+    parser.add_argument("--only", choices=("target", "source"), help="make one of the two (default: both)")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON, without progress bars")
     # Parsers are made when the command starts, before anything heavy is loaded.
     parser.set_defaults(began=time.perf_counter())
@@ -173,6 +174,8 @@ def _make(
         target_episodes=args.target_episodes,
         source_episodes=args.source_episodes,
         seed=args.seed,
+        # What is not asked for keeps its default, which each task declares.
+        **({} if args.only is None else {"kinds": (args.only,)}),
         progress=not args.json,
     )
     # What the user waited for: loading the libraries takes longer than making a little data.

@@ -9,7 +9,7 @@ actions the stock environment repeats the episode.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -89,6 +89,7 @@ def make_aloha_data(
     target_episodes: int = 50,
     source_episodes: int = 200,
     seed: int = 0,
+    kinds: Sequence[Kind] = KINDS,
     height: int = HEIGHT,
     processes: int = 1,
     progress: bool = True,
@@ -102,13 +103,14 @@ def make_aloha_data(
         root: parent folder of the two datasets.
         target_episodes, source_episodes: number of episodes, at least 1.
         seed: of the demonstrations, not negative.
+        kinds: which of the two to make; the other is not touched.
         height: of the pictures, in pixels, even, at least 48; the width is 4/3 of it, rounded to an even number. The
             environment shows 480 x 640. A policy whose `resize_shape` brings both to one size can be trained on less.
         processes: how many episodes are made side by side, at least 1.
         progress: whether to show progress bars.
 
     Returns:
-        For "target" and "source": root, repo_id, episodes, frames, attempts, mean_squared_acceleration (of the
+        For each of `kinds`: root, repo_id, episodes, frames, attempts, mean_squared_acceleration (of the
         twelve joints, the mean over episodes, in rad^2 / s^4) and reset_seeds.
 
     Raises:
@@ -127,8 +129,8 @@ def make_aloha_data(
     if height % 2:
         raise ValueError(f"make_aloha_data: height is {height}, must be even, because the video format asks for it")
     size = height, 2 * round(height * WIDTH / HEIGHT / 2)
-    arguments = {kind: _arguments(kind, counts[kind], seed, size) for kind in KINDS}
-    missing = [kind for kind in KINDS if finished(root / kind, arguments[kind]) is None]
+    arguments = {kind: _arguments(kind, counts[kind], seed, size) for kind in kinds}
+    missing = [kind for kind in kinds if finished(root / kind, arguments[kind]) is None]
     root.mkdir(parents=True, exist_ok=True)
     for kind in missing:
         made = _films(kind, counts[kind], seed, size, processes)

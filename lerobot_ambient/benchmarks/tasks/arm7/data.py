@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ def make_arm7_data(
     target_episodes: int = 50,
     source_episodes: int = 2000,
     seed: int = 0,
+    kinds: Sequence[Kind] = KINDS,
     processes: int = 1,
     progress: bool = True,
 ) -> dict[str, dict[str, Any]]:
@@ -67,11 +69,12 @@ def make_arm7_data(
         root: parent folder of the two datasets.
         target_episodes, source_episodes: number of episodes, at least 1.
         seed: of the demonstrations, not negative.
+        kinds: which of the two to make; the other is not touched.
         processes: how many planners work side by side, at least 1.
         progress: whether to show progress bars.
 
     Returns:
-        For "target" and "source": root, repo_id, episodes, frames and mean_squared_acceleration (the mean over
+        For each of `kinds`: root, repo_id, episodes, frames and mean_squared_acceleration (the mean over
         episodes, in rad^2 / s^4).
 
     Raises:
@@ -86,8 +89,8 @@ def make_arm7_data(
         seed=(seed, 0),
         processes=(processes, 1),
     )
-    arguments = {kind: _arguments(kind, counts[kind], seed) for kind in KINDS}
-    missing = [kind for kind in KINDS if finished(root / kind, arguments[kind]) is None]
+    arguments = {kind: _arguments(kind, counts[kind], seed) for kind in kinds}
+    missing = [kind for kind in kinds if finished(root / kind, arguments[kind]) is None]
     root.mkdir(parents=True, exist_ok=True)
     for kind in missing:
         made = demonstrations(kind, counts[kind], seed, processes)

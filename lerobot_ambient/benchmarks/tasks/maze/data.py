@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,7 @@ def make_maze_data(
     target_episodes: int = 50,
     source_episodes: int = 5000,
     seed: int = 0,
+    kinds: Sequence[Kind] = KINDS,
     fps: int = FPS,
     maze_seed: int = DEFAULT_MAZE_SEED,
     pictures: Pictures | None = None,
@@ -158,6 +160,7 @@ def make_maze_data(
         root: parent folder of the two datasets.
         target_episodes, source_episodes: number of episodes, at least 1.
         seed: of the demonstrations, not negative.
+        kinds: which of the two to make; the other is not touched.
         fps: frames a second of the datasets; accelerations scale with fps^2.
         maze_seed: of the maze, as in the environment.
         pictures: show the goal in pictures, the feature `observation.image`, of the same paths; None gives its
@@ -166,7 +169,7 @@ def make_maze_data(
         progress: whether to show progress bars.
 
     Returns:
-        For "target" and "source": root, repo_id, episodes, frames and mean_squared_acceleration (the mean over
+        For each of `kinds`: root, repo_id, episodes, frames and mean_squared_acceleration (the mean over
         episodes, in cells^2 / s^4).
 
     Raises:
@@ -175,12 +178,12 @@ def make_maze_data(
     """
     root = Path(root)
     counts: dict[Kind, int] = {"target": target_episodes, "source": source_episodes}
-    arguments = {kind: _arguments(kind, counts[kind], seed, fps, maze_seed) for kind in KINDS}
+    arguments = {kind: _arguments(kind, counts[kind], seed, fps, maze_seed) for kind in kinds}
     if pictures is not None:
         arguments = {kind: {**made_with, "pictures": asdict(pictures)} for kind, made_with in arguments.items()}
     maze = Maze.from_seed(maze_seed)
-    blocks = {kind: blocks_for(kind, maze, seed, counts[kind]) for kind in KINDS}
-    open_kinds = [kind for kind in KINDS if finished(root / kind, arguments[kind]) is None]
+    blocks = {kind: blocks_for(kind, maze, seed, counts[kind]) for kind in kinds}
+    open_kinds = [kind for kind in kinds if finished(root / kind, arguments[kind]) is None]
     for kind in open_kinds:
         require_planner(kind)
     cache = _paths_folder(root, seed, maze_seed)

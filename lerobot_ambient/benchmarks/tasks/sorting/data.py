@@ -8,6 +8,7 @@ policy can be told which logic to follow.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -77,6 +78,7 @@ def make_sorting_data(
     target_episodes: int = 50,
     source_episodes: int = 200,
     seed: int = 0,
+    kinds: Sequence[Kind] = KINDS,
     blocks: int = DEFAULT_BLOCKS,
     condition: bool = False,
     progress: bool = True,
@@ -90,12 +92,13 @@ def make_sorting_data(
         logic: of the source: "opposite", "arbitrary", or "right" for an upper bound. The target's is "right".
         target_episodes, source_episodes: number of episodes, at least 1.
         seed: of the demonstrations, not negative.
+        kinds: which of the two to make; the other is not touched.
         blocks: in every episode, as in the environment.
         condition: whether the environment state ends with the flag of the target, as in the environment.
         progress: whether to show progress bars.
 
     Returns:
-        For "target" and "source": root, repo_id, logic, episodes, frames, and correct (share of the blocks that went
+        For each of `kinds`: root, repo_id, logic, episodes, frames, and correct (share of the blocks that went
         to the bin of their colour).
 
     Raises:
@@ -124,9 +127,9 @@ def make_sorting_data(
             "blocks": blocks,
             "condition": condition,
         }
-        for kind in KINDS
+        for kind in kinds
     }
-    missing = [kind for kind in KINDS if finished(root / kind, arguments[kind]) is None]
+    missing = [kind for kind in kinds if finished(root / kind, arguments[kind]) is None]
     root.mkdir(parents=True, exist_ok=True)
     for kind in missing:
         numbers = tqdm(range(counts[kind]), desc=f"sort {kind}", unit="episode", disable=not progress)

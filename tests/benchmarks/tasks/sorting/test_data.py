@@ -53,6 +53,21 @@ def test_a_demonstration_sorts_every_block_when_its_actions_are_played_again() -
         assert reached.max() < 1e-6, "the hand follows its commands"
 
 
+def test_one_of_the_two_can_be_made_and_the_other_follows_unchanged(tmp_path: Path) -> None:
+    """A study makes the source once and a target for every draw."""
+    words = ["--logic=opposite", "--target-episodes=2", "--source-episodes=3", "--blocks=2", "--json"]
+    for root, more in ((tmp_path / "both", []), (tmp_path / "apart", ["--only=target"])):
+        parser = argparse.ArgumentParser()
+        make_data.add_parser(parser.add_subparsers())
+        args = parser.parse_args(["make-data", "sorting", f"--root={root}", *words, *more])
+        assert args.run(args) == 0
+    assert not (tmp_path / "apart" / "source").exists()
+    make(tmp_path / "apart", kinds=("source",), source_episodes=3)
+    for kind in ("target", "source"):
+        files = [(tmp_path / root / kind / DATA).read_bytes() for root in ("both", "apart")]
+        assert files[0] == files[1]
+
+
 @pytest.mark.parametrize(("logic", "share"), [("right", 1.0), ("opposite", 0.0), ("arbitrary", 0.5)])
 def test_the_logic_decides_the_bin(logic: Any, share: float) -> None:
     episodes = [demonstration("source", logic, 0, number, 4, False) for number in range(40)]
