@@ -21,6 +21,10 @@ export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$index}}"
 # Certificates come from the system, as for pip: behind a proxy of its own uv would otherwise trust nobody.
 export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}"
 
+# gym-pusht asks for opencv-python, which installs the same folder `cv2` as LeRobot's opencv-python-headless and cannot
+# be imported without the system's libGL. uv leaves it out; pip cannot, so the headless one is put back on top.
+without_display="opencv-python; python_version < '3'"
+
 with_uv() {
   local uv
   if ! uv=$(command -v uv); then
@@ -29,11 +33,15 @@ with_uv() {
   fi
   # Bytecode is compiled now, or every later start of Python would pay for torch and LeRobot again.
   "$uv" pip install --python "$venv/bin/python" --compile-bytecode \
-    -c constraints.txt --build-constraints constraints.txt -e ".[$extras]"
+    -c constraints.txt --build-constraints constraints.txt --overrides <(echo "$without_display") -e ".[$extras]"
 }
 
 with_pip() {
   "$venv/bin/python" -m pip install -c constraints.txt -e ".[$extras]"
+  if "$venv/bin/python" -m pip show --quiet opencv-python 2>/dev/null; then
+    "$venv/bin/python" -m pip uninstall --quiet --yes opencv-python
+    "$venv/bin/python" -m pip install --quiet -c constraints.txt --force-reinstall --no-deps opencv-python-headless
+  fi
 }
 
 if ! with_uv; then

@@ -33,6 +33,7 @@ EXTRAS = {
     "gym_aloha": "aloha",
     "dm_control": "aloha",
     "pymunk": "pushing",
+    "gym_pusht": "pusht",
     "matplotlib": "plots",
     "optuna": "sweep",
     "sklearn": "annotate",

@@ -47,6 +47,7 @@ LITTLE_DISK = 5 * 2**30
 EXTRAS = {
     "maze": "the verbs make-data and reproduce maze",
     "pushing": "the task pushing",
+    "pusht": "the task pusht",
     "arm7": "the task arm7",
     "aloha": "make-data aloha, reproduce aloha and lerobot-eval --env.type=aloha",
     "arm": "LeRobot's drivers of SO-100 and SO-101, and reproduce arm-story",
