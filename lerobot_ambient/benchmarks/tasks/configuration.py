@@ -19,7 +19,7 @@ from lerobot_ambient.benchmarks.tasks.maze.task import EPISODE_LENGTH, FPS
 from lerobot_ambient.benchmarks.tasks.pushing.task import EPISODE_LENGTH as PUSHING_EPISODE_LENGTH
 from lerobot_ambient.benchmarks.tasks.pushing.task import FPS as PUSHING_FPS
 from lerobot_ambient.benchmarks.tasks.pushing.task import physics_named
-from lerobot_ambient.benchmarks.tasks.sorting.task import DEFAULT_BLOCKS
+from lerobot_ambient.benchmarks.tasks.sorting.task import DEFAULT_BLOCKS, VIEWS, View, environment_state_names
 from lerobot_ambient.benchmarks.tasks.sorting.task import FPS as SORTING_FPS
 
 
@@ -109,6 +109,7 @@ class AmbientSortingEnvConfig(_TaskConfig):
     Args:
         blocks: in every episode; as in the demonstrations.
         condition: whether the environment state ends with the flag of the target demonstrations; as in those.
+        view: "table", or "wrist": every block's position less the hand's is observed too; as in the demonstrations.
         episode_length: step limit of an episode; None gives every block its share.
         image_size: height and width of the rendered pictures in pixels.
     """
@@ -117,6 +118,7 @@ class AmbientSortingEnvConfig(_TaskConfig):
     fps: int = SORTING_FPS
     blocks: int = DEFAULT_BLOCKS
     condition: bool = False
+    view: View = "table"
     episode_length: int | None = None
     render_mode: str = "rgb_array"
     image_size: int = 192
@@ -125,8 +127,9 @@ class AmbientSortingEnvConfig(_TaskConfig):
     def __post_init__(self) -> None:
         if self.fps != SORTING_FPS:
             raise ValueError(f"ambient_sorting: fps is {self.fps}, the gripper's speeds are meant for {SORTING_FPS}")
-        # Four entries a block, the held colour, the flag.
-        entries = 4 * self.blocks + 1 + int(self.condition)
+        if self.view not in VIEWS:
+            raise ValueError(f"ambient_sorting: view is {self.view!r}, must be one of {VIEWS}")
+        entries = len(environment_state_names(self.blocks, self.condition, self.view))
         self.features = {
             ACTION: PolicyFeature(type=FeatureType.ACTION, shape=(3,)),
             "agent_pos": PolicyFeature(type=FeatureType.STATE, shape=(3,)),
@@ -144,6 +147,7 @@ class AmbientSortingEnvConfig(_TaskConfig):
         return {
             "blocks": self.blocks,
             "condition": self.condition,
+            "view": self.view,
             "episode_length": self.episode_length,
             "render_mode": self.render_mode,
             "image_size": self.image_size,

@@ -77,6 +77,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     sorting.add_argument(
         "--condition", action="store_true", help="end the environment state with a flag: 1 in the target, else 0"
     )
+    sorting.add_argument(
+        "--view",
+        choices=("table", "wrist"),
+        default="table",
+        help="what is observed; wrist: also every block's position less the hand's (default: %(default)s)",
+    )
     sorting.set_defaults(run=_run_sorting)
 
 
@@ -146,7 +152,7 @@ def _run_sorting(args: argparse.Namespace) -> int:
 
     return _make(
         args,
-        partial(make_sorting_data, logic=args.logic, blocks=args.blocks, condition=args.condition),
+        partial(make_sorting_data, logic=args.logic, blocks=args.blocks, condition=args.condition, view=args.view),
         lambda one: f"{one['logic']} logic, {100 * one['correct']:.1f} % of the blocks in the bin of their colour",
     )
 

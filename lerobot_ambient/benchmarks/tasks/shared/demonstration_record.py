@@ -39,7 +39,8 @@ def finished(folder: Path, arguments: Mapping[str, Any]) -> dict[str, Any] | Non
         )
     found = json.loads(record.read_text())
     if found["arguments"] != arguments:
-        keys = [key for key in arguments if found["arguments"].get(key) != arguments[key]]
+        either = {**arguments, **found["arguments"]}
+        keys = [key for key in either if found["arguments"].get(key) != arguments.get(key)]
         old, new = ({key: values.get(key) for key in keys} for values in (found["arguments"], arguments))
         raise ValueError(
             f"{folder} was made with {old}, not with {new}; remove it, choose another --root, or give the same values"

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import finished, summaries_of, write_recorded
 from lerobot_ambient.benchmarks.tasks.shared.lowdim_writer import Episode, write_low_dim_dataset
 from lerobot_ambient.benchmarks.tasks.sorting.demonstrations import demonstrate
-from lerobot_ambient.benchmarks.tasks.sorting.environment import SortingEnv, environment_state_names
+from lerobot_ambient.benchmarks.tasks.sorting.environment import SortingEnv
 from lerobot_ambient.benchmarks.tasks.sorting.task import (
     DEFAULT_BLOCKS,
     FPS,
@@ -26,7 +26,10 @@ from lerobot_ambient.benchmarks.tasks.sorting.task import (
     MAX_BLOCKS,
     STEPS_PER_BLOCK,
     TASKS,
+    VIEWS,
     Logic,
+    View,
+    environment_state_names,
 )
 
 Kind = Literal["target", "source"]
@@ -40,9 +43,9 @@ _STREAM = 0x736F7274
 HAND = ["x", "y", "closure"]
 
 
-def features(blocks: int, condition: bool) -> dict[str, dict[str, Any]]:
+def features(blocks: int, condition: bool, view: View) -> dict[str, dict[str, Any]]:
     """The datasets' features, as LeRobotDataset.create takes them."""
-    names = environment_state_names(blocks, condition)
+    names = environment_state_names(blocks, condition, view)
     return {
         "observation.state": {"dtype": "float32", "shape": (3,), "names": HAND},
         "observation.environment_state": {"dtype": "float32", "shape": (len(names),), "names": names},
@@ -50,22 +53,24 @@ def features(blocks: int, condition: bool) -> dict[str, dict[str, Any]]:
     }
 
 
-def demonstration(kind: Kind, logic: Logic, seed: int, number: int, blocks: int, condition: bool) -> Episode:
+def demonstration(
+    kind: Kind, logic: Logic, seed: int, number: int, blocks: int, condition: bool = False, view: View = "table"
+) -> Episode:
     """Demonstration `number` of a kind, pure in its arguments. It does not depend on how many are made."""
     sequence = np.random.SeedSequence(seed, spawn_key=(_STREAM, KINDS.index(kind), number))
     # No demonstrator gives up at the step limit of a rollout.
-    env = SortingEnv(blocks=blocks, condition=condition, episode_length=4 * STEPS_PER_BLOCK * blocks)
+    env = SortingEnv(blocks=blocks, condition=condition, view=view, episode_length=4 * STEPS_PER_BLOCK * blocks)
     return demonstrate(env, logic, np.random.default_rng(sequence), FLAGS[kind])
 
 
-def correct_share(episodes: list[Episode], blocks: int) -> float:
+def correct_share(episodes: list[Episode], blocks: int, view: View = "table") -> float:
     """The share of the blocks that were carried towards the bin of their colour: the demonstrated logic.
 
     A carry is judged by where the hand opens for the last time with that block: left for red, right for blue.
     """
-    right = 0
+    right, column = 0, environment_state_names(blocks, False, view).index("held_colour")
     for episode in episodes:
-        held = episode["observation.environment_state"][:, 4 * blocks]
+        held = episode["observation.environment_state"][:, column]
         last = np.flatnonzero(held * np.append(held[1:] != held[:-1], True))
         right += int((np.sign(episode["action"][last, 0]) == held[last]).sum())
     return right / (blocks * len(episodes))
@@ -81,6 +86,7 @@ def make_sorting_data(
     kinds: Sequence[Kind] = KINDS,
     blocks: int = DEFAULT_BLOCKS,
     condition: bool = False,
+    view: View = "table",
     progress: bool = True,
 ) -> dict[str, dict[str, Any]]:
     """Write the target and source demonstrations of block sorting to `root/target` and `root/source`.
@@ -95,6 +101,7 @@ def make_sorting_data(
         kinds: which of the two to make; the other is not touched.
         blocks: in every episode, as in the environment.
         condition: whether the environment state ends with the flag of the target, as in the environment.
+        view: what is observed, as in the environment.
         progress: whether to show progress bars.
 
     Returns:
@@ -109,6 +116,8 @@ def make_sorting_data(
     logics: dict[Kind, Logic] = {"target": "right", "source": logic}
     if logic not in LOGICS:
         raise ValueError(f"sorting demonstrations: logic is {logic!r}, must be one of {LOGICS}")
+    if view not in VIEWS:
+        raise ValueError(f"sorting demonstrations: view is {view!r}, must be one of {VIEWS}")
     if seed < 0:
         raise ValueError(f"sorting demonstrations: seed is {seed}, must not be negative")
     if not 1 <= blocks <= MAX_BLOCKS:
@@ -126,6 +135,8 @@ def make_sorting_data(
             "seed": seed,
             "blocks": blocks,
             "condition": condition,
+            # What was made before there were views shows the table, and says nothing.
+            **({} if view == "table" else {"view": view}),
         }
         for kind in kinds
     }
@@ -133,23 +144,23 @@ def make_sorting_data(
     root.mkdir(parents=True, exist_ok=True)
     for kind in missing:
         numbers = tqdm(range(counts[kind]), desc=f"sort {kind}", unit="episode", disable=not progress)
-        episodes = [demonstration(kind, logics[kind], seed, number, blocks, condition) for number in numbers]
+        episodes = [demonstration(kind, logics[kind], seed, number, blocks, condition, view) for number in numbers]
         _write(root / kind, arguments[kind], episodes)
     return summaries_of(root, arguments)
 
 
 def _write(folder: Path, arguments: dict[str, Any], episodes: list[Episode]) -> None:
     kind: Kind = arguments["kind"]
-    blocks, logic = arguments["blocks"], arguments["logic"]
+    blocks, logic, view = arguments["blocks"], arguments["logic"], arguments.get("view", "table")
     summary = {
         "root": folder.name,
         "repo_id": REPO_IDS[kind],
         "logic": logic,
         "episodes": len(episodes),
         "frames": sum(len(episode["action"]) for episode in episodes),
-        "correct": correct_share(episodes, blocks),
+        "correct": correct_share(episodes, blocks, view),
     }
-    columns = features(blocks, arguments["condition"])
+    columns = features(blocks, arguments["condition"], view)
     write_recorded(
         folder,
         arguments,

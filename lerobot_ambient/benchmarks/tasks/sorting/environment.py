@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lerobot_ambient.benchmarks.tasks.sorting.render import Scene, SortingPainter
 from lerobot_ambient.benchmarks.tasks.sorting.task import (
+    BLOCK_FEATURES,
     CLOSED,
     DEFAULT_BLOCKS,
     FPS,
@@ -22,32 +23,37 @@ from lerobot_ambient.benchmarks.tasks.sorting.task import (
     RIGHT_REWARD,
     STEPS_PER_BLOCK,
     TASK,
+    VIEWS,
     WRONG_REWARD,
     Layout,
+    View,
     bin_at,
     draw_layout,
 )
 from lerobot_ambient.core.arrays import Floats, Ints
 
 Observation = dict[str, NDArray[np.float32]]
-_BLOCK_FEATURES = ("x", "y", "colour", "sorted")
+_BOUNDS = {
+    "x": (-1, 1),
+    "y": (-1, 1),
+    "colour": (-1, 1),
+    "sorted": (0, 1),
+    "x_from_hand": (-2, 2),
+    "y_from_hand": (-2, 2),
+}
+"""Least and greatest of what is observed of a block."""
 _FAR = 4.0
 """Longer than any distance on the table."""
-
-
-def environment_state_names(blocks: int, condition: bool) -> list[str]:
-    """What the entries of `environment_state` are, in order."""
-    names = [f"block{index}_{feature}" for index in range(blocks) for feature in _BLOCK_FEATURES]
-    return [*names, "held_colour", *(["target"] if condition else [])]
 
 
 class SortingEnv(gym.Env[Observation, NDArray[np.float32]]):
     """A gripper carries red blocks to the left bin and blue blocks to the right bin, seen from above.
 
     Observation, float32: `agent_pos` (3,), the gripper's position (x, y) and its closure (0 open, 1 closed);
-    `environment_state`, for every block x, y, colour (-1 red, 1 blue) and sorted (0 or 1), then the colour that is
-    held (0 for none), then with `condition` a 1, see `data.py`. Blocks are listed from the nearest to the farthest from
-    the gripper, those in a bin last, so that small networks need not search.
+    `environment_state`, for every block x, y, colour (-1 red, 1 blue) and sorted (0 or 1), in the view "wrist" also
+    its x and y less the gripper's; then the colour that is held (0 for none), then with `condition` a 1, see `data.py`.
+    Blocks are listed from the nearest to the farthest from the gripper, those in a bin last, so that small networks
+    need not search.
 
     Action: float32 (3,), the desired next position and closure. The gripper moves straight there by at most
     `MAX_STEP`, and its closure by at most `GRIPPER_STEP`. When the closure rises to `CLOSED` it grasps the nearest
@@ -65,6 +71,7 @@ class SortingEnv(gym.Env[Observation, NDArray[np.float32]]):
     Args:
         blocks: how many, 1 to `MAX_BLOCKS`.
         condition: whether `environment_state` ends with the flag of the target demonstrations.
+        view: "table" or "wrist", see above.
         episode_length: step limit; None gives `STEPS_PER_BLOCK` for every block.
         render_mode: None or "rgb_array".
         image_size: height and width of the rendered picture in pixels.
@@ -76,6 +83,7 @@ class SortingEnv(gym.Env[Observation, NDArray[np.float32]]):
         self,
         blocks: int = DEFAULT_BLOCKS,
         condition: bool = False,
+        view: View = "table",
         episode_length: int | None = None,
         render_mode: str | None = None,
         image_size: int = 192,
@@ -83,20 +91,24 @@ class SortingEnv(gym.Env[Observation, NDArray[np.float32]]):
         limit = STEPS_PER_BLOCK * blocks if episode_length is None else episode_length
         if not 1 <= blocks <= MAX_BLOCKS:
             raise ValueError(f"SortingEnv: blocks is {blocks}, must be 1 to {MAX_BLOCKS}")
+        if view not in VIEWS:
+            raise ValueError(f"SortingEnv: view is {view!r}, must be one of {VIEWS}")
         if limit < 1:
             raise ValueError(f"SortingEnv: episode_length is {limit}, must be at least 1")
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"SortingEnv: render_mode is {render_mode!r}, must be None or 'rgb_array'")
         self.blocks = blocks
         self.condition = condition
+        self.view = view
         self.render_mode = render_mode
         self.task = self.task_description = TASK
         # LeRobot's rollout reads its step limit from this name.
         self._max_episode_steps = limit
         self._painter = SortingPainter(image_size)
         hand = spaces.Box(np.array([-1, -1, 0], np.float32), np.ones(3, np.float32))
-        low = [*([-1, -1, -1, 0] * blocks), -1, *([1] if condition else [])]
-        seen = spaces.Box(np.array(low, np.float32), np.ones(len(low), np.float32))
+        each = [_BOUNDS[feature] for feature in BLOCK_FEATURES[view]]
+        bounds = np.array([*(each * blocks), (-1, 1), *([(1, 1)] if condition else [])], np.float32)
+        seen = spaces.Box(bounds[:, 0], bounds[:, 1])
         self.observation_space = spaces.Dict(  # type: ignore[assignment]
             {"agent_pos": hand, "environment_state": seen}
         )
@@ -224,13 +236,16 @@ class SortingEnv(gym.Env[Observation, NDArray[np.float32]]):
         return RIGHT_REWARD if found == self._colours[block] else WRONG_REWARD
 
     def _observation(self) -> Observation:
-        state = np.empty(len(_BLOCK_FEATURES) * self.blocks + 1 + self.condition, dtype=np.float32)
-        table = state[: len(_BLOCK_FEATURES) * self.blocks].reshape(self.blocks, len(_BLOCK_FEATURES))
+        width = len(BLOCK_FEATURES[self.view])
+        state = np.empty(width * self.blocks + 1 + self.condition, dtype=np.float32)
+        table = state[: width * self.blocks].reshape(self.blocks, width)
         sorted_ = self._bins >= 0
         order = np.argsort(np.hypot(*(self._positions - self._hand[:2]).T) + _FAR * sorted_, kind="stable")
         table[:, :2] = self._positions[order]
         table[:, 2] = 2 * self._colours[order] - 1
         table[:, 3] = sorted_[order]
+        if self.view == "wrist":
+            table[:, 4:] = self._positions[order] - self._hand[:2]
         state[table.size] = 0.0 if self._held is None else 2 * self._colours[self._held] - 1
         if self.condition:
             state[-1] = 1.0

@@ -22,6 +22,17 @@ from lerobot_ambient.core.arrays import Floats, Ints
 
 Logic = Literal["right", "opposite", "arbitrary"]
 LOGICS: tuple[Logic, ...] = get_args(Logic)
+View = Literal["table", "wrist"]
+"""What is observed: the blocks on the table; or beside that where they lie from the hand, as a camera at the wrist sees
+them. A grasp must be within `GRASP_RADIUS`: from the table alone a network must subtract positions to 1 % of their
+range."""
+VIEWS: tuple[View, ...] = get_args(View)
+_TABLE_FEATURES = ("x", "y", "colour", "sorted")
+BLOCK_FEATURES: dict[View, tuple[str, ...]] = {
+    "table": _TABLE_FEATURES,
+    "wrist": (*_TABLE_FEATURES, "x_from_hand", "y_from_hand"),
+}
+"""What a policy observes of every block, in order."""
 
 FPS = 10
 DEFAULT_BLOCKS, MAX_BLOCKS = 3, 8
@@ -52,6 +63,12 @@ CLOSED = 0.5
 GRASP_RADIUS = 0.035
 WRONG_REWARD = -1.0 / 64.0
 RIGHT_REWARD = 1.0
+
+
+def environment_state_names(blocks: int, condition: bool, view: View) -> list[str]:
+    """What the entries of `environment_state` are, in order."""
+    names = [f"block{index}_{feature}" for index in range(blocks) for feature in BLOCK_FEATURES[view]]
+    return [*names, "held_colour", *(["target"] if condition else [])]
 
 
 def bin_at(point: ArrayLike) -> int | None:

@@ -21,7 +21,7 @@ from lerobot_ambient.benchmarks.tasks.sorting.data import (
     make_sorting_data,
 )
 from lerobot_ambient.benchmarks.tasks.sorting.demonstrations import AIM, SPEED, carry, grasp, reach
-from lerobot_ambient.benchmarks.tasks.sorting.environment import SortingEnv, environment_state_names
+from lerobot_ambient.benchmarks.tasks.sorting.environment import SortingEnv
 from lerobot_ambient.benchmarks.tasks.sorting.task import (
     CLOSED,
     DEFAULT_BLOCKS,
@@ -29,6 +29,10 @@ from lerobot_ambient.benchmarks.tasks.sorting.task import (
     MAX_STEP,
     STEPS_PER_BLOCK,
     TASKS,
+    VIEWS,
+    Layout,
+    View,
+    environment_state_names,
 )
 from lerobot_ambient.cli.laboratory import make_data
 
@@ -42,7 +46,7 @@ def make(root: Path, **changes: Any) -> dict[str, dict[str, Any]]:
 
 def test_a_demonstration_sorts_every_block_when_its_actions_are_played_again() -> None:
     """The actions are all it takes: an environment in the same layout ends in the same way."""
-    episodes = [demonstration("target", "right", 0, number, 3, False) for number in range(20)]
+    episodes = [demonstration("target", "right", 0, number, 3) for number in range(20)]
     lengths = [len(episode["action"]) for episode in episodes]
     assert max(lengths) < 3 * STEPS_PER_BLOCK
     assert correct_share(episodes, 3) == 1.0
@@ -70,12 +74,12 @@ def test_one_of_the_two_can_be_made_and_the_other_follows_unchanged(tmp_path: Pa
 
 @pytest.mark.parametrize(("logic", "share"), [("right", 1.0), ("opposite", 0.0), ("arbitrary", 0.5)])
 def test_the_logic_decides_the_bin(logic: Any, share: float) -> None:
-    episodes = [demonstration("source", logic, 0, number, 4, False) for number in range(40)]
+    episodes = [demonstration("source", logic, 0, number, 4) for number in range(40)]
     assert correct_share(episodes, 4) == pytest.approx(share, abs=0.0 if share != 0.5 else 0.12)
 
 
 def test_logics_differ_only_from_the_first_carry_on() -> None:
-    right, opposite = (demonstration("source", logic, 0, 5, 3, False) for logic in ("right", "opposite"))
+    right, opposite = (demonstration("source", logic, 0, 5, 3) for logic in ("right", "opposite"))
     held = right["observation.environment_state"][:, -1] != 0
     first = int(np.flatnonzero(held)[0])
     assert all(np.array_equal(right[key][:first], opposite[key][:first]) for key in right)
@@ -88,7 +92,7 @@ def test_local_motion_has_the_same_law_under_every_logic() -> None:
     for logic in ("right", "opposite"):
         speeds = []
         for number in range(60):
-            episode = demonstration("source", logic, 1, number, 2, False)
+            episode = demonstration("source", logic, 1, number, 2)
             moves = np.linalg.norm(np.diff(episode["action"][:, :2], axis=0), axis=1)
             speeds.append(np.quantile(moves, 0.9))
         means.append(np.mean(speeds))
@@ -114,7 +118,7 @@ def test_a_grasp_that_misses_is_tried_again() -> None:
     """As often as the aim says, within three standard errors; then the hand opens and the same block is taken."""
     tries = blocks = 0
     for number in range(100):
-        episode = demonstration("source", "opposite", 0, number, 2, False)
+        episode = demonstration("source", "opposite", 0, number, 2)
         held = episode["observation.environment_state"][:, -1] != 0
         closed = episode["observation.state"][:, 2] >= CLOSED
         closures = np.flatnonzero(closed[1:] & ~closed[:-1]) + 1
@@ -130,29 +134,50 @@ def test_a_grasp_that_misses_is_tried_again() -> None:
 
 def test_demonstrations_depend_on_the_seed_and_their_number_only() -> None:
     again, other, further = (
-        demonstration("target", "right", seed, number, 2, False) for seed, number in ((3, 1), (4, 1), (3, 2))
+        demonstration("target", "right", seed, number, 2) for seed, number in ((3, 1), (4, 1), (3, 2))
     )
     np.random.seed(0)
-    first = demonstration("target", "right", 3, 1, 2, False)
+    first = demonstration("target", "right", 3, 1, 2)
     assert all(np.array_equal(first[key], again[key]) for key in first)
     assert not np.array_equal(first["action"][0], other["action"][0])
     assert not np.array_equal(first["action"][0], further["action"][0])
 
 
-def test_the_data_sets_are_lerobots_and_fit_the_environment(tmp_path: Path) -> None:
-    summaries = make(tmp_path / "s", condition=True)
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_data_sets_are_lerobots_and_fit_the_environment(tmp_path: Path, view: View) -> None:
+    summaries = make(tmp_path / "s", condition=True, view=view)
     assert sorted(item.name for item in (tmp_path / "s").iterdir()) == ["source", "target"]
     assert (summaries["target"]["correct"], summaries["source"]["correct"]) == (1.0, 0.0)
-    config = AmbientSortingEnvConfig(blocks=2, condition=True)
+    config = AmbientSortingEnvConfig(blocks=2, condition=True, view=view)
     for kind, flag, logic in (("target", 1.0, "right"), ("source", 0.0, "opposite")):
         found = LeRobotDataset(summaries[kind]["repo_id"], root=tmp_path / "s" / kind)
         assert len(found) == summaries[kind]["frames"]
         assert found[0]["task"] == TASKS[logic]
         assert tuple(found[0]["observation.environment_state"].shape) == config.features["environment_state"].shape
         assert all(found[index]["observation.environment_state"][-1] == flag for index in (0, len(found) - 1))
-    assert features(2, True)["observation.environment_state"]["names"] == environment_state_names(2, True)
-    observation, _ = SortingEnv(blocks=2, condition=True).reset(seed=0)
+        names = features(2, True, view)["observation.environment_state"]["names"]
+        assert found.meta.features["observation.environment_state"]["names"] == names
+        assert names == environment_state_names(2, True, view)
+    observation, _ = SortingEnv(blocks=2, condition=True, view=view).reset(seed=0)
     assert observation["environment_state"][-1] == 1.0
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_an_environment_shows_what_the_demonstration_recorded(view: View) -> None:
+    """Played again in the same layout, number for number; and a view does not change what is done."""
+    episode = demonstration("target", "right", 0, 3, 2, view=view)
+    state, columns = episode["observation.environment_state"], environment_state_names(2, False, view)
+    first = dict(zip(columns, state[0].tolist(), strict=True))
+    blocks = np.array([[first[f"block{block}_{axis}"] for axis in "xy"] for block in range(2)])
+    colours = np.array([int(first[f"block{block}_colour"] > 0) for block in range(2)])
+    env = SortingEnv(blocks=2, view=view)
+    seen, _ = env.reset(options={"layout": Layout(blocks, colours, episode["observation.state"][0, :2])})
+    for frame, action in enumerate(episode["action"]):
+        assert seen["agent_pos"] == pytest.approx(episode["observation.state"][frame], abs=1e-6)
+        assert seen["environment_state"] == pytest.approx(state[frame], abs=1e-6)
+        seen, *_ = env.step(action)
+    assert env.correct == 2
+    assert np.array_equal(episode["action"], demonstration("target", "right", 0, 3, 2)["action"])
 
 
 def test_files_are_the_same_whatever_the_hash_seed(tmp_path: Path) -> None:
@@ -191,17 +216,27 @@ def test_the_same_arguments_return_at_once_and_a_killed_run_continues(
     assert stamps == [(tmp_path / "s" / kind / RECORD).stat().st_mtime_ns for kind in KINDS]
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"logic": "arbitrary"}, {"target_episodes": 3}, {"condition": True}])
+@pytest.mark.parametrize("change", [{"seed": 1}, {"logic": "arbitrary"}, {"target_episodes": 3}, {"view": "wrist"}])
 def test_other_arguments_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     make(tmp_path / "s")
     with pytest.raises(ValueError, match=r"was made with .* not with .* remove it"):
         make(tmp_path / "s", **change)
 
 
+def test_a_view_is_told_from_the_other_both_ways(tmp_path: Path) -> None:
+    """Data from before there were views has no entry; it shows the table."""
+    make(tmp_path / "s", view="wrist")
+    with pytest.raises(ValueError, match=r"made with \{'view': 'wrist'\}, not with \{'view': None\}"):
+        make(tmp_path / "s")
+    make(tmp_path / "old", source_episodes=1)
+    assert "view" not in json.loads((tmp_path / "old" / "target" / RECORD).read_text())["arguments"]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"logic": "left"}, "logic is 'left'"),
+        ({"view": "side"}, "view is 'side'"),
         ({"seed": -1}, "seed is -1"),
         ({"source_episodes": 0}, "source demonstrations of sorting: count is 0"),
         ({"blocks": 9}, "blocks is 9"),

@@ -9,7 +9,7 @@ import lerobot_ambient.benchmarks.tasks  # noqa: F401
 from lerobot_ambient.benchmarks.tasks.configuration import AmbientSortingEnvConfig
 from lerobot_ambient.benchmarks.tasks.shared.conformance import check_environment
 from lerobot_ambient.benchmarks.tasks.shared.conformance_lerobot import check_lerobot
-from lerobot_ambient.benchmarks.tasks.sorting.environment import SortingEnv, environment_state_names
+from lerobot_ambient.benchmarks.tasks.sorting.environment import SortingEnv
 from lerobot_ambient.benchmarks.tasks.sorting.task import (
     BIN_CENTRES,
     BIN_HALF,
@@ -21,12 +21,15 @@ from lerobot_ambient.benchmarks.tasks.sorting.task import (
     MAX_STEP,
     RED,
     STEPS_PER_BLOCK,
+    VIEWS,
     Layout,
     SortingCounts,
+    View,
     bin_at,
     bin_for,
     decode_return,
     draw_layout,
+    environment_state_names,
     episode_return,
 )
 
@@ -128,9 +131,10 @@ def test_speeds_are_limited_and_places_clipped_to_the_table() -> None:
 def test_the_observation_lists_the_nearest_block_first_and_sorted_ones_last() -> None:
     env = SortingEnv(blocks=2, condition=True)
     observation, _ = env.reset(options={"layout": layout((-0.5, -0.5, RED), (0.5, 0.2, BLUE))})
-    assert environment_state_names(2, True)[:4] == ["block0_x", "block0_y", "block0_colour", "block0_sorted"]
+    names = environment_state_names(2, True, "table")
+    assert names[:4] == ["block0_x", "block0_y", "block0_colour", "block0_sorted"]
     assert observation["environment_state"] == pytest.approx([0.5, 0.2, 1, 0, -0.5, -0.5, -1, 0, 0, 1])
-    assert len(environment_state_names(2, True)) == 10
+    assert len(names) == 10
     drive(env, np.array([0.5, 0.2]), 0.0, 10)
     observation = env.step(np.array([0.5, 0.2, 1.0], np.float32))[0]
     assert observation["environment_state"][8] == 0
@@ -140,6 +144,24 @@ def test_the_observation_lists_the_nearest_block_first_and_sorted_ones_last() ->
     drive(env, RIGHT, 0.0, 3)
     observation = env.step(np.array([*RIGHT, 0.0], np.float32))[0]
     assert observation["environment_state"] == pytest.approx([-0.5, -0.5, -1, 0, *RIGHT, 1, 1, 0, 1], abs=1e-6)
+
+
+def test_the_wrist_also_sees_where_the_blocks_lie_from_the_hand() -> None:
+    """Beside that the views are one environment: same layouts, same motion."""
+    envs: dict[View, SortingEnv] = {view: SortingEnv(blocks=3, condition=True, view=view) for view in VIEWS}
+    names = {view: environment_state_names(3, True, view) for view in VIEWS}
+    shared = [names["wrist"].index(name) for name in names["table"]]
+    from_hand = [names["wrist"].index(f"block{block}_{axis}_from_hand") for block in range(3) for axis in "xy"]
+    assert sorted([*shared, *from_hand]) == list(range(len(names["wrist"])))
+    seen = {view: env.reset(seed=7)[0] for view, env in envs.items()}
+    for _ in range(30):
+        table, wrist = (seen[view]["environment_state"] for view in ("table", "wrist"))
+        assert np.array_equal(wrist[shared], table)
+        blocks = table[:12].reshape(3, 4)[:, :2]
+        assert wrist[from_hand].reshape(3, 2) == pytest.approx(blocks - seen["table"]["agent_pos"][:2], abs=1e-6)
+        nearest = np.array([*blocks[0], 1.0], np.float32)
+        seen = {view: env.step(nearest)[0] for view, env in envs.items()}
+    assert envs["wrist"].observation_space["environment_state"].high[from_hand].tolist() == [2.0] * 6
 
 
 def test_bins_hold_their_edges_and_nothing_beyond() -> None:
@@ -190,6 +212,8 @@ def test_layouts_are_random_and_spaced() -> None:
     ("make", "words"),
     [
         (lambda: SortingEnv(blocks=9), "blocks is 9, must be 1 to 8"),
+        (lambda: SortingEnv(view="side"), "view is 'side', must be one of"),
+        (lambda: AmbientSortingEnvConfig(view="side"), "view is 'side', must be one of"),
         (lambda: SortingEnv(episode_length=0), "episode_length is 0"),
         (lambda: SortingEnv(render_mode="human"), "render_mode is 'human'"),
         (lambda: SortingEnv(image_size=3), "size is 3 pixels"),
@@ -232,9 +256,10 @@ def documented(env: gym.Env) -> float:
     return episode_return(env.unwrapped.correct, env.unwrapped.wrong)
 
 
-def test_block_sorting_conforms() -> None:
+@pytest.mark.parametrize("view", VIEWS)
+def test_block_sorting_conforms(view: View) -> None:
     def make() -> gym.Env:
-        return SortingEnv(blocks=2, episode_length=120, render_mode="rgb_array", image_size=32)
+        return SortingEnv(blocks=2, view=view, episode_length=120, render_mode="rgb_array", image_size=32)
 
     check_environment(make, policy=sort_badly, idle_policy=stay, episode_return=documented)
     ends = []
@@ -249,6 +274,10 @@ def test_block_sorting_conforms() -> None:
     assert {sum(pair) for pair in ends} == {2} and len(set(ends)) > 1, "the check saw both kinds of blocks"
 
 
-@pytest.mark.parametrize("condition", [False, True])
-def test_lerobot_finds_what_the_configuration_promises(condition: bool) -> None:
-    check_lerobot(AmbientSortingEnvConfig(blocks=2, condition=condition, image_size=32))
+@pytest.mark.parametrize(("condition", "view"), [(False, "table"), (True, "wrist")])
+def test_lerobot_finds_what_the_configuration_promises(condition: bool, view: View) -> None:
+    check_lerobot(AmbientSortingEnvConfig(blocks=2, condition=condition, view=view, image_size=32))
+
+
+def test_a_configuration_from_before_views_sees_the_table() -> None:
+    assert AmbientSortingEnvConfig(blocks=2).features["environment_state"].shape == (9,)
