@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from lerobot_ambient.data.batches.merged_dataset import GROUP_KEY, MergedDataset
+from lerobot_ambient.policy.diffusion.fused_adam import FusedAdamConfig
 from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
 
 from ..conftest import SMALL_POLICY
@@ -88,6 +89,23 @@ def test_a_killed_run_resumes_to_the_same_frames(roots, tmp_path, lerobot_train,
     assert [indices for indices, _ in watch.steps] == [indices for indices, _ in whole[8:]]
     weights = load_file(tmp_path / "cut/checkpoints/000014/pretrained_model/model.safetensors")
     assert int(weights["averaged.n_averaged"]) == 14
+
+
+def test_a_run_goes_on_with_the_optimiser_it_began_with(roots, tmp_path, lerobot_train, monkeypatch):
+    used = []
+    original = FusedAdamConfig.build
+    monkeypatch.setattr(FusedAdamConfig, "build", lambda self, params: used.append("fused") or original(self, params))
+    for more in ([], ["--policy.optimizer_fused=false"]):
+        run = tmp_path / str(len(more))
+        lerobot_train(arguments(roots, run, "--steps=2", *more))
+        lerobot_train([*resume(run), "--steps=4", "--policy.optimizer_fused=null"])
+    assert used == ["fused", "fused"]
+    # And with LeRobot's own, where that is asked for.
+    lerobot_train([*resume(tmp_path / "0"), "--steps=5", "--optimizer.type=adam"])
+    own = ["--use_policy_training_preset=false", "--optimizer.type=adam", "--optimizer.lr=1e-3"]
+    warm = ["--scheduler.type=diffuser", "--scheduler.num_warmup_steps=2"]
+    lerobot_train(arguments(roots, tmp_path / "own", "--steps=2", *own, *warm))
+    assert used == ["fused", "fused"]
 
 
 def test_a_run_with_relative_roots_is_resumed_from_another_folder(roots, tmp_path, monkeypatch, lerobot_train, watch):
