@@ -32,6 +32,7 @@ EXTRAS = {
     "ompl": "maze",
     "gym_aloha": "aloha",
     "dm_control": "aloha",
+    "metaworld": "metaworld",
     "pymunk": "pushing",
     "gym_pusht": "pusht",
     "matplotlib": "plots",

@@ -10,12 +10,15 @@ from lerobot.configs import FeatureType, PolicyFeature
 from lerobot.envs.configs import EnvConfig
 from lerobot.utils.constants import ACTION, OBS_ENV_STATE, OBS_IMAGE, OBS_STATE
 
-from lerobot_ambient.benchmarks.tasks import ARM7_ID, MAZE_ID, PUSHING_ID, SORTING_ID
+from lerobot_ambient.benchmarks.tasks import ARM7_ID, MAZE_ID, METAWORLD_ID, PUSHING_ID, SORTING_ID
 from lerobot_ambient.benchmarks.tasks.arm7.task import EPISODE_LENGTH as ARM7_EPISODE_LENGTH
 from lerobot_ambient.benchmarks.tasks.arm7.task import FPS as ARM7_FPS
 from lerobot_ambient.benchmarks.tasks.arm7.task import JOINTS
 from lerobot_ambient.benchmarks.tasks.maze.geometry import DEFAULT_MAZE_SEED
 from lerobot_ambient.benchmarks.tasks.maze.task import EPISODE_LENGTH, FPS
+from lerobot_ambient.benchmarks.tasks.metaworld.task import DEFAULT_TASK as METAWORLD_TASK
+from lerobot_ambient.benchmarks.tasks.metaworld.task import FPS as METAWORLD_FPS
+from lerobot_ambient.benchmarks.tasks.metaworld.task import HAND_NAMES, STATE_NAMES, task_named
 from lerobot_ambient.benchmarks.tasks.pushing.task import EPISODE_LENGTH as PUSHING_EPISODE_LENGTH
 from lerobot_ambient.benchmarks.tasks.pushing.task import FPS as PUSHING_FPS
 from lerobot_ambient.benchmarks.tasks.pushing.task import physics_named
@@ -236,6 +239,52 @@ class AmbientArm7EnvConfig(_TaskConfig):
     def gym_kwargs(self) -> dict[str, Any]:
         """Arguments of `Arm7Env`."""
         return {
+            "episode_length": self.episode_length,
+            "render_mode": self.render_mode,
+            "image_size": self.image_size,
+        }
+
+
+@EnvConfig.register_subclass("ambient_metaworld")
+@dataclass
+class AmbientMetaWorldEnvConfig(_TaskConfig):
+    """Meta-World by its state, see `lerobot_ambient.benchmarks.tasks.metaworld.environment.MetaWorldEnv`.
+
+    Args:
+        task_name: Meta-World's name of the task, e.g. push-v3; as in the demonstrations.
+        episode_length: step limit of an episode; None gives the task's own.
+        image_size: height and width of the rendered pictures in pixels.
+    """
+
+    task: str | None = "MetaWorld-v0"
+    fps: int = METAWORLD_FPS
+    task_name: str = METAWORLD_TASK
+    episode_length: int | None = None
+    render_mode: str = "rgb_array"
+    image_size: int = 192
+    features: dict[str, PolicyFeature] = field(
+        default_factory=lambda: {
+            ACTION: PolicyFeature(type=FeatureType.ACTION, shape=(len(HAND_NAMES),)),
+            "agent_pos": PolicyFeature(type=FeatureType.STATE, shape=(len(HAND_NAMES),)),
+            "environment_state": PolicyFeature(type=FeatureType.ENV, shape=(len(STATE_NAMES),)),
+        }
+    )
+
+    def __post_init__(self) -> None:
+        task_named(self.task_name)
+        if self.fps != METAWORLD_FPS:
+            raise ValueError(f"ambient_metaworld: fps is {self.fps}, the hand takes commands at {METAWORLD_FPS}")
+
+    @property
+    def gym_id(self) -> str:
+        """The gymnasium id."""
+        return METAWORLD_ID
+
+    @property
+    def gym_kwargs(self) -> dict[str, Any]:
+        """Arguments of `MetaWorldEnv`."""
+        return {
+            "task_name": self.task_name,
             "episode_length": self.episode_length,
             "render_mode": self.render_mode,
             "image_size": self.image_size,

@@ -53,6 +53,26 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--hide-goal", action="store_true", help="with --images: leave the goal out, for a control that cannot see it"
     )
     maze.set_defaults(run=run)
+    metaworld = tasks.add_parser(
+        "metaworld",
+        help="Meta-World's scripted experts, and others with a planted fault (needs the extra 'metaworld')",
+        description=(
+            "Writes ROOT/target, successes of the expert, and ROOT/source, its demonstrations with a fault, failures "
+            "included. Runs again at no cost, and continues after a kill."
+        ),
+    )
+    _add_common(metaworld, target_episodes=25, source_episodes=500)
+    metaworld.add_argument(
+        "--task", dest="task_name", default="push-v3", metavar="NAME", help="Meta-World's name (default: %(default)s)"
+    )
+    metaworld.add_argument(
+        "--fault",
+        choices=("none", "tremble", "slow", "gains", "delay", "wrong_goal", "wrong_task", "broken"),
+        required=True,
+        help="of the source; none is the expert, for an upper bound",
+    )
+    metaworld.add_argument("--strength", type=float, default=1.0, help="of the fault (default: %(default)s)")
+    metaworld.set_defaults(run=_run_metaworld)
     pushing = tasks.add_parser(
         "pushing",
         help="planar pushing in the target's physics and in the source's (needs the extra 'pushing')",
@@ -133,6 +153,21 @@ def _run_arm7(args: argparse.Namespace) -> int:
     )
 
 
+def _run_metaworld(args: argparse.Namespace) -> int:
+    """Make the data of a task of Meta-World."""
+    # Late, so that the help of every verb stays quick.
+    from lerobot_ambient.benchmarks.tasks.metaworld.data import make_metaworld_data
+
+    return _make(
+        args,
+        partial(make_metaworld_data, task=args.task_name, fault=args.fault, strength=args.strength),
+        lambda one: (
+            f"fault {one['fault']}, {one['successes']} successes, mean squared acceleration "
+            f"{one['mean_squared_acceleration']:.1f} m^2/s^4"
+        ),
+    )
+
+
 def _run_pushing(args: argparse.Namespace) -> int:
     """Make the data of planar pushing."""
     # Late, so that the help of every verb stays quick.
@@ -157,10 +192,10 @@ def _run_sorting(args: argparse.Namespace) -> int:
     )
 
 
-def _add_common(parser: argparse.ArgumentParser, *, source_episodes: int) -> None:
+def _add_common(parser: argparse.ArgumentParser, *, source_episodes: int, target_episodes: int = 50) -> None:
     """Add what the data of every task takes."""
     parser.add_argument("--root", type=Path, required=True, help="parent folder of the two datasets")
-    parser.add_argument("--target-episodes", type=int, default=50, help="default: %(default)s")
+    parser.add_argument("--target-episodes", type=int, default=target_episodes, help="default: %(default)s")
     parser.add_argument("--source-episodes", type=int, default=source_episodes, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of the demonstrations (default: %(default)s)")
     parser.add_argument("--only", choices=("target", "source"), help="make one of the two (default: both)")

@@ -49,6 +49,7 @@ EXTRAS = {
     "pushing": "the task pushing",
     "pusht": "the task pusht",
     "arm7": "the task arm7",
+    "metaworld": "the task metaworld, and lerobot-eval --env.type=metaworld",
     "aloha": "make-data aloha, reproduce aloha and lerobot-eval --env.type=aloha",
     "arm": "LeRobot's drivers of SO-100 and SO-101, and reproduce arm-story",
     "plots": "inspect --png",
