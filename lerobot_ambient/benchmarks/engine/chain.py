@@ -31,6 +31,7 @@ class Chain:
         windows: parent folder of the estimated windows.
         base: of the policy that is fine-tuned.
         reused: the evaluation, if it need not be made.
+        shared: the stages are those of another chain, which runs them.
     """
 
     name: str
@@ -43,10 +44,11 @@ class Chain:
     windows: Path
     base: Chain | None = None
     reused: Kept | None = None
+    shared: bool = False
 
     @property
     def stages(self) -> list[Stage]:
-        if self.reused is not None:
+        if self.reused is not None or self.shared:
             return []
         # Of a base whose rollouts are known only the training is made up for.
         training = [self.base.train] if self.base is not None and self.base.reused is not None else []

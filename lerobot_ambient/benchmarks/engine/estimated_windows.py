@@ -31,14 +31,14 @@ AS_ESTIMATED = ("--take=estimate", "--accept-full-trust")
 keys, because some windows were made before annotate had these options."""
 
 
-def window_stage(task: Task, method: str, folder: Path, data_root: Path, inputs: Mapping[str, Any]) -> Stage:
+def window_stage(task: Task, method: str, folder: Path, places: Places, inputs: Mapping[str, Any]) -> Stage:
     """A stage that leaves a windows file of the source.
 
     Args:
         task: whose source it is.
         method: a name in `WINDOW_METHODS`.
         folder: of all methods; they keep what classifiers learnt in its `work`, which all granularities share.
-        data_root: parent folder of `target` and `source`.
+        places: of the datasets.
         inputs: what else the result depends on.
     """
     # Whatever window the condition declares is ignored by annotate.
@@ -57,7 +57,7 @@ def window_stage(task: Task, method: str, folder: Path, data_root: Path, inputs:
         here,
         {**inputs, "annotate": words, "config": train_config(task, condition, NOWHERE, **sizes)},
         command,
-        files={"train.yaml": render_yaml(task, train_config(task, condition, Places(str(data_root)), **sizes))},
+        files={"train.yaml": render_yaml(task, train_config(task, condition, places, **sizes))},
         product=f"run/{windows_path(task, '', method).name}",
     )
 

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lerobot_ambient.benchmarks.engine.condition import Choices, Condition, Sweep
 from lerobot_ambient.benchmarks.engine.kept_rollouts import Kept
 from lerobot_ambient.benchmarks.engine.study import Options, Study
+from lerobot_ambient.benchmarks.engine.study_data import Kind
 from lerobot_ambient.integration.commands.results import Rollouts
 
 
@@ -56,7 +58,7 @@ class Outcome:
 
     Args:
         study, options: what was asked for.
-        data: parent folder of target and source of each pair.
+        data: the source of each pair, and the target of the first training.
         choices: of the sweeps.
         sweeps: every value that was tried.
         runs: every policy of the final comparison, in the order of the conditions.
@@ -64,7 +66,7 @@ class Outcome:
 
     study: Study
     options: Options
-    data: dict[str, Path]
+    data: Mapping[str, Mapping[Kind, Path]]
     choices: Choices
     sweeps: list[SweepPoint]
     runs: list[FinalRun]

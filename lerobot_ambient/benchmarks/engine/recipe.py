@@ -72,17 +72,25 @@ class Places:
     """Where a training run finds its inputs.
 
     Args:
-        data: parent folder of `target` and `source`.
+        target, source: the datasets.
         windows: folder of the source's estimated windows.
         base: folder of the pretrained policy that is fine-tuned.
+        frames: folder of decoded pictures, for tasks that have some.
     """
 
-    data: str
+    target: str
+    source: str
     windows: str = "windows"
     base: str = "base"
+    frames: str = "frames"
+
+    @classmethod
+    def below(cls, folder: str) -> Places:
+        """Where `make-data` leaves both datasets."""
+        return cls(f"{folder}/target", f"{folder}/source", frames=f"{folder}/frames")
 
 
-NOWHERE = Places("DATA", "WINDOWS", "BASE")
+NOWHERE = Places("TARGET", "SOURCE", "WINDOWS", "BASE", "FRAMES")
 """Stands for all places in the key of a stage, which must not depend on them."""
 
 
@@ -107,7 +115,7 @@ def train_config(
     steps = max(1, round(condition.steps * steps))
     sources = []
     if condition.source is not None:
-        source = {"repo_id": task.source, "root": f"{places.data}/source", **condition.source}
+        source = {"repo_id": task.source, "root": places.source, **condition.source}
         if condition.windows is not None:
             source["windows"] = str(windows_path(task, places.windows, condition.windows))
         sources = [source]
@@ -115,11 +123,11 @@ def train_config(
     policy |= {"sources": sources} if sources else {}
     policy |= {"mixing": dict(condition.mixing), **_COMMON_POLICY, **task.policy, **condition.policy}
     if task.frame_cache:
-        policy["frame_cache"] = f"{places.data}/frames"
+        policy["frame_cache"] = places.frames
     return {
         "dataset": {
             "repo_id": task.target if condition.trained_on == "target" else task.source,
-            "root": f"{places.data}/{condition.trained_on}",
+            "root": places.target if condition.trained_on == "target" else places.source,
             "use_imagenet_stats": False,
         },
         # A base brings everything with it, see `fine_tuning_flags`.

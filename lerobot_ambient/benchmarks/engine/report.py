@@ -6,13 +6,14 @@ from __future__ import annotations
 import datetime
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lerobot_ambient.benchmarks.engine.claims import percent
 from lerobot_ambient.benchmarks.engine.estimated_windows import windows_text
 from lerobot_ambient.benchmarks.engine.outcome import FinalRun, Outcome, SweepPoint
+from lerobot_ambient.benchmarks.engine.study_data import Kind
 from lerobot_ambient.figures.markdown import markdown_table
 from lerobot_ambient.integration.commands.results import Interval, Measure, Rollouts
 
@@ -45,7 +46,7 @@ def results_json(outcome: Outcome, command: str, stage_seconds: float, machines:
         "command": command,
         "machine": "; ".join(machines),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "data": {pair or "default": _data_summary(root) for pair, root in outcome.data.items()},
+        "data": {pair or "default": _data_summary(roots) for pair, roots in outcome.data.items()},
         "training": {"steps": sizes.steps, "batch_size": sizes.batch_size},
         "stage_seconds": round(stage_seconds, 1),
         "reused": sum(one.reused for one in outcome.kept),
@@ -219,12 +220,12 @@ def _rollouts_json(outcome: Outcome, rollouts: Rollouts) -> dict[str, Any]:
     }
 
 
-def _data_summary(root: Path) -> dict[str, Any]:
+def _data_summary(roots: Mapping[Kind, Path]) -> dict[str, Any]:
     summary: dict[str, Any] = {}
-    for kind in ("target", "source"):
-        info = json.loads((root / kind / "meta" / "info.json").read_text())
+    for kind, root in roots.items():
+        info = json.loads((root / "meta" / "info.json").read_text())
         summary[kind] = {"episodes": info["total_episodes"], "frames": info["total_frames"]}
-        record = root / kind / "meta" / "ambient_make_data.json"
+        record = root / "meta" / "ambient_make_data.json"
         if record.is_file():
             made = json.loads(record.read_text())
             summary[kind]["seed"] = made["arguments"]["seed"]

@@ -30,16 +30,17 @@ class Sizes:
     """How large an experiment is.
 
     Args:
-        seeds: training seeds of the final runs. Seed 0 is the sweeps'.
-        trials: rollouts of each final run.
+        seeds: of the final trainings; training k starts from seed k and learns from draw k of the target. Training 0 is
+            the sweeps'.
+        trials: rollouts of each final run, on the same layouts for all.
         sweep_trials: rollouts of each run of a sweep.
         steps, batch_size: of every training.
         target_episodes, source_episodes: of the data that is made.
         sweep: whether to sweep; otherwise the study's defaults are used.
     """
 
-    seeds: tuple[int, ...] = (1, 2)
-    trials: int = 250
+    seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
+    trials: int = 200
     sweep_trials: int = 100
     steps: int = 7000
     batch_size: int = 128

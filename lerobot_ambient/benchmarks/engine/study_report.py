@@ -78,5 +78,5 @@ def write_report(outcome: Outcome, command: str, results_dir: Path | None = None
 
 
 def _finished_stages(output: Path) -> list[Path]:
-    patterns = ("data/*/done.json", "windows/*/*/done.json", "sweep/*/*/done.json", "final/*/*/done.json")
+    patterns = ("data/*/*/done.json", "windows/*/*/done.json", "sweep/*/*/done.json", "final/*/*/done.json")
     return [file for pattern in patterns for file in output.glob(pattern) if ".old-" not in file.parent.name]

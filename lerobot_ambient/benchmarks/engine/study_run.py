@@ -3,20 +3,18 @@
 
 Layout of the output folder
 
-    data/<pair>/run/{target,source}    unless --data-root names existing data
-    windows/<pair>/<method>/           estimated windows of the source
-    sweep/<sweep>-<value>/             train, eval: on their own training seed and evaluation seeds
-    final/<condition>-seed<seed>/      train, eval
+    data/<pair>/source/run/source      unless --data-root names existing data
+    data/<pair>/target-<seed>/run/target
+    windows/<pair>-<seed>/<method>/    estimated windows of the source, by a training's own target
+    sweep/<sweep>-<value>/             train, eval: on a training seed, a target and layouts of their own
+    final/<condition>-seed<seed>/      train, eval: on the same layouts for all
     results/, results.json             table, figures, numbers, kept rollouts
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,19 +25,18 @@ from lerobot_ambient.benchmarks.engine.estimated_windows import window_stage
 from lerobot_ambient.benchmarks.engine.kept_rollouts import read_kept
 from lerobot_ambient.benchmarks.engine.outcome import Outcome, SweepPoint
 from lerobot_ambient.benchmarks.engine.recipe import NOWHERE, Places, fine_tuning_flags, render_yaml, train_config
-from lerobot_ambient.benchmarks.engine.study import STRETCH, SWEEP_TRAIN_SEED, Options, Study
+from lerobot_ambient.benchmarks.engine.study import SWEEP_TRAIN_SEED, Options, Study
+from lerobot_ambient.benchmarks.engine.study_data import Kind, StudyData, folder_of
 from lerobot_ambient.integration.commands.stages import Stage, StageRunner, stock_command
 from lerobot_ambient.integration.commands.training_stage import LAST_CHECKPOINT, training_stage
 
 SWEEP_EVAL_SEED, FINAL_EVAL_SEED = 50_000, 100_000
-"""First evaluation seeds. Every training seed of the final runs has its own stretch, the same for all conditions."""
+"""First evaluation seeds. All final runs are rolled out on the same layouts, those of the sweeps are others."""
 _EVAL_BATCH = 50
-VERSION = 2
+VERSION = 3
 """Raise it, and the next, when the same inputs would give other results."""
 _TRAINING_VERSION = 3
 """Raise it when the same inputs would give other policies, on the same data and windows."""
-_DEFAULT_PAIR = "default"
-"""Folder of the data whose key is the empty word."""
 
 
 def run_study(study: Study, options: Options, runner: StageRunner) -> Outcome:
@@ -56,7 +53,9 @@ class _Run:
     def __init__(self, study: Study, options: Options, runner: StageRunner) -> None:
         self.study, self.options, self.runner = study, options, runner
         self.output = options.output_dir
-        self._data_keys: dict[str, str] = {}
+        self._data = StudyData(study, options, self._task_versions())
+        self._windows: dict[tuple[str, str, int], Stage] = {}
+        self._first_with: dict[str, Chain] = {}
         self._reused = {} if options.reuse is None else read_kept(options.reuse, study.name)
 
     def outcome(self) -> Outcome:
@@ -67,8 +66,13 @@ class _Run:
         ]
         needs = {need for condition in before for need in condition.needs} if self.options.sizes.sweep else set()
         sweeps = [sweep for sweep in self.study.sweeps if sweep.name in needs]
-        self._make_data(
-            {condition.data for condition in before} | {sweep.condition(sweep.values[0]).data for sweep in sweeps}
+        seeds = self.options.sizes.seeds
+        self._data.make(
+            {
+                *((condition.data, seed) for condition in before for seed in _seeds_of(condition, seeds)),
+                *((sweep.condition(value).data, SWEEP_TRAIN_SEED) for sweep in sweeps for value in sweep.values),
+            },
+            self.runner,
         )
 
         tried = [(sweep, value, self._trial(sweep, value)) for sweep in sweeps for value in sweep.values]
@@ -79,9 +83,9 @@ class _Run:
         ]
         first = [chain for condition in free for chain in self._finals(condition)]
         # The granularities of one dataset share what the classifiers learnt, so they come one after the other.
-        estimates: dict[tuple[str, bool], list[Stage]] = {}
-        for (data, method), stage in self._needed_windows(before, needs).items():
-            estimates.setdefault((data, method.startswith("classifier")), []).append(stage)
+        estimates: dict[tuple[str, int, bool], list[Stage]] = {}
+        for (data, method, seed), stage in self._needed_windows(before, needs).items():
+            estimates.setdefault((data, seed, method.startswith("classifier")), []).append(stage)
         swept = [chain for _, _, chain in tried]
         self._run([*estimates.values(), *_stages_of([*swept, *first])], "sweeps and arms without" if tried else "arms")
 
@@ -113,100 +117,58 @@ class _Run:
             (chain.final() for chain in [*first, *second, *tuned]),
             key=lambda run: (order[run.condition.name], run.seed),
         )
-        return Outcome(self.study, self.options, self._data, choices, points, runs)
+        kinds: tuple[Kind, Kind] = ("target", "source")
+        roots = {
+            pair: {kind: self._data.folder(pair, kind, seeds[0]) for kind in kinds}
+            for pair in dict.fromkeys(condition.data for condition in before)
+        }
+        return Outcome(self.study, self.options, roots, choices, points, runs)
 
     def _run(self, chains: Sequence[Sequence[Stage]], title: str) -> None:
         if chains:
             self.runner.run(chains, title)
 
-    def _needed_windows(self, conditions: Sequence[Condition], swept: set[str]) -> dict[tuple[str, str], Stage]:
+    def _needed_windows(self, conditions: Sequence[Condition], swept: set[str]) -> dict[tuple[str, str, int], Stage]:
         """The stages of windows that a training is still to use, or may, where a sweep has still to say which."""
-        needed = {
-            (condition.data, condition.windows)
+        return {
+            (condition.data, condition.windows, seed): self._window_stage(condition, seed)
             for condition in conditions
             if condition.windows is not None
-            and (swept & set(condition.needs) or any(chain.reused is None for chain in self._finals(condition)))
+            for seed in _seeds_of(condition, self.options.sizes.seeds)
+            if swept & set(condition.needs) or self._final(condition, seed).reused is None
         }
-        return {key: stage for key, stage in self._windows.items() if key in needed}
-
-    def _make_data(self, pairs: set[str]) -> None:
-        self._data: dict[str, Path] = {}
-        name, root = self.study.task.name, self.options.data_root
-        if root is not None:
-            root = root.resolve()
-            for kind in ("target", "source"):
-                if not (root / kind / "meta" / "info.json").is_file():
-                    raise ValueError(
-                        f"--data-root {root} has no dataset {kind} (no {kind}/meta/info.json). Make it with "
-                        f"`lerobot-ambient make-data {name} --root {root}`, or leave --data-root out."
-                    )
-        stages = []
-        for pair, words in self.study.data(self.options.sizes).items():
-            if pair not in pairs:
-                continue
-            if root is not None and pair == "":
-                self._data[pair] = root
-                continue
-            folder = self.output / "data" / (pair or _DEFAULT_PAIR)
-            # make-data itself continues after a kill, in the same folder.
-            command = [
-                *stock_command("lerobot-ambient", "lerobot_ambient.cli"),
-                *["make-data", name, f"--root={folder / 'run'}", *words],
-            ]
-            stages.append(
-                Stage(
-                    folder,
-                    {"version": self._task_versions(), "make-data": [name, *words]},
-                    command,
-                    resume=command,
-                    checkpoint=folder / "run",
-                    product="run/source/meta/info.json",
-                )
-            )
-            self._data[pair] = folder / "run"
-        if stages:
-            self.runner.run([[stage] for stage in stages], "data")
 
     def _task_versions(self) -> dict[str, Any]:
         """What the data and the rollouts depend on beside their arguments; both numbers only grow."""
         return _versions(VERSION + self.study.task.revision)
 
-    @cached_property
-    def _windows(self) -> dict[tuple[str, str], Stage]:
-        """A stage for every method and dataset that a condition needs."""
-        stages = {}
-        for condition in self.study.conditions(self.study.defaults, self.options.sizes):
-            if (
-                condition.windows is None
-                or condition.name not in self.options.conditions
-                or (condition.data, condition.windows) in stages
-            ):
-                continue
-            inputs = {"version": _versions(), "data": self._data_key(condition.data)}
-            folder = _windows_folder(self.output, condition)
-            stages[condition.data, condition.windows] = window_stage(
-                self.study.task, condition.windows, folder, self._data[condition.data], inputs
+    def _window_stage(self, condition: Condition, seed: int) -> Stage:
+        """What estimates the windows that a condition needs; the same stage for all that share it."""
+        assert condition.windows is not None
+        key = condition.data, condition.windows, seed
+        if key not in self._windows:
+            inputs = {"version": _versions(), "data": self._data.key(condition.data, seed)}
+            self._windows[key] = window_stage(
+                self.study.task,
+                condition.windows,
+                self._windows_folder(condition, seed),
+                self._places(condition, seed),
+                inputs,
             )
-        return stages
+        return self._windows[key]
 
-    def _data_key(self, pair: str) -> str:
-        """A hash of what two datasets say about themselves: their records, counts and statistics."""
-        if pair not in self._data_keys:
-            digest = hashlib.sha256()
-            for kind in ("target", "source"):
-                for name in ("ambient_make_data.json", "info.json", "stats.json"):
-                    file = self._data[pair] / kind / "meta" / name
-                    digest.update(file.read_bytes() if file.is_file() else b"absent")
-            self._data_keys[pair] = digest.hexdigest()[:16]
-        return self._data_keys[pair]
+    def _windows_folder(self, condition: Condition, seed: int) -> Path:
+        """Folder of the windows estimated for a training on a condition's data."""
+        return self.output / "windows" / f"{folder_of(condition.data)}-{seed}"
 
-    def _frames(self, pair: str) -> tuple[int, int]:
-        """Numbers of frames of the target and the source."""
-        target, source = (
-            int(json.loads((self._data[pair] / kind / "meta" / "info.json").read_text())["total_frames"])
-            for kind in ("target", "source")
+    def _places(self, condition: Condition, seed: int, base: Chain | None = None) -> Places:
+        return Places(
+            target=str(self._data.folder(condition.data, "target", seed)),
+            source=str(self._data.folder(condition.data, "source", seed)),
+            windows=str(self._windows_folder(condition, seed)),
+            base=str(base.pretrained) if base is not None else "",
+            frames=str(self.output / "data" / folder_of(condition.data) / "frames"),
         )
-        return target, source
 
     def _trial(self, sweep: Sweep, value: float) -> Chain:
         folder = self.output / "sweep" / f"{sweep.name}-{value:g}"
@@ -220,19 +182,25 @@ class _Run:
         )
 
     def _finals(self, condition: Condition, bases: dict[tuple[str, int], Chain] | None = None) -> list[Chain]:
-        seeds = self.options.sizes.seeds
         return [
-            self._chain(
+            self._final(
                 condition,
-                self.output / "final" / f"{condition.folder}-seed{seed}",
                 seed,
-                FINAL_EVAL_SEED + index * STRETCH,
-                self.options.sizes.trials,
-                recorded=self.study.task.recorded,
-                base=bases[condition.base, seed] if bases is not None and condition.base is not None else None,
+                bases[condition.base, seed] if bases is not None and condition.base is not None else None,
             )
-            for index, seed in enumerate(seeds[:1] if condition.one_seed else seeds)
+            for seed in _seeds_of(condition, self.options.sizes.seeds)
         ]
+
+    def _final(self, condition: Condition, seed: int, base: Chain | None = None) -> Chain:
+        return self._chain(
+            condition,
+            self.output / "final" / f"{condition.folder}-seed{seed}",
+            seed,
+            FINAL_EVAL_SEED,
+            self.options.sizes.trials,
+            recorded=self.study.task.recorded,
+            base=base,
+        )
 
     def _chain(
         self,
@@ -247,27 +215,23 @@ class _Run:
     ) -> Chain:
         task, sizes = self.study.task, self.options.sizes
         if condition.share is not None:
-            condition = condition.weighted(*self._frames(condition.data))
+            condition = condition.weighted(*self._data.frames(condition.data, seed))
         chosen = {"seed": seed, "steps": sizes.steps, "batch_size": sizes.batch_size}
         inputs = {
             "version": _versions(_TRAINING_VERSION),
             "command": "lerobot-train",
-            "data": self._data_key(condition.data),
+            "data": self._data.key(condition.data, seed),
             "config": train_config(task, condition, NOWHERE, **chosen),
         }
         if condition.windows is not None:
-            inputs["windows"] = self._windows[condition.data, condition.windows].key
+            inputs["windows"] = self._window_stage(condition, seed).key
         if base is not None:
             inputs["base"] = base.train.key
             inputs["flags"] = fine_tuning_flags(condition, NOWHERE)
         precision = self.options.mixed_precision
         if precision != "no":
             inputs["mixed_precision"] = precision
-        places = Places(
-            str(self._data[condition.data]),
-            str(_windows_folder(self.output, condition)),
-            str(base.pretrained) if base is not None else "",
-        )
+        places = self._places(condition, seed, base)
         train_folder = folder / "train"
         train = training_stage(
             train_folder,
@@ -302,7 +266,7 @@ class _Run:
             ],
             product="run/eval_info.json",
         )
-        return Chain(
+        chain = Chain(
             folder.relative_to(self.output).as_posix(),
             condition,
             seed,
@@ -310,10 +274,15 @@ class _Run:
             evaluate,
             recorded,
             task,
-            _windows_folder(self.output, condition),
+            self._windows_folder(condition, seed),
             base,
             None if evaluate.is_done else self._reused.get(evaluate.key),
         )
+        # A sweep's winner may be a fixed condition under another name: both are one policy.
+        first_with = self._first_with.setdefault(evaluate.key, chain)
+        if first_with.name == chain.name:
+            return chain
+        return replace(chain, train=first_with.train, evaluate=first_with.evaluate, shared=True)
 
     def _choose(self, tried: Sequence[tuple[Sweep, float, Chain]]) -> list[SweepPoint]:
         points = [SweepPoint(sweep, chain.condition, value, chain.kept()) for sweep, value, chain in tried]
@@ -328,9 +297,8 @@ def _stages_of(chains: Sequence[Chain]) -> list[list[Stage]]:
     return [stages for chain in chains if (stages := chain.stages)]
 
 
-def _windows_folder(output: Path, condition: Condition) -> Path:
-    """Folder of the estimated windows of a condition's data."""
-    return output / "windows" / (condition.data or _DEFAULT_PAIR)
+def _seeds_of(condition: Condition, seeds: Sequence[int]) -> Sequence[int]:
+    return seeds[:1] if condition.one_seed else seeds
 
 
 def _versions(experiment: int = VERSION) -> dict[str, Any]:

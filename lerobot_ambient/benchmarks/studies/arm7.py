@@ -71,7 +71,7 @@ STUDY = Study(
         "2606.12365, 1000 trials, alpha .091, sigma_min .025.",
     ),
     draw=no_figures,
-    full=Sizes(trials=150, steps=4000, source_episodes=2000),
+    full=Sizes(steps=4000, source_episodes=2000),
     quick=Sizes(seeds=(1,), trials=50, steps=3000, source_episodes=500, sweep=False),
     quick_conditions=("target_only", "cotrain", "ambient"),
 )

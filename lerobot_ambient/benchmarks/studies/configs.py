@@ -69,7 +69,12 @@ def example_configs(study: Study) -> dict[str, str]:
         )
         sizes = study.full
         config = train_config(
-            study.task, condition, Places(data_folder(study)), seed=SEED, steps=sizes.steps, batch_size=sizes.batch_size
+            study.task,
+            condition,
+            Places.below(data_folder(study)),
+            seed=SEED,
+            steps=sizes.steps,
+            batch_size=sizes.batch_size,
         )
         texts[file] = render_yaml(study.task, config, header)
     return texts

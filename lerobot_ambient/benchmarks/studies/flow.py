@@ -82,7 +82,7 @@ STUDY = Study(
         "there.",
     ),
     draw=no_figures,
-    full=Sizes(seeds=(1, 2, 3), trials=200, steps=3500),
+    full=Sizes(trials=200, steps=3500),
     quick=Sizes(seeds=(1,), trials=100, steps=3500, source_episodes=1000, sweep=False),
     quick_conditions=("target_only", "cotrain", "ambient"),
 )

@@ -114,7 +114,7 @@ STUDY = Study(
         "trajectories, 100 trials.",
     ),
     draw=draw,
-    full=Sizes(trials=200),
+    full=Sizes(),
     quick=Sizes(seeds=(1,), trials=100, steps=3500, source_episodes=1000, sweep=False),
     quick_conditions=("target_only", "cotrain", "ambient"),
 )

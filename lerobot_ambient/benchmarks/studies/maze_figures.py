@@ -46,7 +46,7 @@ def _trajectories(outcome: Outcome, begin: Path) -> Sequence[Figure]:
             first[run.condition.name] = read_recordings(run.recordings)
     if not first or "" not in outcome.data:
         return []
-    demonstrations = {kind: read_demonstrations(outcome.data[""] / kind) for kind in ("target", "source")}
+    demonstrations = {str(kind): read_demonstrations(root) for kind, root in outcome.data[""].items()}
     path = begin.with_name(f"{begin.name}-trajectories")
     return [
         (

@@ -80,7 +80,7 @@ STUDY = Study(
         "values. Paper: arXiv 2606.12365, 50 + 2000 demonstrations, 200 trials.",
     ),
     draw=no_figures,
-    full=Sizes(trials=150, steps=6000, batch_size=64, source_episodes=2000),
+    full=Sizes(steps=6000, batch_size=64, source_episodes=2000),
     quick=Sizes(seeds=(1,), trials=50, steps=4000, batch_size=64, source_episodes=500, sweep=False),
     quick_conditions=("target_only", "cotrain", "ambient"),
 )

@@ -127,7 +127,7 @@ STUDY = Study(
         "figures.",
     ),
     draw=draw,
-    full=Sizes(trials=150, steps=6000, batch_size=64, source_episodes=4000),
+    full=Sizes(steps=6000, batch_size=64, source_episodes=4000),
     quick=Sizes(seeds=(1,), trials=50, steps=4000, batch_size=64, source_episodes=400, sweep=False),
     quick_conditions=("target_only", "ambient:by-size-x1", "ambient:by-size-x8"),
 )

@@ -128,7 +128,7 @@ STUDY = Study(
         "Mean squared acceleration is that of the successful rollouts; its interval is a bootstrap over rollouts.",
     ),
     draw=draw,
-    full=Sizes(trials=150, steps=4000, batch_size=64, source_episodes=500),
+    full=Sizes(steps=4000, batch_size=64, source_episodes=500),
     quick=Sizes(seeds=(1,), trials=50, steps=400, batch_size=32, source_episodes=500, sweep=False),
     quick_conditions=("ambient", f"ambient:{_BLIND}"),
 )

@@ -31,7 +31,7 @@ TASK = Task("maze")
 @pytest.fixture
 def stages(tmp_path):
     return {
-        method: window_stage(TASK, method, tmp_path / "windows", tmp_path / "data", {"data": "key"})
+        method: window_stage(TASK, method, tmp_path / "windows", Places.below(str(tmp_path / "data")), {"data": "key"})
         for method in WINDOW_METHODS
     }
 
@@ -50,7 +50,7 @@ def test_every_method_is_a_command_that_annotate_takes(stages):
 
 def test_the_trained_policy_takes_the_file_that_the_stage_makes(stages, tmp_path):
     assert set(ESTIMATES) == set(WINDOW_METHODS)
-    places = Places(str(tmp_path / "data"), str(tmp_path / "windows"))
+    places = replace(Places.below(str(tmp_path / "data")), windows=str(tmp_path / "windows"))
     for method, stage in stages.items():
         config = train_config(TASK, estimated(method), places, seed=1, steps=100, batch_size=8)
         (source,) = draccus.decode(TrainPipelineConfig, config).policy.sources
@@ -83,8 +83,10 @@ def test_granularities_share_what_the_classifiers_learnt(stages):
 
 def test_the_key_knows_the_method_and_the_data_but_no_folder(stages, tmp_path):
     assert len({stage.key for stage in stages.values()}) == len(stages)
-    elsewhere = window_stage(TASK, "spectral", tmp_path / "b", tmp_path / "c", {"data": "key"})
-    other = window_stage(TASK, "spectral", tmp_path / "windows", tmp_path / "data", {"data": "other"})
+    elsewhere = window_stage(TASK, "spectral", tmp_path / "b", Places.below(str(tmp_path / "c")), {"data": "key"})
+    other = window_stage(
+        TASK, "spectral", tmp_path / "windows", Places.below(str(tmp_path / "data")), {"data": "other"}
+    )
     assert elsewhere.key == stages["spectral"].key != other.key
 
 

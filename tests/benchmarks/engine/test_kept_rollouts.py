@@ -88,6 +88,9 @@ def data(tmp_path) -> Path:
     return tmp_path / "data"
 
 
+SWEPT = len(next(sweep for sweep in STUDY.sweeps if sweep.parameter == "alpha").values)
+
+
 def ran(options: Options) -> tuple[Outcome, list[str]]:
     runner = Pretending(options.output_dir)
     return run_study(STUDY, options, runner), runner.ran
@@ -95,7 +98,7 @@ def ran(options: Options) -> tuple[Outcome, list[str]]:
 
 def test_an_experiment_goes_on_in_another_folder(tmp_path, data):
     """A sweep and its condition in one call, everything else in a second: the page is that of a single call."""
-    sizes = {"trials": 2, "sweep_trials": 2, "data_root": data}
+    sizes = {"trials": 2, "sweep_trials": 2, "data_root": data, "seeds": (1, 2)}
     whole, _ = ran(options_for(STUDY, tmp_path / "whole", conditions=("soft", "cotrain", "cotrain:finetuned"), **sizes))
     first, _ = ran(options_for(STUDY, tmp_path / "first", conditions=("cotrain",), **sizes))
     write_report(first, "c", tmp_path / "docs")
@@ -115,8 +118,8 @@ def test_an_experiment_goes_on_in_another_folder(tmp_path, data):
     report, at_once = write_report(second, "c", tmp_path / "docs"), write_report(whole, "c", tmp_path / "at-once")
     for name in ("arms", "sweeps", "claims", "data"):
         assert report.results[name] == at_once.results[name]
-    assert (report.results["reused"], at_once.results["reused"]) == (5, 0)
-    assert "5 of 9 policies were rolled out by earlier calls" in report.page.read_text()
+    assert (report.results["reused"], at_once.results["reused"]) == (2 + SWEPT, 0)
+    assert f"{2 + SWEPT} of {6 + SWEPT} policies were rolled out by earlier calls" in report.page.read_text()
     assert report.results["machine"] == "here"
     assert sorted(read_kept(file, "pushing")) == sorted(one.key for one in whole.kept)
 
@@ -126,13 +129,12 @@ def test_an_experiment_goes_on_in_another_folder(tmp_path, data):
 
 
 def test_only_equal_settings_are_taken(tmp_path, data):
-    sizes = {"trials": 2, "sweep": False, "data_root": data, "conditions": ("soft",)}
+    sizes = {"trials": 2, "sweep": False, "data_root": data, "conditions": ("soft",), "seeds": (1, 2)}
     first, _ = ran(options_for(STUDY, tmp_path / "first", **sizes))
     write_report(first, "c", tmp_path / "docs")
     file = kept_file(tmp_path / "docs", "pushing")
     for number, change in enumerate([{"steps": 7}, {"trials": 3}, {"batch_size": 1}, {"seeds": (3, 4)}]):
         _, stages = ran(options_for(STUDY, tmp_path / f"other{number}", reuse=file, **(sizes | change)))
-        # A training seed has evaluation seeds of its own place, so other seeds share nothing either.
         assert len(stages) == 4, change
     (data / "source" / "meta" / "info.json").write_text('{"total_episodes": 5, "total_frames": 9}')
     _, stages = ran(options_for(STUDY, tmp_path / "other", reuse=file, **sizes))

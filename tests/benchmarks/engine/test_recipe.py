@@ -23,7 +23,7 @@ STUDIES = {name: study_named(name) for name in NAMES}
 CONDITIONS = [
     (name, condition) for name, study in STUDIES.items() for condition in study.conditions(study.defaults, study.full)
 ]
-PLACES = Places("data", "windows", "base")
+PLACES = Places("data/target", "data/source", "windows", "base", "data/frames")
 
 
 def config_of(name: str, condition: Condition) -> dict:
@@ -43,7 +43,7 @@ def test_the_committed_configs_are_the_recipe(checkout, name):
 def test_the_comments_change_nothing(name, file):
     study = STUDIES[name]
     sizes = {"seed": SEED, "steps": study.full.steps, "batch_size": study.full.batch_size}
-    config = train_config(study.task, example_condition(study, file), Places(data_folder(study)), **sizes)
+    config = train_config(study.task, example_condition(study, file), Places.below(data_folder(study)), **sizes)
     assert yaml.safe_load(example_configs(study)[file]) == config
 
 

@@ -53,7 +53,8 @@ def outcome(tmp_path):
     sweeps = [
         SweepPoint(sweep, sweep.condition(s), s, kept(f"sweep-{s}", tried, []), s == 0.16) for s in (0.074, 0.16, 0.3)
     ]
-    return Outcome(STUDY, options_for(STUDY, tmp_path), {"": tmp_path}, STUDY.defaults, sweeps, runs)
+    roots = {"": {kind: tmp_path / kind for kind in ("target", "source")}}
+    return Outcome(STUDY, options_for(STUDY, tmp_path), roots, STUDY.defaults, sweeps, runs)
 
 
 def test_the_results_keep_the_public_contract(outcome):

@@ -2,7 +2,6 @@
 """`lerobot-ambient reproduce`: its options, and one very small run through the stock commands."""
 
 import importlib.util
-import itertools
 import json
 from dataclasses import replace
 
@@ -37,11 +36,47 @@ def test_bad_sizes_are_refused(tmp_path, change, message):
         options_for(STUDY, tmp_path, **change)
 
 
-def test_evaluation_seeds_never_meet():
-    """No rollout that helped to choose, and none that is drawn, is counted in the final figures."""
-    finals = [study_run.FINAL_EVAL_SEED + index * STRETCH for index in range(10)]
-    starts = sorted([study_run.SWEEP_EVAL_SEED, *finals])
-    assert all(later - earlier >= STRETCH for earlier, later in itertools.pairwise(starts))
+def test_every_final_run_is_rolled_out_on_the_same_layouts_and_no_sweep_is(tmp_path):
+    """No layout that helped to choose is counted in the final figures."""
+    study = study_named("sorting")
+    options = options_for(study, tmp_path, seeds=(1, 2, 3))
+    for kind, seeds in (("source", ("source",)), ("target", ("target-0", "target-1", "target-2", "target-3"))):
+        for folder in seeds:
+            meta = tmp_path / "data" / "default" / folder / "run" / kind / "meta"
+            meta.mkdir(parents=True)
+            (meta / "info.json").write_text(json.dumps({"made_for": folder}))
+    run = study_run._Run(study, options, runner=None)
+    target_only = next(one for one in study.conditions(study.defaults, options.sizes) if one.name == "target_only")
+    finals = run._finals(target_only)
+    tried = [run._trial(sweep, value) for sweep in study.sweeps for value in sweep.values]
+
+    def first_layout(chain):
+        return [word for word in chain.evaluate.command if word.startswith("--seed=")]
+
+    assert {tuple(first_layout(chain)) for chain in finals} == {(f"--seed={study_run.FINAL_EVAL_SEED}",)}
+    assert {tuple(first_layout(chain)) for chain in tried} == {(f"--seed={study_run.SWEEP_EVAL_SEED}",)}
+    assert study_run.FINAL_EVAL_SEED - study_run.SWEEP_EVAL_SEED >= STRETCH
+    # Training k learns from draw k of the target, the sweeps' from draw 0, all from one source.
+    configs = [yaml.safe_load(chain.train.files["train.yaml"]) for chain in [*finals, *tried]]
+    draws = [(config["seed"], config["dataset"]["root"].split("/")[-3]) for config in configs]
+    assert draws == [*((seed, f"target-{seed}") for seed in (1, 2, 3)), *[(0, "target-0")] * len(tried)]
+    sources = {source["root"] for config in configs for source in config["policy"].get("sources", [])}
+    assert sources == {str(tmp_path / "data" / "default" / "source" / "run" / "source")}
+
+
+def test_a_winner_that_is_a_fixed_arm_too_is_trained_once(tmp_path):
+    for kind in ("target", "source"):
+        (tmp_path / kind / "meta").mkdir(parents=True)
+        (tmp_path / kind / "meta" / "info.json").write_text(json.dumps({"total_frames": 10}))
+    options = options_for(STUDY, tmp_path, data_root=tmp_path)
+    run = study_run._Run(STUDY, options, runner=None)
+    ambient = next(one for one in STUDY.conditions(STUDY.defaults, options.sizes) if one.name == "ambient")
+    (one, *_), (twin, *_) = run._finals(ambient), run._finals(replace(ambient, name="ambient:fixed"))
+    assert one.stages
+    assert twin.stages == []
+    assert (twin.train, twin.evaluate, twin.condition.name) == (one.train, one.evaluate, "ambient:fixed")
+    (other, *_) = run._finals(replace(ambient, name="ambient:other", mixing={"type": "ambient", "alpha": 0.9}))
+    assert other.stages
 
 
 def test_data_of_an_older_revision_of_the_task_is_not_taken(tmp_path):
@@ -53,7 +88,7 @@ def test_data_of_an_older_revision_of_the_task_is_not_taken(tmp_path):
 
     for revision in (0, 0, 1):
         study = replace(STUDY, task=replace(STUDY.task, revision=revision))
-        study_run._Run(study, options_for(study, tmp_path), Noting())._make_data({""})
+        study_run._Run(study, options_for(study, tmp_path), Noting())._data.make({("", 1)}, Noting())
     assert keys[0] == keys[1] != keys[2]
 
 
@@ -64,14 +99,13 @@ def test_the_weight_of_a_source_with_many_windows_comes_from_the_frames(tmp_path
     study = study_named("pushing")
     options = options_for(study, tmp_path, conditions=("ambient:classifier-bucket",), data_root=tmp_path)
     run = study_run._Run(study, options, runner=None)
-    run._make_data({""})
     (condition,) = (
         condition
         for condition in study.conditions(study.defaults, options.sizes)
         if condition.name in options.conditions
     )
     configs = [yaml.safe_load(chain.train.files["train.yaml"]) for chain in run._finals(condition)]
-    assert [config["policy"]["sources"][0]["weight"] for config in configs] == [0.075, 0.075]
+    assert [config["policy"]["sources"][0]["weight"] for config in configs] == [0.075] * 5
 
 
 def test_missing_data_names_the_fix(tmp_path, capsys):
@@ -86,9 +120,9 @@ def test_the_quick_form_is_smaller(name, tmp_path):
     full, quick = options_for(study, tmp_path), options_for(study, tmp_path, quick=True)
     assert full.conditions == study.order
     assert set(quick.conditions) < set(full.conditions)
-    assert len(full.sizes.seeds) >= 2
+    assert len(full.sizes.seeds) >= 5
+    assert full.sizes.trials >= 200
     assert len(quick.sizes.seeds) == 1
-    assert len(full.sizes.seeds) * full.sizes.trials >= 300
     assert full.sizes.sweep
     assert not quick.sizes.sweep
 
@@ -128,8 +162,8 @@ def test_a_tiny_maze_from_data_to_figures(tmp_path, capsys):
         assert f"maze-{figure}.png" in (tmp_path / "docs" / "maze.md").read_text()
     assert "| **ambient** (alpha 0.5) |" in (tmp_path / "docs" / "maze.md").read_text()
 
-    stages = sorted(tmp_path.glob("**/done.json"))
-    assert [file.parent.name for file in stages] == ["default", "eval", "train"]
+    stages = sorted(tmp_path.glob("**/done.json"), key=lambda file: file.parent.name)
+    assert [file.parent.name for file in stages] == ["eval", "source", "target-1", "train"]
     before = [file.read_bytes() for file in stages]
     assert main(["reproduce", "maze", "--quick", *flags]) == 0
     assert [file.read_bytes() for file in stages] == before
