@@ -169,7 +169,7 @@ STUDY = Study(
         "of arbitrary logic, sigma_max 0.24.",
     ),
     draw=draw,
-    full=Sizes(trials=150, steps=6000, batch_size=64, source_episodes=200),
+    full=Sizes(steps=6000, batch_size=64, source_episodes=200),
     quick=Sizes(seeds=(1,), trials=50, steps=4000, batch_size=64, source_episodes=200, sweep=False),
     quick_conditions=("target_only", "cotrain", "omni"),
 )
