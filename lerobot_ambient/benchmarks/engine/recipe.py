@@ -61,9 +61,9 @@ class Task:
     def source(self) -> str:
         return f"ambient/{self.name}_source"
 
-    def env_flags(self, condition: Condition) -> list[str]:
-        """The environment as options of lerobot-eval."""
-        options = {**self.env, **condition.env}
+    def env_flags(self, condition: Condition | None = None) -> list[str]:
+        """The environment as options of lerobot-eval, with those of a condition."""
+        options = {**self.env, **(NOTHING if condition is None else condition.env)}
         return [f"--env.type=ambient_{self.name}", *(f"--env.{key}={_word(value)}" for key, value in options.items())]
 
 
@@ -164,7 +164,7 @@ COMMENTS = {
     "batch_size": "One thread (OMP_NUM_THREADS=1) is fastest for so small a network, and needs no worker processes.",
     "save_freq": "A killed run goes on with --config_path=<run>/checkpoints/last/pretrained_model/train_config.json "
     "--resume=true.",
-    "env_eval_freq": "Rollouts come afterwards: lerobot-eval --env.type=ambient_{task}.",
+    "env_eval_freq": "Rollouts come afterwards: lerobot-eval {env}.",
 }
 """A comment above the key it explains."""
 _MIXING_COMMENTS = {
@@ -201,7 +201,7 @@ def render_yaml(task: Task, config: Mapping[str, Any], header: str = "") -> str:
 
 
 def _commented(path: str, indent: str, task: Task) -> list[str]:
-    return [f"{indent}# {COMMENTS[path].replace('{task}', task.name)}"] if path in COMMENTS else []
+    return [f"{indent}# {COMMENTS[path].replace('{env}', ' '.join(task.env_flags()))}"] if path in COMMENTS else []
 
 
 def _flow(value: Any) -> str:

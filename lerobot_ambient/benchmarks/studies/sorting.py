@@ -28,14 +28,18 @@ from lerobot_ambient.integration.commands.results import Measure, Rollouts, high
 if TYPE_CHECKING:
     from lerobot_ambient.benchmarks.engine.outcome import Outcome
 
-TASK = Task("sorting", policy=FEW_STEPS, revision=1)
+_VIEW = "wrist"
+"""From the table alone most of what the arms differ in is how well they subtract positions, see `tasks.sorting`."""
+TASK = Task("sorting", policy=FEW_STEPS, env={"view": _VIEW}, revision=1)
 SIGMA_MAX = "sigma_max"
-_SIGMA_MAXS = (0.46, 0.6, 0.75)
+_ALPHAS = (0.2, 0.5, 0.8, 0.9, 0.95, 0.98)
+_SIGMA_MAXS = (0.12, 0.24, 0.35, 0.46, 0.6, 0.75)
 _OMNI_ALPHA = 0.2
-"""The target's share below sigma_max: that of 50 among 250 demonstrations."""
-_ARBITRARY, _CONDITIONED = "arbitrary", "conditioned"
-"""Pairs of datasets: the talk's logic of the source, and the flag that distinguishes the two logics."""
-GAIN, _LOGIC_LOSS = 25.0, 3.0
+"""The target's share below sigma_max: there the source, which moves as well, brings thirteen times as much."""
+_ARBITRARY, _CONDITIONED, _RIGHT = "arbitrary", "conditioned", "right"
+"""Pairs of datasets: the talk's logic of the source, the flag that distinguishes the two logics, and no wrong logic."""
+_POOLED, _FINETUNED = "pooled", "pooled-finetuned"
+GAIN, _LOGIC_LOSS = 15.0, 1.0
 
 
 def blocks(rollouts: Rollouts) -> tuple[Floats, Floats]:
@@ -74,6 +78,14 @@ def omni(sigma_max: float) -> Condition:
 def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
     """All conditions."""
     cotrain = common_conditions.cotrain(choices[COTRAIN_ALPHA])
+    pooled = Condition(
+        f"cotrain:{_POOLED}", "Pooling: every frame of both datasets alike, at every noise level.", {"type": "cotrain"}
+    )
+    bound = Condition(
+        "cotrain",
+        "An upper bound: co-training with as many demonstrations that decide right.",
+        {"type": "cotrain", "alpha": _OMNI_ALPHA},
+    )
     told = replace(
         cotrain,
         name=f"cotrain:{_CONDITIONED}",
@@ -87,7 +99,10 @@ def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
         common_conditions.target_only(),
         common_conditions.source_only(),
         cotrain,
+        pooled,
+        replace(common_conditions.fine_tuned(pooled), name=f"cotrain:{_FINETUNED}"),
         told,
+        on(_RIGHT, bound),
         omni(choices[SIGMA_MAX]),
         Condition("exclusive", alone, {"type": "exclusive"}, band, needs=(SIGMA_MAX,)),
         on(_ARBITRARY, cotrain),
@@ -98,12 +113,17 @@ def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
 
 def data(sizes: Sizes) -> dict[str, list[str]]:
     """The pairs of datasets; all share the target's motions."""
-    counts = [f"--target-episodes={sizes.target_episodes}", f"--source-episodes={sizes.source_episodes}"]
+    same = [
+        f"--view={_VIEW}",
+        f"--target-episodes={sizes.target_episodes}",
+        f"--source-episodes={sizes.source_episodes}",
+    ]
     return {
-        "": ["--logic=opposite", *counts],
-        _CONDITIONED: ["--logic=opposite", "--condition", *counts],
-        _ARBITRARY: ["--logic=arbitrary", *counts],
-        f"{_ARBITRARY}-{_CONDITIONED}": ["--logic=arbitrary", "--condition", *counts],
+        "": ["--logic=opposite", *same],
+        _CONDITIONED: ["--logic=opposite", "--condition", *same],
+        _RIGHT: ["--logic=right", *same],
+        _ARBITRARY: ["--logic=arbitrary", *same],
+        f"{_ARBITRARY}-{_CONDITIONED}": ["--logic=arbitrary", "--condition", *same],
     }
 
 
@@ -111,7 +131,7 @@ def claims(conditions: Conditions) -> list[Claim]:
     """What omni promises, as far as the conditions are there."""
     return [
         *points_above(conditions, "omni", "target_only", GAIN, SCORE),
-        *points_above(conditions, "omni", "cotrain", GAIN, SCORE),
+        *points_above(conditions, "omni", "cotrain", 0.0, SCORE),
         *points_above(conditions, "omni", "target_only", -_LOGIC_LOSS, LOGIC),
     ]
 
@@ -132,10 +152,10 @@ STUDY = Study(
     task=TASK,
     data=data,
     sweeps=(
-        Sweep(COTRAIN_ALPHA, "alpha", (0.2, 0.5, 0.9), common_conditions.cotrain),
+        Sweep(COTRAIN_ALPHA, "alpha", _ALPHAS, common_conditions.cotrain),
         Sweep(SIGMA_MAX, "sigma_max", _SIGMA_MAXS, omni),
     ),
-    defaults={COTRAIN_ALPHA: 0.5, SIGMA_MAX: 0.46},
+    defaults={COTRAIN_ALPHA: 0.95, SIGMA_MAX: 0.46},
     conditions=conditions,
     measures=(SCORE, LOGIC, COMPLETION),
     choose=partial(highest, measure=SCORE),
@@ -161,6 +181,12 @@ STUDY = Study(
         "intervals of these are bootstraps over episodes, because blocks of one episode are not independent. Both "
         "sweeps choose the highest share of blocks in the right bin, on the opposite logic; the arms `...:arbitrary` "
         "take the same values.",
+        "The policy observes the view `wrist`: where the blocks lie on the table, and where they lie from the hand, as "
+        "a camera at the wrist sees them. 15 target demonstrations are few enough that the target alone leaves room: "
+        "with one training it puts a little more than half of the blocks into the right bin.",
+        f"`cotrain:{_RIGHT}` learns from a source that decides right, an upper bound of what the source's motion is "
+        f"worth. `cotrain:{_POOLED}` draws all frames alike, and `cotrain:{_FINETUNED}` goes on from there with the "
+        f"target alone, for a quarter more steps than other arms have.",
         f"`cotrain:{_CONDITIONED}` observes a flag, 1 in the target and in the environment, 0 in the source: LeRobot's "
         "diffusion policies read no language, so this flag is the task conditioning.",
         "The published tasks are a physical one with other blocks, networks and sizes: compare differences between "
@@ -169,7 +195,7 @@ STUDY = Study(
         "of arbitrary logic, sigma_max 0.24.",
     ),
     draw=draw,
-    full=Sizes(steps=6000, batch_size=64, source_episodes=200),
-    quick=Sizes(seeds=(1,), trials=50, steps=4000, batch_size=64, source_episodes=200, sweep=False),
+    full=Sizes(steps=6000, batch_size=64, target_episodes=15, source_episodes=200),
+    quick=Sizes(seeds=(1,), trials=50, steps=4000, batch_size=64, target_episodes=15, source_episodes=200, sweep=False),
     quick_conditions=("target_only", "cotrain", "omni"),
 )

@@ -31,7 +31,7 @@ def test_blocks_are_read_from_returns():
 
 
 def test_sorting_is_judged_by_score_and_logic():
-    conditions = {"omni": sorted_blocks(3, 0), "target_only": sorted_blocks(2, 0), "cotrain": sorted_blocks(1, 2)}
+    conditions = {"omni": sorted_blocks(3, 0), "target_only": sorted_blocks(2, 0), "cotrain": sorted_blocks(2, 1)}
     assert [claim.held for claim in sorting.claims(conditions)] == [True, True, True]
     assert "+33.3 points" in sorting.claims(conditions)[0].measured
     worse = {**conditions, "omni": sorted_blocks(2, 1)}
