@@ -1,83 +1,105 @@
 # SPDX-License-Identifier: Apache-2.0
 """Promises of an experiment as statements that the numbers decide.
 
-A statement about two conditions holds when the measured figures satisfy it; the interval beside it says how sure
-that is.
+A statement about two conditions has three outcomes, decided by the interval of their paired difference or ratio: it is
+shown when all of the interval satisfies it, refuted when none of it does, and otherwise not shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from lerobot_ambient.integration.commands.results import SUCCESS, Measure, Rollouts
+from lerobot_ambient.benchmarks.engine.crossed import Estimate, Trainings, difference, estimate, ratio
+from lerobot_ambient.integration.commands.results import SUCCESS, Measure
 
-Conditions = Mapping[str, Rollouts]
+Conditions = Mapping[str, Trainings]
+Verdict = Literal["shown", "not shown", "refuted"]
+MARGIN = 2.0
+"""Points of success that may be lost and still be called not below: an interval must lie above minus this."""
+_ORDER: tuple[Verdict, ...] = ("refuted", "not shown", "shown")
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A promise of the experiment and what was measured."""
+    """A promise of the experiment, what was measured, and what that says of it."""
 
     promise: str
     measured: str
-    held: bool
+    verdict: Verdict
 
+    @classmethod
+    def exact(cls, promise: str, measured: str, held: bool) -> Claim:
+        """About figures that leave no doubt."""
+        return cls(promise, measured, "shown" if held else "refuted")
 
-def succeeds_as_often(conditions: Conditions, ours: str, other: str) -> list[Claim]:
-    """Ours succeeds at least as often, within the interval: the other's rate does not exceed the upper Wilson bound."""
-    if ours not in conditions or other not in conditions:
-        return []
-    one, rate = conditions[ours], conditions[other].rate
-    low, high = one.wilson95
-    return [
-        Claim(
-            f"{ours} succeeds at least as often as {other}, within the interval: the rate of {other} does not exceed "
-            f"the upper end of the Wilson 95 % interval of {ours}",
-            f"{percent(one.rate)} [{percent(low)}, {percent(high)}] against {percent(rate)}",
-            rate <= high,
-        )
-    ]
+    @property
+    def held(self) -> bool:
+        return self.verdict == "shown"
+
+    def as_json(self) -> dict[str, str | bool]:
+        """The claim in a results file."""
+        return {"promise": self.promise, "measured": self.measured, "verdict": self.verdict, "held": self.held}
 
 
 def points_above(
     conditions: Conditions, ours: str, other: str, points: float, measure: Measure = SUCCESS
 ) -> list[Claim]:
     """A share of ours is at least so many points above the other's; negative points allow it to fall short."""
-    if ours not in conditions or other not in conditions:
-        return []
-    found = measure.difference(conditions[ours], conditions[other])
+    found = _compared(conditions, ours, other, measure, difference)
     if found is None:
         return []
-    value, (low, high) = found
     if points >= 0:
         promise = f"the {measure.label} of {ours} is at least {points:g} points above that of {other}"
     else:
         promise = f"the {measure.label} of {ours} is at most {-points:g} points below that of {other}"
-    left, right = measure.of(conditions[ours]), measure.of(conditions[other])
-    assert left is not None
-    assert right is not None
+    left, right = (_value(measure, conditions[name]) for name in (ours, other))
     measured = (
-        f"{percent(left)} against {percent(right)}: {100 * value:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
+        f"{percent(left)} against {percent(right)}: {100 * found.value:+.1f} points "
+        f"[{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
     )
-    return [Claim(promise, measured, 100 * value >= points)]
+    return [Claim(promise, measured, _at_least(100 * found.low, 100 * found.high, points))]
 
 
 def ratio_at_most(conditions: Conditions, ours: str, other: str, bound: float, measure: Measure) -> list[Claim]:
     """Ours has at most `bound` times the other's figure."""
-    if ours not in conditions or other not in conditions:
-        return []
-    found = measure.ratio(conditions[ours], conditions[other])
+    found = _compared(conditions, ours, other, measure, ratio)
     if found is None:
         return []
-    value, (low, high) = found
-    return [
-        Claim(
-            f"the {measure.label} of {ours} is at most {bound:g} of that of {other}",
-            f"ratio {value:.2f} [{low:.2f}, {high:.2f}]",
-            value <= bound,
-        )
-    ]
+    promise = f"the {measure.label} of {ours} is at most {bound:g} of that of {other}"
+    measured = f"ratio {found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+    return [Claim(promise, measured, _at_least(-found.high, -found.low, -bound))]
+
+
+def against_all(promise: str, claims: Sequence[Claim]) -> list[Claim]:
+    """One claim that needs all of several: as doubtful as the most doubtful of them, which is what is shown."""
+    if not claims:
+        return []
+    worst = min(claims, key=lambda one: _ORDER.index(one.verdict))
+    return [Claim(promise, f"{worst.promise}: {worst.measured}", worst.verdict)]
+
+
+def _compared(
+    conditions: Conditions,
+    ours: str,
+    other: str,
+    measure: Measure,
+    compare: Callable[[Measure, Trainings, Trainings], Estimate | None],
+) -> Estimate | None:
+    if ours not in conditions or other not in conditions:
+        return None
+    return compare(measure, conditions[ours], conditions[other])
+
+
+def _value(measure: Measure, trainings: Trainings) -> float:
+    found = estimate(measure, trainings)
+    assert found is not None
+    return found.value
+
+
+def _at_least(low: float, high: float, bound: float) -> Verdict:
+    return "shown" if low >= bound else "refuted" if high < bound else "not shown"
 
 
 def percent(share: float) -> str:

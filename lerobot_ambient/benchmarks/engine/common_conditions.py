@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lerobot_ambient.benchmarks.engine.condition import Condition
+from lerobot_ambient.benchmarks.engine.condition import Condition, Sweep
 
 _AMBIENT_ALPHA = 0.5
 _FINE_TUNING = 0.25
@@ -52,6 +52,12 @@ def exclusive(sigma_min: float) -> Condition:
     """Exclusive bands."""
     summary = "Exclusive bands: the source alone above sigma_min, the target alone below (an ablation)."
     return Condition("exclusive", summary, {"type": "exclusive"}, {"sigma_min": sigma_min}, needs=(SIGMA_MIN,))
+
+
+def front(sweep: Sweep) -> list[Condition]:
+    """Every value of a sweep as an arm of its own, e.g. cotrain:0.5: the whole front, not one point of it."""
+    made = [(value, sweep.condition(value)) for value in sweep.values]
+    return [replace(condition, name=f"{condition.name}:{value:g}", needs=()) for value, condition in made]
 
 
 def estimated(method: str) -> Condition:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lerobot_ambient.benchmarks.engine.crossed import Estimate, Trainings, estimate
 from lerobot_ambient.benchmarks.engine.outcome import SweepPoint
 from lerobot_ambient.figures.families import colour, label, marker
 from lerobot_ambient.figures.style import styled, subplots, write_png_and_svg
-from lerobot_ambient.integration.commands.results import Interval, Measure, Rollouts
+from lerobot_ambient.integration.commands.results import SUCCESS, Interval, Measure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,11 +32,11 @@ _PERCENT_TOP = 104.0
 
 
 @styled
-def draw_comparison(conditions: Mapping[str, Rollouts], measure: Measure, path: Path) -> Path:
+def draw_comparison(conditions: Mapping[str, Trainings], measure: Measure, path: Path) -> Path:
     """Success against a metric, a labelled point with its 95 % intervals per condition.
 
     Args:
-        conditions: all rollouts by condition; one without a success has no place.
+        conditions: all trainings by condition; one without a success has no place.
         measure: on the horizontal axis, logarithmic.
         path: without suffix; a PNG and an SVG are written.
 
@@ -44,7 +45,7 @@ def draw_comparison(conditions: Mapping[str, Rollouts], measure: Measure, path: 
     """
     figure, axes = subplots(1, 1, figsize=(6.6, 3.8))
     axis = axes.flat[0]
-    shown = {name: value for name, one in conditions.items() if (value := measure.of(one)) is not None}
+    shown = {name: value for name, one in conditions.items() if (value := measure.of(one.pooled)) is not None}
     for name, value in shown.items():
         _point(axis, name, list(shown), value, conditions[name], measure)
     axis.set_xscale("log")
@@ -72,7 +73,7 @@ def draw_sweeps(sweeps: Sequence[SweepPoint], measures: Sequence[Measure], path:
         rates = [(point.rollouts.rate, point.rollouts.wilson95) for point in points]
         _draw_curve(axes[0][column], values, rates, condition, 100.0, chosen)
         for axis, measure in zip(axes[1:, column], measures, strict=True):
-            merits = [(measure.of(point.rollouts), measure.interval95(point.rollouts)) for point in points]
+            merits = [_with_interval(measure, Trainings.of_one(point.rollouts)) for point in points]
             _draw_curve(axis, values, merits, condition, 100.0 if measure.unit == "%" else 1.0, chosen)
         lowest = axes[-1][column]
         axes[0][column].set_title(label(condition), color=colour(condition))
@@ -96,17 +97,17 @@ def _crowding(places: ArrayLike) -> float:
 
 
 @styled
-def draw_shares(conditions: Mapping[str, Rollouts], measures: Sequence[Measure], path: Path) -> Path:
+def draw_shares(conditions: Mapping[str, Trainings], measures: Sequence[Measure], path: Path) -> Path:
     """Several shares of every condition with their intervals: a row a condition, a panel a share."""
     names = list(conditions)
     size = (1.6 + 2.0 * len(measures), 0.8 + 0.3 * len(names))
     figure, axes = subplots(1, len(measures), figsize=size, sharey="row")
     for axis, measure in zip(axes.flat, measures, strict=True):
         for row, name in enumerate(names):
-            value, interval = measure.of(conditions[name]), measure.interval95(conditions[name])
-            if value is None:
+            found = estimate(measure, conditions[name])
+            if found is None:
                 continue
-            low, high = interval or (value, value)
+            value, (low, high) = found.value, within(found)
             axis.errorbar(
                 [100 * value],
                 [row],
@@ -126,25 +127,28 @@ def draw_shares(conditions: Mapping[str, Rollouts], measures: Sequence[Measure],
 
 
 @styled
-def draw_scaling(lines: Mapping[str, Sequence[tuple[int, Rollouts]]], floor: Rollouts | None, path: Path) -> Path:
-    """Success over a size, with Wilson's intervals.
+def draw_scaling(lines: Mapping[str, Sequence[tuple[int, Trainings]]], floor: Trainings | None, path: Path) -> Path:
+    """Success over a size, with intervals over trainings and layouts.
 
     Args:
-        lines: by condition, the sizes and the rollouts there.
+        lines: by condition, the sizes and the trainings there.
         floor: a condition that does not depend on the size, as a band.
         path: without suffix; a PNG and an SVG are written.
     """
     figure, axes = subplots(1, 1, figsize=(6.6, 3.8))
     axis = axes.flat[0]
     if floor is not None:
-        low, high = floor.wilson95
-        axis.axhspan(100 * low, 100 * high, color=colour("target_only"), alpha=0.12, linewidth=0)
-        axis.axhline(100 * floor.rate, color=colour("target_only"), linewidth=1.0, label=label("target_only"))
+        found = estimate(SUCCESS, floor)
+        assert found is not None
+        axis.axhspan(100 * found.low, 100 * found.high, color=colour("target_only"), alpha=0.12, linewidth=0)
+        axis.axhline(100 * found.value, color=colour("target_only"), linewidth=1.0, label=label("target_only"))
     sizes = sorted({size for points in lines.values() for size, _ in points})
     for index, (name, points) in enumerate(lines.items()):
         # A little apart, so that intervals do not hide each other.
         values = [size * 1.03 ** (index - (len(lines) - 1) / 2) for size, _ in points]
-        _draw_curve(axis, values, [(one.rate, one.wilson95) for _, one in points], name, 100.0, conditions=list(lines))
+        _draw_curve(
+            axis, values, [_with_interval(SUCCESS, one) for _, one in points], name, 100.0, conditions=list(lines)
+        )
     axis.set_xscale("log")
     axis.set_xticks(sizes, [str(size) for size in sizes])
     axis.minorticks_off()
@@ -152,6 +156,16 @@ def draw_scaling(lines: Mapping[str, Sequence[tuple[int, Rollouts]]], floor: Rol
     axis.set_ylabel("success (%)")
     figure.legend(loc="outside right upper", handletextpad=0.4)
     return write_png_and_svg(figure, path)
+
+
+def within(found: Estimate) -> Interval:
+    """An interval to draw: a figure without one, of a single rollout, has an empty one."""
+    return (found.low, found.high) if math.isfinite(found.high) else (found.value, found.value)
+
+
+def _with_interval(measure: Measure, trainings: Trainings) -> tuple[float | None, Interval | None]:
+    found = estimate(measure, trainings)
+    return (None, None) if found is None else (found.value, within(found))
 
 
 def _draw_curve(
@@ -212,10 +226,12 @@ def _plain_log_ticks(axis: Axes, values: Sequence[float]) -> None:
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def _point(axis: Axes, name: str, names: Sequence[str], x: float, rollouts: Rollouts, measure: Measure) -> None:
-    low, high = rollouts.wilson95
-    rate = rollouts.rate
-    x_low, x_high = measure.interval95(rollouts) or (x, x)
+def _point(axis: Axes, name: str, names: Sequence[str], x: float, trainings: Trainings, measure: Measure) -> None:
+    success, metric = estimate(SUCCESS, trainings), estimate(measure, trainings)
+    assert success is not None
+    assert metric is not None
+    rate, low, high = success.value, success.low, success.high
+    x_low, x_high = within(metric)
     variant = ":" in name
     axis.errorbar(
         [x],

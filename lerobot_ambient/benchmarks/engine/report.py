@@ -11,11 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from lerobot_ambient.benchmarks.engine.claims import percent
+from lerobot_ambient.benchmarks.engine.crossed import Trainings, estimate
 from lerobot_ambient.benchmarks.engine.estimated_windows import windows_text
 from lerobot_ambient.benchmarks.engine.outcome import FinalRun, Outcome, SweepPoint
 from lerobot_ambient.benchmarks.engine.study_data import Kind
 from lerobot_ambient.figures.markdown import markdown_table
-from lerobot_ambient.integration.commands.results import Interval, Measure, Rollouts
+from lerobot_ambient.integration.commands.results import SUCCESS, Interval, Measure
+
+_VERDICTS = {"shown": "shown", "not shown": "**not shown**", "refuted": "**refuted**"}
+_DECIDED = (
+    "Decided by the 95 % interval of the paired difference or ratio: *shown* when all of it keeps the promise, "
+    "*refuted* when none of it does. Intervals hold the spread between trainings, each with a seed and a draw of the "
+    "target's demonstrations of its own, and between layouts, which are the same for all."
+)
+_SWEPT = (
+    "One training a value, on a seed, a draw of the target and layouts of their own; their intervals speak of the "
+    "layouts alone."
+)
 
 
 def pooled(runs: Sequence[FinalRun]) -> dict[str, list[FinalRun]]:
@@ -26,9 +38,9 @@ def pooled(runs: Sequence[FinalRun]) -> dict[str, list[FinalRun]]:
     return conditions
 
 
-def condition_rollouts(outcome: Outcome) -> dict[str, Rollouts]:
-    """All final rollouts of each condition, over its training seeds."""
-    return {name: Rollouts.pool([run.rollouts for run in runs]) for name, runs in pooled(outcome.runs).items()}
+def trainings_of(outcome: Outcome) -> dict[str, Trainings]:
+    """The final trainings of each condition."""
+    return {name: Trainings({run.seed: run.rollouts for run in runs}) for name, runs in pooled(outcome.runs).items()}
 
 
 def results_json(outcome: Outcome, command: str, stage_seconds: float, machines: Sequence[str]) -> dict[str, Any]:
@@ -40,7 +52,7 @@ def results_json(outcome: Outcome, command: str, stage_seconds: float, machines:
         stage_seconds: wall time of all stages added up.
         machines: on which the stages ran, that of most of them first.
     """
-    study, sizes, conditions = outcome.study, outcome.options.sizes, condition_rollouts(outcome)
+    study, sizes, conditions = outcome.study, outcome.options.sizes, trainings_of(outcome)
     return {
         "experiment": study.name,
         "command": command,
@@ -53,7 +65,8 @@ def results_json(outcome: Outcome, command: str, stage_seconds: float, machines:
         "arms": [_condition_json(outcome, name, runs, conditions[name]) for name, runs in pooled(outcome.runs).items()],
         "sweeps": [_sweep_json(outcome, point) for point in outcome.sweeps],
         "claims": [
-            {"claim": one.promise, "measured": one.measured, "held": one.held} for one in study.claims(conditions)
+            {"claim": one.promise, "measured": one.measured, "verdict": one.verdict, "held": one.held}
+            for one in study.claims(conditions)
         ],
     }
 
@@ -70,7 +83,7 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
     measures = [
         one
         for one in study.measures
-        if any(one.of(condition) is not None for condition in condition_rollouts(outcome).values())
+        if any(one.of(condition.pooled) is not None for condition in trainings_of(outcome).values())
     ]
     lines = [
         f"# {study.title}",
@@ -87,20 +100,18 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
         *markdown_table(
             [
                 "arm",
-                "success (Wilson 95 %)",
+                "success (95 %)",
                 *(_heading(one) for one in measures),
-                "trials",
-                "training seeds",
+                "trainings x layouts",
                 "source's window",
                 *study.published,
             ],
             [
                 [
                     _label(condition),
-                    _rate(condition["successes"] / condition["trials"], condition["wilson95"]),
+                    _rate(condition["successes"] / condition["trials"], condition["success95"]),
                     *(_measured(one, condition["metrics"]) for one in measures),
-                    str(condition["trials"]),
-                    ", ".join(map(str, condition["train_seeds"])),
+                    f"{len(condition['train_seeds'])} x {condition['trials'] // len(condition['train_seeds'])}",
                     windows_text(condition["windows"]),
                     *(column.get(condition["arm"], "–") for column in study.published.values()),
                 ]
@@ -111,8 +122,8 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
     for note in study.notes:
         lines += ["", note]
     if results["claims"]:
-        kept = [[one["claim"], one["measured"], "held" if one["held"] else "**missed**"] for one in results["claims"]]
-        lines += ["", "## Promised and measured", "", *markdown_table(["promise", "measured", ""], kept)]
+        kept = [[one["claim"], one["measured"], _VERDICTS[one["verdict"]]] for one in results["claims"]]
+        lines += ["", "## Promised and measured", "", *markdown_table(["promise", "measured", ""], kept), "", _DECIDED]
     lines += [
         "",
         "## Each training seed",
@@ -128,10 +139,10 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
             "",
             "## Sweeps",
             "",
-            "On training seed 0 and evaluation seeds of their own.",
+            _SWEPT,
             "",
             *markdown_table(
-                ["arm", "value", "success (Wilson 95 %)", *(_heading(one) for one in swept), "trials", ""],
+                ["arm", "value", "success (95 %)", *(_heading(one) for one in swept), "trials", ""],
                 [_sweep_cells(outcome, point, swept) for point in outcome.sweeps],
             ),
         ]
@@ -141,7 +152,7 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
 
 
 def _run_cells(outcome: Outcome, run: FinalRun, measures: Sequence[Measure]) -> list[str]:
-    metrics = _rollouts_json(outcome, run.rollouts)["metrics"]
+    metrics = _rollouts_json(outcome, Trainings.of_one(run.rollouts))["metrics"]
     return [
         run.condition.name,
         str(run.seed),
@@ -153,7 +164,7 @@ def _run_cells(outcome: Outcome, run: FinalRun, measures: Sequence[Measure]) -> 
 
 
 def _sweep_cells(outcome: Outcome, point: SweepPoint, measures: Sequence[Measure]) -> list[str]:
-    metrics = _rollouts_json(outcome, point.rollouts)["metrics"]
+    metrics = _rollouts_json(outcome, Trainings.of_one(point.rollouts))["metrics"]
     return [
         point.condition.name,
         f"{point.sweep.parameter} = {point.value:g}",
@@ -174,7 +185,7 @@ def _reused(reused: int, policies: int) -> str:
     )
 
 
-def _condition_json(outcome: Outcome, name: str, runs: Sequence[FinalRun], rollouts: Rollouts) -> dict[str, Any]:
+def _condition_json(outcome: Outcome, name: str, runs: Sequence[FinalRun], trainings: Trainings) -> dict[str, Any]:
     condition = runs[0].condition
     return {
         "arm": name,
@@ -182,12 +193,12 @@ def _condition_json(outcome: Outcome, name: str, runs: Sequence[FinalRun], rollo
         "mixing_parameters": {key: value for key, value in condition.mixing.items() if key != "type"},
         "data": condition.data or "default",
         "train_seeds": [run.seed for run in runs],
-        **_rollouts_json(outcome, rollouts),
+        **_rollouts_json(outcome, trainings),
         "windows": [dict(window) for window in runs[0].kept.windows],
         "per_seed": [
             {
                 "seed": run.seed,
-                **_rollouts_json(outcome, run.rollouts),
+                **_rollouts_json(outcome, Trainings.of_one(run.rollouts)),
                 "train_seconds": run.kept.train_seconds,
                 "eval_seconds": run.kept.eval_seconds,
             }
@@ -201,21 +212,25 @@ def _sweep_json(outcome: Outcome, point: SweepPoint) -> dict[str, Any]:
         "arm": point.condition.name,
         "parameter": point.sweep.parameter,
         "value": point.value,
-        **_rollouts_json(outcome, point.rollouts),
+        **_rollouts_json(outcome, Trainings.of_one(point.rollouts)),
         "windows": [dict(window) for window in point.kept.windows],
         "chosen": point.chosen,
     }
 
 
-def _rollouts_json(outcome: Outcome, rollouts: Rollouts) -> dict[str, Any]:
+def _rollouts_json(outcome: Outcome, trainings: Trainings) -> dict[str, Any]:
     metrics = {}
     for measure in outcome.study.measures:
-        metrics[measure.key] = _rounded(measure.of(rollouts))
-        metrics[f"{measure.key}95"] = _rounded(measure.interval95(rollouts))
+        found = estimate(measure, trainings)
+        metrics[measure.key] = None if found is None else _rounded(found.value)
+        metrics[f"{measure.key}95"] = None if found is None else _rounded((found.low, found.high))
+    success, rollouts = estimate(SUCCESS, trainings), trainings.pooled
+    assert success is not None
     return {
         "trials": rollouts.trials,
         "successes": rollouts.count,
         "wilson95": _rounded(rollouts.wilson95),
+        "success95": _rounded((success.low, success.high)),
         "metrics": metrics,
     }
 
@@ -278,5 +293,5 @@ def _rounded(value: float | Interval | None) -> Any:
         return None
     if isinstance(value, tuple):
         return [_rounded(one) for one in value]
-    assert math.isfinite(value)
-    return round(value, 5)
+    # One rollout alone has no interval.
+    return round(value, 5) if math.isfinite(value) else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lerobot_ambient.benchmarks.engine.claims import Claim
+from lerobot_ambient.benchmarks.engine.claims import Claim, Conditions
 from lerobot_ambient.benchmarks.engine.condition import Choices, Condition, Sweep
 from lerobot_ambient.benchmarks.engine.recipe import Task
 from lerobot_ambient.integration.commands.results import Measure, Rollouts
@@ -109,7 +109,7 @@ class Study:
     conditions: Callable[[Choices, Sizes], Sequence[Condition]]
     measures: tuple[Measure, ...]
     choose: Callable[[Sequence[Rollouts]], int]
-    claims: Callable[[Mapping[str, Rollouts]], list[Claim]]
+    claims: Callable[[Conditions], list[Claim]]
     published: Mapping[str, Mapping[str, str]]
     notes: tuple[str, ...]
     draw: Callable[[Outcome, Path], Sequence[Figure]]

@@ -12,7 +12,7 @@ from typing import Any
 from lerobot_ambient.benchmarks.engine.figures import draw_comparison, draw_sweeps
 from lerobot_ambient.benchmarks.engine.kept_rollouts import kept_file, write_kept
 from lerobot_ambient.benchmarks.engine.outcome import Outcome
-from lerobot_ambient.benchmarks.engine.report import condition_rollouts, markdown, results_json
+from lerobot_ambient.benchmarks.engine.report import markdown, results_json, trainings_of
 from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.integration.commands.machine import machine
 
@@ -52,10 +52,10 @@ def write_report(outcome: Outcome, command: str, results_dir: Path | None = None
     machines = [name for name, _ in Counter(ran_on).most_common()]
     results = results_json(outcome, command, seconds, machines)
 
-    conditions, begin = condition_rollouts(outcome), folder / name
+    conditions, begin = trainings_of(outcome), folder / name
     figures = [*outcome.study.draw(outcome, begin)]
     measure = outcome.study.measures[0]
-    if measure.unit != "%" and any(measure.of(one) is not None for one in conditions.values()):
+    if measure.unit != "%" and any(measure.of(one.pooled) is not None for one in conditions.values()):
         caption = f"Success against {measure.label} of the successful rollouts, with 95 % intervals. Best: top left."
         figures.append((draw_comparison(conditions, measure, begin.with_name(f"{name}-comparison")), caption))
     if outcome.sweeps:

@@ -80,7 +80,7 @@ def claims(outcome: HeldOutOracleOutcome) -> list[Claim]:
         ),
         _share("a source that teaches nothing is 'not known'", [one.verdict == NOT_KNOWN for one in nothing], _RIGHT),
         *(
-            Claim(
+            Claim.exact(
                 f"{label}: never 'helps' where the fresh error is higher, with its window",
                 f"{sum(one.harmful_help for one in some)} of {len(some)} draws",
                 not any(one.harmful_help for one in some),
@@ -117,7 +117,7 @@ def results_json(outcome: HeldOutOracleOutcome, command: str) -> dict[str, Any]:
         "case_seconds": round(sum(found["seconds"] for found in outcome.results)),
         "size": asdict(outcome.options.size),
         "rule": asdict(MapRule()),
-        "claims": [asdict(claim) for claim in claims(outcome)],
+        "claims": [claim.as_json() for claim in claims(outcome)],
         "kinds": {
             label: {
                 "expected": group,
@@ -213,9 +213,9 @@ def _share(promise: str, right: Sequence[bool], least: float, more: str = "") ->
     """That a share of draws is at least so large."""
     promise = f"{promise}, in {100 * least:g} % of the draws or more"
     if not right:
-        return Claim(promise, "no such draw", held=False)
+        return Claim.exact(promise, "no such draw", held=False)
     low, high = wilson_interval(sum(right), len(right))
-    return Claim(
+    return Claim.exact(
         promise, f"{sum(right)} of {len(right)} [{low:.2f}, {high:.2f}]{more}", sum(right) >= least * len(right)
     )
 
@@ -224,7 +224,7 @@ def _coverage(promise: str, name: str, some: Sequence[Score]) -> Claim:
     """That levels are covered, with the interval of the mean over draws."""
     each = np.array([one.covered(name).mean() for one in some])
     error = each.std(ddof=1) / np.sqrt(len(each)) if len(each) > 1 else float("nan")
-    return Claim(
+    return Claim.exact(
         f"{promise}, at {100 * _COVERAGE:g} % of the levels or more",
         f"{100 * each.mean():.1f} % [{100 * (each.mean() - 1.96 * error):.1f}, "
         f"{min(100 * (each.mean() + 1.96 * error), 100.0):.1f}] of {len(each)} draws' levels",

@@ -70,7 +70,7 @@ def results_json(outcome: OracleOutcome, command: str) -> dict[str, Any]:
         "case_seconds": round(sum(found["seconds"] for found in outcome.results)),
         "tau": TAU,
         "classifier": asdict(outcome.options.classifier),
-        "claims": [asdict(claim) for claim in claims(outcome)],
+        "claims": [claim.as_json() for claim in claims(outcome)],
         "cases": groups,
     }
 
@@ -153,7 +153,7 @@ def markdown(outcome: OracleOutcome, results: dict[str, Any]) -> str:
 def _separation(outcome: OracleOutcome) -> Claim:
     errors = [found["sigma_min"] - found["truth"] for _, found in outcome.group(SigmaMinCase, "separation")]
     worst = max(errors, key=abs)
-    return Claim(
+    return Claim.exact(
         f"sigma_min of mixtures at known distances is right within {TOLERANCE:g}",
         f"{len(errors)} cases, worst {worst:+.3f}",
         abs(worst) <= TOLERANCE,
@@ -165,7 +165,7 @@ def _bound(outcome: OracleOutcome) -> Claim:
     excess = np.array([np.subtract(one["distance_low"], one["distance_truth"]) for one in found])
     gap = np.array([np.subtract(one["distance_truth"], one["distance"]) for one in found])
     above = float((excess > 0).mean())
-    return Claim(
+    return Claim.exact(
         "the lower edge of the total variation's 95 % band lies below the true distance at 95 % of the levels or more",
         f"above it at {100 * above:.1f} % of {excess.size} levels, by at most {max(excess.max(), 0.0):.3f}; the "
         f"accuracy misses {gap.mean():.3f} of the distance on average, at most {gap.max():.3f}",
@@ -183,7 +183,7 @@ def _nulls(outcome: OracleOutcome) -> list[Claim]:
             zeros, trials = sum(found[key] == 0.0 for found in results), len(results)
             low, high = wilson_interval(zeros, trials)
             found_claims.append(
-                Claim(
+                Claim.exact(
                     f"one law ({label}), method {method}: sigma_min is 0 in 95 % of the draws or more",
                     f"{zeros} of {trials} [{low:.2f}, {high:.2f}], largest {max(found[key] for found in results):.3f}",
                     zeros >= _NULL_SHARE * trials,
@@ -194,7 +194,7 @@ def _nulls(outcome: OracleOutcome) -> list[Claim]:
 
 def _disjoint(outcome: OracleOutcome) -> Claim:
     found = [result["sigma_min"] for _, result in outcome.group(SigmaMinCase, "disjoint")]
-    return Claim(
+    return Claim.exact(
         f"laws that do not overlap: sigma_min is at least {_DISJOINT:g}",
         ", ".join(f"{value:.3f}" for value in found),
         min(found) >= _DISJOINT,
@@ -204,7 +204,7 @@ def _disjoint(outcome: OracleOutcome) -> Claim:
 def _harm(outcome: OracleOutcome) -> Claim:
     same = [(fitted, seen) for _, _, fitted, seen in _harm_pairs(outcome) if fitted["truth"] == 0.0]
     fitted, seen = (float(np.mean([pair[which]["sigma_min"] for pair in same])) for which in (0, 1))
-    return Claim(
+    return Claim.exact(
         "one law, chunks that resemble each other: without cross-fitting sigma_min is further from 0 than with it",
         f"mean {fitted:.3f} with, {seen:.3f} without, {len(same)} draws",
         fitted < seen,
@@ -218,12 +218,14 @@ def _locality(outcome: OracleOutcome) -> list[Claim]:
     ]
     near = sum(abs(found["levels_off"]) <= 1 for found in planted)
     return [
-        Claim(
+        Claim.exact(
             "planted locality: sigma_max is right within one noise level",
             f"{near} of {len(planted)}",
             near == len(planted),
         ),
-        Claim("planted jitter: sigma_max is 0", f"largest {max(jitter):.3f} of {len(jitter)}", max(jitter) == 0.0),
+        Claim.exact(
+            "planted jitter: sigma_max is 0", f"largest {max(jitter):.3f} of {len(jitter)}", max(jitter) == 0.0
+        ),
     ]
 
 

@@ -113,7 +113,7 @@ def claims(outcome: RecordingsOutcome) -> list[Claim]:
         level = float(np.median(by_name[LATER].sigma_min))
         high = by_name[LATER].known[1]
         found.append(
-            Claim(
+            Claim.exact(
                 f"{label}: later is near 0",
                 f"{level:.3f}" + (f", but anything up to {high:.3f} is possible" if high > _NEAR_ZERO else ""),
                 level <= _NEAR_ZERO,
@@ -122,7 +122,7 @@ def claims(outcome: RecordingsOutcome) -> list[Claim]:
         for name in (LATER_JITTERED, TARGET_JITTERED):
             level, low = float(np.median(by_name[name].sigma_min)), by_name[name].known[0]
             found.append(
-                Claim(
+                Claim.exact(
                     f"{label}: {_short(name)} is clearly above 0",
                     f"{level:.3f}, lower end {low:.3f}",
                     min(level, low) > _NEAR_ZERO,
@@ -144,7 +144,7 @@ def results_json(outcome: RecordingsOutcome) -> dict[str, Any]:
         "horizon": outcome.chunks[0].horizon,
         "classifier": asdict(options.classifier),
         "data": {one.name: {"episodes": np.unique(one.episode).tolist(), "chunks": len(one)} for one in outcome.chunks},
-        "claims": [asdict(claim) for claim in claims(outcome)],
+        "claims": [claim.as_json() for claim in claims(outcome)],
         "found": [
             {"known": known(outcome, method, one.finding.source), "as_seen": as_seen(one), **one.finding.to_dict()}
             for method in _METHODS

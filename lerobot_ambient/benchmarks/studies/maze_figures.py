@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lerobot_ambient.benchmarks.engine.report import condition_rollouts
+from lerobot_ambient.benchmarks.engine.crossed import Trainings
+from lerobot_ambient.benchmarks.engine.report import trainings_of
 from lerobot_ambient.benchmarks.engine.trajectories import Trajectory, read_demonstrations, read_recordings
 from lerobot_ambient.benchmarks.studies.denoising import Denoising, denoise
 from lerobot_ambient.benchmarks.tasks.maze.environment import MazeEnv
 from lerobot_ambient.benchmarks.tasks.maze.geometry import DEFAULT_MAZE_SEED, Maze
 from lerobot_ambient.figures.families import colour, label
 from lerobot_ambient.figures.style import styled, subplots, write_png_and_svg
-from lerobot_ambient.integration.commands.results import Measure, Rollouts
+from lerobot_ambient.integration.commands.results import Measure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +51,7 @@ def _trajectories(outcome: Outcome, begin: Path) -> Sequence[Figure]:
     path = begin.with_name(f"{begin.name}-trajectories")
     return [
         (
-            draw_trajectories(demonstrations, first, condition_rollouts(outcome), outcome.study.measures[0], path),
+            draw_trajectories(demonstrations, first, trainings_of(outcome), outcome.study.measures[0], path),
             "Twenty demonstrations of each dataset, and the same twenty tasks rolled out by each arm. Dot: start; "
             "grey with a cross: failed. MSA: mean squared acceleration of all successful rollouts.",
         )
@@ -86,7 +87,7 @@ _OBSERVED = {"agent_pos": "state", "environment_state": "environment_state"}
 def draw_trajectories(
     demonstrations: Mapping[str, Sequence[Trajectory]],
     paths: Mapping[str, Sequence[Trajectory]],
-    conditions: Mapping[str, Rollouts],
+    conditions: Mapping[str, Trainings],
     smoothness: Measure,
     path: Path,
 ) -> Path:
@@ -95,7 +96,7 @@ def draw_trajectories(
     Args:
         demonstrations: by "target" and "source".
         paths: recorded rollouts by condition.
-        conditions: all rollouts by condition, for the numbers in the titles.
+        conditions: all trainings by condition, for the numbers in the titles.
         smoothness: that is shown beside the success.
         path: without suffix; a PNG and an SVG are written.
 
@@ -104,7 +105,7 @@ def draw_trajectories(
     """
     panels = [(f"{kind}\n(demonstrations)", "#444444", list(some)) for kind, some in demonstrations.items()]
     for name, some in paths.items():
-        rate, value = conditions[name].rate, smoothness.of(conditions[name])
+        rate, value = conditions[name].pooled.rate, smoothness.of(conditions[name].pooled)
         numbers = f"{100 * rate:.1f} %" + ("" if value is None else f", MSA {value:.2f}")
         panels.append((f"{label(name)}\n{numbers}", colour(name), list(some)))
     columns = len(panels) if len(panels) <= 5 else math.ceil(len(panels) / 2)

@@ -79,16 +79,16 @@ def condition_of(kind: str, share: int) -> str:
 def claims(conditions: Conditions) -> list[Claim]:
     """The best remedy at the largest size does not fall behind itself at the smallest."""
     last = [kind for kind in _REMEDIES if condition_of(kind, SHARES[-1]) in conditions]
-    best = max(last, key=lambda kind: conditions[condition_of(kind, SHARES[-1])].rate, default="")
+    best = max(last, key=lambda kind: conditions[condition_of(kind, SHARES[-1])].pooled.rate, default="")
     return points_above(conditions, condition_of(best, SHARES[-1]), condition_of(best, SHARES[0]), 0.0)
 
 
 def draw(outcome: Outcome, begin: Path) -> Sequence[Figure]:
     """Success over the size of the source."""
     from lerobot_ambient.benchmarks.engine.figures import draw_scaling
-    from lerobot_ambient.benchmarks.engine.report import condition_rollouts
+    from lerobot_ambient.benchmarks.engine.report import trainings_of
 
-    found = condition_rollouts(outcome)
+    found = trainings_of(outcome)
     counts = source_sizes(outcome.options.sizes)
     lines = {
         kind: [

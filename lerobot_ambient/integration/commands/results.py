@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rollouts and their uncertainty: what LeRobot's evaluation left on disk, as numbers with intervals.
+"""Rollouts and what is measured of them: what LeRobot's evaluation left on disk, as numbers.
 
 Symbols: n rollouts, k successes.
 """
@@ -20,8 +20,6 @@ from lerobot_ambient.core.proportions import wilson_interval
 
 Bools = NDArray[np.bool_]
 Interval = tuple[float, float]
-_RESAMPLES = 4000
-_BOOTSTRAP_SEED = 20250924
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,41 +99,6 @@ class Measure:
         terms = self._contributing(rollouts)
         return None if terms is None else float(terms[0].sum() / terms[1].sum())
 
-    def interval95(self, rollouts: Rollouts) -> Interval | None:
-        """Bootstrap interval over rollouts; None if fewer than two contribute."""
-        means = self.bootstrap(rollouts)
-        return None if means is None else _percentiles(means)
-
-    def bootstrap(self, rollouts: Rollouts) -> Floats | None:
-        """(B,) figures of as many rollouts drawn with replacement, by a fixed seed; None below two."""
-        terms = self._contributing(rollouts)
-        if terms is None or terms[0].size < 2:
-            return None
-        a, b = terms
-        drawn = np.random.default_rng(_BOOTSTRAP_SEED).integers(a.size, size=(_RESAMPLES, a.size))
-        means: Floats = a[drawn].sum(axis=1) / b[drawn].sum(axis=1)
-        return means
-
-    def ratio(self, ours: Rollouts, other: Rollouts) -> tuple[float, Interval] | None:
-        """Our figure over the other's with its bootstrap interval; None if a side has no interval."""
-        numerators, denominators = self.bootstrap(ours), self.bootstrap(other)
-        if numerators is None or denominators is None:
-            return None
-        value, by = self.of(ours), self.of(other)
-        assert value is not None
-        assert by is not None
-        return value / by, _percentiles(numerators / _shuffled(denominators))
-
-    def difference(self, ours: Rollouts, other: Rollouts) -> tuple[float, Interval] | None:
-        """Our figure minus the other's with its bootstrap interval; None if a side has no interval."""
-        left, right = self.bootstrap(ours), self.bootstrap(other)
-        if left is None or right is None:
-            return None
-        value, by = self.of(ours), self.of(other)
-        assert value is not None
-        assert by is not None
-        return value - by, _percentiles(left - _shuffled(right))
-
     def _contributing(self, rollouts: Rollouts) -> tuple[Floats, Floats] | None:
         terms = self.terms(rollouts)
         if terms is None:
@@ -168,7 +131,7 @@ def jerk_measure(unit: str) -> Measure:
 
 
 SUCCESS = Measure("success", "success", "%", lambda one: (one.successes.astype(np.float64), np.ones(one.trials)))
-"""The share of successes. Its interval is a bootstrap; for one arm alone take Wilson's."""
+"""The share of successes."""
 
 
 def read_eval_info(path: Path) -> Rollouts:
@@ -222,13 +185,3 @@ def highest(candidates: Sequence[Rollouts], measure: Measure) -> int:
 def _require_candidates(candidates: Sequence[Rollouts]) -> None:
     if not candidates:
         raise ValueError("a sweep needs at least one candidate.")
-
-
-def _shuffled(values: Floats) -> Floats:
-    """Two equal streams of indices would correlate the sides when as many rollouts contribute to both."""
-    return np.random.default_rng(_BOOTSTRAP_SEED + 1).permutation(values)
-
-
-def _percentiles(values: Floats) -> Interval:
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)
