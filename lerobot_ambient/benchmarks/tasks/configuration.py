@@ -10,7 +10,7 @@ from lerobot.configs import FeatureType, PolicyFeature
 from lerobot.envs.configs import EnvConfig
 from lerobot.utils.constants import ACTION, OBS_ENV_STATE, OBS_IMAGE, OBS_STATE
 
-from lerobot_ambient.benchmarks.tasks import ARM7_ID, MAZE_ID, METAWORLD_ID, PUSHING_ID, SORTING_ID
+from lerobot_ambient.benchmarks.tasks import ARM7_ID, MAZE_ID, METAWORLD_ID, PUSHING_ID, PUSHT_ID, SORTING_ID
 from lerobot_ambient.benchmarks.tasks.arm7.task import EPISODE_LENGTH as ARM7_EPISODE_LENGTH
 from lerobot_ambient.benchmarks.tasks.arm7.task import FPS as ARM7_FPS
 from lerobot_ambient.benchmarks.tasks.arm7.task import JOINTS
@@ -22,6 +22,9 @@ from lerobot_ambient.benchmarks.tasks.metaworld.task import HAND_NAMES, STATE_NA
 from lerobot_ambient.benchmarks.tasks.pushing.task import EPISODE_LENGTH as PUSHING_EPISODE_LENGTH
 from lerobot_ambient.benchmarks.tasks.pushing.task import FPS as PUSHING_FPS
 from lerobot_ambient.benchmarks.tasks.pushing.task import physics_named
+from lerobot_ambient.benchmarks.tasks.pusht.task import EPISODE_LENGTH as PUSHT_EPISODE_LENGTH
+from lerobot_ambient.benchmarks.tasks.pusht.task import FPS as PUSHT_FPS
+from lerobot_ambient.benchmarks.tasks.pusht.task import KEYPOINTS, require_reach
 from lerobot_ambient.benchmarks.tasks.sorting.task import DEFAULT_BLOCKS, VIEWS, View, environment_state_names
 from lerobot_ambient.benchmarks.tasks.sorting.task import FPS as SORTING_FPS
 
@@ -197,6 +200,52 @@ class AmbientPushingEnvConfig(_TaskConfig):
         """Arguments of `PushingEnv`."""
         return {
             "physics": self.physics,
+            "episode_length": self.episode_length,
+            "render_mode": self.render_mode,
+            "image_size": self.image_size,
+        }
+
+
+@EnvConfig.register_subclass("ambient_pusht")
+@dataclass
+class AmbientPushTEnvConfig(_TaskConfig):
+    """PushT by its keypoints, see `lerobot_ambient.benchmarks.tasks.pusht.environment.KeypointPushTEnv`.
+
+    Args:
+        reach: how far from the goal the T starts, in (0, 1]; as in the demonstrations.
+        episode_length: step limit of an episode.
+        image_size: height and width of the rendered pictures in pixels.
+    """
+
+    task: str | None = "PushT-v0"
+    fps: int = PUSHT_FPS
+    reach: float = 1.0
+    episode_length: int = PUSHT_EPISODE_LENGTH
+    render_mode: str = "rgb_array"
+    image_size: int = 192
+    features: dict[str, PolicyFeature] = field(
+        default_factory=lambda: {
+            ACTION: PolicyFeature(type=FeatureType.ACTION, shape=(2,)),
+            "agent_pos": PolicyFeature(type=FeatureType.STATE, shape=(2,)),
+            "environment_state": PolicyFeature(type=FeatureType.ENV, shape=(2 * KEYPOINTS,)),
+        }
+    )
+
+    def __post_init__(self) -> None:
+        require_reach(self.reach)
+        if self.fps != PUSHT_FPS:
+            raise ValueError(f"ambient_pusht: fps is {self.fps}, gym-pusht takes commands at {PUSHT_FPS}")
+
+    @property
+    def gym_id(self) -> str:
+        """The gymnasium id."""
+        return PUSHT_ID
+
+    @property
+    def gym_kwargs(self) -> dict[str, Any]:
+        """Arguments of `KeypointPushTEnv`."""
+        return {
+            "reach": self.reach,
             "episode_length": self.episode_length,
             "render_mode": self.render_mode,
             "image_size": self.image_size,

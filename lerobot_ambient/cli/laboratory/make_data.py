@@ -81,6 +81,30 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_common(pushing, source_episodes=2000)
     pushing.add_argument("--processes", type=int, default=1, help="demonstrators side by side (default: %(default)s)")
     pushing.set_defaults(run=_run_pushing)
+    pusht = tasks.add_parser(
+        "pusht",
+        help="clean demonstrations of gym-pusht's PushT, and some with a planted fault (needs the extra 'pusht')",
+        description=(
+            "Writes ROOT/target and ROOT/source, both by a planner that pushes with gym-pusht itself as its model. "
+            "Runs again at no cost, and continues after a kill."
+        ),
+    )
+    pusht.add_argument(
+        "--fault",
+        choices=("trembling", "slow", "delayed", "friction", "goal", "broken", "none"),
+        required=True,
+        help="of the source: shaking commands; half the speed with pauses; commands that act three steps late; a "
+        "pusher that sticks; a mark elsewhere; three episodes in ten broken; or none (for an upper bound)",
+    )
+    pusht.add_argument(
+        "--reach",
+        type=float,
+        default=1.0,
+        help="how far from the mark the T starts, in (0, 1]; 1: gym-pusht's own starts (default: %(default)s)",
+    )
+    _add_common(pusht, source_episodes=300)
+    pusht.add_argument("--processes", type=int, default=1, help="demonstrators side by side (default: %(default)s)")
+    pusht.set_defaults(run=_run_pusht)
     sorting = tasks.add_parser(
         "sorting",
         help="target demonstrations that sort blocks right, and source demonstrations that do not",
@@ -177,6 +201,20 @@ def _run_pushing(args: argparse.Namespace) -> int:
         args,
         partial(make_pushing_data, processes=args.processes),
         lambda one: f"mean squared acceleration {one['mean_squared_acceleration']:.0f} cm^2/s^4",
+    )
+
+
+def _run_pusht(args: argparse.Namespace) -> int:
+    """Make the data of PushT."""
+    # Late, so that the help of every verb stays quick.
+    from lerobot_ambient.benchmarks.tasks.pusht.data import make_pusht_data
+
+    return _make(
+        args,
+        partial(make_pusht_data, fault=args.fault, reach=args.reach, processes=args.processes),
+        lambda one: (
+            f"{one['attempts']} attempts, mean squared acceleration {one['mean_squared_acceleration']:.0f} pixels^2/s^4"
+        ),
     )
 
 

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""gym-pusht's PushT by its keypoints: clean demonstrations of a planner, and some with a planted fault."""

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which straight push brings the T nearest to where it should be: a model of pushing, and a search over two pushes.
+
+gym-pusht's contact has no friction and its table stops the T at once, so a push acts along the normal of the touched
+edge: the T moves by lambda along it and turns by lambda b / I about its centre of mass, where b is the lever of the
+contact and I the moment of inertia over the mass; lambda is what the pusher would otherwise overlap. That is exact up
+to the simulator's tolerances, while the pusher stays on the edge.
+
+Symbols: poses are complex origins and angles, (poses, pushes) or (strides + 1, poses, pushes).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lerobot_ambient.benchmarks.tasks.pusht.task import CENTRE, GOAL, INERTIA, OUTLINE, RADIUS, TABLE
+from lerobot_ambient.core.arrays import Floats
+
+STANDOFF = 6.0
+"""Gap between pusher and edge where a push starts."""
+STRIDE, _STRIDES = 4.0, 40
+"""Length of the model's strides, and how many it looks ahead."""
+_SPACING = 9.0
+_TILTS = (-0.35, 0.0, 0.35)
+"""Places along the edges, and angles to their normals, of the pushes it considers."""
+_KEPT = 24
+"""How many first pushes are followed by a second one."""
+_MARGIN = 22.0
+"""The pusher's centre stays this far from the table's rim."""
+_MEAN = complex(OUTLINE.mean())
+_SPREAD = float(np.mean(np.abs(OUTLINE) ** 2))
+
+
+@dataclass(frozen=True)
+class Push:
+    """A straight push.
+
+    Args:
+        start: the pusher's centre where it starts, complex.
+        direction: of the pusher, complex, of length 1.
+        way: how far it goes from there.
+        end: the pose that the model says it leads to, (3,).
+        remaining: root mean square distance of the T's corners from the goal, after the search's last push.
+    """
+
+    start: complex
+    direction: complex
+    way: float
+    end: Floats
+    remaining: float
+
+
+def _sites() -> tuple[np.ndarray, np.ndarray, Floats, Floats]:
+    """Where a push may touch: points, outward normals, and how far the contact may slide to either side along."""
+    points, normals, behind, ahead = [], [], [], []
+    for corner, after in zip(OUTLINE, np.roll(OUTLINE, -1), strict=True):
+        tangent = (after - corner) / abs(after - corner)
+        # The pusher has no room in the two inner corners.
+        low = RADIUS + 1.0 if corner in (15 + 30j, -15 + 30j) else 0.0
+        high = abs(after - corner) - (RADIUS + 1.0 if after in (15 + 30j, -15 + 30j) else 0.0)
+        count = max(2, round((high - low - 6.0) / _SPACING) + 1)
+        for along in np.linspace(low + 3.0, high - 3.0, count):
+            points.append(corner + along * tangent)
+            normals.append(-1j * tangent)
+            behind.append(low - along)
+            ahead.append(high - along)
+    return np.array(points), np.array(normals), np.array(behind), np.array(ahead)
+
+
+_POINTS, _NORMALS, _BEHIND, _AHEAD = (np.repeat(values, len(_TILTS)) for values in _sites())
+_LEANS = np.exp(1j * np.tile(_TILTS, len(_POINTS) // len(_TILTS)))
+
+
+def distance(origins: np.ndarray, angles: Floats, goal: Floats = GOAL) -> Floats:
+    """Root mean square distance of the T's corners from where they should be, of the shape of `origins`."""
+    turn = np.exp(1j * angles) - np.exp(1j * goal[2])
+    shift = origins - complex(goal[0], goal[1])
+    squared = np.abs(turn) ** 2 * _SPREAD + np.abs(shift) ** 2 + 2.0 * (np.conj(shift) * turn * _MEAN).real
+    root: Floats = np.sqrt(np.maximum(squared, 0.0))
+    return root
+
+
+def predict(origins: np.ndarray, angles: Floats) -> tuple[np.ndarray, Floats, np.ndarray, np.ndarray]:
+    """All pushes from some poses.
+
+    Args:
+        origins, angles: (poses,).
+
+    Returns:
+        Origins and angles after 0, 1, ... strides of `STRIDE` beyond the touch, (strides + 1, poses, pushes), NaN
+        once the pusher has left the edge or the table; where the pushes start and their directions, (poses, pushes).
+    """
+    p, theta = origins[:, None] + 0.0 * _POINTS, angles[:, None] + np.zeros(len(_POINTS))
+    turn = np.exp(1j * theta)
+    direction = -turn * _NORMALS * _LEANS
+    pusher = p + turn * (_POINTS + RADIUS * _NORMALS)
+    start = pusher - STANDOFF * direction
+    inside = _on_table(start)
+    steps = [(np.where(inside, p, np.nan), theta.copy())]
+    for _ in range(_STRIDES):
+        pusher = pusher + STRIDE * direction
+        offset = (pusher - p) * np.exp(-1j * theta) - _POINTS
+        off_edge = (offset * np.conj(_NORMALS)).real
+        along = (offset * np.conj(1j * _NORMALS)).real
+        # The contact in the T's frame, as seen from the centre of mass.
+        contact = _POINTS + along * 1j * _NORMALS - CENTRE
+        lever = (np.conj(contact) * -_NORMALS).imag
+        move = (RADIUS - off_edge) / (1.0 + lever**2 / INERTIA)
+        middle = p + CENTRE * np.exp(1j * theta) - move * _NORMALS * np.exp(1j * theta)
+        theta = theta + move * lever / INERTIA
+        p = middle - CENTRE * np.exp(1j * theta)
+        inside = inside & (along >= _BEHIND) & (along <= _AHEAD) & _on_table(pusher)
+        steps.append((np.where(inside, p, np.nan), theta))
+    return np.stack([p for p, _ in steps]), np.stack([theta for _, theta in steps]), start, direction
+
+
+def _on_table(places: np.ndarray) -> np.ndarray:
+    inside: np.ndarray = np.maximum(np.abs(places.real - TABLE / 2), np.abs(places.imag - TABLE / 2)) <= (
+        TABLE / 2 - _MARGIN
+    )
+    return inside
+
+
+def best_push(pose: Floats, pusher: complex, goal: Floats = GOAL, per_push: float = 2.0, per_way: float = 0.01) -> Push:
+    """The push to do first, so that it and perhaps a second one bring the T nearest to its goal.
+
+    Args:
+        pose: of the T, (3,).
+        pusher: where it is.
+        goal: pose to reach, (3,).
+        per_push, per_way: what a second push, and a pixel of way to the first one's start, count for.
+    """
+    origins, angles, starts, directions = predict(np.array([complex(pose[0], pose[1])]), pose[2:])
+    left = distance(origins[1:, 0], angles[1:, 0], goal)
+    left = np.where(np.isfinite(left), left, np.inf)
+    walk = per_way * np.abs(starts[0] - pusher)
+    single = np.unravel_index(np.argmin(left + walk), left.shape)
+    # Ends that are near already, or from which much may be reached: every second stride of every push, the best ones.
+    ends = np.argsort((left + walk)[::3].ravel(), kind="stable")[:_KEPT]
+    strides, pushes = np.unravel_index(ends, left[::3].shape)
+    strides = 3 * strides
+    after = predict(origins[1 + strides, 0, pushes], angles[1 + strides, 0, pushes])
+    twice = distance(after[0][1:], after[1][1:], goal)
+    twice = np.where(np.isfinite(twice), twice, np.inf).min(axis=(0, 2)) + walk[pushes] + per_push
+    second = int(np.argmin(twice))
+    if twice[second] < (left + walk)[single]:
+        stride, push, remaining = int(strides[second]), int(pushes[second]), float(twice[second])
+    else:
+        stride, push, remaining = int(single[0]), int(single[1]), float(left[single])
+    origin, angle = origins[1 + stride, 0, push], angles[1 + stride, 0, push]
+    return Push(
+        complex(starts[0, push]),
+        complex(directions[0, push]),
+        STANDOFF + STRIDE * (stride + 1),
+        np.array([origin.real, origin.imag, angle]),
+        remaining,
+    )
