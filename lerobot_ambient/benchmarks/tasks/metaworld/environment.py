@@ -31,8 +31,7 @@ class MetaWorldEnv(gym.Env[Observation, NDArray[np.float32]]):
     LeRobot's own environment of the task shows pictures; for the same reset seed both have the same layout.
 
     Observation: `agent_pos`, float32 (4,): the hand's position in m and the gripper's opening in [0, 1];
-    `environment_state`, float32 (13,), see `task.STATE_NAMES`: the object's position and orientation, the goal, and
-    the object as the hand sees it.
+    `environment_state`, float32 (10,), see `task.STATE_NAMES`: the object's position and orientation, and the goal.
 
     Action: float32 (4,): where the hand is told to be, in m, and the gripper's effort in [-1, 1]. Meta-World takes
     steps of at most 1 cm at 80 Hz; a command at 40 Hz is two of them. A position further away is approached at that

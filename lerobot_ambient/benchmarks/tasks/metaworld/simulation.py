@@ -118,12 +118,11 @@ class Simulation:
 
     @property
     def state(self) -> Floats:
-        """The environment state, (13,), see `task.STATE_NAMES`."""
+        """The environment state, (10,), see `task.STATE_NAMES`."""
         turn = self._seen[7:11]
         # A rotation has two quaternions; take the one near the first.
         turn = turn if turn @ self._upright >= 0.0 else -turn
-        away = 10.0 * (self._seen[4:7] - self._seen[:3])
-        return np.concatenate([in_decimetres(self._seen[4:7]), turn, in_decimetres(self._seen[36:39]), away])
+        return np.concatenate([in_decimetres(self._seen[4:7]), turn, in_decimetres(self._seen[36:39])])
 
 
 @cache

@@ -32,7 +32,6 @@ STATE_NAMES = [
     *(f"object_{axis}_dm" for axis in "xyz"),
     *(f"object_q{part}" for part in "0123"),
     *(f"goal_{axis}_dm" for axis in "xyz"),
-    *(f"hand_to_object_{axis}_dm" for axis in "xyz"),
 ]
 GOAL = slice(7, 10)
 """The goal's entries in the environment state."""

@@ -3,6 +3,7 @@
 
 import argparse
 import json
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
 pytest.importorskip("metaworld", reason="needs the extra 'metaworld'")
 
+from lerobot_ambient.benchmarks.tasks.metaworld import demonstrations
 from lerobot_ambient.benchmarks.tasks.metaworld.data import make_metaworld_data
 from lerobot_ambient.benchmarks.tasks.metaworld.demonstrations import (
     TAIL,
@@ -24,6 +26,7 @@ from lerobot_ambient.benchmarks.tasks.metaworld.faults import FAULTS, Fault
 from lerobot_ambient.benchmarks.tasks.metaworld.simulation import Simulation
 from lerobot_ambient.benchmarks.tasks.metaworld.task import FPS, GOAL, TASKS
 from lerobot_ambient.benchmarks.tasks.shared.motion import mean_squared_acceleration
+from lerobot_ambient.cli.__main__ import main
 from lerobot_ambient.cli.laboratory import make_data
 
 DRAWER, PUSH = TASKS["drawer-open-v3"], TASKS["push-v3"]
@@ -59,8 +62,6 @@ def test_a_demonstration_is_pure_in_its_arguments() -> None:
 def test_a_demonstration_goes_on_a_little_after_its_success_and_succeeds_when_replayed() -> None:
     one = target_demonstration(DRAWER, 0, 1)
     simulation = Simulation(DRAWER)
-    from lerobot_ambient.benchmarks.tasks.metaworld import demonstrations
-
     sequence = np.random.SeedSequence(0, spawn_key=(demonstrations._STREAM, 0, 1, 0))
     simulation.reset(demonstrations._layout_seed(sequence))
     reports = [simulation.act(action) for action in one.frames["action"]]
@@ -154,6 +155,16 @@ def test_the_command_writes_both_datasets(tmp_path: Path, capsys: pytest.Capture
     assert again["frames"] == found["target"]["frames"]
     with pytest.raises(ValueError, match=r"was made with .*'tremble'"):
         make_metaworld_data(tmp_path, task="drawer-open-v3", fault="slow", target_episodes=1, source_episodes=2)
+
+
+def test_without_meta_world_the_command_names_the_extra(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demonstrations, "_simulation", lambda task, physics: Simulation(TASKS[task], physics))
+    monkeypatch.setitem(sys.modules, "metaworld.env_dict", None)
+    assert main(["make-data", "metaworld", f"--root={tmp_path}", "--fault=none"]) == 2
+    message = capsys.readouterr().err
+    assert "which is not installed: pip install 'lerobot_policy_ambient_diffusion[metaworld]'" in message
 
 
 def test_the_command_offers_every_fault() -> None:
