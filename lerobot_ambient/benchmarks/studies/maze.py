@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lerobot_ambient.benchmarks.engine import common_conditions as common_conditions
-from lerobot_ambient.benchmarks.engine.claims import MARGIN, Claim, Conditions, points_above, ratio_at_most
+from lerobot_ambient.benchmarks.engine.claims import MARGIN, Claim, Conditions, against_all, points_above, ratio_at_most
 from lerobot_ambient.benchmarks.engine.common_conditions import COTRAIN_ALPHA, SIGMA_MIN, on
 from lerobot_ambient.benchmarks.engine.condition import Choices, Condition, Sweep
 from lerobot_ambient.benchmarks.engine.recipe import Task
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 TASK = Task("maze", recorded=True)
 ACCELERATION, _JERK = acceleration_measure("cells²/s⁴"), jerk_measure("cells²/s⁶")
-_SIGMA_MINS = (0.074, 0.16, 0.3, 0.5, 0.7)
+ALPHAS = Sweep(COTRAIN_ALPHA, "alpha", (0.05, 0.2, 0.5, 0.8, 0.9, 0.98), common_conditions.cotrain)
+SIGMA_MINS = Sweep(SIGMA_MIN, "sigma_min", (0.074, 0.12, 0.16, 0.3, 0.5, 0.7), common_conditions.ambient)
+"""As many values each: the same budget of tuning."""
 MORE = "100"
 """The data with twice as many target trajectories: the talk's, where the paper has 50."""
 ESTIMATED = ("spectral", "classifier-dataset", "classifier-bucket", "classifier-datapoint")
@@ -39,6 +41,8 @@ def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
         common_conditions.source_only(),
         cotrain,
         ambient,
+        *common_conditions.front(ALPHAS),
+        *common_conditions.front(SIGMA_MINS),
         common_conditions.exclusive(choices[SIGMA_MIN]),
         Condition("soft", soft, {"type": "soft", "sigmas": [0.074, 0.3], "clean_shares": [1.0, 0.5]}),
         *(common_conditions.estimated(method) for method in ESTIMATED),
@@ -58,11 +62,24 @@ def data(sizes: Sizes) -> dict[str, list[str]]:
 
 def claims(conditions: Conditions) -> list[Claim]:
     """The floor the experiment set itself, as far as the conditions are there."""
+    front = [condition.name for condition in common_conditions.front(ALPHAS) if condition.name in conditions]
     return [
         *points_above(conditions, "ambient", "cotrain", -MARGIN),
         *points_above(conditions, "ambient", "target_only", _FLOOR_POINTS),
         *ratio_at_most(conditions, "ambient", "cotrain", _FLOOR_RATIO, ACCELERATION),
         *ratio_at_most(conditions, "ambient", "cotrain", _TALK_RATIO, _JERK),
+        *against_all(
+            f"ambient succeeds at most {MARGIN:g} points less often than co-training with any alpha",
+            [claim for other in front for claim in points_above(conditions, "ambient", other, -MARGIN)],
+        ),
+        *against_all(
+            f"ambient's acceleration is at most {_FLOOR_RATIO:g} of that of co-training with any alpha",
+            [
+                claim
+                for other in front
+                for claim in ratio_at_most(conditions, "ambient", other, _FLOOR_RATIO, ACCELERATION)
+            ],
+        ),
     ]
 
 
@@ -78,10 +95,7 @@ STUDY = Study(
     title="Maze: motion planning from few smooth and many jagged demonstrations",
     task=TASK,
     data=data,
-    sweeps=(
-        Sweep(COTRAIN_ALPHA, "alpha", (0.05, 0.2, 0.5, 0.8, 0.9), common_conditions.cotrain),
-        Sweep(SIGMA_MIN, "sigma_min", _SIGMA_MINS, common_conditions.ambient),
-    ),
+    sweeps=(ALPHAS, SIGMA_MINS),
     defaults={COTRAIN_ALPHA: 0.5, SIGMA_MIN: 0.16},
     conditions=conditions,
     measures=(ACCELERATION, _JERK),
