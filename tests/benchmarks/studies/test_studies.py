@@ -41,7 +41,7 @@ def test_sorting_is_judged_by_score_and_logic():
     assert [claim.held for claim in sorting.claims(conditions)] == [True, True, True]
     assert "+33.3 points" in sorting.claims(conditions)[0].measured
     worse = {**conditions, "omni": sorted_blocks(2, 1)}
-    assert [claim.held for claim in sorting.claims(worse)] == [False, True, False]
+    assert [claim.verdict for claim in sorting.claims(worse)] == ["refuted", "not shown", "refuted"]
     assert sorting.claims({"soft": conditions["omni"]}) == []
 
 
