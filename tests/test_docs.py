@@ -357,7 +357,7 @@ def test_the_cli_reference_has_the_sizes_of_every_experiment():
                 value = options.conditions if field == "arms" else getattr(options.sizes, field)
                 text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
                 assert cell.strip("`") == ("all" if value == study.order else text), (name, field)
-        assert re.findall(r"`([\w:-]+)`", rows["--arms"][3]) == list(study.order)
+        assert re.findall(r"`([\w:.-]+)`", rows["--arms"][3]) == list(study.order)
 
 
 def _default(field: dataclasses.Field) -> object:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a study is declared, run and reported: stock commands as resumable stages, tables, figures and promises."""
+"""How a study is declared and run: stock commands as resumable stages, intervals over trainings and layouts, claims."""

@@ -16,7 +16,6 @@ import numpy as np
 from lerobot_ambient.annotate.heldout.error_map import MapRule
 from lerobot_ambient.annotate.heldout.verdict import HELPS, HURTS, NOT_KNOWN
 from lerobot_ambient.benchmarks.engine.claims import Claim
-from lerobot_ambient.benchmarks.engine.study_report import Report
 from lerobot_ambient.benchmarks.estimators.heldout_oracles import (
     HARMS,
     KINDS,
@@ -24,6 +23,7 @@ from lerobot_ambient.benchmarks.estimators.heldout_oracles import (
     HeldOutOracleOutcome,
 )
 from lerobot_ambient.benchmarks.estimators.heldout_score import COLUMNS, SLACK, TIMES, Score
+from lerobot_ambient.benchmarks.pages.study_report import Report
 from lerobot_ambient.core.proportions import wilson_interval
 from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.figures.markdown import markdown_table

@@ -14,10 +14,10 @@ import numpy as np
 
 from lerobot_ambient.annotate.classifier.curves import TAU
 from lerobot_ambient.benchmarks.engine.claims import Claim
-from lerobot_ambient.benchmarks.engine.study_report import Report
 from lerobot_ambient.benchmarks.estimators.oracles import OracleOutcome
 from lerobot_ambient.benchmarks.estimators.oracles_cases import SigmaMaxCase, SigmaMinCase
 from lerobot_ambient.benchmarks.estimators.oracles_figure import draw_oracles
+from lerobot_ambient.benchmarks.pages.study_report import Report
 from lerobot_ambient.core.proportions import wilson_interval
 from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.figures.markdown import markdown_table

@@ -16,7 +16,6 @@ from lerobot_ambient.annotate.report import write as annotate_report
 from lerobot_ambient.annotate.results.found_windows import found_plan
 from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
 from lerobot_ambient.benchmarks.engine.claims import Claim
-from lerobot_ambient.benchmarks.engine.study_report import Report
 from lerobot_ambient.benchmarks.estimators.recordings import (
     JITTERED,
     LATER,
@@ -26,6 +25,7 @@ from lerobot_ambient.benchmarks.estimators.recordings import (
     RecordingsOutcome,
     perfect_level,
 )
+from lerobot_ambient.benchmarks.pages.study_report import Report
 from lerobot_ambient.core.mixing import Ambient
 from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.figures.markdown import markdown_table

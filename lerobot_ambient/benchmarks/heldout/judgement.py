@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from lerobot_ambient.benchmarks.engine.study_report import Report
+from lerobot_ambient.benchmarks.pages.study_report import Report
 from lerobot_ambient.core.arrays import Floats
 from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.figures.markdown import markdown_table

@@ -85,8 +85,8 @@ def claims(conditions: Conditions) -> list[Claim]:
 
 def draw(outcome: Outcome, begin: Path) -> Sequence[Figure]:
     """Success over the size of the source."""
-    from lerobot_ambient.benchmarks.engine.figures import draw_scaling
-    from lerobot_ambient.benchmarks.engine.report import trainings_of
+    from lerobot_ambient.benchmarks.pages.figures import draw_scaling
+    from lerobot_ambient.benchmarks.pages.report import trainings_of
 
     found = trainings_of(outcome)
     counts = source_sizes(outcome.options.sizes)

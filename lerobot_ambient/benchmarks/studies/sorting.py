@@ -138,8 +138,8 @@ def claims(conditions: Conditions) -> list[Claim]:
 
 def draw(outcome: Outcome, begin: Path) -> Sequence[Figure]:
     """Logic, completion and score of every condition."""
-    from lerobot_ambient.benchmarks.engine.figures import draw_shares
-    from lerobot_ambient.benchmarks.engine.report import trainings_of
+    from lerobot_ambient.benchmarks.pages.figures import draw_shares
+    from lerobot_ambient.benchmarks.pages.report import trainings_of
 
     caption = "Shares of blocks with 95 % intervals: in some bin, of these in the right bin, and in the right bin."
     path = begin.with_name(f"{begin.name}-shares")

@@ -15,7 +15,7 @@ from lerobot_ambient.cli.laboratory.reproduce_arm_story import add_arm_story
 from lerobot_ambient.cli.laboratory.reproduce_judgement import add_judgement
 
 if TYPE_CHECKING:
-    from lerobot_ambient.benchmarks.engine.study_report import Report
+    from lerobot_ambient.benchmarks.pages.study_report import Report
 
 
 STUDIES = {
@@ -180,8 +180,8 @@ def run_study(args: argparse.Namespace) -> int:
     """Run an experiment. Returns 0, or 1 after printing which stage failed and the end of its log."""
     # Late, so that the help of every verb stays quick.
     from lerobot_ambient.benchmarks.engine.study import SIZE_FLAGS, options_for
-    from lerobot_ambient.benchmarks.engine.study_report import write_report
     from lerobot_ambient.benchmarks.engine.study_run import run_study as run
+    from lerobot_ambient.benchmarks.pages.study_report import write_report
     from lerobot_ambient.benchmarks.studies.catalogue import study_named
     from lerobot_ambient.integration.commands.stages import StageError, StageRunner
 

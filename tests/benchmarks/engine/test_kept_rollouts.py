@@ -11,8 +11,8 @@ import pytest
 from lerobot_ambient.benchmarks.engine.kept_rollouts import Kept, kept_file, read_kept, write_kept
 from lerobot_ambient.benchmarks.engine.outcome import Outcome
 from lerobot_ambient.benchmarks.engine.study import Options, options_for
-from lerobot_ambient.benchmarks.engine.study_report import write_report
 from lerobot_ambient.benchmarks.engine.study_run import run_study
+from lerobot_ambient.benchmarks.pages.study_report import write_report
 from lerobot_ambient.benchmarks.studies.pushing import STUDY
 from lerobot_ambient.integration.commands.results import Rollouts
 from lerobot_ambient.integration.commands.stages import Stage

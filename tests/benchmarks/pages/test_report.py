@@ -10,12 +10,12 @@ from PIL import Image
 
 from lerobot_ambient.benchmarks.engine.crossed import Trainings
 from lerobot_ambient.benchmarks.engine.estimated_windows import windows_json
-from lerobot_ambient.benchmarks.engine.figures import draw_comparison, draw_scaling, draw_shares, draw_sweeps
 from lerobot_ambient.benchmarks.engine.kept_rollouts import Kept
 from lerobot_ambient.benchmarks.engine.outcome import FinalRun, Outcome, SweepPoint
-from lerobot_ambient.benchmarks.engine.report import markdown, results_json, trainings_of
 from lerobot_ambient.benchmarks.engine.study import options_for
 from lerobot_ambient.benchmarks.engine.trajectories import Trajectory
+from lerobot_ambient.benchmarks.pages.figures import draw_comparison, draw_scaling, draw_shares, draw_sweeps
+from lerobot_ambient.benchmarks.pages.report import markdown, results_json, trainings_of
 from lerobot_ambient.benchmarks.studies.maze import ACCELERATION, STUDY, claims
 from lerobot_ambient.benchmarks.studies.maze_figures import draw_trajectories
 from lerobot_ambient.core.proportions import wilson_interval

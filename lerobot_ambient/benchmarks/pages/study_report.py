@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lerobot_ambient.benchmarks.engine.figures import draw_comparison, draw_sweeps
 from lerobot_ambient.benchmarks.engine.kept_rollouts import kept_file, write_kept
 from lerobot_ambient.benchmarks.engine.outcome import Outcome
-from lerobot_ambient.benchmarks.engine.report import markdown, results_json, trainings_of
+from lerobot_ambient.benchmarks.pages.figures import draw_comparison, draw_sweeps
+from lerobot_ambient.benchmarks.pages.report import markdown, results_json, trainings_of
 from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.integration.commands.machine import machine
 
