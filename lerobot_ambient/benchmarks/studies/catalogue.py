@@ -7,7 +7,7 @@ from importlib import import_module
 
 from lerobot_ambient.benchmarks.engine.study import Study
 
-NAMES = ("maze", "sorting", "pushing", "scaling", "arm7", "vision", "flow")
+NAMES = ("maze", "sorting", "pushing", "scaling", "pusht", "arm7", "vision", "flow")
 
 
 def study_named(name: str) -> Study:

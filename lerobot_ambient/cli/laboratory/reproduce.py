@@ -22,6 +22,7 @@ STUDIES = {
     "maze": ("motion planning from 50 smooth and 5000 jagged paths (needs the extra 'maze')", "three arms"),
     "sorting": ("right decisions from 15 demonstrations, motion from 200 that decide wrongly", "three arms"),
     "pushing": ("50 demonstrations in one physics, 2000 in another (needs the extra 'pushing')", "three arms"),
+    "pusht": ("gym-pusht's PushT, two planted faults in 300 episodes each (needs the extra 'pusht')", "three arms"),
     "arm7": ("seven joints, 50 smooth and 2000 raw paths (needs the extra 'arm7')", "three arms"),
     "scaling": ("pushing with 500 to 4000 source demonstrations (needs the extra 'pushing')", "three arms"),
     "vision": ("the maze with its goal in a picture only (needs the extra 'maze')", "two arms"),

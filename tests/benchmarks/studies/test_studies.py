@@ -7,7 +7,7 @@ import pytest
 from lerobot_ambient.benchmarks.engine.claims import points_above, ratio_at_most
 from lerobot_ambient.benchmarks.engine.crossed import Trainings
 from lerobot_ambient.benchmarks.engine.study import Sizes
-from lerobot_ambient.benchmarks.studies import pushing, scaling, sorting, vision
+from lerobot_ambient.benchmarks.studies import pushing, pusht, scaling, sorting, vision
 from lerobot_ambient.benchmarks.tasks.sorting.task import episode_return
 from lerobot_ambient.integration.commands.results import Rollouts, acceleration_measure
 
@@ -50,6 +50,35 @@ def test_pushing_is_judged_against_the_best_cotraining_and_by_the_better_granula
     assert [claim.verdict for claim in pushing.claims(conditions)] == ["shown", "refuted"]
     conditions |= {"cotrain": successes(82), "ambient:classifier-datapoint": successes(87)}
     assert [claim.verdict for claim in pushing.claims(conditions)] == ["not shown", "shown"]
+
+
+def test_pusht_judges_the_unswept_window_of_each_fault_against_both_others():
+    conditions = {
+        "target_only": successes(50),
+        "cotrain:trembling": successes(60),
+        "ambient:trembling-classifier-dataset": successes(70),
+        "cotrain:delayed": successes(40),
+        "ambient:delayed-classifier-dataset": successes(49),
+    }
+    found = {claim.promise: claim.verdict for claim in pusht.claims(conditions)}
+    assert found == {
+        "ambient:trembling-classifier-dataset is not below the target alone and the best co-training": "shown",
+        "ambient:trembling-classifier-dataset is above both": "shown",
+        "ambient:delayed-classifier-dataset is not below the target alone and the best co-training": "shown",
+        "ambient:delayed-classifier-dataset is above both": "refuted",
+    }
+    assert pusht.claims({key: one for key, one in conditions.items() if key != "target_only"}) == []
+
+
+def test_pusht_shares_its_target_and_sweeps_every_fault_alike():
+    study = pusht.STUDY
+    words = study.data(study.full)
+    assert {tuple(word for word in some if "fault" not in word) for some in words.values()} == {
+        ("--reach=0.25", "--target-episodes=50", "--source-episodes=300")
+    }
+    assert len(study.sweeps) == 2 * len(pusht.FAULTS) and len({len(sweep.values) for sweep in study.sweeps}) == 1
+    for sweep in study.sweeps:
+        assert sweep.condition(sweep.values[0]).needs == (sweep.name,)
 
 
 def test_scaling_is_judged_by_the_best_remedy_at_the_largest_size():

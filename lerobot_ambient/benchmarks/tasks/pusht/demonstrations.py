@@ -76,7 +76,7 @@ def _wishes(
         pose = env.pose
         if style.shift != (0.0, 0.0, 0.0) and demonstrator.left(pose) < _ARRIVED:
             return
-        planned = demonstrator.commands(env.pusher, pose)
+        planned = demonstrator.commands(env.pusher, pose, rng)
         if planned is None:
             # Out of the way, to look at it from elsewhere.
             yield from _wander(env, style, rng)

@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from lerobot_ambient.benchmarks.tasks.pusht.environment import PushTEnv, put, rub
-from lerobot_ambient.benchmarks.tasks.pusht.pushes import STRIDE, Push, best_push, distance
+from lerobot_ambient.benchmarks.tasks.pusht.pushes import STANDOFF, STRIDE, Push, best_push, distance
 from lerobot_ambient.benchmarks.tasks.pusht.styles import Style
 from lerobot_ambient.benchmarks.tasks.pusht.task import OUTLINE, RADIUS, TABLE, clearance, place
 from lerobot_ambient.benchmarks.tasks.shared.motion import minimum_jerk
@@ -28,6 +28,8 @@ _STEP_BACK = 14.0
 """How far it steps back from the T before it walks along it."""
 _RIM = 20.0
 """How near it may come to the table's rim."""
+_BRIEFEST = 4
+"""Least steps of a motion."""
 _NEAR = 12.0
 """Root mean square distance of the corners below which a push aims at the goal itself, not at a place before it."""
 
@@ -69,16 +71,25 @@ class Demonstrator:
         self._style, self._goal = style, style.goal
         self._world = Imagination(style.friction)
 
-    def commands(self, pusher: Floats, pose: Floats) -> tuple[Floats, Floats] | None:
-        """The commands (n, 2) of the way to the next push, and those (m, 2) of the push; None if there is no way."""
+    def commands(self, pusher: Floats, pose: Floats, rng: np.random.Generator) -> tuple[Floats, Floats] | None:
+        """The commands (n, 2) of the way to the next push, and those (m, 2) of the push; None if there is no way.
+
+        Args:
+            pusher: position (2,).
+            pose: of the T, (3,).
+            rng: of the errors of its aim.
+        """
         here = complex(*pusher)
         push = best_push(pose, here, self._goal)
-        way = self._way_of(push, pose)
-        route = shortest_route(here, push.start, pose)
+        too_far, aside = rng.normal(0.0, self._style.aim)
+        # Not past the touch: the way up to there is free of error.
+        way = STANDOFF + (self._way_of(push, pose) - STANDOFF) * max(1.0 + too_far, 0.0)
+        start = push.start + aside * 1j * push.direction
+        route = shortest_route(here, start, pose)
         if route is None:
             return None
         walk = along(route, self._style.walk)
-        stroke = along(np.array([push.start, push.start + way * push.direction]), self._style.push)
+        stroke = along(np.array([start, start + way * push.direction]), self._style.push)
         stay = np.full(2 + self._style.delay, stroke[-1])
         return pairs(walk), pairs(np.concatenate([stroke, stay]))
 
@@ -106,7 +117,7 @@ def along(route: np.ndarray, speed: float) -> np.ndarray:
     """Places after every step of a motion of least jerk along a polyline (n,) of complex corners, from rest to rest."""
     legs = np.abs(np.diff(route))
     length = float(legs.sum())
-    steps = max(2, math.ceil(length / speed))
+    steps = max(_BRIEFEST, math.ceil(length / speed))
     ends = np.concatenate([[0.0], np.cumsum(legs)])
     passed = minimum_jerk(steps) * length
     return np.interp(passed, ends, route.real) + 1j * np.interp(passed, ends, route.imag)

@@ -70,6 +70,8 @@ def _sites() -> tuple[np.ndarray, np.ndarray, Floats, Floats]:
 
 
 _POINTS, _NORMALS, _BEHIND, _AHEAD = (np.repeat(values, len(_TILTS)) for values in _sites())
+_CENTRES = (CENTRE - _POINTS) / _NORMALS
+"""Where the centre of mass lies, from those points: the real part beyond the edge's line, the imaginary part along."""
 _LEANS = np.exp(1j * np.tile(_TILTS, len(_POINTS) // len(_TILTS)))
 
 
@@ -92,28 +94,42 @@ def predict(origins: np.ndarray, angles: Floats) -> tuple[np.ndarray, Floats, np
         Origins and angles after 0, 1, ... strides of `STRIDE` beyond the touch, (strides + 1, poses, pushes), NaN
         once the pusher has left the edge or the table; where the pushes start and their directions, (poses, pushes).
     """
-    p, theta = origins[:, None] + 0.0 * _POINTS, angles[:, None] + np.zeros(len(_POINTS))
-    turn = np.exp(1j * theta)
+    shape = (len(origins), len(_POINTS))
+    turn = np.broadcast_to(np.exp(1j * angles)[:, None], shape)
     direction = -turn * _NORMALS * _LEANS
-    pusher = p + turn * (_POINTS + RADIUS * _NORMALS)
-    start = pusher - STANDOFF * direction
-    inside = _on_table(start)
-    steps = [(np.where(inside, p, np.nan), theta.copy())]
-    for _ in range(_STRIDES):
+    touch = origins[:, None] + turn * (_POINTS + RADIUS * _NORMALS)
+    start = touch - STANDOFF * direction
+    places = np.full((_STRIDES + 1, *shape), np.nan, dtype=complex)
+    turned = np.full((_STRIDES + 1, *shape), np.nan)
+    # Those that go on, side by side: the longest pushes are few.
+    rows, pushes = np.nonzero(_on_table(start))
+    origin, angle = origins[rows], angles[rows]
+    places[0, rows, pushes], turned[0, rows, pushes] = origin, angle
+    normal, turn, direction = _NORMALS[pushes], turn[rows, pushes], direction[rows, pushes]
+    middle, pusher = origin + CENTRE * turn, touch[rows, pushes]
+    behind, ahead, edge = _BEHIND[pushes], _AHEAD[pushes], _CENTRES[pushes]
+    for stride in range(1, _STRIDES + 1):
         pusher = pusher + STRIDE * direction
-        offset = (pusher - p) * np.exp(-1j * theta) - _POINTS
-        off_edge = (offset * np.conj(_NORMALS)).real
-        along = (offset * np.conj(1j * _NORMALS)).real
-        # The contact in the T's frame, as seen from the centre of mass.
-        contact = _POINTS + along * 1j * _NORMALS - CENTRE
-        lever = (np.conj(contact) * -_NORMALS).imag
-        move = (RADIUS - off_edge) / (1.0 + lever**2 / INERTIA)
-        middle = p + CENTRE * np.exp(1j * theta) - move * _NORMALS * np.exp(1j * theta)
-        theta = theta + move * lever / INERTIA
-        p = middle - CENTRE * np.exp(1j * theta)
-        inside = inside & (along >= _BEHIND) & (along <= _AHEAD) & _on_table(pusher)
-        steps.append((np.where(inside, p, np.nan), theta))
-    return np.stack([p for p, _ in steps]), np.stack([theta for _, theta in steps]), start, direction
+        # Seen from the centre of mass: the real part beyond the edge's line, the imaginary part along the edge.
+        seen = (pusher - middle) / (turn * normal)
+        along = seen.imag + edge.imag
+        going = (along >= behind) & (along <= ahead) & _on_table(pusher)
+        if not going.all():
+            rows, pushes, pusher, middle, direction = (
+                values[going] for values in (rows, pushes, pusher, middle, direction)
+            )
+            normal, turn, angle, seen, behind, ahead, edge = (
+                values[going] for values in (normal, turn, angle, seen, behind, ahead, edge)
+            )
+        if not len(rows):
+            break
+        lever = seen.imag
+        move = (RADIUS - seen.real - edge.real) / (1.0 + lever**2 / INERTIA)
+        middle = middle - move * turn * normal
+        angle = angle + move * lever / INERTIA
+        turn = np.exp(1j * angle)
+        places[stride, rows, pushes], turned[stride, rows, pushes] = middle - CENTRE * turn, angle
+    return places, turned, start, np.broadcast_to(-np.exp(1j * angles)[:, None] * _NORMALS * _LEANS, shape)
 
 
 def _on_table(places: np.ndarray) -> np.ndarray:

@@ -20,6 +20,9 @@ class Style:
 
     Args:
         walk, push: its mean speeds on the way to a push and in it, pixels a step.
+        aim: standard deviations of a push's errors: of how far it goes, as a share of that, and of where it touches, in
+            pixels along the edge. A planner that knows the simulator would never show how to correct a push; this one
+            does, as a person would.
         tremble: standard deviation of what is added to each command, per axis, pixels.
         hesitate: chance of a pause at each step; a pause lasts 2 to 8 steps.
         delay: steps from a command to its effect.
@@ -29,7 +32,8 @@ class Style:
     """
 
     walk: float = 16.0
-    push: float = 8.0
+    push: float = 6.0
+    aim: tuple[float, float] = (0.15, 3.0)
     tremble: float = 0.0
     hesitate: float = 0.0
     delay: int = 0
@@ -47,7 +51,7 @@ class Style:
 CLEAN = Style()
 SOURCES: dict[Fault, Style] = {
     "trembling": Style(tremble=8.0),
-    "slow": Style(walk=8.0, push=4.0, hesitate=0.06),
+    "slow": Style(walk=8.0, push=3.0, hesitate=0.06),
     "delayed": Style(delay=3),
     "friction": Style(friction=1.0),
     "goal": Style(shift=(-40.0, 30.0, 0.6)),

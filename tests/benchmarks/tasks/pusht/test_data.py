@@ -77,7 +77,7 @@ def test_the_planner_solves_gym_pushts_own_starts() -> None:
         env.reset(seed=seed)
         ended = False
         while not ended:
-            planned = demonstrator.commands(env.pusher, env.pose)
+            planned = demonstrator.commands(env.pusher, env.pose, np.random.default_rng(seed))
             assert planned is not None
             for command in np.concatenate(planned):
                 *_, terminated, truncated, info = env.step(command.astype(np.float32))
