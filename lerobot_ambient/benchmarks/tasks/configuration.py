@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from gymnasium.vector import SyncVectorEnv, VectorEnv
 from lerobot.configs import FeatureType, PolicyFeature
 from lerobot.envs.configs import EnvConfig
 from lerobot.utils.constants import ACTION, OBS_ENV_STATE, OBS_IMAGE, OBS_STATE
@@ -25,6 +26,7 @@ from lerobot_ambient.benchmarks.tasks.pushing.task import physics_named
 from lerobot_ambient.benchmarks.tasks.pusht.task import EPISODE_LENGTH as PUSHT_EPISODE_LENGTH
 from lerobot_ambient.benchmarks.tasks.pusht.task import FPS as PUSHT_FPS
 from lerobot_ambient.benchmarks.tasks.pusht.task import KEYPOINTS, require_reach
+from lerobot_ambient.benchmarks.tasks.shared.resting import RestsAfterEpisode
 from lerobot_ambient.benchmarks.tasks.sorting.task import DEFAULT_BLOCKS, VIEWS, View, environment_state_names
 from lerobot_ambient.benchmarks.tasks.sorting.task import FPS as SORTING_FPS
 
@@ -45,6 +47,14 @@ class _TaskConfig(EnvConfig):
     def package_name(self) -> str:
         """The package that registers the gymnasium id."""
         return "lerobot_ambient.benchmarks.tasks"
+
+    def create_envs(self, n_envs: int, use_async_envs: bool = False) -> dict[str, dict[int, VectorEnv[Any, Any, Any]]]:
+        """As LeRobot's; in one process, an environment whose episode has ended rests until the next rollout."""
+        made: dict[str, dict[int, VectorEnv[Any, Any, Any]]] = super().create_envs(n_envs, use_async_envs)
+        for vector in (vector for tasks in made.values() for vector in tasks.values()):
+            if isinstance(vector, SyncVectorEnv):
+                vector.envs = [RestsAfterEpisode(env) for env in vector.envs]
+        return made
 
 
 @EnvConfig.register_subclass("ambient_maze")

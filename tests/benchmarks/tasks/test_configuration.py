@@ -74,6 +74,15 @@ def test_importing_the_configuration_loads_neither_the_environment_nor_a_planner
     named = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     ours = {name for name in named if name and name.startswith("lerobot_ambient")}
     tasks = "lerobot_ambient.benchmarks.tasks"
-    light = ("arm7.task", "maze.geometry", "maze.task", "metaworld.task", "pushing.task", "pusht.task", "sorting.task")
+    light = (
+        "arm7.task",
+        "maze.geometry",
+        "maze.task",
+        "metaworld.task",
+        "pushing.task",
+        "pusht.task",
+        "shared.resting",
+        "sorting.task",
+    )
     assert ours == {tasks, *(f"{tasks}.{name}" for name in light)}
     assert not any(isinstance(node, ast.Import) for node in ast.walk(tree))
