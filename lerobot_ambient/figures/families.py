@@ -65,10 +65,9 @@ def colour(condition: str) -> str:
 
 
 def marker(condition: str, conditions: Sequence[str]) -> str:
-    """The family's marker, or for a variant one of its own among the variants of `conditions`."""
+    """The family's marker, or for a variant one of its own among the variants of `conditions` in its colour."""
     if ":" not in condition:
         return MARKERS[condition]
-    family = condition.partition(":")[0]
-    variants = [name for name in conditions if ":" in name and name.partition(":")[0] == family]
-    free = [one for one in _VARIANT_MARKERS if one != MARKERS[family]]
+    variants = [name for name in conditions if ":" in name and colour(name) == colour(condition)]
+    free = [one for one in _VARIANT_MARKERS if one != MARKERS[condition.partition(":")[0]]]
     return free[variants.index(condition) % len(free)]

@@ -27,6 +27,10 @@ STUDIES = {
     "scaling": ("pushing with 500 to 4000 source demonstrations (needs the extra 'pushing')", "three arms"),
     "vision": ("the maze with its goal in a picture only (needs the extra 'maze')", "two arms"),
     "flow": ("the maze under flow matching, and the same windows under DDPM (needs the extra 'maze')", "three arms"),
+    "metaworld-push": ("Meta-World's push-v3 with planted faults (needs the extra 'metaworld')", "three arms"),
+    "metaworld-pick": ("Meta-World's pick-place-v3, likewise", "three arms"),
+    "metaworld-door": ("Meta-World's door-open-v3, likewise", "three arms"),
+    "metaworld-peg": ("Meta-World's peg-insert-side-v3, likewise", "three arms"),
 }
 """Experiments that train policies: what they are about, and what `--quick` runs of them."""
 
