@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
-from torch import Tensor
-from torch.optim.swa_utils import get_ema_multi_avg_fn
-
-type Average = Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 
 def decay_after(updates: int, limit: float) -> float:
@@ -22,10 +19,26 @@ def decay_after(updates: int, limit: float) -> float:
     return min(limit, (1 + updates) / (10 + updates))
 
 
-def growing_average(limit: float) -> Average:
-    """For torch's AveragedModel: `averaged`, `current` and the number of updates so far; the first copies."""
+class GrowingAverage(AveragedModel):
+    """torch's AveragedModel with a decay that grows up to `limit`; the first update copies.
 
-    def advance(averaged: Sequence[Tensor], current: Sequence[Tensor], updates: Tensor | int) -> None:
-        get_ema_multi_avg_fn(decay_after(int(updates), limit))(averaged, current, updates)
+    The values are those that AveragedModel would have, to the bit. But that sorts the weights by device and type at
+    every step, a third of an update's time for a small network, and waits for the device three times.
+    """
 
-    return advance
+    def __init__(self, model: nn.Module, limit: float) -> None:
+        super().__init__(model)
+        self._limit = limit
+
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        averaged: list[Tensor] = [*self.module.parameters()]
+        current: list[Tensor] = [*model.parameters()]
+        updates = int(self.n_averaged)
+        if updates:
+            torch._foreach_lerp_(averaged, current, 1.0 - decay_after(updates, self._limit))
+        else:
+            torch._foreach_copy_(averaged, current)
+        for mine, theirs in zip(self.module.buffers(), model.buffers(), strict=True):
+            mine.copy_(theirs)
+        self.n_averaged += 1

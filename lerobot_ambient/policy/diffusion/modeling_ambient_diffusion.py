@@ -19,7 +19,6 @@ from lerobot.policies.pretrained import PreTrainedPolicy
 from lerobot.utils.constants import ACTION, OBS_IMAGES, OBS_STATE
 from lerobot.utils.import_utils import require_package
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from lerobot_ambient.core.draws import TimestepLaw
 from lerobot_ambient.core.flow_time import TimeTransport
@@ -28,7 +27,7 @@ from lerobot_ambient.core.noise_levels import flow_to_vp, vp_to_flow, vp_to_ve
 from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.data.normalization.affine import RELATIVE_ACTION
 from lerobot_ambient.policy.card.hub_card import CardOnHub
-from lerobot_ambient.policy.diffusion.averaging import growing_average
+from lerobot_ambient.policy.diffusion.averaging import GrowingAverage
 from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.diffusion.diffusion_model import AmbientDiffusionModel
 from lerobot_ambient.policy.diffusion.flow import draw_time, flow_time, network_time
@@ -69,9 +68,9 @@ class AmbientDiffusionPolicy(FollowsMixture, CardOnHub, DiffusionPolicy):
         config.validate_features()
         self._queues = None
         self.diffusion = AmbientDiffusionModel(config)
-        self.averaged: AveragedModel | None = None
+        self.averaged: GrowingAverage | None = None
         if config.ema_decay is not None:
-            self.averaged = AveragedModel(self.diffusion, multi_avg_fn=growing_average(config.ema_decay))
+            self.averaged = GrowingAverage(self.diffusion, config.ema_decay)
             self.averaged.requires_grad_(False)
         self._fit_relative(dataset_stats)
         self.timestep_law: TimestepLaw | None = None

@@ -12,6 +12,8 @@ import torch
 from lerobot.configs import FeatureType, NormalizationMode, PolicyFeature
 from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
 from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lerobot_ambient.core.draws import frame_noise
 from lerobot_ambient.core.losses import ambient_target, reduce_loss, renoise
@@ -20,7 +22,7 @@ from lerobot_ambient.core.plan import Group, make_plan
 from lerobot_ambient.core.windows import EVERYTHING, Window
 from lerobot_ambient.data.batches.merged_dataset import GROUP_KEY
 from lerobot_ambient.data.normalization.affine import RELATIVE_ACTION
-from lerobot_ambient.policy.diffusion.averaging import decay_after
+from lerobot_ambient.policy.diffusion.averaging import GrowingAverage, decay_after
 from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
 from lerobot_ambient.policy.diffusion.processor_ambient_diffusion import make_ambient_diffusion_pre_post_processors
@@ -309,6 +311,25 @@ class TestAverage:
         assert math.prod(decays[:3500]) < 1e-9
         assert decays == sorted(decays)
         assert decays[8_000] < 0.999 == decays[9_000] == decays[-1]
+
+    def test_it_is_torchs_average_to_the_bit(self):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(5, 7), nn.BatchNorm1d(7))
+
+        def average(averaged, current, updates):
+            get_ema_multi_avg_fn(decay_after(int(updates), 0.5))(averaged, current, updates)
+
+        wanted, found = AveragedModel(model, multi_avg_fn=average), GrowingAverage(model, 0.5)
+        for _ in range(8):
+            model(torch.randn(4, 5))
+            with torch.no_grad():
+                for weight in model.parameters():
+                    weight.add_(torch.randn_like(weight))
+            wanted.update_parameters(model)
+            found.update_parameters(model)
+        state = wanted.state_dict()
+        assert state.keys() == found.state_dict().keys()
+        assert all(torch.equal(value, state[name]) for name, value in found.state_dict().items())
 
     def test_the_average_is_not_optimised_and_is_saved(self, tmp_path):
         policy = ambient(ema_decay=0.5).train()
