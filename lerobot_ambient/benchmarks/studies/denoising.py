@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from lerobot_ambient.core.noise_levels import NoiseSchedule
 
 if TYPE_CHECKING:
     from lerobot_ambient.policy.diffusion.diffusion_model import AmbientDiffusionModel
+    from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,31 @@ class Denoising:
     clean: NDArray[np.float64]
 
 
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A pretrained policy to be looked into: its acting weights and its processors."""
+
+    policy: AmbientDiffusionPolicy
+    model: AmbientDiffusionModel
+    before: Callable[[dict[str, Any]], dict[str, Any]]
+    after: Callable[[Any], Any]
+
+
+def open_policy(policy: Path) -> Opened:
+    """The `ambient_diffusion` policy in this folder."""
+    from lerobot.policies.factory import make_pre_post_processors
+
+    from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
+
+    # LeRobot prints that it loads; what is printed here is the results.
+    with redirect_stdout(sys.stderr):
+        loaded = AmbientDiffusionPolicy.from_pretrained(policy)
+    loaded.eval()
+    before, after = make_pre_post_processors(loaded.config, pretrained_path=str(policy))
+    model = loaded.diffusion if loaded.averaged is None else cast("AmbientDiffusionModel", loaded.averaged.module)
+    return Opened(loaded, model, before, after)
+
+
 def denoise(
     policy: Path, observation: Mapping[str, NDArray[np.float32]], sigmas: Sequence[float], draws: int, seed: int = 0
 ) -> list[Denoising]:
@@ -50,23 +76,15 @@ def denoise(
     Returns:
         One `Denoising` a level.
     """
-    from lerobot.policies.factory import make_pre_post_processors
-
-    from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
-
-    # LeRobot prints that it loads; what is printed here is the results.
-    with redirect_stdout(sys.stderr):
-        loaded = AmbientDiffusionPolicy.from_pretrained(policy)
-    loaded.eval()
-    before, after = make_pre_post_processors(loaded.config, pretrained_path=str(policy))
-    batch = before({name: torch.as_tensor(value) for name, value in observation.items()})
+    opened = open_policy(policy)
+    loaded, model = opened.policy, opened.model
+    batch = opened.before({name: torch.as_tensor(value) for name, value in observation.items()})
     back = loaded.config.n_obs_steps
     seen = {
         name: value.unsqueeze(1).expand(-1, back, *value.shape[1:]).repeat_interleave(draws, 0)
         for name, value in batch.items()
         if name in observation
     }
-    model = loaded.diffusion if loaded.averaged is None else cast("AmbientDiffusionModel", loaded.averaged.module)
     levels = NoiseSchedule.from_alphas_cumprod(model.noise_scheduler.alphas_cumprod).sigmas
     model.noise_scheduler.set_timesteps(model.num_inference_steps)
     steps = model.noise_scheduler.timesteps
@@ -77,7 +95,7 @@ def denoise(
 
     def in_units(chunk: torch.Tensor) -> NDArray[np.float64]:
         absolute = chunk if model.relative is None else model.relative.decode(chunk, seen["observation.state"][:, -1])
-        return after(absolute).numpy().astype(np.float64)
+        return opened.after(absolute).numpy().astype(np.float64)
 
     found = []
     with torch.inference_mode():
