@@ -42,6 +42,9 @@ _VARIANTS = {
     "by-size": "shares by size",
     "share": "constant share",
     "bucket": "window per bucket",
+    "unet": "U-Net, noise",
+    "pretraining": "all frames alike",
+    "pretrained-tuned": "all frames, then target only",
 }
 """Suffixes in words; others, such as numbers, speak for themselves."""
 MARKERS = {
@@ -62,15 +65,32 @@ def label(condition: str) -> str:
     return NAMES[family] + (f", {_VARIANTS.get(suffix, suffix)}" if suffix else "")
 
 
+def front_value(condition: str) -> float | None:
+    """The swept value of a condition that is a point of a front, such as 0.5 of cotrain:0.5; None for others."""
+    try:
+        return float(condition.partition(":")[2])
+    except ValueError:
+        return None
+
+
 def colour(condition: str) -> str:
     """The colour of a condition's family."""
     return COLOURS[condition.partition(":")[0]]
 
 
 def marker(condition: str, conditions: Sequence[str]) -> str:
-    """The family's marker, or for a variant one of its own among the variants of `conditions` in its colour."""
+    """The family's marker; a dot for a point of a front; for a variant one of its own among those in its colour.
+
+    Args:
+        condition: its name.
+        conditions: all that are drawn together.
+    """
     if ":" not in condition:
         return MARKERS[condition]
-    variants = [name for name in conditions if ":" in name and colour(name) == colour(condition)]
+    if front_value(condition) is not None:
+        return "."
+    variants = [
+        name for name in conditions if ":" in name and front_value(name) is None and colour(name) == colour(condition)
+    ]
     free = [one for one in _VARIANT_MARKERS if one != MARKERS[condition.partition(":")[0]]]
     return free[variants.index(condition) % len(free)]

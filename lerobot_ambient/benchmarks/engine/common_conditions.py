@@ -48,6 +48,37 @@ def ambient(sigma_min: float) -> Condition:
     return Condition("ambient", summary, mixing, {"sigma_min": sigma_min}, needs=(SIGMA_MIN,))
 
 
+def by_size(ambient: Condition) -> Condition:
+    """The same windows without alpha."""
+    summary = f"{ambient.summary} The two share a level by their numbers of frames (alpha null)."
+    mixing = {key: value for key, value in ambient.mixing.items() if key != "alpha"}
+    return replace(ambient, name=f"{ambient.name}:by-size", summary=summary, mixing=mixing)
+
+
+def default_network(condition: Condition) -> Condition:
+    """The same under the package's defaults: LeRobot's U-Net predicts the noise of absolute chunks."""
+    network = {
+        "denoiser": "unet",
+        "down_dims": [32, 64, 128],
+        "prediction_type": "epsilon",
+        "relative_actions": False,
+        "optimizer_lr": 5.0e-4,
+    }
+    summary = f"{condition.summary} With LeRobot's U-Net, small, which predicts the noise of absolute actions."
+    return replace(condition, name=f"{condition.name}:unet", summary=summary, policy={**condition.policy, **network})
+
+
+def pretrained_then_tuned() -> list[Condition]:
+    """Pretraining on all frames alike, then fine-tuning on the target alone, in as many steps together as any arm."""
+    pretraining = Condition(
+        "cotrain:pretraining",
+        "Pretraining: every frame of both datasets alike, at every noise level, for three quarters of the steps.",
+        {"type": "cotrain"},
+        steps=1.0 - _FINE_TUNING,
+    )
+    return [pretraining, replace(fine_tuned(pretraining), name="cotrain:pretrained-tuned")]
+
+
 def exclusive(sigma_min: float) -> Condition:
     """Exclusive bands."""
     summary = "Exclusive bands: the source alone above sigma_min, the target alone below (an ablation)."

@@ -31,7 +31,7 @@ class Condition:
         policy: settings of the policy that differ from the task's.
         env: options of the environment in its evaluation, e.g. {"condition": True}.
         base: fine-tunes the policy of this condition, of the same training seed, with the target alone.
-        steps: optimiser steps as a share of the experiment's; for conditions with a base.
+        steps: optimiser steps as a share of the experiment's.
         needs: names of the sweeps whose choices it depends on.
         one_seed: trained once only, because it is slow.
     """

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lerobot_ambient.benchmarks.engine.claims import Claim, Conditions
 from lerobot_ambient.benchmarks.engine.condition import Choices, Condition, Sweep
 from lerobot_ambient.benchmarks.engine.recipe import Task
-from lerobot_ambient.integration.commands.results import Measure, Rollouts
+from lerobot_ambient.integration.commands.results import SUCCESS, Measure, Rollouts
 
 if TYPE_CHECKING:
     from lerobot_ambient.benchmarks.engine.outcome import Outcome
@@ -97,6 +97,9 @@ class Study:
         draw: further figures; gets the outcome and the path that all of them begin with.
         full, quick: sizes.
         quick_conditions: names of the conditions of the quick form.
+        question: what the study asks, a sentence or two.
+        limits: what it does not show, a sentence each.
+        headline: the measure by which arms are compared with each other.
         order: names of the conditions in tables and figures.
     """
 
@@ -116,6 +119,9 @@ class Study:
     full: Sizes
     quick: Sizes
     quick_conditions: tuple[str, ...]
+    question: str = ""
+    limits: tuple[str, ...] = ()
+    headline: Measure = SUCCESS
 
     def __post_init__(self) -> None:
         names = [condition.name for condition in self.conditions(self.defaults, self.full)]

@@ -13,7 +13,7 @@ import numpy as np
 
 from lerobot_ambient.benchmarks.engine.crossed import Estimate, Trainings, estimate
 from lerobot_ambient.benchmarks.engine.outcome import SweepPoint
-from lerobot_ambient.figures.families import colour, label, marker
+from lerobot_ambient.figures.families import colour, front_value, label, marker
 from lerobot_ambient.figures.style import styled, subplots, write_png_and_svg
 from lerobot_ambient.integration.commands.results import SUCCESS, Interval, Measure
 
@@ -33,7 +33,7 @@ _PERCENT_TOP = 104.0
 
 @styled
 def draw_comparison(conditions: Mapping[str, Trainings], measure: Measure, path: Path) -> Path:
-    """Success against a metric, a labelled point with its 95 % intervals per condition.
+    """Success against a metric, a labelled point with its 95 % intervals per condition, and fronts as thin lines.
 
     Args:
         conditions: all trainings by condition; one without a success has no place.
@@ -46,8 +46,13 @@ def draw_comparison(conditions: Mapping[str, Trainings], measure: Measure, path:
     figure, axes = subplots(1, 1, figsize=(6.6, 3.8))
     axis = axes.flat[0]
     shown = {name: value for name, one in conditions.items() if (value := measure.of(one.pooled)) is not None}
+    for family in dict.fromkeys(name.partition(":")[0] for name in shown if front_value(name) is not None):
+        _front(
+            axis, family, {name: value for name, value in shown.items() if name.startswith(f"{family}:")}, conditions
+        )
     for name, value in shown.items():
-        _point(axis, name, list(shown), value, conditions[name], measure)
+        if front_value(name) is None:
+            _point(axis, name, list(shown), value, conditions[name], measure)
     axis.set_xscale("log")
     _plain_log_ticks(axis, list(shown.values()))
     axis.set_xlabel(f"{measure.label} ({measure.unit}), log scale")
@@ -209,6 +214,17 @@ def _draw_curve(
     for value, height, ring in zip(values, middle, chosen, strict=False):
         if ring:
             axis.plot(value, height, marker="o", markersize=10, fillstyle="none", color="black")
+
+
+def _front(axis: Axes, family: str, found: Mapping[str, float], conditions: Mapping[str, Trainings]) -> None:
+    """The swept values of a family in their order, each with its value beside it."""
+    points = sorted((value, name) for name in found if (value := front_value(name)) is not None)
+    across, up = [found[name] for _, name in points], [100 * conditions[name].pooled.rate for _, name in points]
+    axis.plot(across, up, color=colour(family), marker=".", markersize=4, linewidth=0.9, alpha=0.7, zorder=2)
+    for (value, _), x, y in zip(points, across, up, strict=True):
+        axis.annotate(
+            f"{value:g}", (x, y), xytext=(2, 3), textcoords="offset points", fontsize=5.5, color=colour(family)
+        )
 
 
 def _plain_log_ticks(axis: Axes, values: Sequence[float]) -> None:

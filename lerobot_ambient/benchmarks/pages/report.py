@@ -6,12 +6,13 @@ from __future__ import annotations
 import datetime
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lerobot_ambient.benchmarks.engine.claims import percent
-from lerobot_ambient.benchmarks.engine.crossed import Trainings, estimate
+from lerobot_ambient.benchmarks.engine.crossed import Estimate, Trainings, difference, estimate
 from lerobot_ambient.benchmarks.engine.estimated_windows import windows_text
 from lerobot_ambient.benchmarks.engine.outcome import FinalRun, Outcome, SweepPoint
 from lerobot_ambient.benchmarks.engine.study_data import Kind
@@ -24,6 +25,7 @@ _DECIDED = (
     "*refuted* when none of it does. Intervals hold the spread between trainings, each with a seed and a draw of the "
     "target's demonstrations of its own, and between layouts, which are the same for all."
 )
+_PAIRED = "Paired by training and layout: what makes both arms fail, or succeed, cancels."
 _SWEPT = (
     "One training a value, on a seed, a draw of the target and layouts of their own; their intervals speak of the "
     "layouts alone."
@@ -79,7 +81,7 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
         results: of `results_json`.
         figures: (file name beside the page, caption).
     """
-    study, sizes = outcome.study, outcome.options.sizes
+    study = outcome.study
     measures = [
         one
         for one in study.measures
@@ -87,11 +89,13 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
     ]
     lines = [
         f"# {study.title}",
+        *(["", f"**Question.** {study.question}"] if study.question else []),
+        "",
+        f"**Design.** {_design(outcome)}",
         "",
         f"`{results['command']}`  ",
-        f"{results['date']}, {results['machine']}; {sizes.steps} steps of batch {sizes.batch_size} a run; the "
-        f"stages' times add up to {results['stage_seconds'] / 60:.0f} minutes, each with one thread."
-        + _reused(results["reused"], len(outcome.kept)),
+        f"{results['date']}, {results['machine']}; the stages' times add up to {results['stage_seconds'] / 60:.0f} "
+        "minutes, each with one thread." + _reused(results["reused"], len(outcome.kept)),
         "",
         *_data_table(results["data"]),
         "",
@@ -121,9 +125,12 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
     ]
     for note in study.notes:
         lines += ["", note]
+    lines += _differences(outcome)
     if results["claims"]:
         kept = [[one["claim"], one["measured"], _VERDICTS[one["verdict"]]] for one in results["claims"]]
         lines += ["", "## Promised and measured", "", *markdown_table(["promise", "measured", ""], kept), "", _DECIDED]
+    if study.limits:
+        lines += ["", "## What this does not show", "", *(f"- {limit}" for limit in study.limits)]
     lines += [
         "",
         "## Each training seed",
@@ -149,6 +156,47 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
     for file, caption in figures:
         lines += ["", f"![{caption}]({file})", "", f"*{caption}*"]
     return "\n".join(lines) + "\n"
+
+
+def _design(outcome: Outcome) -> str:
+    """How the arms were trained and compared, in sentences."""
+    sizes, drawn = outcome.options.sizes, outcome.options.data_root is None
+    count = len(sizes.seeds)
+    trainings = (
+        "One training an arm"
+        if count == 1
+        else f"{count} trainings an arm, each with a seed and a draw of the target's demonstrations of its own"
+        if drawn
+        else f"{count} trainings an arm, each with a seed of its own, on one draw of the target's demonstrations"
+    )
+    tried = Counter(point.sweep.name for point in outcome.sweeps)
+    swept = "".join(
+        f" {count} values of {name} were tried with one training each, on a seed, a draw and layouts of their own."
+        for name, count in tried.items()
+    )
+    return (
+        f"{trainings}; {sizes.steps} steps of batch {sizes.batch_size}. Every policy is rolled out on the same "
+        f"{sizes.trials} layouts.{swept}"
+    )
+
+
+def _differences(outcome: Outcome) -> list[str]:
+    """Every arm against the target alone and against co-training, paired."""
+    conditions, measure = trainings_of(outcome), outcome.study.headline
+    against = [name for name in ("target_only", "cotrain") if name in conditions]
+    rows = []
+    for name, ours in conditions.items():
+        found = [difference(measure, ours, conditions[other]) if other != name else None for other in against]
+        if any(found):
+            rows.append([name, *("–" if one is None else _points(one) for one in found)])
+    if not rows:
+        return []
+    head = ["arm", *(f"{measure.label} against {other}, points (95 %)" for other in against)]
+    return ["", "## Differences", "", *markdown_table(head, rows), "", _PAIRED]
+
+
+def _points(found: Estimate) -> str:
+    return f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
 
 
 def _run_cells(outcome: Outcome, run: FinalRun, measures: Sequence[Measure]) -> list[str]:

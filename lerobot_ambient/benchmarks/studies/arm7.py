@@ -46,8 +46,8 @@ STUDY = Study(
     task=TASK,
     data=one_pair,
     sweeps=(
-        Sweep(COTRAIN_ALPHA, "alpha", (0.2, 0.5, 0.8), common_conditions.cotrain),
-        Sweep(SIGMA_MIN, "sigma_min", (0.074, 0.16, 0.3), common_conditions.ambient),
+        Sweep(COTRAIN_ALPHA, "alpha", (0.2, 0.5, 0.8, 0.9, 0.95, 0.98), common_conditions.cotrain),
+        Sweep(SIGMA_MIN, "sigma_min", (0.05, 0.074, 0.16, 0.3, 0.5, 0.7), common_conditions.ambient),
     ),
     defaults={COTRAIN_ALPHA: 0.5, SIGMA_MIN: 0.16},
     conditions=conditions,
@@ -62,8 +62,8 @@ STUDY = Study(
         },
     },
     notes=(
-        "Mean squared acceleration is that of the joints' paths in successful rollouts; its interval is a bootstrap "
-        "over rollouts. Both sweeps choose by one rule: the smoothest of those whose success reaches the lower Wilson "
+        "Mean squared acceleration is that of the joints' paths in successful rollouts. Both sweeps choose by one "
+        "rule: the smoothest of those whose success reaches the lower Wilson "
         "bound of the highest.",
         "Arms `ambient:...` took their windows from the data alone, with `lerobot-ambient annotate`, before any policy "
         "was trained.",
@@ -74,4 +74,9 @@ STUDY = Study(
     full=Sizes(steps=4000, source_episodes=2000),
     quick=Sizes(seeds=(1,), trials=50, steps=3000, source_episodes=500, sweep=False),
     quick_conditions=("target_only", "cotrain", "ambient"),
+    question=(
+        "A random tree finds ways for seven joints that are raw; few demonstrations are smooth. Does the "
+        "source teach where to go without how?"
+    ),
+    limits=("Contact, gravity, cameras: the arm's links move as commanded, and only collisions end an episode.",),
 )

@@ -48,6 +48,9 @@ def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
         *(common_conditions.estimated(method) for method in ESTIMATED),
         *(on(MORE, condition) for condition in (target_only, cotrain, ambient)),
         *map(common_conditions.fine_tuned, (cotrain, ambient)),
+        *common_conditions.pretrained_then_tuned(),
+        common_conditions.by_size(ambient),
+        *map(common_conditions.default_network, (target_only, cotrain, ambient)),
     ]
 
 
@@ -116,8 +119,7 @@ STUDY = Study(
         },
     },
     notes=(
-        "Mean squared acceleration and jerk are those of the successful rollouts; their intervals are bootstraps over "
-        "rollouts, so they do not hold the spread between training seeds (below). Jerks come from the recorded paths. "
+        "Mean squared acceleration and jerk are those of the successful rollouts; jerks come from the recorded paths. "
         "Both sweeps choose by one rule: the smoothest of those whose success reaches the lower Wilson bound of the "
         "highest.",
         "Arms `ambient:...` took their windows from the data alone, with `lerobot-ambient annotate`, before any policy "
@@ -131,4 +133,12 @@ STUDY = Study(
     full=Sizes(),
     quick=Sizes(seeds=(1,), trials=100, steps=3500, source_episodes=1000, sweep=False),
     quick_conditions=("target_only", "cotrain", "ambient"),
+    question=(
+        "Many jagged paths know the maze, few smooth ones how to move. Does a policy learn the one from the source "
+        "without the other, at any share that co-training could take?"
+    ),
+    limits=(
+        "Other networks than a residual MLP that predicts the clean chunk, but for the arm `ambient:unet`.",
+        "Contact, cameras, robots: the body is a disk that follows its commands.",
+    ),
 )

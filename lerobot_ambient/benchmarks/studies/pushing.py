@@ -33,6 +33,8 @@ def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
         Condition("soft", soft, SOFT),
         *(common_conditions.estimated(method) for method in ESTIMATED),
         *map(common_conditions.fine_tuned, (cotrain, ambient)),
+        *common_conditions.pretrained_then_tuned(),
+        common_conditions.by_size(ambient),
     ]
 
 
@@ -52,8 +54,8 @@ STUDY = Study(
     task=TASK,
     data=one_pair,
     sweeps=(
-        Sweep(COTRAIN_ALPHA, "alpha", (0.2, 0.5, 0.8), common_conditions.cotrain),
-        Sweep(SIGMA_MIN, "sigma_min", (0.16, 0.3, 0.5), common_conditions.ambient),
+        Sweep(COTRAIN_ALPHA, "alpha", (0.2, 0.5, 0.8, 0.9, 0.95, 0.98), common_conditions.cotrain),
+        Sweep(SIGMA_MIN, "sigma_min", (0.074, 0.16, 0.24, 0.3, 0.5, 0.7), common_conditions.ambient),
     ),
     defaults={COTRAIN_ALPHA: 0.8, SIGMA_MIN: 0.16},
     conditions=conditions,
@@ -70,8 +72,7 @@ STUDY = Study(
         },
     },
     notes=(
-        "Mean squared acceleration is that of the successful rollouts; its interval is a bootstrap over rollouts. "
-        "Both sweeps choose the highest success.",
+        "Mean squared acceleration is that of the successful rollouts. Both sweeps choose the highest success.",
         "Arms `ambient:classifier-...` took their windows from the data alone, with `lerobot-ambient annotate`, before "
         "any policy was trained; buckets are 32 clusters of like chunks. Arms `...:finetuned` go on from that arm's "
         "policy with the target alone, a quarter as long.",
@@ -82,4 +83,9 @@ STUDY = Study(
     full=Sizes(steps=6000, batch_size=64, source_episodes=2000),
     quick=Sizes(seeds=(1,), trials=50, steps=4000, batch_size=64, source_episodes=500, sweep=False),
     quick_conditions=("target_only", "cotrain", "ambient"),
+    question=(
+        "Many demonstrations come from other physics. Do they help a policy of the true physics more where "
+        "they teach above a noise level only?"
+    ),
+    limits=("A real arm: both physics are simulations of one.",),
 )

@@ -130,4 +130,8 @@ STUDY = Study(
     full=Sizes(steps=6000, batch_size=64, source_episodes=4000),
     quick=Sizes(seeds=(1,), trials=50, steps=4000, batch_size=64, source_episodes=400, sweep=False),
     quick_conditions=("target_only", "ambient:by-size-x1", "ambient:by-size-x8"),
+    question=(
+        "As the source grows, who decides at a noise level that both may teach, and does the target still count?"
+    ),
+    limits=("Sources of several kinds at once.",),
 )

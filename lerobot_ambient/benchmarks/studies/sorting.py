@@ -193,7 +193,8 @@ STUDY = Study(
     },
     notes=(
         "Success is an episode with every block in the right bin. Blocks in some bin are the papers' motion or "
-        "completion, the right ones among them their logic, and the right ones of all their success or score. Both "
+        "completion, the right ones among them their logic, and the right ones of all their success or score; an "
+        "episode counts as a whole, because its blocks are not independent. Both "
         "sweeps choose the highest share of blocks in the right bin, on the opposite logic; the arms `...:arbitrary` "
         "take the same values.",
         "The policy observes the view `wrist`: where the blocks lie on the table, and where they lie from the hand, as "
@@ -224,4 +225,14 @@ STUDY = Study(
     full=Sizes(steps=6000, batch_size=64, target_episodes=15, source_episodes=200),
     quick=Sizes(seeds=(1,), trials=50, steps=4000, batch_size=64, target_episodes=15, source_episodes=200, sweep=False),
     quick_conditions=("target_only", "cotrain", "omni"),
+    question=(
+        "A source moves well and decides wrongly. Does it help where it may teach at low noise alone, and does what "
+        "it decides stay out?"
+    ),
+    limits=(
+        "Other networks than a residual MLP that predicts the clean chunk, and chunks of other lengths.",
+        "Robots: the gripper is a point that follows its commands.",
+        "Which sigma_max a task without a simulator should take: here it is swept by rollouts.",
+    ),
+    headline=SCORE,
 )

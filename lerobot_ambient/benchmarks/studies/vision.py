@@ -125,7 +125,7 @@ STUDY = Study(
         "maze, the goal and the robot, through the stock ResNet-18 of LeRobot's diffusion policy, trained from "
         "scratch. Decoded pictures come from the frame cache. Datasets and paths are the maze's.",
         f"`ambient:{_BLIND}` is trained and evaluated without the goal in its pictures; it succeeds by luck only.",
-        "Mean squared acceleration is that of the successful rollouts; its interval is a bootstrap over rollouts.",
+        "Mean squared acceleration is that of the successful rollouts.",
     ),
     draw=draw,
     full=Sizes(steps=4000, batch_size=64, source_episodes=500),

@@ -112,6 +112,18 @@ def test_the_page_holds_the_numbers_and_says_what_was_missed(outcome):
     assert "99.5 % / 31.0 " in row
     assert "![A caption.](maze-comparison.png)" in page
     assert page.count("| shown |") == 4
+    assert "**Question.** Many jagged paths know the maze" in page
+    assert (
+        "**Design.** 5 trainings an arm, each with a seed and a draw of the target's demonstrations of its own" in page
+    )
+    assert "3 values of sigma_min were tried with one training each" in page
+    assert "## What this does not show" in page
+    (row,) = [
+        line
+        for line in page.partition("## Differences")[2].partition("## Promised")[0].splitlines()
+        if line.startswith("| ambient |")
+    ]
+    assert row.startswith("| ambient | +48.0 [")
     assert "**" not in page.partition("## Promised")[2]
     assert "rolled out by earlier calls" not in page
     outcome.runs[-1] = FinalRun(
@@ -131,6 +143,8 @@ def test_the_figures_are_drawn_and_repeat_exactly(outcome, tmp_path):
     conditions = trainings_of(outcome)
     # A condition without a success has no place on the smoothness axis, and must not break the figure.
     conditions["soft"] = Trainings.of_one(Rollouts(np.zeros(9, dtype=bool), np.ones(9)))
+    # So has a front, as a line through the values of a sweep.
+    conditions |= {"cotrain:0.2": conditions["cotrain"], "cotrain:0.9": conditions["ambient"]}
     first, second = [], []
     for folder, files in ((tmp_path / "a", first), (tmp_path / "b", second)):
         folder.mkdir()
