@@ -31,8 +31,8 @@ class Style:
         broken: share of its episodes that come to nothing: see `demonstrations.broken`.
     """
 
-    walk: float = 16.0
-    push: float = 6.0
+    walk: float = 9.0
+    push: float = 4.0
     aim: tuple[float, float] = (0.15, 3.0)
     tremble: float = 0.0
     hesitate: float = 0.0
@@ -51,7 +51,7 @@ class Style:
 CLEAN = Style()
 SOURCES: dict[Fault, Style] = {
     "trembling": Style(tremble=8.0),
-    "slow": Style(walk=8.0, push=3.0, hesitate=0.06),
+    "slow": Style(walk=4.5, push=2.0, hesitate=0.06),
     "delayed": Style(delay=3),
     "friction": Style(friction=1.0),
     "goal": Style(shift=(-40.0, 30.0, 0.6)),
