@@ -69,12 +69,15 @@ _TASKS = (
         "door-open-v3", "Open a door with a revolving joint", "SawyerDoorOpenV3Policy", 100, False, "door-close-v3"
     ),
     MetaWorldTask(
-        "door-close-v3", "Close a door with a revolving joint", "SawyerDoorCloseV3Policy", 100, False, "door-open-v3"
+        "door-close-v3", "Close a door with a revolving joint", "SawyerDoorCloseV3Policy", 100, True, "door-open-v3"
     ),
     MetaWorldTask(
         "assembly-v3", "Pick up a nut and place it onto a peg", "SawyerAssemblyV3Policy", 100, True, "disassemble-v3"
     ),
     MetaWorldTask("disassemble-v3", "Pick a nut out of a peg", "SawyerDisassembleV3Policy", 100, False, "assembly-v3"),
+    MetaWorldTask(
+        "shelf-place-v3", "Pick and place a puck onto a shelf", "SawyerShelfPlaceV3Policy", 100, True, "pick-place-v3"
+    ),
     MetaWorldTask(
         "peg-insert-side-v3", "Insert a peg sideways", "SawyerPegInsertionSideV3Policy", 110, True, "peg-unplug-side-v3"
     ),

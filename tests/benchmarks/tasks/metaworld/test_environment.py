@@ -52,6 +52,22 @@ def test_tasks_are_lerobot_s(task: Any) -> None:
     assert TASK_POLICY_MAPPING[task.name].__name__ == task.expert
 
 
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_a_task_says_whether_its_expert_looks_at_the_goal(task: Any) -> None:
+    """Tried at places near the object, where every phase of an expert happens."""
+    rng, differs = np.random.default_rng(0), False
+    for _ in range(400):
+        seen = np.zeros(39)
+        seen[4:7] = rng.uniform([-0.2, 0.5, 0.02], [0.2, 0.8, 0.3])
+        seen[:3] = seen[4:7] + rng.uniform(-0.1, 0.1, 3) * rng.choice([0.1, 1.0])
+        seen[36:39] = seen[4:7] + rng.uniform(-0.1, 0.1, 3)
+        here = np.zeros(3)
+        elsewhere = seen.copy()
+        elsewhere[36:39] += 0.05
+        differs |= not np.array_equal(intended(task, seen, here), intended(task, elsewhere, here))
+    assert differs == task.sees_goal
+
+
 def test_a_seed_s_layout_is_that_of_lerobot_s_environment() -> None:
     """And Meta-World's physics is untouched: the same steps end at the same place."""
     stock = MetaworldEnv("drawer-open-v3", obs_type="pixels_agent_pos")
