@@ -42,6 +42,8 @@ class AmbientDiffusionConfig(MixtureOptions, DiffusionConfig):
         mlp_width, mlp_depth: its hidden width and number of residual blocks.
         ema_decay: average the weights with this decay (0.999) and act and evaluate with the average; smaller at first,
             so that a short training is averaged over its last ninth; null is off.
+        noise_draws: noise levels that each frame of a batch is trained at, drawn independently by the same law; cameras
+            are encoded once for all of them. 1 is LeRobot's. More pay where an encoder takes most of a step.
         optimizer_fused: take Adam's step in one kernel, which is as good and a fifth of its time with the MLP, and
             differs in the last bits. Null: with the MLP only; the U-Net then trains as LeRobot's, bit for bit.
     """
@@ -54,6 +56,7 @@ class AmbientDiffusionConfig(MixtureOptions, DiffusionConfig):
     mlp_width: int = 256
     mlp_depth: int = 4
     ema_decay: float | None = None
+    noise_draws: int = 1
     optimizer_fused: bool | None = None
 
     def __post_init__(self) -> None:
@@ -69,6 +72,11 @@ class AmbientDiffusionConfig(MixtureOptions, DiffusionConfig):
             )
         if self.ema_decay is not None and not 0.0 < self.ema_decay < 1.0:
             raise ValueError(f"policy.ema_decay must lie in (0, 1), or null for none; got {self.ema_decay}.")
+        if self.noise_draws < 1:
+            raise ValueError(
+                f"policy.noise_draws = {self.noise_draws}: a frame is trained at one noise level at least; write "
+                "--policy.noise_draws=1."
+            )
         if self.n_action_steps > self.horizon - self.n_obs_steps + 1:
             raise ValueError(
                 f"policy.n_action_steps = {self.n_action_steps} exceeds horizon - n_obs_steps + 1 = "

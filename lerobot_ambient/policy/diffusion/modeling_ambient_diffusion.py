@@ -176,8 +176,8 @@ class AmbientDiffusionPolicy(FollowsMixture, CardOnHub, DiffusionPolicy):
     def forward(self, batch: dict[str, Any], reduction: str = "mean") -> tuple[Tensor, dict[str, float] | None]:
         """The loss of a batch from the merged dataset.
 
-        In training the timestep follows the plan; in evaluation (held-out loss) it is uniform and the averaged
-        weights are used.
+        In training the timestep follows the plan, `config.noise_draws` times for each sample; in evaluation (held-out
+        loss) it is uniform and the averaged weights are used.
 
         Args:
             batch: normalised, as LeRobot's preprocessor leaves it; in training `info["ambient_group"]` (B,).
@@ -203,6 +203,11 @@ class AmbientDiffusionPolicy(FollowsMixture, CardOnHub, DiffusionPolicy):
 
         # The order of these draws is LeRobot's (random crops, noise, timestep), so that open windows give its losses.
         condition = model.conditioning(batch, self._of_source(self.camera_absent, owner))
+        draws = self.config.noise_draws if self.training else 1
+        if draws > 1:
+            seen, batch = batch, _repeated(batch, draws)
+            x_0, condition = x_0.repeat_interleave(draws, 0), condition.repeat_interleave(draws, 0)
+            group, counts = (None if one is None else one.repeat_interleave(draws, 0) for one in (group, counts))
         eps = torch.randn(x_0.shape, device=x_0.device)
         sigma: Tensor | None
         if self.config.objective == "flow":
@@ -223,6 +228,9 @@ class AmbientDiffusionPolicy(FollowsMixture, CardOnHub, DiffusionPolicy):
         loss = reduce_loss(element, is_pad, reduction, counts)
         per_sample = (loss if reduction == "none" else reduce_loss(element.detach(), is_pad, "none", counts)).detach()
         logs = None if group is None else self._log(group, sigma, per_sample)
+        if draws > 1:
+            batch, per_sample = seen, per_sample.unflatten(0, (-1, draws)).mean(1)
+            loss = loss if reduction == "mean" else loss.unflatten(0, (-1, draws)).mean(1)
         if self.watcher is not None and not self.training:
             self.watcher.saw(loss, sigma, per_sample)
         # The logs are on the CPU already, so that looking at them costs no transfer; LeRobot reads a held-out loss too.
@@ -322,3 +330,10 @@ class AmbientDiffusionPolicy(FollowsMixture, CardOnHub, DiffusionPolicy):
         place_of = self._mixture.place_of if self.training and self._mixture is not None else None
         steps, names = (int(self.averaged.n_averaged) if self.averaged else None), self.config.feature_names
         return not_finite(batch, per_sample, self._model(), place_of=place_of, names=names or {}, steps=steps)
+
+
+def _repeated(batch: dict[str, Any], draws: int) -> dict[str, Any]:
+    """What the loss reads of a batch once the observation is encoded, each sample as often as it is noised."""
+    return {
+        key: batch[key].repeat_interleave(draws, 0) for key in (ACTION, f"{ACTION}_is_pad", "index") if key in batch
+    }
