@@ -173,11 +173,11 @@ def _measure(model: str, config: FlowOptions, path: str | Path | None, pairs: in
     optimizer = torch.optim.AdamW([p for p in policy.parameters() if p.requires_grad], lr=1e-6)
 
     def step(forward: Callable[[], Any]) -> float:
-        began = _now(config.device)
+        began = now(config.device)
         optimizer.zero_grad()
         forward()[0].backward()
         optimizer.step()
-        return _now(config.device) - began
+        return now(config.device) - began
 
     kinds = {"stock": lambda: stock.forward(policy, dict(batch)), "ours": lambda: policy(dict(batch))}
     for _ in range(_WARM_UP):
@@ -247,7 +247,8 @@ def _equal_when_open(policy: Any, stock: type[Any], batch: dict[str, Any]) -> bo
     return bool(torch.equal(*losses))
 
 
-def _now(device: str | None) -> float:
+def now(device: str | None) -> float:
+    """Seconds: of the processor's work, or of the clock once a GPU has done its own."""
     if str(device).startswith("cuda"):
         torch.cuda.synchronize()
         return time.perf_counter()

@@ -8,10 +8,10 @@ import json
 from pathlib import Path
 
 from lerobot_ambient.cli.laboratory.bench_envs import add_envs
-from lerobot_ambient.cli.laboratory.bench_flow import add_flow
 from lerobot_ambient.cli.laboratory.bench_latency import add_latency
 from lerobot_ambient.cli.laboratory.bench_loader import add_loader
 from lerobot_ambient.cli.laboratory.bench_scale import add_scale
+from lerobot_ambient.cli.laboratory.bench_steps import add_flow, add_train_step
 
 EXAMPLE = "lerobot-ambient bench loader --seconds=2"
 
@@ -40,6 +40,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_scale(benches)
     add_envs(benches)
     add_latency(benches)
+    add_train_step(benches)
     add_flow(benches)
 
 

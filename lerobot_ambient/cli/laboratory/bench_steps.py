@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`lerobot-ambient bench flow-step`: a training step of a flow policy on a mixture, against LeRobot's own."""
+"""`lerobot-ambient bench train-step` and `flow-step`: a training step on a mixture, against LeRobot's own."""
 
 from __future__ import annotations
 
@@ -8,8 +8,60 @@ import contextlib
 import json
 import sys
 from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lerobot_ambient.benchmarks.speed.train_step import TrainStep
 
 _TARGET = 1.02
+
+
+def add_train_step(benches: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `train-step` to the benchmarks."""
+    step = benches.add_parser(
+        "train-step",
+        # LeRobot's own options are passed on; none may be taken for the beginning of one of these.
+        allow_abbrev=False,
+        help="a step of a lerobot-train configuration by its parts, against LeRobot's Adam and its diffusion policy",
+        description=(
+            "Takes lerobot-train's own steps of a configuration of ambient_diffusion in turns with two others on the "
+            "same batches: the same policy with LeRobot's Adam, and LeRobot's diffusion policy around the same "
+            "network. Prints milliseconds of each part and the ratios with 95 % intervals. Further options are "
+            "lerobot-train's own, e.g. --batch_size=64."
+        ),
+    )
+    step.add_argument("--config_path", help="a training configuration (YAML or JSON), as for lerobot-train")
+    step.add_argument("--pairs", type=int, default=100, metavar="N", help="steps of each kind (default: %(default)s)")
+    step.add_argument("--json", action="store_true", help="print the measurement as JSON")
+    step.set_defaults(run=run_train_step, takes_more=True, more=[])
+
+
+def run_train_step(args: argparse.Namespace) -> int:
+    """Measure and print; `args.more` holds options of lerobot-train."""
+    from lerobot_ambient.benchmarks.speed.train_step import bench_train_step
+    from lerobot_ambient.integration.training.merged_training import load_train_config
+
+    # LeRobot prints on stdout how it cuts images; what is printed here may be read by a program.
+    with contextlib.redirect_stdout(sys.stderr):
+        measured = bench_train_step(load_train_config(args.config_path, args.more), steps=args.pairs)
+    print(json.dumps(asdict(measured), indent=2) if args.json else _render(measured))
+    return 0
+
+
+def _render(measured: TrainStep) -> str:
+    kinds, of = list(measured.ms), " of processor time" if measured.device == "cpu" else ""
+    lines = [
+        f"{measured.denoiser}, {measured.parameters / 1e6:.2f} M parameters, batch {measured.batch_size}, "
+        f"{measured.device}, {measured.threads} thread{'s' if measured.threads > 1 else ''}; milliseconds{of}",
+        f"{'':12s}" + "".join(f"{kind:>12s}" for kind in kinds),
+    ]
+    for part in measured.parts[kinds[0]]:
+        lines.append(f"{part:12s}" + "".join(f"{measured.parts[kind][part]:12.2f}" for kind in kinds))
+    lines.append(f"{'step':12s}" + "".join(f"{measured.ms[kind]:12.2f}" for kind in kinds))
+    for kind, ratio in measured.ratios.items():
+        low, high = ratio["interval95"]
+        lines.append(f"ours / {kind}: {ratio['median']:.3f} ({low:.3f} to {high:.3f})")
+    return "\n".join([*lines, *(f"not to be believed: {doubt}" for doubt in measured.doubts)])
 
 
 def add_flow(benches: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
