@@ -37,6 +37,7 @@ _VARIANTS = {
     "pooled": "all frames alike",
     "pooled-finetuned": "all frames, then target only",
     "right": "right logic",
+    "published": "the paper's window",
     "arbitrary": "arbitrary logic",
     "arbitrary-conditioned": "arbitrary, told the logic",
     "by-size": "shares by size",

@@ -38,7 +38,8 @@ _OMNI_ALPHA = 0.2
 """The target's share below sigma_max: there the source, which moves as well, brings thirteen times as much."""
 _ARBITRARY, _CONDITIONED, _RIGHT = "arbitrary", "conditioned", "right"
 """Pairs of datasets: the talk's logic of the source, the flag that distinguishes the two logics, and no wrong logic."""
-_POOLED, _FINETUNED = "pooled", "pooled-finetuned"
+_POOLED, _FINETUNED, _PUBLISHED = "pooled", "pooled-finetuned", "published"
+_PAPERS_SIGMA_MAX = 0.46
 _DECIDING = ("target_only", "omni", "exclusive")
 GAIN, _LOGIC_LOSS = 15.0, 1.0
 
@@ -76,6 +77,11 @@ def omni(sigma_max: float) -> Condition:
     return Condition("omni", summary, mixing, {"sigma_min": 1.0, "sigma_max": sigma_max}, needs=(SIGMA_MAX,))
 
 
+def _published() -> Condition:
+    summary = "Ambient omni with the sigma_max of the paper; nothing is swept."
+    return replace(omni(_PAPERS_SIGMA_MAX), name=f"omni:{_PUBLISHED}", summary=summary, needs=())
+
+
 def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
     """All conditions."""
     cotrain = common_conditions.cotrain(choices[COTRAIN_ALPHA])
@@ -105,6 +111,7 @@ def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
         told,
         on(_RIGHT, bound),
         omni(choices[SIGMA_MAX]),
+        _published(),
         Condition("exclusive", alone, {"type": "exclusive"}, band, needs=(SIGMA_MAX,)),
         on(_ARBITRARY, cotrain),
         replace(told, name=f"cotrain:{_ARBITRARY}-{_CONDITIONED}", data=f"{_ARBITRARY}-{_CONDITIONED}"),
@@ -131,9 +138,13 @@ def data(sizes: Sizes) -> dict[str, list[str]]:
 def claims(conditions: Conditions) -> list[Claim]:
     """What omni promises, as far as the conditions are there."""
     return [
-        *points_above(conditions, "omni", "target_only", GAIN, SCORE),
-        *points_above(conditions, "omni", "cotrain", 0.0, SCORE),
-        *points_above(conditions, "omni", "target_only", -_LOGIC_LOSS, LOGIC),
+        claim
+        for ours in ("omni", f"omni:{_PUBLISHED}")
+        for claim in (
+            *points_above(conditions, ours, "target_only", GAIN, SCORE),
+            *points_above(conditions, ours, "cotrain", 0.0, SCORE),
+            *points_above(conditions, ours, "target_only", -_LOGIC_LOSS, LOGIC),
+        )
     ]
 
 
@@ -171,7 +182,7 @@ STUDY = Study(
         Sweep(COTRAIN_ALPHA, "alpha", _ALPHAS, common_conditions.cotrain),
         Sweep(SIGMA_MAX, "sigma_max", _SIGMA_MAXS, omni),
     ),
-    defaults={COTRAIN_ALPHA: 0.95, SIGMA_MAX: 0.46},
+    defaults={COTRAIN_ALPHA: 0.95, SIGMA_MAX: _PAPERS_SIGMA_MAX},
     conditions=conditions,
     measures=(SCORE, LOGIC, COMPLETION),
     choose=partial(highest, measure=SCORE),
@@ -203,6 +214,8 @@ STUDY = Study(
         f"`cotrain:{_RIGHT}` learns from a source that decides right, an upper bound of what the source's motion is "
         f"worth. `cotrain:{_POOLED}` draws all frames alike, and `cotrain:{_FINETUNED}` goes on from there with the "
         f"target alone, for a quarter more steps than other arms have.",
+        f"`omni:{_PUBLISHED}` has the paper's sigma_max of {_PAPERS_SIGMA_MAX:g}; nothing of it is swept. The sweep "
+        "looks at the score alone, which may buy motion with decisions; this is a point beside it on that front.",
         "Why exclusive bands decide wrongly here, where the paper keeps 98 % of the logic: the figure of decisions "
         "shows it. Above sigma_max the target alone denoises, and in mid-carry nearly all chunks are then for the "
         "right bin, which is far beyond the noise of sigma_max. Below it the source alone denoises and turns most of "
