@@ -155,7 +155,7 @@ class MazeEnv(gym.Env[Observation, NDArray[np.float32]]):
         here = self._trail[-1]
         move = wish - here
         there = here + move * min(1.0, MAX_STEP / max(float(np.linalg.norm(move)), MAX_STEP))
-        collision = not bool(self.maze.segments_free(here, there))
+        collision = not self.maze.segment_free(here, there)
         if not collision:
             self._trail.append(there)
             self._sum_squares += float(squared_accelerations(self._trail[-3:], self.fps).sum())

@@ -195,6 +195,12 @@ class Maze:
         hit = np.maximum(enter.max(-1), 0.0) < np.minimum(leave.min(-1), 1.0)
         return np.asarray(~hit.any(-1) & self.points_free(p) & self.points_free(q))
 
+    def segment_free(self, start: Floats, end: Floats) -> bool:
+        """As `segments_free` for one segment; quick where it lies in one of the free rectangles, as most steps do."""
+        low, high = self.free_rectangles[:, :2], self.free_rectangles[:, 2:]
+        least, most = np.minimum(start, end), np.maximum(start, end)
+        return bool(((least >= low) & (most <= high)).all(-1).any()) or bool(self.segments_free(start, end))
+
     def path_free(self, path: ArrayLike) -> bool:
         """Whether the polyline through `path`, shape (n, 2) with n >= 2, stays in the closed free space."""
         points = np.asarray(path, dtype=np.float64)

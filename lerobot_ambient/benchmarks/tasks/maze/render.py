@@ -40,6 +40,10 @@ class MazePainter:
         self._empty: NDArray[np.uint8] = np.where(
             maze.points_free(grid)[..., None], np.array(FLOOR, np.uint8), np.array(WALL, np.uint8)
         )
+        # An episode's pictures differ by one stretch of its trail, so what was painted is kept.
+        self._canvas = self._empty
+        self._painted: Floats = np.empty((0, 2))
+        self._goal: tuple[Floats, float] = (np.empty(2), 0.0)
 
     def paint(self, trail: Floats, goal: Floats, goal_radius: float) -> NDArray[np.uint8]:
         """A picture, uint8 (size, size, 3), x to the right and y up.
@@ -48,16 +52,26 @@ class MazePainter:
             trail: positions so far, shape (n, 2); none draws no robot.
             goal: shape (2,), drawn as a disc of `goal_radius` cells.
         """
-        image = self._empty.copy()
-        self._disc(image, goal, goal_radius, GOAL)
-        for start, end in pairwise(trail):
-            steps = max(1, int(np.ceil(np.linalg.norm(end - start) / self._pixel)))
-            for share in np.linspace(0.0, 1.0, steps + 1):
-                self._disc(image, start + share * (end - start), 0.75 * self._pixel, TRAIL)
+        image = self._with_trail(trail, goal, goal_radius).copy()
         if len(trail):
             self._disc(image, trail[0], 0.06, _START)
             self._disc(image, trail[-1], _ROBOT_RADIUS, ROBOT)
         return image
+
+    def _with_trail(self, trail: Floats, goal: Floats, goal_radius: float) -> NDArray[np.uint8]:
+        """The maze, the goal and the trail, not to be written to."""
+        before = len(self._painted)
+        goes_on = np.array_equal(self._goal[0], goal) and self._goal[1] == goal_radius
+        if not (before and goes_on and np.array_equal(self._painted, trail[:before])):
+            self._canvas, before = self._empty.copy(), 1
+            self._disc(self._canvas, goal, goal_radius, GOAL)
+            self._goal = np.array(goal), goal_radius
+        for start, end in pairwise(trail[before - 1 :]):
+            steps = max(1, int(np.ceil(np.linalg.norm(end - start) / self._pixel)))
+            for share in np.linspace(0.0, 1.0, steps + 1):
+                self._disc(self._canvas, start + share * (end - start), 0.75 * self._pixel, TRAIL)
+        self._painted = np.array(trail)
+        return self._canvas
 
     def observe(self, position: ArrayLike, goal: ArrayLike | None) -> NDArray[np.uint8]:
         """What a policy sees: the maze, the goal and the robot, without the path so far. Returns uint8 (size, size, 3).

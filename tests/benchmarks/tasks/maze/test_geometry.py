@@ -75,6 +75,23 @@ def test_segments_agree_with_dense_samples(seed: int) -> None:
     assert exact.any() and not exact.all()
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_one_segment_is_free_as_among_many(seed: int) -> None:
+    """Short and long ones, and those that end on walls and corners."""
+    maze = Maze.from_seed(seed)
+    rng = np.random.default_rng(seed)
+    starts = rng.uniform(0, maze.cells, (300, 2))
+    ends = starts + rng.normal(0, 0.2, (300, 2)) * rng.choice([0.0, 1.0, 3.0], (300, 1))
+    half = maze.wall / 2
+    edges = rng.integers(1, maze.cells, (300, 2)) + rng.choice([-half, half], (300, 2))
+    upwards = edges + np.array([0.0, 0.3])
+    pairs = ((starts, ends), (edges, ends), (edges, edges[::-1]), (edges, upwards), (edges, edges))
+    assert len({bool(free) for first, second in pairs for free in maze.segments_free(first, second)}) == 2
+    for first, second in pairs:
+        wanted = maze.segments_free(first, second)
+        assert [maze.segment_free(p, q) for p, q in zip(first, second, strict=True)] == wanted.tolist()
+
+
 def test_segments_broadcast() -> None:
     maze = Maze.from_seed(0)
     fan = maze.segments_free([0.5, 0.5], np.random.default_rng(0).uniform(0, 4, (3, 5, 2)))
