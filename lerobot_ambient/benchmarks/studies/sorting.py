@@ -209,8 +209,8 @@ STUDY = Study(
         "sweeps choose the highest share of blocks in the right bin, on the opposite logic; the arms `...:arbitrary` "
         "take the same values.",
         "The policy observes the view `wrist`: where the blocks lie on the table, and where they lie from the hand, as "
-        "a camera at the wrist sees them. 15 target demonstrations are few enough that the target alone leaves room: "
-        "with one training it puts a little more than half of the blocks into the right bin.",
+        "a camera at the wrist sees them. 15 target demonstrations are so few that the target alone leaves room, "
+        "and which ones they are makes a difference: every training has its own.",
         f"`cotrain:{_RIGHT}` learns from a source that decides right, an upper bound of what the source's motion is "
         f"worth. `cotrain:{_POOLED}` draws all frames alike, and `cotrain:{_FINETUNED}` goes on from there with the "
         f"target alone, for a quarter more steps than other arms have.",
