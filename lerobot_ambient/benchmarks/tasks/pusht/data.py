@@ -42,7 +42,7 @@ FEATURES: dict[str, dict[str, Any]] = {
     },
     "action": {"dtype": "float32", "shape": (2,), "names": ["x", "y"]},
 }
-VERSION = 2
+VERSION = 3
 """Raise it when the same arguments would give other demonstrations."""
 _STREAM = 0x70757374
 """First word of every spawn key, so that no demonstration shares a stream with an environment's reset seed."""

@@ -2,8 +2,8 @@
 """A demonstrator that pushes the T onto its mark, push by push, with gym-pusht itself as its model.
 
 It chooses the push from which a second one leads nearest to the goal (`pushes.py`), measures in a copy of the world
-how far that push must go, walks around the T to where it starts, pushes, and chooses again. Ways and pushes are
-motions of least jerk from rest to rest.
+how far that push must go, walks around the T to where it starts, pushes, and chooses again. Ways and pushes have an
+even speed with soft ends.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from lerobot_ambient.benchmarks.tasks.pusht.environment import PushTEnv, put, ru
 from lerobot_ambient.benchmarks.tasks.pusht.pushes import STANDOFF, STRIDE, Push, best_push, distance
 from lerobot_ambient.benchmarks.tasks.pusht.styles import Style
 from lerobot_ambient.benchmarks.tasks.pusht.task import OUTLINE, RADIUS, TABLE, clearance, place
-from lerobot_ambient.benchmarks.tasks.shared.motion import minimum_jerk
 from lerobot_ambient.core.arrays import Floats
 
 _KEEP = RADIUS + 4.0
@@ -28,8 +27,8 @@ _STEP_BACK = 14.0
 """How far it steps back from the T before it walks along it."""
 _RIM = 20.0
 """How near it may come to the table's rim."""
-_BRIEFEST = 4
-"""Least steps of a motion."""
+_RAMP = 2
+"""Steps in which a motion gains its speed."""
 _NEAR = 12.0
 """Root mean square distance of the corners below which a push aims at the goal itself, not at a place before it."""
 
@@ -114,12 +113,18 @@ def pairs(places: np.ndarray) -> Floats:
 
 
 def along(route: np.ndarray, speed: float) -> np.ndarray:
-    """Places after every step of a motion of least jerk along a polyline (n,) of complex corners, from rest to rest."""
+    """Places after every step of a motion along a polyline (n,) of complex corners, from rest to rest.
+
+    It gains its speed within `_RAMP` steps and loses it as fast, so that hardly a frame shows a pusher of which cannot
+    be seen whether it comes or goes. The pusher's own controller rounds the corners.
+    """
     legs = np.abs(np.diff(route))
     length = float(legs.sum())
-    steps = max(_BRIEFEST, math.ceil(length / speed))
+    # The ramps' speeds sum to less by what one ramp loses on either side.
+    steps = max(2 * _RAMP, math.ceil(length / speed) + _RAMP)
+    speeds = np.minimum(1.0, np.minimum(np.arange(1, steps + 1), np.arange(steps, 0, -1)) / (_RAMP + 1.0))
+    passed = np.cumsum(speeds) / speeds.sum() * length
     ends = np.concatenate([[0.0], np.cumsum(legs)])
-    passed = minimum_jerk(steps) * length
     return np.interp(passed, ends, route.real) + 1j * np.interp(passed, ends, route.imag)
 
 
