@@ -74,7 +74,7 @@ def test_pusht_shares_its_target_and_sweeps_every_fault_alike():
     study = pusht.STUDY
     words = study.data(study.full)
     assert {tuple(word for word in some if "fault" not in word) for some in words.values()} == {
-        ("--reach=0.25", "--target-episodes=50", "--source-episodes=300")
+        ("--reach=0.15", "--target-episodes=50", "--source-episodes=300")
     }
     assert len(study.sweeps) == 2 * len(pusht.FAULTS) and len({len(sweep.values) for sweep in study.sweeps}) == 1
     for sweep in study.sweeps:
