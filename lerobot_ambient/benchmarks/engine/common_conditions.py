@@ -18,6 +18,7 @@ ESTIMATES = {
     "classifier-bucket": "a classifier, a window for each of 32 clusters of like chunks",
     "classifier-datapoint": "a classifier, a window for each chunk",
     "classifier-datapoint-locality": "a classifier, a window for each chunk, with a sigma_max by locality",
+    "heldout": "the held-out map, the safe end of its window",
 }
 """`estimated_windows.WINDOW_METHODS` in words."""
 _FINE = ("classifier-bucket", "classifier-datapoint", "classifier-datapoint-locality")
@@ -51,8 +52,7 @@ def ambient(sigma_min: float) -> Condition:
 def by_size(ambient: Condition) -> Condition:
     """The same windows without alpha."""
     summary = f"{ambient.summary} The two share a level by their numbers of frames (alpha null)."
-    mixing = {key: value for key, value in ambient.mixing.items() if key != "alpha"}
-    return replace(ambient, name=f"{ambient.name}:by-size", summary=summary, mixing=mixing)
+    return replace(ambient, name=f"{ambient.name}:by-size", summary=summary, mixing={**ambient.mixing, "alpha": None})
 
 
 def default_network(condition: Condition) -> Condition:
@@ -102,7 +102,9 @@ def estimated(method: str) -> Condition:
     if method not in _FINE:
         mixing = {"type": "ambient", "alpha": _AMBIENT_ALPHA}
         return Condition(f"ambient:{method}", summary, mixing, windows=method)
-    return Condition(f"ambient:{method}", summary, {"type": "ambient"}, windows=method, share=_AMBIENT_ALPHA)
+    return Condition(
+        f"ambient:{method}", summary, {"type": "ambient", "alpha": None}, windows=method, share=_AMBIENT_ALPHA
+    )
 
 
 def fine_tuned(base: Condition) -> Condition:

@@ -23,12 +23,14 @@ WINDOW_METHODS: dict[str, tuple[str, ...]] = {
     "classifier-bucket": ("--method=classifier", "--granularity=bucket", "--bucket=clusters:32"),
     "classifier-datapoint": ("--method=classifier", "--granularity=datapoint"),
     "classifier-datapoint-locality": ("--method=classifier", "--granularity=datapoint", "--locality"),
+    "heldout": ("--method=heldout", "--steps=1500"),
 }
 """Ways to estimate the source's windows: the options of `lerobot-ambient annotate`."""
 
 AS_ESTIMATED = ("--take=estimate", "--accept-full-trust")
-"""Experiments measure what the estimates are worth, including those that trust everything. They are not in the stages'
-keys, because some windows were made before annotate had these options."""
+"""Experiments measure what the estimates are worth, including those that trust everything; of the held-out map they
+take the safe end, as users do. They are not in the stages' keys, because some windows were made before annotate had
+these options."""
 
 
 def window_stage(task: Task, method: str, folder: Path, places: Places, inputs: Mapping[str, Any]) -> Stage:
@@ -49,10 +51,10 @@ def window_stage(task: Task, method: str, folder: Path, places: Places, inputs: 
     command = [
         *stock_command("lerobot-ambient", "lerobot_ambient.cli"),
         *["annotate", f"--config_path={here / 'train.yaml'}", *words, f"--windows-dir={here / 'run'}", "--json"],
-        *AS_ESTIMATED,
+        *(AS_ESTIMATED if "--method=heldout" not in words else ()),
     ]
-    if "--method=classifier" in words:
-        command.append(f"--work-dir={folder / 'work'}")
+    if "--method=spectral" not in words:
+        command.append(f"--work-dir={folder / ('work' if '--method=classifier' in words else 'work-heldout')}")
     return Stage(
         here,
         {**inputs, "annotate": words, "config": train_config(task, condition, NOWHERE, **sizes)},

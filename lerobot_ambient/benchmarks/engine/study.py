@@ -100,6 +100,8 @@ class Study:
         question: what the study asks, a sentence or two.
         limits: what it does not show, a sentence each.
         headline: the measure by which arms are compared with each other.
+        quick_claims: promises of the quick form, whose single training and fewer layouts can show less; None takes
+            `claims`.
         order: names of the conditions in tables and figures.
     """
 
@@ -122,6 +124,7 @@ class Study:
     question: str = ""
     limits: tuple[str, ...] = ()
     headline: Measure = SUCCESS
+    quick_claims: Callable[[Conditions], list[Claim]] | None = None
 
     def __post_init__(self) -> None:
         names = [condition.name for condition in self.conditions(self.defaults, self.full)]
@@ -149,6 +152,7 @@ class Options:
         jobs: stages side by side.
         mixed_precision: accelerate's, of every training.
         reuse: a file of kept rollouts; what it holds with the same settings is not made again.
+        quick: the quick form, with its own promises.
     """
 
     output_dir: Path
@@ -158,6 +162,7 @@ class Options:
     jobs: int = 2
     mixed_precision: str = "no"
     reuse: Path | None = None
+    quick: bool = False
 
     def __post_init__(self) -> None:
         if self.mixed_precision not in _PRECISIONS:
@@ -201,6 +206,7 @@ def options_for(
         jobs,
         mixed_precision,
         reuse,
+        quick,
     )
 
 

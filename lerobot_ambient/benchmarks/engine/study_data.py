@@ -107,11 +107,22 @@ class StudyData:
 
     def _stage_folder(self, pair: str, kind: Kind, seed: int) -> Path:
         name = "source" if kind == "source" else f"target-{seed}"
-        return self._options.output_dir / "data" / folder_of(pair) / name
+        return self._options.output_dir / "data" / folder_of(self._first_with(pair, kind)) / name
+
+    def _first_with(self, pair: str, kind: Kind) -> str:
+        """The first pair that has the same dataset: what it is made with differs in the other one's size at most."""
+        other = "--source-episodes=" if kind == "target" else "--target-episodes="
+
+        def made_with(name: str) -> list[str]:
+            return [word for word in self._words[name] if not word.startswith(other)]
+
+        same = [name for name in self._words if not self._given(name) and made_with(name) == made_with(pair)]
+        return same[0]
 
     def _stage(self, pair: str, kind: Kind, seed: int) -> Stage:
         drawn = SOURCE_SEED if kind == "source" else seed
-        words = ["make-data", self._study.task.name, *self._words[pair], f"--seed={drawn}", f"--only={kind}"]
+        given = self._words[self._first_with(pair, kind)]
+        words = ["make-data", self._study.task.name, *given, f"--seed={drawn}", f"--only={kind}"]
         folder = self._stage_folder(pair, kind, seed)
         # make-data itself continues after a kill, in the same folder.
         command = [*stock_command("lerobot-ambient", "lerobot_ambient.cli"), *words, f"--root={folder / 'run'}"]

@@ -132,13 +132,19 @@ def draw_shares(conditions: Mapping[str, Trainings], measures: Sequence[Measure]
 
 
 @styled
-def draw_scaling(lines: Mapping[str, Sequence[tuple[int, Trainings]]], floor: Trainings | None, path: Path) -> Path:
+def draw_scaling(
+    lines: Mapping[str, Sequence[tuple[int, Trainings]]],
+    floor: Trainings | None,
+    path: Path,
+    of: str = "source demonstrations",
+) -> Path:
     """Success over a size, with intervals over trainings and layouts.
 
     Args:
         lines: by condition, the sizes and the trainings there.
         floor: a condition that does not depend on the size, as a band.
         path: without suffix; a PNG and an SVG are written.
+        of: what the sizes count.
     """
     figure, axes = subplots(1, 1, figsize=(6.6, 3.8))
     axis = axes.flat[0]
@@ -157,7 +163,7 @@ def draw_scaling(lines: Mapping[str, Sequence[tuple[int, Trainings]]], floor: Tr
     axis.set_xscale("log")
     axis.set_xticks(sizes, [str(size) for size in sizes])
     axis.minorticks_off()
-    axis.set_xlabel("source demonstrations")
+    axis.set_xlabel(of)
     axis.set_ylabel("success (%)")
     figure.legend(loc="outside right upper", handletextpad=0.4)
     return write_png_and_svg(figure, path)

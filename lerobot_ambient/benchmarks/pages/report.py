@@ -55,6 +55,7 @@ def results_json(outcome: Outcome, command: str, stage_seconds: float, machines:
         machines: on which the stages ran, that of most of them first.
     """
     study, sizes, conditions = outcome.study, outcome.options.sizes, trainings_of(outcome)
+    promised = study.quick_claims if outcome.options.quick and study.quick_claims else study.claims
     return {
         "experiment": study.name,
         "command": command,
@@ -68,7 +69,7 @@ def results_json(outcome: Outcome, command: str, stage_seconds: float, machines:
         "sweeps": [_sweep_json(outcome, point) for point in outcome.sweeps],
         "claims": [
             {"claim": one.promise, "measured": one.measured, "verdict": one.verdict, "held": one.held}
-            for one in study.claims(conditions)
+            for one in promised(conditions)
         ],
     }
 

@@ -27,6 +27,7 @@ SIGMA_MINS = Sweep(SIGMA_MIN, "sigma_min", (0.074, 0.12, 0.16, 0.3, 0.5, 0.7), c
 MORE = "100"
 """The data with twice as many target trajectories: the talk's, where the paper has 50."""
 ESTIMATED = ("spectral", "classifier-dataset", "classifier-bucket", "classifier-datapoint")
+_QUICK_MARGIN, _QUICK_RATIO = 10.0, 0.75
 _FLOOR_POINTS, _FLOOR_RATIO, _TALK_RATIO = 25.0, 0.6, 0.45
 
 
@@ -86,6 +87,15 @@ def claims(conditions: Conditions) -> list[Claim]:
     ]
 
 
+def quick_claims(conditions: Conditions) -> list[Claim]:
+    """What one training and a hundred layouts can show."""
+    return [
+        *points_above(conditions, "ambient", "target_only", 0.0),
+        *points_above(conditions, "ambient", "cotrain", -_QUICK_MARGIN),
+        *ratio_at_most(conditions, "ambient", "cotrain", _QUICK_RATIO, ACCELERATION),
+    ]
+
+
 def draw(outcome: Outcome, begin: Path) -> Sequence[Figure]:
     """The paths of demonstrations and rollouts, and what the policies denoise."""
     from lerobot_ambient.benchmarks.studies.maze_figures import draw_maze
@@ -133,6 +143,7 @@ STUDY = Study(
     full=Sizes(),
     quick=Sizes(seeds=(1,), trials=100, steps=3500, source_episodes=1000, sweep=False),
     quick_conditions=("target_only", "cotrain", "ambient"),
+    quick_claims=quick_claims,
     question=(
         "Many jagged paths know the maze, few smooth ones how to move. Does a policy learn the one from the source "
         "without the other, at any share that co-training could take?"

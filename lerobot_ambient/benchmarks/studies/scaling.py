@@ -37,7 +37,7 @@ def _kinds() -> list[Condition]:
     bucket = common_conditions.estimated("classifier-bucket")
     return [
         Condition("cotrain:by-size", f"Co-training; {by_size}.", {"type": "cotrain"}),
-        Condition("ambient:by-size", f"Ambient co-training; {by_size}.", {"type": "ambient"}, window),
+        Condition("ambient:by-size", f"Ambient co-training; {by_size}.", {"type": "ambient", "alpha": None}, window),
         replace(common_conditions.ambient(SIGMA_MIN), name="ambient:share", needs=()),
         Condition("soft", "Soft ambient: the target's share falls linearly with the noise level.", pushing.SOFT),
         replace(bucket, name="ambient:bucket", share=None),

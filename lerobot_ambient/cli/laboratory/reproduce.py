@@ -31,6 +31,8 @@ STUDIES = {
     "metaworld-pick": ("Meta-World's pick-place-v3, likewise", "three arms"),
     "metaworld-door": ("Meta-World's door-open-v3, likewise", "three arms"),
     "metaworld-peg": ("Meta-World's peg-insert-side-v3, likewise", "three arms"),
+    "pays-maze": ("the maze with 10 to 200 smooth paths (needs the extra 'maze')", "three arms"),
+    "pays-push": ("Meta-World's push-v3 with 10 to 200 experts (needs the extra 'metaworld')", "three arms"),
 }
 """Experiments that train policies: what they are about, and what `--quick` runs of them."""
 

@@ -42,8 +42,10 @@ def test_every_method_is_a_command_that_annotate_takes(stages):
         args, more = build_parser().parse_known_args(words)
         assert more == []
         assert args.windows_dir == stage.run_folder
-        # What is committed was measured with the estimates, full trust too, and under these keys.
-        assert (args.take, args.accept_full_trust) == ("estimate", True)
+        # What is committed was measured with the estimates, full trust too, and under these keys; of the held-out map
+        # the safe end is taken, as users do.
+        safe = "--method=heldout" in words
+        assert (args.take, args.accept_full_trust) == (("safe", False) if safe else ("estimate", True))
         assert not {"--take=estimate", "--accept-full-trust"} & set(stage.inputs["annotate"])
         yaml.safe_load(stage.files["train.yaml"])
 
@@ -62,7 +64,7 @@ def test_many_windows_share_by_size_so_that_a_small_admitted_part_is_not_repeate
     fine, whole = estimated("classifier-datapoint"), estimated("classifier-dataset")
     assert whole.mixing["alpha"] == 0.5
     assert whole.weighted(300, 4000) is whole
-    assert "alpha" not in fine.mixing
+    assert fine.mixing["alpha"] is None
     weighted = fine.weighted(300, 4000)
     assert weighted.name == fine.name
     # 300 frames of the target weigh as much as 4000 of the source: half and half where all are admitted.
@@ -77,8 +79,15 @@ def test_a_share_that_cannot_be_is_refused(change):
 
 
 def test_granularities_share_what_the_classifiers_learnt(stages):
-    work = {word for stage in stages.values() for word in stage.command if word.startswith("--work-dir")}
+    work = {
+        word
+        for method, stage in stages.items()
+        for word in stage.command
+        if word.startswith("--work-dir") and method != "heldout"
+    }
     assert len(work) == 1
+    # The held-out map keeps what its own denoisers learnt.
+    assert not work & set(stages["heldout"].command)
 
 
 def test_the_key_knows_the_method_and_the_data_but_no_folder(stages, tmp_path):

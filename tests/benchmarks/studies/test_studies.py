@@ -7,7 +7,7 @@ import pytest
 from lerobot_ambient.benchmarks.engine.claims import points_above, ratio_at_most
 from lerobot_ambient.benchmarks.engine.crossed import Trainings
 from lerobot_ambient.benchmarks.engine.study import Sizes
-from lerobot_ambient.benchmarks.studies import pushing, pusht, scaling, sorting, vision
+from lerobot_ambient.benchmarks.studies import pays, pushing, pusht, scaling, sorting, vision
 from lerobot_ambient.benchmarks.tasks.sorting.task import episode_return
 from lerobot_ambient.integration.commands.results import Rollouts, acceleration_measure
 
@@ -131,3 +131,15 @@ def test_a_claim_says_both_values_and_its_interval():
     assert claim.held
     smooth = acceleration_measure("m²/s⁴")
     assert ratio_at_most({**conditions, "ambient": successes(0)}, "ambient", "cotrain", 0.5, smooth) == []
+
+
+@pytest.mark.parametrize("name", list(pays.STUDIES))
+def test_when_a_source_pays_is_asked_at_every_number(name):
+    study = pays.STUDIES[name]
+    assert pays.target_sizes(study.full) == [10, 25, 50, 100, 200]
+    assert study.order == tuple(pays.condition_of(kind, share) for kind in pays.KINDS for share in pays.SHARES)
+    conditions = dict.fromkeys(study.order, successes(50))
+    conditions |= {"ambient:x2": successes(60), "cotrain:x40": successes(40), "target_only:x40": successes(53)}
+    assert [claim.verdict for claim in study.claims(conditions)] == ["shown", "shown", "shown"]
+    conditions |= {"target_only:x40": successes(58), "cotrain:x40": successes(50)}
+    assert [claim.verdict for claim in study.claims(conditions)] == ["shown", "refuted", "not shown"]

@@ -64,6 +64,19 @@ def test_every_final_run_is_rolled_out_on_the_same_layouts_and_no_sweep_is(tmp_p
     assert sources == {str(tmp_path / "data" / "default" / "source" / "run" / "source")}
 
 
+def test_pairs_that_differ_in_the_targets_number_share_their_source(tmp_path):
+    """Thousands of demonstrations are made once, not once a number."""
+    study = study_named("pays-maze")
+    data = study_run._Run(study, options_for(study, tmp_path), runner=None)._data
+    folders = {pair: (data.folder(pair, "source", 1), data.folder(pair, "target", 1)) for pair in ("x2", "x40")}
+    assert folders["x2"][0] == folders["x40"][0]
+    assert folders["x2"][1] != folders["x40"][1]
+    study = study_named("scaling")
+    data = study_run._Run(study, options_for(study, tmp_path), runner=None)._data
+    assert data.folder("x1", "target", 1) == data.folder("x8", "target", 1)
+    assert data.folder("x1", "source", 1) != data.folder("x8", "source", 1)
+
+
 def test_a_winner_that_is_a_fixed_arm_too_is_trained_once(tmp_path):
     for kind in ("target", "source"):
         (tmp_path / kind / "meta").mkdir(parents=True)
