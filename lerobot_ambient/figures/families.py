@@ -32,6 +32,7 @@ _VARIANTS = {
     "classifier-bucket": "classifier, buckets",
     "classifier-datapoint": "classifier, data points",
     "classifier-datapoint-locality": "data points, locality",
+    "heldout": "window by held-out errors",
     "finetuned": "then target only",
     "conditioned": "told the logic",
     "pooled": "all frames alike",
