@@ -7,7 +7,7 @@ from importlib import import_module
 
 from lerobot_ambient.benchmarks.engine.study import Study
 
-METAWORLD = ("metaworld-push", "metaworld-pick", "metaworld-door", "metaworld-peg")
+METAWORLD = ("metaworld-push", "metaworld-pick", "metaworld-shelf", "metaworld-peg")
 """One a task, all declared in one module."""
 PAYS = ("pays-maze", "pays-push")
 """When a source pays: one a task, declared in one module."""

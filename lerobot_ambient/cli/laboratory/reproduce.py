@@ -29,7 +29,7 @@ STUDIES = {
     "flow": ("the maze under flow matching, and the same windows under DDPM (needs the extra 'maze')", "three arms"),
     "metaworld-push": ("Meta-World's push-v3 with planted faults (needs the extra 'metaworld')", "three arms"),
     "metaworld-pick": ("Meta-World's pick-place-v3, likewise", "three arms"),
-    "metaworld-door": ("Meta-World's door-open-v3, likewise", "three arms"),
+    "metaworld-shelf": ("Meta-World's shelf-place-v3, likewise", "three arms"),
     "metaworld-peg": ("Meta-World's peg-insert-side-v3, likewise", "three arms"),
     "pays-maze": ("the maze with 10 to 200 smooth paths (needs the extra 'maze')", "three arms"),
     "pays-push": ("Meta-World's push-v3 with 10 to 200 experts (needs the extra 'metaworld')", "three arms"),
