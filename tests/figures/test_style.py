@@ -48,6 +48,8 @@ def test_a_figure_that_cannot_be_written_leaves_the_older_one(tmp_path):
 
 def test_every_family_has_a_name_a_colour_and_a_marker_and_its_variants_differ():
     assert set(NAMES) == set(COLOURS) == set(MARKERS)
-    arms = ["ambient", "ambient:0.3", "ambient:0.5"]
-    assert len({marker(arm, arms) for arm in arms}) == len(arms)
+    arms = ["ambient", "ambient:spectral", "ambient:heldout", "ambient:0.3", "ambient:0.5"]
+    markers = [marker(arm, arms) for arm in arms]
+    assert len(set(markers[:3])) == 3
+    assert markers[3:] == [".", "."], "points of a front"
     assert label("ambient:spectral") == "ambient, window by spectra"
