@@ -133,7 +133,7 @@ STUDY = Study(
         f"Arms `ambient:...-{ESTIMATE}` took their window from the data alone, before any policy was trained.",
     ),
     draw=no_figures,
-    full=Sizes(steps=8000, target_episodes=50, source_episodes=300),
-    quick=Sizes(seeds=(1,), trials=50, steps=4000, target_episodes=50, source_episodes=100, sweep=False),
+    full=Sizes(steps=4000, batch_size=64, target_episodes=50, source_episodes=300),
+    quick=Sizes(seeds=(1,), trials=50, steps=3000, batch_size=64, target_episodes=50, source_episodes=100, sweep=False),
     quick_conditions=("target_only", f"cotrain:{FAULTS[0]}", f"ambient:{FAULTS[0]}"),
 )
