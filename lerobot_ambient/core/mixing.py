@@ -117,14 +117,16 @@ class Ambient(MixingRule):
     """Ambient co-training: every group exactly where its window admits it, the target everywhere.
 
     >>> print(la.Ambient())
+    ambient, the target has 50 % of each noise level that it shares (alpha 0.5)
+    >>> print(la.Ambient(alpha=None))
     ambient, the datasets share a noise level by weight times size
 
     Args:
         alpha: the target's share at levels where a source is admissible too, in (0, 1); None shares by
-            weight times size over the admissible groups.
+            weight times size over the admissible groups. A source that grows takes such a level over without it.
     """
 
-    alpha: float | None = None
+    alpha: float | None = 0.5
 
     def __post_init__(self) -> None:
         _check_alpha(self.alpha, "ambient")

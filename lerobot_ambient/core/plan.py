@@ -85,10 +85,10 @@ class Plan:
     >>> plan = la.make_plan(groups, la.NoiseSchedule(torch.linspace(0.1, 1.0, 10)), la.Ambient())
     >>> plan
     Plan(2 groups, NoiseSchedule(T=10, sigma 0.1000 .. 1.0000))
-      target: 1000 samples, window [0, 1], 55.00 % of the draws
-      sim: 9000 samples, window (0.5, 1], 45.00 % of the draws
+      target: 1000 samples, window [0, 1], 75.00 % of the draws
+      sim: 9000 samples, window (0.5, 1], 25.00 % of the draws
     >>> plan.shares_by_source()[1].numpy().round(2)  # of the source, level by level
-    array([0. , 0. , 0. , 0. , 0. , 0.9, 0.9, 0.9, 0.9, 0.9])
+    array([0. , 0. , 0. , 0. , 0. , 0.5, 0.5, 0.5, 0.5, 0.5])
 
     Args:
         groups: the rows.

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lerobot_ambient.core.mixing import MixingRule
 from lerobot_ambient.core.plan import Group, Plan, make_plan, require_plan_fits
-from lerobot_ambient.core.target_share import crowded_out
+from lerobot_ambient.core.target_share import crowded_out, repeated_few
 from lerobot_ambient.core.windows import Window
 from lerobot_ambient.data.alignment.align import align, align_target, left_out_keys
 from lerobot_ambient.data.alignment.aligned_source import AlignedSource
@@ -117,7 +117,8 @@ class AssembledMixture:
         """What its user should know before training on it; empty where there is nothing."""
         names = [source.name for source in self.sources]
         crowded = crowded_out(self.plan.shares_by_source(), self.plan.schedule.sigmas, names, self.mixing)
-        return [*self.matched_by_place, *([] if crowded is None else [crowded])]
+        repeated = repeated_few(self.plan, names, self.mixing)
+        return [*self.matched_by_place, *(told for told in (crowded, repeated) if told is not None)]
 
     @property
     def notes(self) -> list[str]:

@@ -109,7 +109,13 @@ def configuration(
             "use_imagenet_stats": False,
             **more.get("dataset", {}),
         },
-        "policy": {**SMALL, **(policy or {}), "sources": [dict(source) for source in sources]},
+        # Shares by size, which old checkpoints say in so many words and go on with.
+        "policy": {
+            "mixing": {"type": "ambient", "alpha": None},
+            **SMALL,
+            **(policy or {}),
+            "sources": [dict(source) for source in sources],
+        },
     }
     return draccus.decode(TrainPipelineConfig, values)
 

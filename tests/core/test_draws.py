@@ -17,7 +17,7 @@ GROUPS = [
 ]
 
 
-@pytest.mark.parametrize("mixing", [Ambient(), Ambient(0.4), Exclusive(), Soft.linear(1.0, 0.1)])
+@pytest.mark.parametrize("mixing", [Ambient(None), Ambient(0.4), Exclusive(), Soft.linear(1.0, 0.1)])
 def test_timesteps_follow_the_plan_and_never_leave_it(mixing):
     plan = make_plan(GROUPS, SCHEDULE, mixing)
     law = TimestepLaw(plan)
@@ -44,7 +44,7 @@ def test_open_windows_draw_the_very_timesteps_of_lerobot():
 
 
 def test_tables_are_not_saved():
-    assert TimestepLaw(make_plan(GROUPS, SCHEDULE, Ambient())).state_dict() == {}
+    assert TimestepLaw(make_plan(GROUPS, SCHEDULE, Ambient(None))).state_dict() == {}
 
 
 def test_frame_noise_is_a_pure_function_of_the_frame():

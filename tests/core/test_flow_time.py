@@ -24,7 +24,7 @@ GROUPS = [
     Group(2, "other", 90, Window(0.95)),
     Group(3, "rest", 70, Window(1.0, 0.3)),
 ]
-MIXINGS = [Ambient(), Ambient(0.4), Exclusive(), Soft.linear(1.0, 0.1)]
+MIXINGS = [Ambient(None), Ambient(0.4), Exclusive(), Soft.linear(1.0, 0.1)]
 
 
 def stock_draw(time, n):
@@ -62,7 +62,7 @@ def test_no_forbidden_level_in_any_of_a_million_draws(name, dtype):
     windows = [Window(0.5), Window(0.9, 0.02), Window(0.999), Window(0.31, 0.3), Window(1.0, 0.05)]
     groups = [Group(0, "target", 10, EVERYTHING)]
     groups += [Group(i + 1, f"s{i}", 10, window) for i, window in enumerate(windows)]
-    transport = TimeTransport(make_plan(groups, time.schedule(), Ambient()), time)
+    transport = TimeTransport(make_plan(groups, time.schedule(), Ambient(None)), time)
     torch.manual_seed(1)
     for index, window in enumerate(windows):
         moved = transport(torch.full((100_000,), index + 1), stock_draw(time, 100_000))
@@ -95,7 +95,7 @@ class _Thirds:
 
 def test_ends_of_the_law_stay_inside():
     time = TIMES["pi0"]
-    transport = TimeTransport(make_plan(GROUPS, time.schedule(), Ambient()), time)
+    transport = TimeTransport(make_plan(GROUPS, time.schedule(), Ambient(None)), time)
     ends = torch.tensor([0.0, 0.001, 1.0])
     for index, group in enumerate(GROUPS):
         moved = transport(torch.full((3,), index), ends)

@@ -18,7 +18,7 @@ def groups_of(windows):
 def test_every_group_is_drawn_exactly_where_its_window_admits_it():
     levels = np.random.default_rng(0).choice([0.0, 0.005, *SCHEDULE.sigmas.tolist()], size=(500, 2))
     groups = groups_of([Window(*pair) for pair in levels.tolist()])
-    plan = make_plan(groups, SCHEDULE, Ambient())
+    plan = make_plan(groups, SCHEDULE, Ambient(None))
     for i, group in enumerate(groups):
         assert torch.equal(plan.joint[i] > 0, group.window.admits(SCHEDULE.sigmas))
     size = torch.tensor([group.count for group in groups], dtype=torch.float64)
@@ -34,6 +34,6 @@ def test_a_plan_that_would_fill_the_memory_is_refused(monkeypatch):
     with pytest.raises(ValueError, match=message):
         require_plan_fits(3_000_000, SCHEDULE)
     monkeypatch.setattr("lerobot_ambient.core.plan._MAX_CELLS", 300)
-    make_plan(groups_of([Window(0.5), Window(0.7)]), SCHEDULE, Ambient())
+    make_plan(groups_of([Window(0.5), Window(0.7)]), SCHEDULE, Ambient(None))
     with pytest.raises(ValueError, match="4 groups x 100 timesteps"):
-        make_plan(groups_of([Window(0.5), Window(0.6), Window(0.7)]), SCHEDULE, Ambient())
+        make_plan(groups_of([Window(0.5), Window(0.6), Window(0.7)]), SCHEDULE, Ambient(None))

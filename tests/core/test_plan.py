@@ -21,7 +21,7 @@ def shares(mixing, groups=GROUPS):
 def test_ambient_is_by_weight_times_size_over_the_admissible():
     # Levels 0.1 and 0.3: target 100 against omni 0.5 * 200; above 0.4: target 100 against sim 300.
     expected = [[0.5, 0.5, 0.25, 0.25, 0.25], [0, 0, 0.75, 0.75, 0.75], [0.5, 0.5, 0, 0, 0]]
-    torch.testing.assert_close(shares(Ambient()), torch.tensor(expected, dtype=torch.float64))
+    torch.testing.assert_close(shares(Ambient(None)), torch.tensor(expected, dtype=torch.float64))
 
 
 def test_ambient_alpha_is_the_targets_share_only_where_a_source_is_admissible():
@@ -64,11 +64,13 @@ def test_soft_still_respects_a_declared_window():
 def test_limits_of_ambient_are_cotraining_and_filtering():
     opened = [TARGET, Group(1, "sim", 300, EVERYTHING)]
     closed = [TARGET, Group(1, "sim", 300, Window(0.95))]
-    assert torch.equal(shares(Ambient(), opened), shares(Cotrain(), opened))
-    assert torch.equal(shares(Ambient(), closed), shares(TargetOnly(), closed))
+    assert torch.equal(shares(Ambient(None), opened), shares(Cotrain(), opened))
+    assert torch.equal(shares(Ambient(None), closed), shares(TargetOnly(), closed))
 
 
-@pytest.mark.parametrize("mixing", [Ambient(), Ambient(0.3), Cotrain(), Cotrain(0.7), Exclusive(), Soft.linear(1, 0.2)])
+@pytest.mark.parametrize(
+    "mixing", [Ambient(None), Ambient(0.3), Cotrain(), Cotrain(0.7), Exclusive(), Soft.linear(1, 0.2)]
+)
 def test_the_joint_law_factors_exactly(mixing):
     plan = make_plan(GROUPS, SCHEDULE, mixing)
     torch.testing.assert_close(plan.group_law.unsqueeze(1) * plan.timestep_law, plan.joint)
@@ -87,7 +89,7 @@ def test_a_plan_must_be_a_law():
     with pytest.raises(ValueError, match="negative"):
         Plan((TARGET, SIM), SCHEDULE, torch.stack([base + 0.1, torch.full_like(base, -0.1)]), base)
     with pytest.raises(ValueError, match="no target"):
-        make_plan([SIM], SCHEDULE, Ambient())
+        make_plan([SIM], SCHEDULE, Ambient(None))
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0, -0.2, 1.5])
@@ -116,3 +118,7 @@ def test_groups_are_validated():
         Group(1, "sim", 0, EVERYTHING)
     with pytest.raises(ValueError, match="weight of 'sim' must be positive"):
         Group(1, "sim", 1, EVERYTHING, weight=0.0)
+
+
+def test_the_target_has_half_of_each_level_that_it_shares_unless_told_otherwise():
+    assert shares(Ambient(), [TARGET, SIM])[0].tolist() == [1.0, 1.0, 0.5, 0.5, 0.5]

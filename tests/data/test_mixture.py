@@ -24,7 +24,7 @@ OPTIONS = ReadOptions(observation_deltas=[-1, 0], action_deltas=list(range(-1, 7
 
 
 def recipe(**kwargs):
-    return MixtureRecipe(**{"schedule": SCHEDULE, "mixing": Ambient(), "action_mode": "MIN_MAX"} | kwargs)
+    return MixtureRecipe(**{"schedule": SCHEDULE, "mixing": Ambient(None), "action_mode": "MIN_MAX"} | kwargs)
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def mixture_with(roots, mixing):
 
 @pytest.mark.parametrize(
     "mixing",
-    [TargetOnly(), Cotrain(), Cotrain(0.3), Ambient(), Ambient(0.3), Exclusive(), Soft.linear(1.0, 0.2)],
+    [TargetOnly(), Cotrain(), Cotrain(0.3), Ambient(None), Ambient(0.3), Exclusive(), Soft.linear(1.0, 0.2)],
     ids=lambda mixing: repr(mixing),
 )
 def test_the_real_loader_and_the_policys_draw_fit_the_plan(roots, mixing):
@@ -57,7 +57,7 @@ def test_the_real_loader_and_the_policys_draw_fit_the_plan(roots, mixing):
     assert stats.chisquare(observed[cells].numpy(), wanted[cells].numpy()).pvalue > 1e-4
 
 
-@pytest.mark.parametrize("mixing", [Ambient(), Ambient(0.3), Exclusive()], ids=lambda mixing: repr(mixing))
+@pytest.mark.parametrize("mixing", [Ambient(None), Ambient(0.3), Exclusive()], ids=lambda mixing: repr(mixing))
 def test_no_forbidden_pair_in_a_million_draws(roots, mixing):
     mixture = mixture_with(roots, mixing)
     sampler = mixture.sampler(seed=1)

@@ -19,7 +19,7 @@ from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions
 
 PI0 = FlowTime(BetaTime(1.5, 1.0, low=0.001, high=1.0))
-MIXINGS = [TargetOnly(), Cotrain(), Cotrain(0.3), Ambient(), Ambient(0.3), Exclusive(), Soft.linear(1.0, 0.2)]
+MIXINGS = [TargetOnly(), Cotrain(), Cotrain(0.3), Ambient(None), Ambient(0.3), Exclusive(), Soft.linear(1.0, 0.2)]
 POOLED = 16
 
 

@@ -67,7 +67,7 @@ def test_two_processes_split_the_draws_of_one(roots, tmp_path, preloaded_python)
     words = ["--dataset.repo_id=me/target", f"--dataset.root={target}", f"--policy.sources={json.dumps([source])}"]
     ranks = two_ranks(tmp_path, preloaded_python, *words, "--steps=120", *SMALL_POLICY)
     assert [len(rank) for rank in ranks] == [120, 120]
-    mixture = mixture_with(roots, Ambient())
+    mixture = mixture_with(roots, Ambient(None))
     consume(ranks, mixture)
 
     # Each rank's pairs follow the plan, and the ranks do not share their noise.

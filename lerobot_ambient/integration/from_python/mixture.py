@@ -54,8 +54,8 @@ class Mixture:
     >>> mix = la.Mixture.open(target, [sim], horizon=8, n_action_steps=4)
     >>> mix.plan
     Plan(2 groups, NoiseSchedule(T=100, sigma 0.0251 .. 1.0000))
-      me/target: 136 samples, window [0, 1], 54.44 % of the draws
-      me/sim: 170 samples, window (0.3, 1], 45.56 % of the draws
+      me/target: 136 samples, window [0, 1], 59.00 % of the draws
+      me/sim: 170 samples, window (0.3, 1], 41.00 % of the draws
     >>> batch = next(iter(mix.loader(batch_size=16)))
     >>> batch["action"].shape
     torch.Size([16, 8, 2])

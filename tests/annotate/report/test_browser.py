@@ -46,7 +46,7 @@ def page(tmp_path_factory):
     schedule = NoiseSchedule(torch.linspace(0.02, 0.99, 20, dtype=torch.float64))
     groups = [Group(0, "me/target", 100, Window(0.0)), Group(1, NAME, samples, Window(0.4))]
     folder = tmp_path_factory.mktemp("report")
-    plan = make_plan(groups, schedule, Ambient())
+    plan = make_plan(groups, schedule, Ambient(None))
     return write_report(folder, [report], plan, "sources: []", target="me/target", command="annotate").page
 
 

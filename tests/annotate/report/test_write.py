@@ -85,7 +85,7 @@ def plan_of(reports, target=TARGET):
             window = Window(float(low), float(high))
             if bool(window.admits(SCHEDULE.sigmas).any()):
                 groups.append(Group(index, report.finding.source, int(count), window))
-    return make_plan(groups, SCHEDULE, Ambient())
+    return make_plan(groups, SCHEDULE, Ambient(None))
 
 
 def write(folder, reports, target=TARGET, **more):

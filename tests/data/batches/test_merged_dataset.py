@@ -23,7 +23,7 @@ FPS = 10
 
 
 def recipe(**kwargs):
-    return MixtureRecipe(**{"schedule": SCHEDULE, "mixing": Ambient(), "action_mode": "MIN_MAX"} | kwargs)
+    return MixtureRecipe(**{"schedule": SCHEDULE, "mixing": Ambient(None), "action_mode": "MIN_MAX"} | kwargs)
 
 
 def stock(root, repo_id, **kwargs):

@@ -42,7 +42,7 @@ CAMERA = "observation.images.cam"
 
 
 def recipe(**kwargs):
-    values = {"schedule": SCHEDULE, "mixing": Ambient(), "action_mode": "QUANTILES", "drop_n_last_frames": 3}
+    values = {"schedule": SCHEDULE, "mixing": Ambient(None), "action_mode": "QUANTILES", "drop_n_last_frames": 3}
     return MixtureRecipe(**values | kwargs)
 
 

@@ -37,7 +37,7 @@ def configuration(**options):
 def policy_of(config, window):
     groups = [Group(0, "target", 40, EVERYTHING), Group(1, "sim", 60, window)]
     factor = config.ambient_loss_max_amplification if config.ambient_loss else None
-    plan = make_plan(groups, config.noise_schedule(), Ambient(), max_amplification=factor)
+    plan = make_plan(groups, config.noise_schedule(), Ambient(None), max_amplification=factor)
     mixture = SimpleNamespace(plan=plan, action_mask=None, absent_cameras=None, place_of=str)
     torch.manual_seed(0)
     return AmbientDiffusionPolicy(config, dataset_meta=SimpleNamespace(mixture=mixture)).train()

@@ -10,7 +10,7 @@ from lerobot_ambient.data.batches.merged_dataset import GROUP_KEY
 from tests.policy.diffusion.test_policy import SMALL, AmbientDiffusionConfig, ambient, batch_of
 
 IMAGE = {"image": True, "use_group_norm": True}
-WINDOWED = {"mixing": Ambient(), "window": Window(0.6)}
+WINDOWED = {"mixing": Ambient(None), "window": Window(0.6)}
 
 
 def repeated(batch: dict, draws: int) -> dict:

@@ -145,7 +145,7 @@ class TestEqualityWithLeRobot:
 
 class TestLoss:
     def test_reduction_none_averages_to_the_mean(self):
-        policy = ambient(meta_kwargs={"mixing": Ambient(), "window": Window(0.4)}).train()
+        policy = ambient(meta_kwargs={"mixing": Ambient(None), "window": Window(0.4)}).train()
         torch.manual_seed(3)
         mean, _ = policy.forward(batch_of())
         torch.manual_seed(3)
@@ -158,7 +158,7 @@ class TestLoss:
     def test_ambient_loss_by_hand(self, prediction_type, fresh):
         window = Window(0.3)
         policy = ambient(
-            meta_kwargs={"mixing": Ambient(), "window": window.buffered(4.0)},
+            meta_kwargs={"mixing": Ambient(None), "window": window.buffered(4.0)},
             prediction_type=prediction_type,
             ambient_loss=True,
             ambient_loss_fresh_noise=fresh,
@@ -193,9 +193,13 @@ class TestLoss:
 
     def test_ambient_loss_leaves_the_low_noise_band_alone(self):
         policy = ambient(
-            meta_kwargs={"mixing": Ambient(), "window": Window(1.0, 0.4)}, ambient_loss=True, prediction_type="sample"
+            meta_kwargs={"mixing": Ambient(None), "window": Window(1.0, 0.4)},
+            ambient_loss=True,
+            prediction_type="sample",
         ).train()
-        plain = ambient(meta_kwargs={"mixing": Ambient(), "window": Window(1.0, 0.4)}, prediction_type="sample").train()
+        plain = ambient(
+            meta_kwargs={"mixing": Ambient(None), "window": Window(1.0, 0.4)}, prediction_type="sample"
+        ).train()
         torch.manual_seed(2)
         with_ambient, _ = policy.forward(batch_of())
         torch.manual_seed(2)
@@ -251,7 +255,7 @@ class TestLoss:
 
 class TestWithoutTraining:
     def test_a_checkpoint_needs_no_data(self, tmp_path):
-        policy = ambient(meta_kwargs={"window": Window(0.3), "mixing": Ambient()}, ema_decay=0.9).eval()
+        policy = ambient(meta_kwargs={"window": Window(0.3), "mixing": Ambient(None)}, ema_decay=0.9).eval()
         policy.config.sources = []
         policy.save_pretrained(tmp_path)
         again = AmbientDiffusionPolicy.from_pretrained(tmp_path)

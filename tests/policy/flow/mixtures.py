@@ -41,7 +41,7 @@ def metadata(config: Any, windows: Any = CLOSED, mixing: Any = None, **more: Any
         )
     ]
     factor = config.ambient_loss_max_amplification if config.ambient_loss else None
-    plan = make_plan(groups, config.noise_schedule(), mixing or Ambient(), max_amplification=factor)
+    plan = make_plan(groups, config.noise_schedule(), mixing or Ambient(None), max_amplification=factor)
     mixture = SimpleNamespace(plan=plan, action_mask=None, absent_cameras=None, place_of=lambda index: f"frame {index}")
     return SimpleNamespace(mixture=SimpleNamespace(**{**vars(mixture), **more}), features={})
 

@@ -89,7 +89,7 @@ def test_training_draws_by_its_sampler_and_moves_the_source_into_its_window(case
         assert bool((after[before.argsort()].diff() >= 0).all())
 
 
-@pytest.mark.parametrize("mixing", [Ambient(), Ambient(0.5), Soft.linear(1.0, 0.2), Exclusive()], ids=str)
+@pytest.mark.parametrize("mixing", [Ambient(None), Ambient(0.5), Soft.linear(1.0, 0.2), Exclusive()], ids=str)
 @pytest.mark.parametrize("case", ["multi_task_dit", "multi_task_dit diffusion"])
 def test_no_forbidden_level_under_any_mixing(case, mixing, tiny_config):
     stock = tiny_config(case.split()[0], **CASES[case])
