@@ -221,18 +221,19 @@ STUDY = Study(
         f"worth. `cotrain:{_POOLED}` draws all frames alike, and `cotrain:{_FINETUNED}` goes on from there with the "
         f"target alone, for a quarter more steps than other arms have.",
         f"`omni:{_PUBLISHED}` has the paper's sigma_max of {_PAPERS_SIGMA_MAX:g}; nothing of it is swept. The sweep "
-        "looks at the score alone, which may buy motion with decisions; this is a point beside it on that front. "
+        "looks at the score alone, which may buy motion with decisions; this is a point beside it on that front. It "
+        "was added when the sweep was known, but before any of its own final rollouts. "
         f"`omni:{_HELDOUT}` takes the safe end of what the held-out map of its own target finds.",
         "Why exclusive bands decide wrongly here, where the paper keeps 98 % of the logic: the figure of decisions "
         "shows it. Above sigma_max the target alone denoises, and in mid-carry nearly all chunks are then for the "
         "right bin, which is far beyond the noise of sigma_max. Below it the source alone denoises and turns most of "
         "them; shown the other colours from sigma_max on, it leaves them. So it is not the noise that leaves the "
-        "decision open: the network reads the bin from the colour, because in its own data noisy chunk and "
-        "observation never disagree, and nothing that it learnt says which to follow. Omni has the target below "
-        "sigma_max too, where one observation is followed by chunks for both bins and only the noisy chunk "
-        "distinguishes them; that saves most decisions in mid-carry. Before the carry a chunk holds only its "
-        "beginning, and the decision is open below sigma_max. What a user can check without a simulator is the error "
-        "on held-out target chunks at the levels below sigma_max, with the target's share of the training "
+        "decision open: the network reads the bin from the colour. A likely reason, not tested, is that in its "
+        "own data noisy chunk and observation never disagree, so that nothing it learnt says which to follow. Omni has "
+        "the target below sigma_max too, where one observation is followed by chunks for both bins and only the noisy "
+        "chunk distinguishes them; most decisions in mid-carry stay right there. Before the carry a chunk holds only "
+        "its beginning, and the decision is open below sigma_max. What a user can check without a simulator is the "
+        "error on held-out target chunks at the levels below sigma_max, with the target's share of the training "
         "(`lerobot-ambient annotate --method=heldout`).",
         f"`cotrain:{_CONDITIONED}` observes a flag, 1 in the target and in the environment, 0 in the source: LeRobot's "
         "diffusion policies read no language, so this flag is the task conditioning.",
