@@ -41,6 +41,8 @@ class Task:
         policy: settings that differ from `_COMMON_POLICY`.
         env: options of the environment, e.g. {"blocks": 2}.
         recorded: record every final rollout, for metrics that the rewards do not hold.
+        picture: height and width in pixels of the pictures that LeRobot takes of the first ten rollouts, looked at or
+            not; small ones halve the time of an evaluation.
         frame_cache: observations hold pictures; keep them decoded beside the datasets, in the folder `frames`.
         revision: of the environment and its demonstrations; raise it when the same arguments would give others, so
             that finished stages are not taken for new ones.
@@ -50,6 +52,7 @@ class Task:
     policy: Mapping[str, Any] = NOTHING
     env: Mapping[str, Any] = NOTHING
     recorded: bool = False
+    picture: int = 32
     frame_cache: bool = False
     revision: int = 0
 

@@ -33,8 +33,6 @@ from lerobot_ambient.integration.commands.training_stage import LAST_CHECKPOINT,
 SWEEP_EVAL_SEED, FINAL_EVAL_SEED = 50_000, 100_000
 """First evaluation seeds. All final runs are rolled out on the same layouts, those of the sweeps are others."""
 _EVAL_BATCH = 200
-_SMALL_PICTURES = "--env.image_size=32"
-"""LeRobot paints the first ten rollouts whether they are looked at or not; both halve the time of an evaluation."""
 VERSION = 3
 """Raise it, and the next, when the same inputs would give other results."""
 _TRAINING_VERSION = 3
@@ -248,7 +246,7 @@ class _Run:
             *task.env_flags(condition),
             f"--eval.n_episodes={trials}",
             f"--eval.batch_size={trials if recorded else min(_EVAL_BATCH, trials)}",
-            _SMALL_PICTURES,
+            f"--env.image_size={task.picture}",
             "--eval.use_async_envs=false",
             f"--seed={first}",
             *(["--eval.recording=true"] if recorded else []),

@@ -23,7 +23,8 @@ REACH = 0.15
 """How far from the mark the T starts, as a share of gym-pusht's own starts."""
 _NORMALISED = {"VISUAL": "MEAN_STD", "STATE": "MEAN_STD", "ENV": "MEAN_STD", "ACTION": "MIN_MAX"}
 """LeRobot's diffusion policies leave `observation.environment_state` as it is, here pixels in the hundreds."""
-TASK = Task("pusht", policy={**FEW_STEPS, "normalization_mapping": _NORMALISED}, env={"reach": REACH})
+TASK = Task("pusht", policy={**FEW_STEPS, "normalization_mapping": _NORMALISED}, env={"reach": REACH}, picture=96)
+"""gym-pusht draws nothing smaller."""
 ACCELERATION = acceleration_measure("pixels²/s⁴")
 FAULTS = ("trembling", "delayed")
 ESTIMATE = "classifier-dataset"

@@ -4,6 +4,7 @@
 from importlib import import_module
 
 import draccus
+import gymnasium as gym
 import pytest
 import yaml
 from lerobot.configs.train import TrainPipelineConfig
@@ -127,3 +128,19 @@ def test_what_cannot_be_is_refused():
         Sweep("s", "sigma_min", (0.3, 0.3), lambda value: Condition("a", "", {}))
     with pytest.raises(ValueError, match=r"'s' tries \(1.0,\): sigma_min lies in \[0, 1\)"):
         Sweep("s", "sigma_min", (1.0,), lambda value: Condition("a", "", {}))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_environment_takes_the_options_of_an_evaluation(name):
+    """Each word is read by lerobot-eval; an environment that cannot draw so small would refuse it there."""
+    from lerobot.envs.configs import EnvConfig
+
+    task = STUDIES[name].task
+    words = [*task.env_flags(STUDIES[name].conditions(STUDIES[name].defaults, STUDIES[name].full)[0])]
+    options = [f"--{word.removeprefix('--env.')}" for word in words if not word.startswith("--env.type=")]
+    kind = EnvConfig.get_choice_class(f"ambient_{task.name}")
+    config = draccus.parse(kind, args=[*options, f"--image_size={task.picture}"])
+    env = gym.make(config.gym_id, disable_env_checker=True, **config.gym_kwargs)
+    env.reset(seed=0)
+    assert env.render().shape == (task.picture, task.picture, 3)
+    env.close()
