@@ -23,8 +23,8 @@ from lerobot_ambient.integration.commands.results import acceleration_measure, s
 ACCELERATION = acceleration_measure("m²/s⁴")
 SIGMA_MAX = "sigma_max"
 ESTIMATE = "classifier-dataset"
-ALPHAS = (0.2, 0.5, 0.9)
-WINDOWS = {SIGMA_MIN: (0.1, 0.3, 0.6), SIGMA_MAX: (0.3, 0.5, 0.7)}
+ALPHAS = (0.2, 0.5, 0.9, 0.98)
+WINDOWS = {SIGMA_MIN: (0.1, 0.3, 0.5, 0.7), SIGMA_MAX: (0.2, 0.35, 0.5, 0.7)}
 """As many values of a window as of co-training's alpha."""
 _DEFAULTS = {COTRAIN_ALPHA: 0.5, SIGMA_MIN: 0.3, SIGMA_MAX: 0.5}
 _OMNI_ALPHA = 0.2
