@@ -89,7 +89,8 @@ def estimate(measure: Measure, trainings: Trainings) -> Estimate | None:
     if measure is SUCCESS:
         return Estimate(value, *_proportion(value, error, freedom, influence.size))
     half = _quantile(freedom) * error
-    return Estimate(value, value - half, value + half)
+    low, high = value - half, value + half
+    return Estimate(value, max(0.0, low), min(1.0, high)) if measure.unit == "%" else Estimate(value, low, high)
 
 
 def difference(measure: Measure, ours: Trainings, other: Trainings) -> Estimate | None:

@@ -8,7 +8,7 @@ from scipy import stats
 from lerobot_ambient.benchmarks.engine.claims import against_all, points_above, ratio_at_most
 from lerobot_ambient.benchmarks.engine.crossed import Trainings, difference, estimate, ratio, variance_of_mean
 from lerobot_ambient.core.proportions import wilson_interval
-from lerobot_ambient.integration.commands.results import SUCCESS, Rollouts, acceleration_measure
+from lerobot_ambient.integration.commands.results import SUCCESS, Measure, Rollouts, acceleration_measure
 
 ACCELERATION = acceleration_measure("m²/s⁴")
 
@@ -119,6 +119,13 @@ def test_a_share_near_one_keeps_its_interval_inside():
     low, high = wilson_interval(900, 1000)
     assert one_bad.low < low - 0.1, "one of five trainings is half as good: a rollout is no independent trial"
     assert high < one_bad.high < 1.0
+
+
+def test_a_share_of_parts_keeps_its_interval_inside():
+    """A measure in percent that is not success: its linear interval would go past one."""
+    share = Measure("logic", "right", "%", lambda one: (np.where(one.successes, 3.0, 2.8), np.full(one.trials, 3.0)))
+    found = estimate(share, policies(np.arange(40).reshape(2, 20) < 19))
+    assert found.low < found.value < found.high == 1.0
 
 
 def test_without_a_success_there_is_no_smoothness():
