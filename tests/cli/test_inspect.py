@@ -51,6 +51,7 @@ def test_a_target_that_is_crowded_out_is_told_with_the_line_to_write(options, ca
     mixing = [option for option in options if not option.startswith("--policy.mixing")]
     heavy = [option.replace('"sigma_min"', '"weight": 20.0, "sigma_min"') for option in mixing]
     assert heavy != mixing
+    heavy.append('--policy.mixing={"type": "ambient", "alpha": null}')
     assert main(["inspect", *heavy]) == 0
     text = capsys.readouterr().out
     # 42 samples of the target against twenty times 100.

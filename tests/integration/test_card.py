@@ -77,8 +77,8 @@ def test_the_numbers_are_those_of_the_plan(trained):
     share = float(plan.by_source().sum(1)[1])
     assert f"| `me/sim` | (0.4, 1] | given in the configuration | {100 * share:.1f} % |" in text
     assert "| `me/sim` | source | not stated | not stated | 2 | 43 | 10 | 2 |" in text
-    # By hand: 36 samples of the target against twice 39 where the source may teach, and nothing below.
-    assert "| `me/sim` | 0 % | 0 % | 0 % | 0 % | 68 % | 68 % | 68 % | 68 % | 68 % | 68 % |" in text
+    # By hand: half of each level where the source may teach, and nothing below.
+    assert "| `me/sim` | 0 % | 0 % | 0 % | 0 % | 50 % | 50 % | 50 % | 50 % | 50 % | 50 % |" in text
     # 100 squared-cosine timesteps, counted by hand.
     assert "| all draws | 5 % | 7 % | 6 % | 7 % | 7 % | 8 % | 8 % | 10 % | 13 % | 29 % |" in text
     *of_data, _ = trained.cfg.policy.mixture_fingerprint
@@ -142,6 +142,7 @@ def test_a_target_that_is_crowded_out_is_told_at_the_start_of_the_training_and_i
     target, sim = roots
     source = {"repo_id": "me/sim", "root": str(sim), "sigma_min": 0.4, "weight": 20.0}
     words = ["--dataset.repo_id=me/target", f"--dataset.root={target}", f"--policy.sources={json.dumps([source])}"]
+    words.append('--policy.mixing={"type": "ambient", "alpha": null}')
     cfg = load_train_config(None, [*words, *SMALL_POLICY])
     make_merged_datasets(cfg)
     ours = [
@@ -199,7 +200,7 @@ def test_nothing_in_card_or_log_is_a_python_repr(trained):
         assert "(alpha=" not in text
         assert "NoiseSchedule" not in text
         assert "Config" not in text
-        assert "ambient, the datasets share a noise level by weight times size" in text
+        assert "ambient, the target has 50 % of each noise level that it shares (alpha 0.5)" in text
         assert "100 noise levels, sigma 0.0251 to 1.0000" in text
     assert "36 samples, " in str(trained.dataset.mixture)
 

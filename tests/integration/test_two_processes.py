@@ -65,6 +65,7 @@ def test_two_processes_split_the_draws_of_one(roots, tmp_path, preloaded_python)
     target, sim = roots
     source = {"repo_id": "me/sim", "root": str(sim), "sigma_min": 0.5, "sigma_max": 0.1, "weight": 3.0}
     words = ["--dataset.repo_id=me/target", f"--dataset.root={target}", f"--policy.sources={json.dumps([source])}"]
+    words.append('--policy.mixing={"type": "ambient", "alpha": null}')
     ranks = two_ranks(tmp_path, preloaded_python, *words, "--steps=120", *SMALL_POLICY)
     assert [len(rank) for rank in ranks] == [120, 120]
     mixture = mixture_with(roots, Ambient(None))
@@ -95,6 +96,7 @@ def test_two_processes_of_a_flow_policy(write_dataset, tmp_path, preloaded_pytho
     config = tiny_multi_task_dit(tmp_path, cameras=("observation.images.cam",))
     words = [*as_arguments(config, "ambient_multi_task_dit"), "--dataset.repo_id=me/target", f"--dataset.root={target}"]
     words += [f"--policy.sources={json.dumps([source])}", "--num_workers=0", "--steps=40"]
+    words.append('--policy.mixing={"type": "ambient", "alpha": null}')
     ranks = two_ranks(tmp_path, preloaded_python, *words)
     assert [len(rank) for rank in ranks] == [40, 40]
     cfg = load_train_config(None, words)

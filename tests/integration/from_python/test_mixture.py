@@ -173,7 +173,7 @@ def test_a_plan_is_drawn_on_its_own_figure_or_on_an_axis(mix):
 
 def test_a_notebook_shows_the_recipe_and_the_heat_map(mix):
     page = mix._repr_html_()
-    assert "ambient, the datasets share a noise level" in page
+    assert "ambient, the target has 50 % of each noise level that it shares" in page
     assert "me/sim: 100 %" not in page
     assert f"me/sim: {100 * mix.plan.group_law[1]:.1f} %" in page
     assert len(page) < 20_000

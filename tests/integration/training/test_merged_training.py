@@ -258,6 +258,7 @@ def test_a_loss_that_is_not_finite_stops_with_its_source(roots, tmp_path, lerobo
     place = "'me/sim' episode 1, frame 3" if poisoned == "training" else "held-out frame with index 29"
     message = rf"^the loss is nan.*, in 1 of 16 samples of a batch:\n  {place}\nNot finite once normalised: action \("
     more = ["--dataset.eval_split=0.3", "--eval_steps=2", "--policy.ema_decay=0.9"]
+    more.append('--policy.mixing={"type": "ambient", "alpha": null}')
     with pytest.raises(ValueError, match=message):
         lerobot_train(arguments(roots, tmp_path / "run", *more))
     assert all(math.isfinite(loss) for _, loss in watch.steps)
