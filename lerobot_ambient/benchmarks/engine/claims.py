@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lerobot_ambient.benchmarks.engine.crossed import Estimate, Trainings, difference, estimate, ratio
+from lerobot_ambient.benchmarks.engine.crossed import Estimate, Trainings, difference, ratio
 from lerobot_ambient.integration.commands.results import SUCCESS, Measure
 
 Conditions = Mapping[str, Trainings]
@@ -54,7 +54,9 @@ def points_above(
         promise = f"the {measure.label} of {ours} is at least {points:g} points above that of {other}"
     else:
         promise = f"the {measure.label} of {ours} is at most {-points:g} points below that of {other}"
-    left, right = (_value(measure, conditions[name]) for name in (ours, other))
+    left, right = (measure.of(conditions[name].pooled) for name in (ours, other))
+    assert left is not None
+    assert right is not None
     measured = (
         f"{percent(left)} against {percent(right)}: {100 * found.value:+.1f} points "
         f"[{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
@@ -90,12 +92,6 @@ def _compared(
     if ours not in conditions or other not in conditions:
         return None
     return compare(measure, conditions[ours], conditions[other])
-
-
-def _value(measure: Measure, trainings: Trainings) -> float:
-    found = estimate(measure, trainings)
-    assert found is not None
-    return found.value
 
 
 def _at_least(low: float, high: float, bound: float) -> Verdict:

@@ -12,12 +12,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from lerobot_ambient.benchmarks.engine.study import Options, Study
 from lerobot_ambient.integration.commands.stages import Stage, StageRunner, stock_command
 
 Kind = Literal["target", "source"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 SOURCE_SEED = 0
 """Of the source's demonstrations, in every training."""
 _DEFAULT_PAIR = "default"
@@ -65,8 +66,7 @@ class StudyData:
             if self._given(pair):
                 self._require(pair)
                 continue
-            kinds: tuple[Kind, Kind] = ("source", "target")
-            for kind in kinds:
+            for kind in KINDS:
                 stage = self._stage(pair, kind, seed)
                 stages[stage.folder] = stage
         if stages:
@@ -76,8 +76,7 @@ class StudyData:
         """A hash of what two datasets say about themselves: their records, counts and statistics."""
         if (pair, seed) not in self._keys:
             digest = hashlib.sha256()
-            kinds: tuple[Kind, Kind] = ("target", "source")
-            for kind in kinds:
+            for kind in KINDS:
                 for name in _DESCRIBED:
                     file = self.folder(pair, kind, seed) / "meta" / name
                     digest.update(file.read_bytes() if file.is_file() else b"absent")
@@ -97,8 +96,7 @@ class StudyData:
 
     def _require(self, pair: str) -> None:
         root, name = self._options.data_root, self._study.task.name
-        kinds: tuple[Kind, Kind] = ("target", "source")
-        for kind in kinds:
+        for kind in KINDS:
             if not (self.folder(pair, kind, 0) / "meta" / "info.json").is_file():
                 raise ValueError(
                     f"--data-root {root} has no dataset {kind} (no {kind}/meta/info.json). Make it with "

@@ -26,7 +26,7 @@ from lerobot_ambient.benchmarks.engine.kept_rollouts import read_kept
 from lerobot_ambient.benchmarks.engine.outcome import Outcome, SweepPoint
 from lerobot_ambient.benchmarks.engine.recipe import NOWHERE, Places, fine_tuning_flags, render_yaml, train_config
 from lerobot_ambient.benchmarks.engine.study import SWEEP_TRAIN_SEED, Options, Study
-from lerobot_ambient.benchmarks.engine.study_data import Kind, StudyData, folder_of
+from lerobot_ambient.benchmarks.engine.study_data import KINDS, StudyData, folder_of
 from lerobot_ambient.integration.commands.stages import Stage, StageRunner, stock_command
 from lerobot_ambient.integration.commands.training_stage import LAST_CHECKPOINT, training_stage
 
@@ -117,9 +117,8 @@ class _Run:
             (chain.final() for chain in [*first, *second, *tuned]),
             key=lambda run: (order[run.condition.name], run.seed),
         )
-        kinds: tuple[Kind, Kind] = ("target", "source")
         roots = {
-            pair: {kind: self._data.folder(pair, kind, seeds[0]) for kind in kinds}
+            pair: {kind: self._data.folder(pair, kind, seeds[0]) for kind in KINDS}
             for pair in dict.fromkeys(condition.data for condition in before)
         }
         return Outcome(self.study, self.options, roots, choices, points, runs)

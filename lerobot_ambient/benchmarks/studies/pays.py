@@ -20,6 +20,7 @@ from lerobot_ambient.benchmarks.engine.condition import Choices, Condition
 from lerobot_ambient.benchmarks.engine.recipe import Task
 from lerobot_ambient.benchmarks.engine.study import Figure, Sizes, Study
 from lerobot_ambient.benchmarks.studies import maze, metaworld
+from lerobot_ambient.benchmarks.studies.scaling import condition_of, curves, parts_of
 from lerobot_ambient.integration.commands.results import SUCCESS, Measure, highest
 
 if TYPE_CHECKING:
@@ -82,14 +83,9 @@ GROUNDS = (
 )
 
 
-def condition_of(kind: str, share: int) -> str:
-    """The name of a kind's condition at a number of demonstrations."""
-    return f"{kind}:x{share}"
-
-
 def target_sizes(sizes: Sizes) -> list[int]:
     """Numbers of the target's demonstrations; the largest is `sizes.target_episodes`."""
-    return [max(1, sizes.target_episodes * share // SHARES[-1]) for share in SHARES]
+    return parts_of(sizes.target_episodes, SHARES)
 
 
 def conditions(ground: Ground, choices: Choices, sizes: Sizes) -> list[Condition]:
@@ -124,16 +120,7 @@ def draw(outcome: Outcome, begin: Path) -> Sequence[Figure]:
     from lerobot_ambient.benchmarks.pages.figures import draw_scaling
     from lerobot_ambient.benchmarks.pages.report import trainings_of
 
-    found, counts = trainings_of(outcome), target_sizes(outcome.options.sizes)
-    lines = {
-        kind: [
-            (count, found[condition_of(kind, share)])
-            for share, count in zip(SHARES, counts, strict=True)
-            if condition_of(kind, share) in found
-        ]
-        for kind in KINDS
-    }
-    lines = {kind: points for kind, points in lines.items() if points}
+    lines = curves(trainings_of(outcome), KINDS, SHARES, target_sizes(outcome.options.sizes))
     if not lines:
         return []
     path = begin.with_name(f"{begin.name}-curve")

@@ -8,7 +8,7 @@ noise level (soft ambient), or by admitting less of the source (windows per buck
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from lerobot_ambient.benchmarks.engine import common_conditions as common_conditions
 from lerobot_ambient.benchmarks.engine.claims import Claim, Conditions, points_above
 from lerobot_ambient.benchmarks.engine.condition import Choices, Condition
+from lerobot_ambient.benchmarks.engine.crossed import Trainings
 from lerobot_ambient.benchmarks.engine.study import Figure, Sizes, Study
 from lerobot_ambient.benchmarks.studies import pushing
 from lerobot_ambient.integration.commands.results import SUCCESS, highest
@@ -44,9 +45,29 @@ def _kinds() -> list[Condition]:
     ]
 
 
+def parts_of(largest: int, shares: Sequence[int]) -> list[int]:
+    """Numbers of demonstrations in these proportions, the last of them `largest`."""
+    return [max(1, largest * share // shares[-1]) for share in shares]
+
+
 def source_sizes(sizes: Sizes) -> list[int]:
     """Numbers of source demonstrations; the largest is `sizes.source_episodes`."""
-    return [max(1, sizes.source_episodes * share // SHARES[-1]) for share in SHARES]
+    return parts_of(sizes.source_episodes, SHARES)
+
+
+def curves(
+    found: Mapping[str, Trainings], kinds: Sequence[str], shares: Sequence[int], counts: Sequence[int]
+) -> dict[str, list[tuple[int, Trainings]]]:
+    """By kind, the numbers of demonstrations and the trainings there; kinds without any are left out."""
+    lines = {
+        kind: [
+            (count, found[condition_of(kind, share)])
+            for share, count in zip(shares, counts, strict=True)
+            if condition_of(kind, share) in found
+        ]
+        for kind in kinds
+    }
+    return {kind: points for kind, points in lines.items() if points}
 
 
 def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
@@ -89,16 +110,7 @@ def draw(outcome: Outcome, begin: Path) -> Sequence[Figure]:
     from lerobot_ambient.benchmarks.pages.report import trainings_of
 
     found = trainings_of(outcome)
-    counts = source_sizes(outcome.options.sizes)
-    lines = {
-        kind: [
-            (count, found[condition_of(kind, share)])
-            for share, count in zip(SHARES, counts, strict=True)
-            if condition_of(kind, share) in found
-        ]
-        for kind in KINDS
-    }
-    lines = {kind: points for kind, points in lines.items() if points}
+    lines = curves(found, KINDS, SHARES, source_sizes(outcome.options.sizes))
     if not lines:
         return []
     path = begin.with_name(f"{begin.name}-curve")

@@ -137,7 +137,7 @@ def test_a_claim_says_both_values_and_its_interval():
 def test_when_a_source_pays_is_asked_at_every_number(name):
     study = pays.STUDIES[name]
     assert pays.target_sizes(study.full) == [10, 25, 50, 100, 200]
-    assert study.order == tuple(pays.condition_of(kind, share) for kind in pays.KINDS for share in pays.SHARES)
+    assert study.order == tuple(scaling.condition_of(kind, share) for kind in pays.KINDS for share in pays.SHARES)
     conditions = dict.fromkeys(study.order, successes(50))
     conditions |= {"ambient:x2": successes(60), "cotrain:x40": successes(40), "target_only:x40": successes(53)}
     assert [claim.verdict for claim in study.claims(conditions)] == ["shown", "shown", "shown"]
