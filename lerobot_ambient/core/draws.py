@@ -10,6 +10,10 @@ from torch import Tensor, nn
 
 from lerobot_ambient.core.plan import Plan
 
+LAW_BLOCK = 1 << 14
+"""Groups whose tables are made at once: with a window per data point nothing is as large as a table of the plan's size.
+"""
+
 
 class TimestepLaw(nn.Module):
     """Draws each sample's timestep from its group's P(t | g).
@@ -28,13 +32,16 @@ class TimestepLaw(nn.Module):
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
-        law = plan.timestep_law
-        num_timesteps = law.shape[1]
-        uniform = (law - 1.0 / num_timesteps).abs().amax(1) < 1e-12
-        cdf = law.cumsum(1).float()
-        # Rounding must not leave the last admissible timestep short of 1, or its successor could be drawn.
-        last = (law > 0).long().cumsum(1).argmax(1, keepdim=True)
-        cdf = torch.where(torch.arange(num_timesteps) >= last, 1.0, cdf)
+        groups, num_timesteps = plan.joint.shape
+        uniform = torch.empty(groups, dtype=torch.bool)
+        cdf = torch.empty(groups, num_timesteps)
+        for start in range(0, groups, LAW_BLOCK):
+            block = slice(start, start + LAW_BLOCK)
+            law = plan.timestep_law_of(block)
+            uniform[block] = (law - 1.0 / num_timesteps).abs().amax(1) < 1e-12
+            # Rounding must not leave the last admissible timestep short of 1, or its successor could be drawn.
+            last = (law > 0).long().cumsum(1).argmax(1, keepdim=True)
+            cdf[block] = torch.where(torch.arange(num_timesteps) >= last, 1.0, law.cumsum(1).float())
         self.num_timesteps = num_timesteps
         self.all_uniform = bool(uniform[plan.group_law > 0].all())
         self.register_buffer("cdf", cdf, persistent=False)

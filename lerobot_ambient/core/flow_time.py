@@ -30,6 +30,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from lerobot_ambient.core.draws import LAW_BLOCK
 from lerobot_ambient.core.noise_levels import NoiseSchedule, flow_to_vp
 from lerobot_ambient.core.plan import Plan
 from lerobot_ambient.core.time_laws import TimeLaw
@@ -98,15 +99,18 @@ class TimeTransport(nn.Module):
 
     def __init__(self, plan: Plan, time: FlowTime) -> None:
         super().__init__()
-        law = plan.timestep_law
-        cells = law.shape[1]
-        cumulative = torch.cat([torch.zeros(len(law), 1, dtype=torch.float64), law.cumsum(1)], dim=1)
-        # Rounding must not leave the last admitted cell short of 1, or its successor could be drawn.
-        last = (law > 0).long().cumsum(1).argmax(1, keepdim=True)
-        cumulative = torch.where(torch.arange(cells + 1) > last, 1.0, cumulative)
+        groups, cells = plan.joint.shape
+        cumulative, is_open = torch.zeros(groups, cells + 1, dtype=torch.float64), torch.empty(groups, dtype=torch.bool)
+        for start in range(0, groups, LAW_BLOCK):
+            block = slice(start, start + LAW_BLOCK)
+            law = plan.timestep_law_of(block)
+            cumulative[block, 1:] = law.cumsum(1)
+            # Rounding must not leave the last admitted cell short of 1, or its successor could be drawn.
+            last = (law > 0).long().cumsum(1).argmax(1, keepdim=True)
+            cumulative[block] = torch.where(torch.arange(cells + 1) > last, 1.0, cumulative[block])
+            is_open[block] = (law - 1.0 / cells).abs().amax(1) < 1e-12
         self.time = time
         self.cells = cells
-        is_open = (law - 1.0 / cells).abs().amax(1) < 1e-12
         self.all_open = bool(is_open[plan.group_law > 0].all())
         # Half precision of a whole policy must not reach the tables: they are kept as bits.
         self.register_buffer("cumulative", cumulative.view(torch.int64), persistent=False)

@@ -15,8 +15,9 @@ with a `shares` method.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -24,6 +25,10 @@ from torch import Tensor
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.plan import Group
 from lerobot_ambient.core.windows import admits_all
+
+_Admitted = Callable[[Sequence[Group]], Tensor]
+"""Of some groups (n, T) bool, where each is admitted."""
+_BLOCK = 1 << 14
 
 
 class MixingRule(ABC):
@@ -79,7 +84,7 @@ class TargetOnly(MixingRule):
         return "target_only, no source is drawn"
 
     def shares(self, groups: Sequence[Group], schedule: NoiseSchedule) -> Tensor:
-        return _by_size(groups, _is_target(groups).unsqueeze(1).expand(-1, len(schedule)))
+        return _by_size(_masses(groups, lambda some: _is_target(some).unsqueeze(1).expand(-1, len(schedule))))
 
 
 @dataclass(frozen=True)
@@ -108,8 +113,8 @@ class Cotrain(MixingRule):
         return f"cotrain, {_share_words(self.alpha)}"
 
     def shares(self, groups: Sequence[Group], schedule: NoiseSchedule) -> Tensor:
-        mask = torch.ones(len(groups), len(schedule), dtype=torch.bool)
-        return _with_clean_share(groups, mask, _constant(self.alpha, schedule))
+        everywhere = partial(_everywhere, levels=len(schedule))
+        return _with_clean_share(groups, everywhere, _constant(self.alpha, schedule))
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,7 @@ class Ambient(MixingRule):
         return f"ambient, {_share_words(self.alpha)}"
 
     def shares(self, groups: Sequence[Group], schedule: NoiseSchedule) -> Tensor:
-        return _with_clean_share(groups, _admissible(groups, schedule), _constant(self.alpha, schedule))
+        return _with_clean_share(groups, partial(_admissible, schedule=schedule), _constant(self.alpha, schedule))
 
 
 @dataclass(frozen=True)
@@ -197,7 +202,7 @@ class Soft(MixingRule):
         return values[right - 1] + fraction * (values[right] - values[right - 1])
 
     def shares(self, groups: Sequence[Group], schedule: NoiseSchedule) -> Tensor:
-        return _with_clean_share(groups, _admissible(groups, schedule), self.clean_share(schedule.sigmas))
+        return _with_clean_share(groups, partial(_admissible, schedule=schedule), self.clean_share(schedule.sigmas))
 
 
 @dataclass(frozen=True)
@@ -216,7 +221,7 @@ class Exclusive(MixingRule):
         return "exclusive, sources alone where one may teach"
 
     def shares(self, groups: Sequence[Group], schedule: NoiseSchedule) -> Tensor:
-        return _with_clean_share(groups, _admissible(groups, schedule), torch.zeros(len(schedule)).double())
+        return _with_clean_share(groups, partial(_admissible, schedule=schedule), torch.zeros(len(schedule)).double())
 
 
 def _is_target(groups: Sequence[Group]) -> Tensor:
@@ -228,27 +233,51 @@ def _admissible(groups: Sequence[Group], schedule: NoiseSchedule) -> Tensor:
     # For all groups at once: a window per data point makes them many.
     low = torch.tensor([group.window.sigma_min for group in groups], dtype=schedule.sigmas.dtype).unsqueeze(1)
     high = torch.tensor([group.window.sigma_max for group in groups], dtype=schedule.sigmas.dtype).unsqueeze(1)
-    mask: Tensor = admits_all(schedule.lower, schedule.upper, low, high) | _is_target(groups).unsqueeze(1)
+    mask: Tensor = admits_all(schedule.lower, schedule.upper, low, high)
+    mask[_is_target(groups)] = True
     return mask
 
 
-def _by_size(groups: Sequence[Group], mask: Tensor) -> Tensor:
-    """(G, T) shares proportional to weight times size among the masked groups; empty columns stay zero."""
-    size = torch.tensor([group.weight * group.count for group in groups], dtype=torch.float64)
-    mass = size.unsqueeze(1) * mask
-    total = mass.sum(0, keepdim=True)
-    # In place: with many groups this table is the largest thing there is. Where the total is 0, so is the mass.
-    return mass.div_(total.clamp_min(torch.finfo(torch.float64).tiny))
+def _everywhere(groups: Sequence[Group], levels: int) -> Tensor:
+    return torch.ones(len(groups), levels, dtype=torch.bool)
 
 
-def _with_clean_share(groups: Sequence[Group], mask: Tensor, clean_share: Tensor | None) -> Tensor:
+def _masses(groups: Sequence[Group], admitted: _Admitted) -> Tensor:
+    """(G, T) weight times size where a group is admitted, else 0.
+
+    With a window per data point this table is the largest thing there is, so masks are made for some groups at a time.
+    """
+    size = torch.tensor([group.weight * group.count for group in groups], dtype=torch.float64).unsqueeze(1)
+    table: Tensor | None = None
+    for start in range(0, len(groups), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        mask = admitted(groups[block])
+        table = torch.empty(len(groups), mask.shape[1], dtype=torch.float64) if table is None else table
+        # Not a product with the mask, which would be copied to float64 first.
+        table[block] = torch.where(mask, size[block], 0.0)
+    assert table is not None, "a plan has groups"
+    return table
+
+
+def _by_size(mass: Tensor) -> Tensor:
+    """(G, T) shares proportional to the masses, in their place; empty columns stay zero."""
+    # Where the total is 0, so is the mass.
+    return mass.div_(mass.sum(0, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny))
+
+
+def _with_clean_share(groups: Sequence[Group], admitted: _Admitted, clean_share: Tensor | None) -> Tensor:
     """Give the target `clean_share` wherever a source is admissible, everything elsewhere; by size when None."""
+    table = _masses(groups, admitted)
     if clean_share is None:
-        return _by_size(groups, mask)
-    target = _is_target(groups).unsqueeze(1)
-    clean, rest = _by_size(groups, mask & target), _by_size(groups, mask & ~target)
-    share = torch.where((mask & ~target).any(0), clean_share, 1.0)
-    return clean.mul_(share).add_(rest.mul_(1.0 - share))
+        return _by_size(table)
+    target = _is_target(groups)
+    clean = _by_size(table[target])
+    table[target] = 0.0
+    # Masses are positive: a column without any has no source.
+    share = torch.where(table.amax(0) > 0.0, clean_share, 1.0)
+    _by_size(table).mul_(1.0 - share)
+    table[target] = clean.mul_(share)
+    return table
 
 
 def _constant(alpha: float | None, schedule: NoiseSchedule) -> Tensor | None:

@@ -111,7 +111,7 @@ class Plan:
         expected = (len(self.groups), len(self.schedule))
         if tuple(self.joint.shape) != expected:
             raise ValueError(f"plan has shape {tuple(self.joint.shape)}, expected (groups, timesteps) = {expected}.")
-        if bool((self.joint < 0).any()):
+        if float(self.joint.min()) < 0:
             raise ValueError("plan has negative probabilities.")
         error = float((self.joint.sum(0) - self.base).abs().max())
         if error > _COLUMN_TOLERANCE:
@@ -125,8 +125,12 @@ class Plan:
     @cached_property
     def timestep_law(self) -> Tensor:
         """(G, T) P(t | g); a group that is never drawn has a row of zeros."""
-        law = self.group_law.unsqueeze(1)
-        return torch.where(law > 0, self.joint / law.clamp_min(torch.finfo(torch.float64).tiny), 0.0)
+        return self.timestep_law_of(slice(None))
+
+    def timestep_law_of(self, groups: slice) -> Tensor:
+        """(n, T) the rows of `timestep_law` of some groups; with a window per data point the whole is large."""
+        joint, law = self.joint[groups], self.group_law[groups].unsqueeze(1)
+        return torch.where(law > 0, joint / law.clamp_min(torch.finfo(torch.float64).tiny), 0.0)
 
     @cached_property
     def num_sources(self) -> int:

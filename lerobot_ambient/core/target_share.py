@@ -24,6 +24,9 @@ LEAST_SHARE = 0.1
 MOST_REPEATED = 10.0
 """A sample of a source may be drawn so many times as often at one level as where all of its source is admitted."""
 
+_NAMED = 6
+"""Sources that a sentence names before it counts the rest."""
+
 # Shares reach a model card with six decimals: a tenth must stay a tenth.
 _ROUNDING = 1e-6
 
@@ -63,10 +66,13 @@ def crowded_out(shares: Tensor, sigmas: Tensor, names: Sequence[str], mixing: Mi
     others = [
         f"'{name}'" for name, share in zip(names[1:], shares[1:], strict=True) if bool((share[crowded] > 0).any())
     ]
+    named = (
+        ", ".join(others) if len(others) <= _NAMED else f"{', '.join(others[:_NAMED])} and {len(others) - _NAMED} more"
+    )
     return (
         f"the target '{names[0]}' has less than a tenth of the draws at {int(crowded.sum())} of {len(sigmas)} noise "
         f"levels (sigma {float(levels.min()):.2f} to {float(levels.max()):.2f}), {100 * least:.1f} % at the least: "
-        f"without alpha the datasets share a level by size, and {', '.join(others)} "
+        f"without alpha the datasets share a level by size, and {named} "
         f"{'is' if len(others) == 1 else 'are'} large. To give the target half of each level that it shares, write "
         f'--policy.mixing=\'{{"type": "{kind}", "alpha": 0.5}}\', in a file `mixing: {{type: {kind}, alpha: 0.5}}`.'
     )
