@@ -6,14 +6,18 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lerobot_ambient.core.plan import Group
     from lerobot_ambient.data.mixture import AssembledMixture
     from lerobot_ambient.policy.options.train_config import TrainConfig
 
 _BANDS = 10
+_LISTED = 24
+"""Sources that are listed for themselves."""
 
 EXAMPLE = "lerobot-ambient inspect --config_path=mine.yaml --png=outputs/plan.png"
 
@@ -44,6 +48,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="with --suggest: write the whole configuration, with the sources so aligned, as a YAML file",
     )
     parser.add_argument("--overwrite", action="store_true", help="with --write: replace a file that is there")
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="list every source; of more than 24 those with the smallest shares are folded",
+    )
     parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
     parser.set_defaults(run=run, takes_more=True, more=[])
 
@@ -70,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     say("opening the datasets")
     mixture = mixture_of(cfg)
     report = describe(mixture)
-    print(json.dumps(report, indent=2) if args.json else render(report))
+    print(json.dumps(report, indent=2) if args.json else render(report, most=None if args.all else _LISTED))
     if args.png is not None:
         from lerobot_ambient.figures.style import write_figure
 
@@ -109,15 +118,19 @@ def describe(mixture: AssembledMixture) -> dict[str, Any]:
     joint = plan.by_source()
     law = joint.sum(1)
     sources = []
-    for index, source in enumerate(mixture.sources):
-        groups = [(i, group) for i, group in enumerate(mixture.plan.groups) if group.source == index]
-        admitted = [int((plan.joint[i] > 0).sum()) for i, _ in groups]
+    admitted_of = (plan.joint > 0).sum(1).tolist()
+    of_source: list[list[tuple[int, Group]]] = [[] for _ in mixture.sources]
+    for place, group in enumerate(plan.groups):
+        of_source[group.source].append((place, group))
+    for index, (source, groups) in enumerate(zip(mixture.sources, of_source, strict=True)):
+        admitted = [admitted_of[place] for place, _ in groups]
         windows = sorted({repr(group.window) for _, group in groups})
         above = [group.window.effective(schedule)[0] for _, group in groups]
         below = [group.window.effective(schedule)[1] for _, group in groups]
         sources.append(
             {
                 "name": source.name,
+                "group": source.group if index else "target",
                 "root": str(source.meta.root),
                 "episodes": len(source.episodes),
                 "frames": len(source),
@@ -156,13 +169,24 @@ def describe(mixture: AssembledMixture) -> dict[str, Any]:
     }
 
 
-def render(report: dict[str, Any]) -> str:
-    """The report as text for a terminal."""
+def render(report: dict[str, Any], most: int | None = None) -> str:
+    """The report as text for a terminal.
+
+    Args:
+        report: see `describe`.
+        most: sources that are listed, those with the largest shares; all, in their order, when None or when there are
+            no more.
+    """
+    total = len(report["sources"])
+    listed = list(range(total))
+    if most is not None and total > 1 + most:
+        by_share = sorted(listed[1:], key=lambda index: -report["sources"][index]["share"])
+        listed = [0, *by_share[:most]]
     low, high = report["sigma_range"]
     unit, law = report["unit"], report["law"]
     head = ["dataset", "episodes", "frames", "samples", "window", "teaches at", unit, "share", "mean sigma"]
     rows = []
-    for source in report["sources"]:
+    for source in (report["sources"][index] for index in listed):
         windows = source["windows"]
         rows.append(
             [
@@ -180,7 +204,7 @@ def render(report: dict[str, Any]) -> str:
     band_head = ["share at sigma", *(f"{b['sigma'][0]:.1f}-{b['sigma'][1]:.1f}" for b in report["bands"])]
     band_rows = [
         [source["name"], *("" if b["share"][i] is None else f"{100 * b['share'][i]:.0f} %" for b in report["bands"])]
-        for i, source in enumerate(report["sources"])
+        for i, source in ((index, report["sources"][index]) for index in listed)
     ]
     band_rows.append(["all draws", *(f"{100 * b['draws']:.0f} %" for b in report["bands"])])
     levels = (
@@ -191,14 +215,40 @@ def render(report: dict[str, Any]) -> str:
     return "\n".join(
         [
             *_table(head, rows),
+            *_folded(report, listed),
             "",
             levels,
             "",
             *_table(band_head, band_rows),
-            *(f"\nnote: {note}" for note in report["notes"]),
+            *(f"\nnote: {note}" for note in _some(report["notes"], most)),
             *(f"\nwarning: {warning}" for warning in report["warnings"]),
         ]
     )
+
+
+def _folded(report: dict[str, Any], listed: Sequence[int]) -> list[str]:
+    """A line for the sources that are not listed, and one with the sums of groups."""
+    sources = report["sources"]
+    rest = [source for index, source in enumerate(sources) if index not in listed]
+    if not rest:
+        return []
+    sums: dict[str, list[float]] = {}
+    for source in sources[1:]:
+        sums.setdefault(source["group"], []).append(source["share"])
+    groups = sorted(sums.items(), key=lambda one: -sum(one[1]))
+    told = ", ".join(f"{name} ({len(shares)}) {100 * sum(shares):.1f} %" for name, shares in groups[:_LISTED])
+    share, samples = (sum(source[key] for source in rest) for key in ("share", "samples"))
+    return [
+        f"... and {len(rest)} more sources: {samples} samples, {100 * share:.1f} % of the draws (--all lists them)",
+        f"by group: {told}{f' and {len(groups) - _LISTED} more groups' if len(groups) > _LISTED else ''}",
+    ]
+
+
+def _some(notes: Sequence[str], most: int | None) -> list[str]:
+    """The notes, the last of very many counted."""
+    if most is None or len(notes) <= most:
+        return list(notes)
+    return [*notes[:most], f"and {len(notes) - most} more; --all tells them."]
 
 
 def _admitted(source: dict[str, Any], unit: str, *, of_law: bool) -> str:

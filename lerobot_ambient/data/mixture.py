@@ -33,6 +33,7 @@ from lerobot_ambient.data.batches.relative_statistics import relative_action_sta
 from lerobot_ambient.data.batches.shared_pages import share
 from lerobot_ambient.data.cameras.needed_cameras import untrainable_cameras
 from lerobot_ambient.data.cameras.readers import AbsentReader
+from lerobot_ambient.data.declared.groups import MANY
 from lerobot_ambient.data.declared.recipe import MixtureRecipe
 from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.normalization.affine import RELATIVE_ACTION, ActionNormalization
@@ -40,7 +41,9 @@ from lerobot_ambient.data.normalization.camera_statistics import camera_stats
 from lerobot_ambient.data.normalization.own import Affine, action_normalizations, own_normalized
 from lerobot_ambient.data.normalization.statistics import merged_stats, target_stats
 from lerobot_ambient.data.provenance.fingerprint import describe_recipe, describe_source
+from lerobot_ambient.data.provenance.overview import dataset_rows, folded_lines, overview_lines
 from lerobot_ambient.data.reading.open_dataset import OpenedDataset, ReadOptions, open_dataset, open_metadata
+from lerobot_ambient.data.reading.open_many import in_threads
 from lerobot_ambient.data.sampling.grouping import WindowGroups, split_windows
 from lerobot_ambient.data.sampling.sampler import FrameIndex, GroupedFrames, MixtureSampler
 from lerobot_ambient.data.windows.merged_file import MergedFile, merged_file_of
@@ -118,7 +121,8 @@ class AssembledMixture:
         names = [source.name for source in self.sources]
         crowded = crowded_out(self.plan.shares_by_source(), self.plan.schedule.sigmas, names, self.mixing)
         repeated = repeated_few(self.plan, names, self.mixing)
-        return [*self.matched_by_place, *(told for told in (crowded, repeated) if told is not None)]
+        by_place = folded_lines(self.matched_by_place, "datasets matched by place")
+        return [*by_place, *(told for told in (crowded, repeated) if told is not None)]
 
     @property
     def notes(self) -> list[str]:
@@ -166,6 +170,9 @@ class AssembledMixture:
         """What a training log says: the rule, and a line a dataset with what identifies it and what is drawn of it."""
         law = self.plan.by_source().sum(1).tolist()
         lines = [f"mixture of {len(self.sources)} datasets over {self.plan.schedule}; {self.mixing}"]
+        if len(self.sources) > 1 + MANY:
+            rows = dataset_rows(self.sources, self.plan)
+            return "\n".join([*lines, *(f"  {line}" for line in overview_lines(rows))])
         for index, (line, drawn) in enumerate(zip(self.fingerprint, law, strict=False)):
             samples = sum(group.count for group in self.plan.groups if group.source == index)
             lines.append(f"  {line}; {samples} samples, {100 * drawn:.1f} % of the draws")
@@ -262,13 +269,17 @@ def _align(declared: _Declared) -> list[AlignedSource]:
     opened = open_dataset(config, name, is_target=True)
     require_policy_keys(name, opened.features, config.rename)
     target = align_target(opened)
-    aligned = [target]
-    for config, name in zip(others, names, strict=True):
-        opened = open_dataset(config, name, cameras=target.camera_keys)
-        _require_apart(target, opened)
-        aligned.append(align(target, opened, declared.action_type))
-        for line in foreign_units(target, aligned[-1]):
+
+    def brought(named: tuple[Source, str]) -> AlignedSource:
+        source = open_dataset(*named, cameras=target.camera_keys)
+        _require_apart(target, source)
+        return align(target, source, declared.action_type)
+
+    sources = in_threads(brought, list(zip(others, names, strict=True)), "opening datasets")
+    for source in sources:
+        for line in foreign_units(target, source):
             logger.warning("%s", line)
+    aligned = [target, *sources]
     for key in left_out_keys(aligned):
         logger.info("feature %s is not in every dataset and is left out of the mixture.", key)
     return aligned

@@ -44,6 +44,8 @@ class Source:
         skip_broken: leave out episodes that cannot be read instead of refusing the dataset.
         holdout: share in [0, 1) of the episodes that are kept from training, evenly spaced over the dataset; beside
             dataset.eval_split their loss is logged.
+        group: what it counts to where there are many sources: logs tell of groups, and held-out maps judge them
+            together. Its robot's, or else its owner on the Hub, when None.
     """
 
     repo_id: str = ""
@@ -64,6 +66,7 @@ class Source:
     action_gain: float | dict[str, float] | None = None
     skip_broken: bool = False
     holdout: float = 0.0
+    group: str | None = None
 
     def __post_init__(self) -> None:
         if not self.repo_id:

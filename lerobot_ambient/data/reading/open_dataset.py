@@ -29,6 +29,7 @@ from lerobot_ambient.data.cameras.needed_cameras import (
 from lerobot_ambient.data.cameras.picture_files import broken_pictures
 from lerobot_ambient.data.cameras.stored_pictures import StoredPictures, stored_pictures
 from lerobot_ambient.data.cameras.video_files import broken_videos
+from lerobot_ambient.data.declared.groups import group_name
 from lerobot_ambient.data.declared.sources import Source, check_episodes
 from lerobot_ambient.data.files.camera_specs import CAMERA_DTYPES
 from lerobot_ambient.data.files.checked_metadata import CheckedMetadata, MissingFileError
@@ -111,6 +112,11 @@ class OpenedDataset:
     def fps(self) -> float:
         """Frames per second, as declared or else as recorded."""
         return float(self.meta.fps) if self.config.fps is None else self.config.fps
+
+    @property
+    def group(self) -> str:
+        """What it counts to where there are many sources."""
+        return group_name(self.config.group, self.meta.robot_type, self.config.repo_id)
 
     @property
     def episodes(self) -> list[int]:

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lerobot_ambient.data.declared.groups import MANY
 from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.integration.monitoring.bands import EVAL_LOSS, BandSums
 from lerobot_ambient.integration.monitoring.held_out_sources import HeldOutSources, Preprocess, held_out_frames
@@ -152,10 +153,25 @@ class Recorder:
         for name, one in sums.items():
             values |= one.metrics(name)
         self._write("eval", values)
-        for name, one in sums.items():
+        for name, one in self._as_logged(sums).items():
             if one.by_band or name:
                 logger.info("step %d: %s", step, _line(name, one))
         self._track("eval", {key: value for key, value in values.items() if key != EVAL_LOSS})
+
+    def _as_logged(self, sums: Mapping[str, BandSums]) -> dict[str, BandSums]:
+        """The losses by dataset; of many sources by group, which fits on a screen. The file has every source."""
+        if len(sums) <= 1 + MANY:
+            return dict(sums)
+        group_of = {source.name: source.group for source in self._mixture.sources[1:]}
+        together = {"": sums[""]}
+        for name, one in sums.items():
+            if name:
+                group = f"group {group_of[name]}"
+                vector = one.to_vector()
+                together[group] = BandSums.of_vector(
+                    vector + together[group].to_vector() if group in together else vector
+                )
+        return together
 
     def logged(self) -> None:
         """Write what LeRobot has logged of training, just before it is forgotten."""
