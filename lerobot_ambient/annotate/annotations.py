@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 METHODS = ("spectral", "classifier", "heldout")
-_OF_HELDOUT = ("denoiser", "shares", "folds", "minutes", "steps", "tolerance", "device", "work_dir")
+_OF_HELDOUT = ("denoiser", "shares", "folds", "minutes", "steps", "tolerance", "group_by", "device", "work_dir")
 
 
 class HasSources(Protocol):
@@ -302,10 +302,10 @@ def annotate(
         seed: of all that is random.
         progress: show bars.
         options: of the classifier: `granularity` ("dataset", "bucket", "datapoint"), `bucket` ("task", "clusters:5",
-            ...), `tau`, `crossing`, `folds`, `steps`, `draws`, `levels`, `device`, and `work_dir`, which keeps what was
-            trained ("outputs/annotate"); docs/reference/cli.md has each. The same call goes on where it was stopped.
-            Of "heldout": `denoiser` ("auto", "policy", "small"), `shares` ((0.5, 0.9)), `folds`, `minutes` (15) or
-            `steps`, `tolerance` (0.5), `device` and `work_dir`.
+            ...), `tau`, `crossing`, `folds`, `steps`, `draws`, `levels`, `chunks`, `device`, and `work_dir`, which
+            keeps what was trained ("outputs/annotate"); docs/reference/cli.md has each. The same call goes on where it
+            was stopped. Of "heldout": `denoiser` ("auto", "policy", "small"), `shares` ((0.5, 0.9)), `folds`, `minutes`
+            (15) or `steps`, `tolerance` (0.5), `group_by` ("source", "group"), `device` and `work_dir`.
 
     Returns:
         An annotation of each source.
@@ -319,7 +319,10 @@ def annotate(
         )
     if method == "heldout":
         return _by_held_out_errors(mixture, options, locality=locality, take=take, seed=seed, progress=progress)
-    known = ("granularity", "bucket", "tau", "crossing", "folds", "steps", "draws", "levels", "device", "work_dir")
+    known = (
+        *("granularity", "bucket", "tau", "crossing", "folds", "steps", "draws", "levels", "chunks", "device"),
+        "work_dir",
+    )
     wrong = [name for name in options if name not in known]
     if wrong:
         raise ValueError(f"annotate has no option {', '.join(wrong)}; there are {', '.join(known)}.")
@@ -387,4 +390,5 @@ def _classifier(options: Mapping[str, Any], *, seed: int, locality: bool) -> Cla
         bucket=None if bucket is None else parse_bucket_rule(bucket, seed=seed),
         locality=locality,
         work=Path(options.get("work_dir", "outputs/annotate")),
+        chunks=options.get("chunks"),
     )

@@ -25,7 +25,7 @@ from lerobot_ambient.annotate.episodes.odd import odd_episodes
 from lerobot_ambient.annotate.locality.by_classifier import crop_evidence, crop_fits
 from lerobot_ambient.annotate.locality.by_moments import PLACES, LocalityEvidence, LocalityOptions, locality_window
 from lerobot_ambient.annotate.mixing.mode_mix import mode_mixes
-from lerobot_ambient.annotate.results.found_windows import Finding
+from lerobot_ambient.annotate.results.found_windows import SAMPLED, Finding
 from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
 from lerobot_ambient.annotate.results.windows_from_curves import (
     Threshold,
@@ -108,6 +108,8 @@ class ClassifierMethod:
         bucket: how chunks are put into buckets; for the bucket granularity only.
         locality: whether to train classifiers on crops too, for sigma_max.
         work: folder of the shards.
+        chunks: of each dataset, at most, to train on and to score; None has `options` say it, of which more than ten
+            sources share what ten would get (`ClassifierOptions.shared_by`).
 
     Raises:
         ValueError: no such granularity, buckets without a rule or a rule without buckets.
@@ -119,6 +121,11 @@ class ClassifierMethod:
     bucket: BucketRule | None
     locality: bool
     work: Path
+    chunks: int | None = None
+
+    def options_for(self, sources: int) -> ClassifierOptions:
+        """The options of a run with so many sources."""
+        return self.options.shared_by(sources) if self.chunks is None else self.options.with_chunks(self.chunks)
 
     def __post_init__(self) -> None:
         if self.granularity not in GRANULARITIES:
@@ -154,6 +161,7 @@ def annotate_by_classifier(
         ValueError: data that cannot be compared, or are too few for the folds.
     """
     target, sources = chunks[0], chunks[1:]
+    method = replace(method, options=method.options_for(len(sources)))
     schedule, seed = mixture.plan.schedule, method.options.seed
     rule = None if method.granularity == "dataset" else method.bucket or EpisodeRule()
     buckets: list[Buckets | None] = []
@@ -185,6 +193,10 @@ def annotate_by_classifier(
     annotations = [
         _annotation(mixture, chunks, index, evidence, method, buckets) for index, evidence in enumerate(found, start=1)
     ]
+    annotations = [
+        one if (said := sampled(source, method.options)) is None else one.with_notes(said)
+        for one, source in zip(annotations, sources, strict=True)
+    ]
     annotations = look_over(annotations, chunks)
     if target.horizon >= MIN_HORIZON:
         annotations = _with_spectra(annotations, chunks, method, progress=progress)
@@ -192,6 +204,17 @@ def annotate_by_classifier(
         return annotations
     crops = crop_evidence(fits, method.threshold.tau)
     return [one.with_locality(crop, other) for one, crop, other in zip(annotations, crops, second, strict=True)]
+
+
+def sampled(source: Chunks, options: ClassifierOptions) -> str | None:
+    """Which part of a source's chunks was looked at, in words; None where it was all of them."""
+    there, most = len(source), (options.train_chunks, options.score_chunks)
+    if there <= min(most):
+        return None
+    trained, scored = (f"{min(there, one):,}" for one in most)
+    return (
+        f"{SAMPLED}of its {there:,} chunks classifiers were trained on {trained}; the dataset's curve is of {scored}."
+    )
 
 
 def _with_spectra(

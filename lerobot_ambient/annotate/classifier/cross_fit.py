@@ -130,7 +130,7 @@ class CrossFit:
         """
         which, level = 0 if of_target else 1 + head, level_near(self.sigmas)
         chunks = self.data[which]
-        index = spread_over_episodes(chunks.episode)
+        index = spread_over_episodes(chunks.episode, sources=len(self.data) - 1)
 
         def make() -> Arrays:
             logits = np.empty((len(index), self.options.draws), np.float32)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -61,6 +62,7 @@ def cross_fits(
     groups: dict[tuple[bool, ...], list[int]] = {}
     for position, source in enumerate(sources):
         groups.setdefault(tuple(shared_dims(target, source).tolist()), []).append(position)
+    _require_episodes([target, *sources], options.folds)
     sigmas = score_levels(schedule, options.levels) if sigmas is None else sigmas
     return [
         CrossFit(
@@ -75,6 +77,22 @@ def cross_fits(
         )
         for dims, positions in groups.items()
     ]
+
+
+def _require_episodes(data: Sequence[ChunkSet], folds: int) -> None:
+    """Name all datasets with too few episodes at once; `fold_of_chunks` refuses one.
+
+    Raises:
+        ValueError: several have fewer episodes than folds.
+    """
+    few = {chunks.name: count for chunks in data if (count := len(np.unique(chunks.episode))) < folds}
+    if len(few) > 1:
+        named = ", ".join(f"'{name}' ({count})" for name, count in few.items())
+        raise ValueError(
+            f"{len(few)} datasets have fewer episodes than the {folds} folds, of which each is scored by a model that "
+            f"never saw it: {named}. Use --folds={max(2, min(few.values()))}, or leave out "
+            "those with the fewest."
+        )
 
 
 def fit_shards(fits: Sequence[CrossFit], *, part: int = 0, parts: int = 1, progress: bool = True) -> None:

@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+_SHARED_FROM = 10
+"""Sources up to which each gets all the chunks that the options name; more share what ten get."""
+_LEAST_CHUNKS = 1000
+"""Of each source, however many there are."""
 
 BUCKET_FORMS = ("episode", "task", "column:NAME", "clusters:K", "stretch:N")
 
@@ -86,3 +91,19 @@ class ClassifierOptions:
             raise ValueError(f"learning_rate = {self.learning_rate} must be positive.")
         if not self.weight_decay >= 0.0:
             raise ValueError(f"weight_decay = {self.weight_decay} must not be negative.")
+
+    def shared_by(self, sources: int) -> ClassifierOptions:
+        """The options with the chunks of ten datasets shared by more sources, so that fifty take minutes, too.
+
+        Up to ten sources they are as they are; of more, each has `train_chunks` and `score_chunks` times 10 / sources,
+        at least 1000.
+        """
+        if sources <= _SHARED_FROM:
+            return self
+        least = {name: min(getattr(self, name), _LEAST_CHUNKS) for name in ("train_chunks", "score_chunks")}
+        shared = {name: max(getattr(self, name) * _SHARED_FROM // sources, low) for name, low in least.items()}
+        return replace(self, **shared)
+
+    def with_chunks(self, chunks: int) -> ClassifierOptions:
+        """The options with at most so many chunks of each dataset, to train on and to score."""
+        return replace(self, train_chunks=chunks, score_chunks=min(chunks, self.score_chunks))

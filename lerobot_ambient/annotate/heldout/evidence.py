@@ -51,6 +51,7 @@ class HeldOutEvidence:
         adds: what the source adds to the others; None where it is the only one.
         dataset: its place in the mixture, from 1 on.
         rows: (n,) of the mixture, of a part of a source by score; None for a whole one.
+        group, together: with which others it was judged, as one, and how many they are with it; None and 1 where alone.
     """
 
     source: str
@@ -68,6 +69,13 @@ class HeldOutEvidence:
     adds: ErrorMap | None = None
     dataset: int = 1
     rows: NDArray[np.int64] | None = None
+    group: str | None = None
+    together: int = 1
+
+    @property
+    def subject(self) -> str:
+        """What the verdict is of: the source, or the group that it was judged with."""
+        return self.source if self.group is None else f"{self.source} (with all {self.together} of '{self.group}')"
 
     @property
     def samples(self) -> int | None:
@@ -107,13 +115,13 @@ class HeldOutEvidence:
         if change != verdict.everywhere:
             by += f", at every level {verdict.everywhere}"
         if verdict.word == HELPS:
-            return f"{self.source} helps at {window}: {by}"
+            return f"{self.subject} helps at {window}: {by}"
         if verdict.word == HURTS:
-            return f"{self.source} hurts, and no window is left that helps: {by}"
+            return f"{self.subject} hurts, and no window is left that helps: {by}"
         where = "no window is known" if verdict.window.is_nothing else f"not known at {window}"
-        said = f"not known whether {self.source} helps" + ("" if verdict.window.is_nothing else f" at {window}")
+        said = f"not known whether {self.subject} helps" + ("" if verdict.window.is_nothing else f" at {window}")
         if verdict.everywhere.low > 0.0 and not verdict.window.is_everything:
-            said = f"{self.source} hurts in plain co-training; {where}"
+            said = f"{self.subject} hurts in plain co-training; {where}"
         more = change.more_episodes
         return f"{said}: {by}" + (f"; about {more} more target episodes would tell" if more else "")
 
@@ -148,6 +156,7 @@ class HeldOutEvidence:
         low, high = ratio.interval(self.read.rule.confidence)
         return {
             "denoiser": self.denoiser,
+            "group": self.group,
             "steps": self.steps,
             "target_share": self.share,
             "episodes": len(self.errors.episode),

@@ -27,11 +27,12 @@ PARTLY = "Of sources with held-out evidence below, what they answer to was compa
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """A source and its figures; `held_out`: those of the held-out method."""
+    """A source and its figures; `held_out`: those of the held-out method; `folded`: told in words alone."""
 
     report: SourceReport
     pictures: tuple[Picture, ...]
     held_out: tuple[Picture, ...] = ()
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ class PlanRow:
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """The content of a page; see `report.write_report`. `rows`: the target's first; `schedule`: of the plan."""
+    """The content of a page; see `report.write_report`. `rows`: the target's first, then in the order of `sections`;
+    `schedule`: of the plan; `folded`: whether there are so many sources that they open one by one."""
 
     rows: Sequence[PlanRow]
     schedule: NoiseSchedule
@@ -69,6 +71,7 @@ class Page:
     soft_yaml: str | None
     command: str
     notes: tuple[str, ...]
+    folded: bool = False
 
 
 def render(page: Page) -> str:
@@ -99,6 +102,7 @@ def render(page: Page) -> str:
         has_locality=any(report.locality is not None for report in reports),
         command=page.command,
         versions=installed_versions(),
+        folded=page.folded,
     )
 
 
@@ -184,6 +188,7 @@ def _section(number: int, section: Section) -> dict[str, Any]:
         "id": f"source-{number}",
         "source": report.finding.source,
         "verdict": verdict(report),
+        "folded": section.folded,
         "odd": None if report.odd is None else report.odd.lines(),
         "odd_rule": None if report.odd is None else report.odd.rule,
         "held_out": None if report.held_out is None else _held_out(report.held_out, section.held_out),

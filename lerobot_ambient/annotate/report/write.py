@@ -33,6 +33,7 @@ from lerobot_ambient.annotate.report.trajectory_figures import draw_noised, draw
 from lerobot_ambient.annotate.report.window_figures import draw_histogram, draw_over_time, draw_overview
 from lerobot_ambient.core.heat_map import shares_figure
 from lerobot_ambient.core.plan import Plan
+from lerobot_ambient.data.declared.groups import MANY
 from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.figures.style import WIDTH, Picture, figure_name, png_of, styled
 
@@ -95,15 +96,26 @@ def write_report(
     if len(names) == 1:
         raise ValueError("there is no source to report on; annotate at least one.")
     rows = plan_rows(plan, names)
-    overview, heat_map = draw_overview(reports), _draw_heat_map(plan, names)
+    # By share where there are many: what is drawn most comes first, and the others are told without figures.
+    order = list(range(len(reports)))
+    if len(reports) > MANY:
+        order.sort(key=lambda index: -rows[1 + index].share)
+        notes = [*notes, _folded(len(reports))]
+    shown = sorted(order[:MANY])
+    overview = draw_overview([reports[index] for index in order[:MANY]])
+    heat_map = _draw_heat_map(plan, names, shown)
     soft_share = None if soft is None else draw_soft(soft)
-    sections = [
-        _drawn(report, f"{number}_{_slug(report.finding.source)}") for number, report in enumerate(reports, start=1)
-    ]
+    sections, told = [], set[str]()
+    for index in order:
+        report = reports[index]
+        prefix = f"{1 + index}_{_slug(report.finding.source)}"
+        sections.append(_drawn(report, prefix, told) if index in shown else Section(report, (), folded=True))
+    rows = [rows[0], *(rows[1 + index] for index in order)]
     page = Page(
         rows=rows,
         schedule=plan.schedule,
         sections=tuple(sections),
+        folded=len(reports) > MANY,
         overview=overview,
         heat_map=heat_map,
         soft_share=soft_share,
@@ -125,14 +137,33 @@ def write_report(
     return ReportFiles(folder / _PAGE, tuple(folder / picture.name for picture in pictures))
 
 
+def _folded(sources: int) -> str:
+    return (
+        f"Of {sources} sources the {MANY} with the largest shares of the draws have figures. The others stand in the "
+        "tables, and below them in words; a configuration with fewer sources draws theirs, from the same trained work."
+    )
+
+
 @styled
-def _draw_heat_map(plan: Plan, names: Sequence[str]) -> Picture:
-    """The plan, as `inspect --png` draws it; datasets after its last are drawn as never trained on."""
+def _draw_heat_map(plan: Plan, names: Sequence[str], shown: Sequence[int]) -> Picture:
+    """The plan, as `inspect --png` draws it; datasets after its last are drawn as never trained on.
+
+    Args:
+        plan: of the mixture.
+        names: of its datasets, the target first.
+        shown: sources that have a row, counted from 0; the others share one.
+    """
     shares, law = plan.shares_by_source().numpy(), plan.by_source().sum(1).numpy()
     lost = len(names) - len(law)
     shares, law = np.pad(shares, ((0, lost), (0, 0))), np.pad(law, (0, lost))
-    shown = [figure_name(name) for name in names]
-    figure = shares_figure(shares, law, plan.schedule, shown, width=1.25 * WIDTH, intervals=4)
+    rows = [0, *(1 + index for index in shown)]
+    rest = np.setdiff1d(np.arange(len(names)), rows)
+    labels = [figure_name(names[row]) for row in rows]
+    if len(rest):
+        shares = np.concatenate([shares[rows], shares[rest].sum(0, keepdims=True)])
+        law = np.append(law[rows], law[rest].sum())
+        labels.append(f"{len(rest)} more sources")
+    figure = shares_figure(shares, law, plan.schedule, labels, width=1.25 * WIDTH, intervals=4)
     for axis in figure.axes:
         axis.grid(visible=False)
     figure.axes[0].set_title("")
@@ -146,9 +177,11 @@ def _draw_heat_map(plan: Plan, names: Sequence[str]) -> Picture:
     )
 
 
-def _drawn(report: SourceReport, prefix: str) -> Section:
-    """The report with its figures, whose files begin with `prefix`."""
-    held_out = [] if report.held_out is None else draw_held_out(report.held_out)
+def _drawn(report: SourceReport, prefix: str, told: set[str]) -> Section:
+    """The report with its figures, whose files begin with `prefix`; a map of a group is drawn once, and then `told`."""
+    group = None if report.held_out is None else report.held_out.group
+    held_out = [] if report.held_out is None or group in told else draw_held_out(report.held_out)
+    told |= set() if group is None else {group}
     named = [
         tuple(replace(picture, name=f"{prefix}_{picture.name}") for picture in pictures if picture is not None)
         for pictures in (_pictures(report), held_out)

@@ -28,6 +28,9 @@ from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.data.sampling.grouping import split_windows
 from lerobot_ambient.data.windows.windows_file import WindowTable
 
+SAMPLED = "Sampled: "
+"""How the note begins that says which part of a source was looked at."""
+
 
 @dataclass(frozen=True, eq=False)
 class Finding:

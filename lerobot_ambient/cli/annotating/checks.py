@@ -9,6 +9,9 @@ import re
 
 from lerobot_ambient.cli.annotating.options import NUMBERS, OF_BOTH, OF_CLASSIFIER, OF_HELDOUT, OF_THRESHOLD, given
 
+_FEWEST_CHUNKS = 100
+"""Of a dataset; of fewer nothing can be told."""
+
 
 def require_sensible(args: argparse.Namespace) -> None:
     """Raises:
@@ -77,6 +80,8 @@ def _require_used(args: argparse.Namespace) -> None:
             "--from-column gives many windows, and a configuration can only name the file that holds them: add --write "
             "or --windows-dir to --write-config."
         )
+    if args.group_by == "group" and args.from_column is not None:
+        raise ValueError("--from-column divides each source, and --group-by=group joins them; leave one of them out.")
     if args.soft_alone_above is not None and not 0.0 < args.soft_alone_above <= 1.0:
         raise ValueError(f"--soft-alone-above={args.soft_alone_above} is a distance of two laws, in (0, 1].")
     if args.soft_alone_above is not None and args.folds == 1:
@@ -97,6 +102,8 @@ def _require_in_range(args: argparse.Namespace) -> None:
         return
     try:
         ClassifierOptions(seed=args.seed, **given(args, NUMBERS))
+        if args.chunks is not None and args.chunks < _FEWEST_CHUNKS:
+            raise ValueError(f"chunks = {args.chunks} must be at least {_FEWEST_CHUNKS}.")
         if args.tau is not None:
             require_tau(args.tau)
         if args.bucket is not None:

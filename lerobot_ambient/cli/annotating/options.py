@@ -17,6 +17,7 @@ METHODS = ("spectral", "classifier", "heldout")
 DENOISERS = ("auto", "policy", "small")
 TAKES = ("safe", "estimate")
 GRANULARITIES = ("dataset", "bucket", "datapoint")
+GROUPINGS = ("source", "group")
 CROSSINGS = ("isotonic", "first", "last")
 OF_CLASSIFIER = (
     "granularity",
@@ -27,9 +28,10 @@ OF_CLASSIFIER = (
     "levels",
     "device",
     "work_dir",
+    "chunks",
     "soft_alone_above",
 )
-OF_HELDOUT = ("denoiser", "shares", "budget", "tolerance", "from_column", "bins")
+OF_HELDOUT = ("denoiser", "shares", "budget", "tolerance", "from_column", "bins", "group_by")
 OF_BOTH = ("folds", "steps", "device", "work_dir")
 """Options of the classifier method that the held-out method has, too."""
 OF_THRESHOLD = ("tau", "crossing")
@@ -94,6 +96,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="of a score, in the frames or the episodes of each source: samples of like score get a window of their "
         "own (add --write or --windows-dir)",
     )
+    heldout.add_argument(
+        "--group-by",
+        choices=GROUPINGS,
+        help="what is judged: each source, or the sources of a group together, each with the group's window (source; "
+        "with more than 12 sources group). A group is what `group` of a source says, its robot, or its owner",
+    )
     heldout.add_argument("--bins", type=int, help="parts of a score that has more values (3)")
     classifier = parser.add_argument_group("with --method=classifier")
     classifier.add_argument("--granularity", choices=GRANULARITIES, help="what shares a window (dataset)")
@@ -101,6 +109,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--bucket",
         metavar="RULE",
         help="with --granularity=bucket: episode, task, column:NAME, clusters:K or stretch:N",
+    )
+    classifier.add_argument(
+        "--chunks",
+        type=int,
+        metavar="N",
+        help="of each dataset, drawn at random, that classifiers learn from and the dataset's curve is made of, at "
+        "most (50000 and 10000; more than ten sources share what ten would have, at least 1000 each)",
     )
     classifier.add_argument("--draws", type=int, help="of noise per chunk and level, even (8)")
     classifier.add_argument("--levels", type=int, help="of the schedule that are scored, at most (32)")
@@ -194,6 +209,7 @@ def classifier_method(args: argparse.Namespace) -> ClassifierMethod:
         bucket=None if args.bucket is None else parse_bucket_rule(args.bucket, seed=args.seed),
         locality=args.locality,
         work=args.work_dir or Path("outputs/annotate"),
+        chunks=args.chunks,
     )
 
 
@@ -202,7 +218,7 @@ def held_out_method(args: argparse.Namespace) -> HeldOutMethod:
     from lerobot_ambient.annotate.heldout.error_map import MapRule
     from lerobot_ambient.integration.heldout.method import HeldOutMethod
 
-    options = given(args, ("denoiser", "shares", "folds", "steps", "bins"))
+    options = given(args, ("denoiser", "shares", "folds", "steps", "bins", "group_by"))
     if args.budget is not None:
         options["minutes"] = args.budget
     return HeldOutMethod(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lerobot_ambient.annotate.results.found_windows import SAMPLED
 from lerobot_ambient.annotate.results.trust import (
     CHECK_FIRST,
     CHUNKS_ALONE,
@@ -20,6 +21,7 @@ from lerobot_ambient.annotate.results.trust import (
     full_trust_reasons,
     partly_trusted,
 )
+from lerobot_ambient.data.declared.groups import MANY
 
 if TYPE_CHECKING:
     from lerobot_ambient.annotate.mixing.soft_shares import SoftShares
@@ -46,7 +48,11 @@ def render(
         written: the windows file of each source, None where none was written.
     """
     lines = [*dict.fromkeys(annotation.finding.compared for annotation in annotations), ""]
-    for annotation, warned in zip(annotations, warnings, strict=True):
+    pairs = list(zip(annotations, warnings, strict=True))
+    if len(pairs) > MANY:
+        lines.extend(_table_of_many(pairs))
+        pairs = []
+    for annotation, warned in pairs:
         lines.extend(annotation.finding.headline())
         lines.extend(f"  {line}" for line in ([] if annotation.odd is None else annotation.odd.lines()))
         lines.extend(f"  warning: {text}" for text in warned)
@@ -58,6 +64,42 @@ def render(
         lines.append("")
         lines.extend(f"windows file: {path}" for path in written if path is not None)
     return "\n".join(lines)
+
+
+def _table_of_many(pairs: Sequence[tuple[SourceEvidence, Sequence[str]]]) -> list[str]:
+    """A line a source, those with a window first: all that is said of each stands in --json and --report."""
+    rows = [["source", "sigma_min", "estimate", "sigma_max", "samples", "warnings", "found"]]
+    for one, warned in sorted(
+        pairs, key=lambda pair: (not pair[0].finding.is_recommended, pair[0].finding.as_written[0])
+    ):
+        finding = one.finding
+        rows.append(
+            [
+                finding.source,
+                f"{np.median(finding.sigma_min):.3f}" if finding.is_recommended else "-",
+                f"{finding.estimate:.3f}",
+                f"{np.median(finding.sigma_max):.3f}" if finding.sigma_max.max() > 0.0 else "-",
+                f"{len(finding.sigma_min):,}",
+                str(len(warned)) if warned else "-",
+                _found(finding),
+            ]
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for name, *numbers, found in rows:
+        shown = [number.rjust(width) for number, width in zip(numbers, widths[1:-1], strict=True)]
+        lines.append("  ".join([name.ljust(widths[0]), *shown, found]))
+    looked = dict.fromkeys(note for one, _ in pairs for note in one.finding.notes if note.startswith(SAMPLED))
+    return [*lines, *([] if not looked else [f"{len(looked)} sources were sampled, e.g.: {next(iter(looked))}"])]
+
+
+def _found(finding: Finding) -> str:
+    """The finding in a few words."""
+    if finding.verdict:
+        return finding.verdict[0].partition(" (")[0]
+    if finding.is_full_trust:
+        return "no difference seen, no window to recommend"
+    return "no level known to be safe" if finding.is_nothing else f"window per {finding.granularity}"
 
 
 def source_windows(

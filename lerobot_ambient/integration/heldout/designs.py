@@ -68,21 +68,27 @@ class Design:
         return Plan(tuple(kept.get(number, group) for number, group in enumerate(groups)), schedule, joint, made.base)
 
 
-def designs_of(sources: int, shares: Sequence[float | None], *, alone: bool = False) -> list[Design]:
-    """The target alone, with each source, with all of them, and with all but one.
+def designs_of(
+    units: Sequence[tuple[int, ...]], shares: Sequence[float | None], *, alone: bool = False
+) -> list[Design]:
+    """The target alone, with each unit, with all of them, and with all but one.
 
     Args:
-        sources: how many there are.
+        units: what is judged: the places of one source, or of those of a group.
         shares: of the target.
-        alone: leave out designs of several sources.
+        alone: leave out designs of several units.
     """
-    everyone = tuple(range(1, sources + 1))
-    sets: list[tuple[int, ...]] = [(one,) for one in everyone]
-    if sources > 1 and not alone:
-        sets.append(everyone)
-    if sources > 2 and not alone:
-        sets += [tuple(other for other in everyone if other != one) for one in everyone]
+    sets = list(units)
+    if len(units) > 1 and not alone:
+        sets.append(all_of(units))
+    if len(units) > 2 and not alone:
+        sets += [all_of(units, but=one) for one in units]
     return [Design(), *(Design(chosen, alpha) for alpha in shares for chosen in sets)]
+
+
+def all_of(units: Sequence[tuple[int, ...]], but: tuple[int, ...] = ()) -> tuple[int, ...]:
+    """The places of all units, ascending, without those of one."""
+    return tuple(sorted(place for unit in units for place in unit if place not in but))
 
 
 def row_draws(rows: Sequence[Tensor], law: Tensor, generator: torch.Generator, batch: int) -> tuple[Tensor, Tensor]:

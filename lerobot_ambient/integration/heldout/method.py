@@ -25,10 +25,11 @@ from lerobot_ambient.annotate.heldout.verdict import doubtful_part, judge
 from lerobot_ambient.core.arrays import Floats
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.windows import Window
+from lerobot_ambient.data.declared.groups import MANY
 from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.integration.heldout.cross_fit import HeldOutCrossFit
-from lerobot_ambient.integration.heldout.designs import Design, designs_of
+from lerobot_ambient.integration.heldout.designs import Design, all_of, designs_of
 from lerobot_ambient.integration.heldout.stand_in import DENOISERS, chosen_denoiser
 from lerobot_ambient.integration.heldout.training import FitOptions, Trainer
 from lerobot_ambient.integration.training.merged_training import mixture_without_windows
@@ -41,6 +42,7 @@ LEVELS = (0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 
 _LEAST_STEPS, _MOST_STEPS = 300, 4000
 _TIMED, _WARM = 30, 10
 _BATCH = 128
+_GROUPINGS = ("source", "group")
 _FOR_STEPS = 0.85
 """Part of a budget that goes into steps; the rest opens data and judges."""
 
@@ -58,6 +60,8 @@ class HeldOutMethod:
         rule: by which windows are read.
         column: of a score, by which each source is divided into parts that are judged for themselves; None for none.
         bins: parts of a score with more values.
+        group_by: "source" or "group": whether sources of a group (`OpenedDataset.group`) are judged together. By group
+            with more than 12 sources when None.
         seed: of all that is random.
         work: folder of the shards.
 
@@ -73,6 +77,7 @@ class HeldOutMethod:
     rule: MapRule = field(default_factory=MapRule)
     column: str | None = None
     bins: int = 3
+    group_by: str | None = None
     seed: int = 0
     work: Path = Path("outputs/annotate")
 
@@ -89,6 +94,10 @@ class HeldOutMethod:
             raise ValueError(f"budget = {self.minutes} must be a positive number of minutes.")
         if self.bins < 2:
             raise ValueError(f"bins = {self.bins} must be at least 2: a score divides a source into parts.")
+        if self.group_by not in (None, *_GROUPINGS):
+            raise ValueError(f"group_by must be one of {', '.join(_GROUPINGS)}; got '{self.group_by}'.")
+        if self.group_by == "group" and self.column is not None:
+            raise ValueError("a score divides each source, and group_by='group' joins them; choose one.")
         if self.steps is not None and self.steps < 1:
             raise ValueError(f"steps = {self.steps} must be at least 1.")
 
@@ -158,8 +167,9 @@ def annotate_held_out(
     trainer = make_trainer(denoiser.config, mixture, processes.device)
     work = WorkFolder(method.work, mixture.fingerprint)
     parts, dataset = _parts(mixture, chunks, method)
-    number = len(parts) - 1
-    designs = designs_of(number, method.shares, alone=method.column is not None)
+    units = _units(mixture, len(parts) - 1, method)
+    # With many units all but one are hardly different from all of them.
+    designs = designs_of(units, method.shares, alone=method.column is not None or len(units) > MANY)
     fits = HeldOutCrossFit(
         trainer=trainer,
         chunks=chunks,
@@ -175,30 +185,31 @@ def annotate_held_out(
         ),
         work=work,
     )
-    # Each part may take one more design, which confirms its window.
-    steps = method.steps or _steps_within(fits, method, len(designs) + number, processes)
+    # Each unit may take one more design, which confirms its window.
+    steps = method.steps or _steps_within(fits, method, len(designs) + len(units), processes)
     fits = replace(fits, options=replace(fits.options, steps=steps))
     fits.run(designs, processes, progress=progress)
     errors = fits.errors(designs)
     # Every process reads the same map, so that all train the designs that confirm it.
-    chosen = [_chosen(errors, part, method) for part in range(1, number + 1)]
-    confirming = [_confirming(part, one) for part, one in enumerate(chosen, start=1)]
+    chosen = [_chosen(errors, unit, method) for unit in units]
+    confirming = [_confirming(unit, one) for unit, one in zip(units, chosen, strict=True)]
     more = [design for design in confirming if design is not None]
     if more:
         fits.run(more, processes, progress=progress)
         errors = fits.errors([*designs, *more])
     if not processes.is_main:
         return []
-    found = []
-    for part, (one, confirms) in enumerate(zip(chosen, confirming, strict=True), start=1):
+    found: dict[int, HeldOutEvidence] = {}
+    for unit, one, confirms in zip(units, chosen, confirming, strict=True):
         design, read, safe, estimate, doubtful = one
         confirmed = None
         if confirms is not None:
             confirmed = ErrorMap(errors.ratio(confirms.key), method.rule, errors.bands.names)
         elif safe.is_everything:
             confirmed = read
-        found.append(
-            HeldOutEvidence(
+        adds = None if method.column is not None else _adds(errors, design, unit, units, method.rule)
+        for part in unit:
+            found[part] = HeldOutEvidence(
                 source=parts[part].name,
                 denoiser=denoiser.told,
                 share=design.alpha,
@@ -213,10 +224,22 @@ def annotate_held_out(
                 verdict=judge(read, safe, confirmed, doubtful=doubtful),
                 dataset=dataset[part],
                 rows=None if method.column is None else parts[part].rows.numpy(),
-                adds=None if method.column is not None else _adds(errors, design, part, number, method.rule),
+                adds=adds,
+                group=None if len(unit) == 1 else mixture.sources[dataset[part]].group,
+                together=len(unit),
             )
-        )
-    return found
+    return [found[part] for part in sorted(found)]
+
+
+def _units(mixture: AssembledMixture, number: int, method: HeldOutMethod) -> list[tuple[int, ...]]:
+    """The places of what is judged together: of each part, or of the sources of each group."""
+    by_group = method.group_by == "group" or (method.group_by is None and number > MANY)
+    if method.column is not None or not by_group:
+        return [(place,) for place in range(1, number + 1)]
+    groups: dict[str, list[int]] = {}
+    for place, source in enumerate(mixture.sources[1:], start=1):
+        groups.setdefault(source.group, []).append(place)
+    return [tuple(places) for places in groups.values()]
 
 
 def _parts(
@@ -243,11 +266,11 @@ class _Chosen(NamedTuple):
     doubtful: bool
 
 
-def _chosen(errors: HeldOutErrors, source: int, method: HeldOutMethod) -> _Chosen:
-    """The share at which a source does best, its map, and both windows."""
+def _chosen(errors: HeldOutErrors, unit: tuple[int, ...], method: HeldOutMethod) -> _Chosen:
+    """The share at which a source, or a group of them, does best, its map, and both windows."""
     best: tuple[float, _Chosen] | None = None
     for share in method.shares:
-        design = Design((source,), share)
+        design = Design(unit, share)
         read = ErrorMap(errors.ratio(design.key), method.rule, errors.bands.names)
         safe, estimate = read.window(safe=True), read.window(safe=False)
         if (part := doubtful_part(read, safe=True)) is not None:
@@ -264,20 +287,21 @@ def _open(read: ErrorMap, window: Window) -> np.ndarray:
     return window.admits(torch.from_numpy(read.sigmas)).numpy()
 
 
-def _confirming(part: int, chosen: _Chosen) -> Design | None:
+def _confirming(unit: tuple[int, ...], chosen: _Chosen) -> Design | None:
     """One more training with the window that was chosen; None where there is none, or it is everything."""
     if chosen.safe.is_nothing or chosen.safe.is_everything:
         return None
-    return Design((part,), chosen.design.alpha, (chosen.safe,))
+    return Design(unit, chosen.design.alpha, (chosen.safe,) * len(unit))
 
 
-def _adds(errors: HeldOutErrors, design: Design, source: int, sources: int, rule: MapRule) -> ErrorMap | None:
-    """What a source adds to the others: with all against all but it; None where it is the only one."""
-    if sources < 2:
+def _adds(
+    errors: HeldOutErrors, design: Design, unit: tuple[int, ...], units: Sequence[tuple[int, ...]], rule: MapRule
+) -> ErrorMap | None:
+    """What a unit adds to the others: with all against all but it; None where it is the only one, or they are many."""
+    if not 1 < len(units) <= MANY:
         return None
-    everyone = tuple(range(1, sources + 1))
-    rest = Design(tuple(other for other in everyone if other != source), design.alpha)
-    return ErrorMap(errors.ratio(Design(everyone, design.alpha).key, rest.key), rule, errors.bands.names)
+    rest = Design(all_of(units, but=unit), design.alpha)
+    return ErrorMap(errors.ratio(Design(all_of(units), design.alpha).key, rest.key), rule, errors.bands.names)
 
 
 def _levels(schedule: NoiseSchedule) -> Floats:

@@ -190,6 +190,27 @@ def written(full, evidence, tmp_path_factory):
     return write(tmp_path_factory.mktemp("report"), [full], soft=soft, notes=["About the run."])
 
 
+def test_of_many_sources_those_drawn_most_come_first_and_have_figures(tmp_path, monkeypatch):
+    monkeypatch.setattr("lerobot_ambient.annotate.report.write.MANY", 2)
+    levels = (0.9, 0.3, 0.7, 0.5)
+    files = write(tmp_path, [bare(f"me/at-{one}", np.linspace(one - 0.05, one + 0.05, 156)) for one in levels])
+    page = files.page.read_text(encoding="utf-8")
+    told = re.findall(r"<summary>(.*?)</summary>", page)
+    # A window that opens earlier is drawn from more often.
+    assert [one for one in told if one.startswith("me/")] == [
+        *("me/at-0.3", "me/at-0.5"),
+        *("me/at-0.7 (in words)", "me/at-0.9 (in words)"),
+    ]
+    assert re.findall(r'<th scope="row" role="rowheader">(me/at.*?)</th>', page)[:4] == [
+        f"me/at-{level}" for level in sorted(levels)
+    ]
+    drawn = {file.name.partition("_")[0] for file in files.figures if file.name[0].isdigit()}
+    # By their number in the configuration.
+    assert drawn == {"2", "4"}
+    assert "Of 4 sources the 2 with the largest shares" in page
+    assert page.count("<article") == 4
+
+
 class Parsed(HTMLParser):
     """Tags with their attributes, and the text outside of style."""
 
