@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -192,24 +193,36 @@ def test_a_report_shows_the_curve_and_the_spectra(annotate, work_dir, tmp_path):
     assert str(work_dir) not in text
 
 
-def test_processes_that_were_launched_together_share_the_work(roots, tmp_path, capsys, preloaded_python):
+def test_machines_that_were_launched_together_share_the_work(roots, tmp_path, capsys, preloaded_python):
     command = [
         *("annotate", "--method=classifier", *QUICK, "--granularity=datapoint", "--device=cpu"),
         *(f"--work-dir={tmp_path / 'work'}", *options(roots), "--json"),
     ]
-    launched = subprocess.run(
-        [
-            *(preloaded_python, "-m", "accelerate.commands.launch", "--cpu", "--num_processes=2", "--num_machines=1"),
-            *("--main_process_port=0", "--mixed_precision=no", "--dynamo_backend=no", "-m", "lerobot_ambient.cli"),
-            *command,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
-    )
-    assert launched.returncode == 0, launched.stderr[-2000:]
-    together = json.loads(launched.stdout[launched.stdout.index("[\n") :])
+    # Two machines, each with its own launcher and address; the work folder is on a disk that both see.
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    running = []
+    for machine, address in enumerate(("127.0.0.1", "127.0.0.2")):
+        launch = [
+            *(preloaded_python, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2"),
+            *("--num_machines=2", f"--machine_rank={machine}", "--main_process_ip=127.0.0.1"),
+            *(
+                f"--main_process_port={port}",
+                "--mixed_precision=no",
+                "--dynamo_backend=no",
+                "-m",
+                "lerobot_ambient.cli",
+            ),
+        ]
+        own = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PET_LOCAL_ADDR": address}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        running.append(subprocess.Popen([*launch, *command], env=os.environ | own, **pipes))
+    said = [process.communicate(timeout=300) for process in running]
+    for process, (_, errors) in zip(running, said, strict=True):
+        assert process.returncode == 0, errors[-2000:]
+    together = json.loads(said[0][0][said[0][0].index("[\n") :])
+    assert "[\n" not in said[1][0]
     assert main([*command, f"--work-dir={tmp_path / 'alone'}"]) == 0
     assert together == json.loads(capsys.readouterr().out)
 

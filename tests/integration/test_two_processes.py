@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`accelerate launch` with two CPU processes: disjoint frames, the law of one process, noise of their own."""
+"""`accelerate launch` with two CPU processes: disjoint frames, the law of one process, noise of their own.
+
+Of the diffusion policy, whose processes lie on two machines: test_two_machines.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,10 @@ import pytest
 import torch
 from scipy import stats
 
-from lerobot_ambient.core.mixing import Ambient
 from lerobot_ambient.integration.commands.stages import stock_command
 from lerobot_ambient.integration.training.merged_training import load_train_config, make_merged_datasets
 
 from ..policy.flow.tiny import PIXELS, as_arguments, tiny_multi_task_dit
-from .conftest import SMALL_POLICY
-from .test_joint_law import SCHEDULE, mixture_with
 
 
 def free_port() -> int:
@@ -59,32 +59,6 @@ def consume(ranks, mixture) -> None:
             expected = batches[2 * step + rank]
             # The short last batch of an epoch is filled up by accelerate, to keep the ranks in step.
             assert ranks[rank][step]["index"][: len(expected)] == expected
-
-
-def test_two_processes_split_the_draws_of_one(roots, tmp_path, preloaded_python):
-    target, sim = roots
-    source = {"repo_id": "me/sim", "root": str(sim), "sigma_min": 0.5, "sigma_max": 0.1, "weight": 3.0}
-    words = ["--dataset.repo_id=me/target", f"--dataset.root={target}", f"--policy.sources={json.dumps([source])}"]
-    words.append('--policy.mixing={"type": "ambient", "alpha": null}')
-    ranks = two_ranks(tmp_path, preloaded_python, *words, "--steps=120", *SMALL_POLICY)
-    assert [len(rank) for rank in ranks] == [120, 120]
-    mixture = mixture_with(roots, Ambient(None))
-    consume(ranks, mixture)
-
-    # Each rank's pairs follow the plan, and the ranks do not share their noise.
-    for rank in ranks:
-        pairs = np.array([(g, t) for s in rank for g, t in zip(s["group"], s["timestep"], strict=True)])
-        counts = np.zeros((2, 10))
-        np.add.at(counts, (pairs[:, 0], pairs[:, 1] // 10), 1)
-        joint = mixture.plan.joint.numpy()
-        assert joint[pairs[:, 0], pairs[:, 1]].all()
-        expected = joint.reshape(2, 10, 10).sum(2) * len(pairs)
-        cells = expected > 5
-        total = counts[cells].sum() / expected[cells].sum()
-        assert stats.chisquare(counts[cells], expected[cells] * total).pvalue > 1e-4
-    same = np.mean([s["timestep"] == r["timestep"] for s, r in zip(*ranks, strict=True)])
-    assert same < 0.1
-    assert len(SCHEDULE) == 100
 
 
 def test_two_processes_of_a_flow_policy(write_dataset, tmp_path, preloaded_python):

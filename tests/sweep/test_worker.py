@@ -159,11 +159,13 @@ def assert_nothing_lost_or_repeated(trials: list[optuna.trial.FrozenTrial], coun
 # A kill
 
 
-@pytest.mark.parametrize(("count", "database"), [(20, None), (5, "sweep.db")], ids=["journal", "sqlite"])
+@pytest.mark.parametrize(("count", "database"), [(20, "journal"), (5, "sqlite"), (5, "postgresql")])
 def test_a_killed_sweep_resumed_by_two_processes_loses_and_repeats_no_trial(
-    tmp_path, make_plan, calls, monkeypatch, count, database
+    tmp_path, make_plan, calls, monkeypatch, count, database, request
 ):
-    url = None if database is None else f"sqlite:///{tmp_path}/{database}"
+    url = {"journal": None, "sqlite": f"sqlite:///{tmp_path}/sweep.db"}.get(database, database)
+    if database == "postgresql":
+        url = request.getfixturevalue("postgresql_url")
     options = SweepOptions(tmp_path / "out", trials=count, sampler="random", keep=count, storage=url)
     plan = make_plan()
     if url is not None:
