@@ -182,11 +182,11 @@ def _drawn(report: SourceReport, prefix: str, told: set[str]) -> Section:
     group = None if report.held_out is None else report.held_out.group
     held_out = [] if report.held_out is None or group in told else draw_held_out(report.held_out)
     told |= set() if group is None else {group}
-    named = [
-        tuple(replace(picture, name=f"{prefix}_{picture.name}") for picture in pictures if picture is not None)
-        for pictures in (_pictures(report), held_out)
-    ]
-    return Section(report, *named)
+    pictures, of_held_out = (
+        tuple(replace(picture, name=f"{prefix}_{picture.name}") for picture in drawn if picture is not None)
+        for drawn in (_pictures(report), held_out)
+    )
+    return Section(report, pictures, of_held_out)
 
 
 def _pictures(report: SourceReport) -> list[Picture | None]:
