@@ -209,3 +209,29 @@ def _write_dataset(
         dataset.save_episode()
     dataset.finalize()
     return root
+
+
+@pytest.fixture(scope="session")
+def generated_entry(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`generated_entry("openx/toto", ...)`: a small dataset with the schema of a catalogue entry, written once.
+
+    Options are those of `lerobot_ambient.testing.generated.entry_dataset.generated_entry_dataset`. Read only: copy
+    what a test changes.
+    """
+    from lerobot_ambient.data.catalogue.library import entry
+    from lerobot_ambient.testing.generated.entry_dataset import generated_entry_dataset
+
+    kept = _shared_folder(tmp_path_factory, "entries")
+
+    def write(name: str, **options: Any) -> Path:
+        one = entry(name)
+        asked = json.dumps([one.name, one.digest, options], sort_keys=True, default=list)
+        made = kept / hashlib.sha256(asked.encode()).hexdigest()
+        with _locked(kept):
+            if not made.exists():
+                partial = made.with_suffix(".partial")
+                shutil.rmtree(partial, ignore_errors=True)
+                generated_entry_dataset(one, partial, **options).rename(made)
+        return made
+
+    return write

@@ -16,6 +16,7 @@ _SMALL = (
     *("--policy.optimizer_lr=0.001", "--batch_size=128", "--num_workers=0"),
 )
 """docs/how-to/small-machines.md says why."""
+_CATALOGUE = "catalogue:"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,7 +38,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="append",
         default=[],
         metavar="REPO[=FOLDER]",
-        help="a dataset that is not trusted everywhere; may be given several times",
+        help="a dataset that is not trusted everywhere, or catalogue:ENTRY; may be given several times",
     )
     parser.add_argument("--write", type=Path, metavar="FILE", help="the file (default: mine.yaml)")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
@@ -70,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
 
     require_free(path, overwrite=args.overwrite)
     target, *sources = (_named(text) for text in (args.target, *args.source))
+    if "catalogue" in target:
+        raise ValueError(f"--target={args.target}: the target is a dataset of its own; the catalogue is for sources.")
     words = [f"--dataset.{key}={value}" for key, value in target.items()]
     cfg = load_train_config(
         None,
@@ -144,12 +147,17 @@ def _ask(question: str, *, optional: bool = False) -> str:
 
 
 def _named(text: str) -> dict[str, str]:
-    """REPO[=FOLDER] as options of a dataset.
+    """REPO[=FOLDER], or catalogue:ENTRY[=FOLDER], as options of a dataset.
 
     Raises:
         ValueError: a name or folder that is empty.
     """
     name, given, folder = text.partition("=")
-    if not name or (given and not folder):
-        raise ValueError(f"'{text}' names no dataset; write me/sim, or me/sim=data/sim for one in a local folder.")
-    return {"repo_id": name, **({"root": folder} if folder else {})}
+    entry = name.removeprefix(_CATALOGUE) if name.startswith(_CATALOGUE) else None
+    if not name or entry == "" or (given and not folder):
+        raise ValueError(
+            f"'{text}' names no dataset; write me/sim, me/sim=data/sim for one in a local folder, or "
+            "catalogue:openx/toto for an entry of the catalogue."
+        )
+    named = {"repo_id": name} if entry is None else {"catalogue": entry}
+    return named | ({"root": folder} if folder else {})

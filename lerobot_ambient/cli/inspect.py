@@ -164,9 +164,20 @@ def describe(mixture: AssembledMixture) -> dict[str, Any]:
         "bands": bands,
         "normalization": mixture.normalization.to_dict(),
         "fingerprint": mixture.fingerprint,
-        "notes": mixture.notes,
+        "notes": [*mixture.notes, *_of_catalogue(mixture)],
         "warnings": mixture.warnings,
     }
+
+
+def _of_catalogue(mixture: AssembledMixture) -> list[str]:
+    """Where a dataset is another than the catalogue has it, and what the entry of a source leaves open."""
+    from lerobot_ambient.data.catalogue.compare import remarks
+
+    return [
+        f"'{source.name}': {line}"
+        for source in mixture.sources
+        for line in remarks(source.config.catalogue, source.config.repo_id, source.meta)
+    ]
 
 
 def render(report: dict[str, Any], most: int | None = None) -> str:

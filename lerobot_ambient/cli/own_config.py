@@ -19,11 +19,12 @@ def suggestions_for(cfg: TrainConfig) -> list[Suggestion]:
     Raises:
         ValueError: a dataset that cannot be opened, or a target without actions.
     """
-    from lerobot_ambient.data.suggest.suggest import facts_of, suggest
+    from lerobot_ambient.data.suggest.by_catalogue import suggest_known
+    from lerobot_ambient.data.suggest.suggest import facts_of
     from lerobot_ambient.integration.training.merged_training import target_config
 
     target = facts_of(target_config(cfg))
-    return [suggest(target, facts_of(source), source) for source in cfg.policy.sources]
+    return [suggest_known(target, source) for source in cfg.policy.sources]
 
 
 def without_window(cfg: TrainConfig) -> list[str]:

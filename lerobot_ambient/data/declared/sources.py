@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any
 
 from lerobot_ambient.core.windows import EVERYTHING, Window
+from lerobot_ambient.data.catalogue.library import unpinned
+from lerobot_ambient.data.catalogue.resolve import resolved, stands_for
 from lerobot_ambient.data.declared.alignment import CameraConfig, DimensionConfig, check_gain
 
 NORMALIZATIONS = ("target", "own")
@@ -46,6 +49,10 @@ class Source:
             dataset.eval_split their loss is logged.
         group: what it counts to where there are many sources: logs tell of groups, and held-out maps judge them
             together. Its robot's, or else its owner on the Hub, when None.
+        catalogue: entry of the catalogue (`lerobot-ambient catalogue` lists them), or a YAML file of your own. It gives
+            repo_id, revision, rename, dimension_names, action_type and action_gain where they are not said here.
+        views: with catalogue, which of its cameras becomes which of the target's, by what they look from: {wrist:
+            observation.images.wrist, third_person: observation.images.front}. One that it lacks is black.
     """
 
     repo_id: str = ""
@@ -67,8 +74,11 @@ class Source:
     skip_broken: bool = False
     holdout: float = 0.0
     group: str | None = None
+    catalogue: str | None = None
+    views: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._take_from_catalogue()
         if not self.repo_id:
             raise ValueError("a source needs a repo_id, e.g. sources: [{repo_id: me/sim, sigma_min: 0.3}].")
         if not 0.0 < self.weight < float("inf"):
@@ -107,12 +117,61 @@ class Source:
 
     def __repr__(self) -> str:
         """As it would be written: what is not said has its default."""
-        said = []
+        said = self.said()
+        words = [repr(said.pop("repo_id"))] if "repo_id" in said else []
+        return f"Source({', '.join([*words, *(f'{name}={value!r}' for name, value in said.items())])})"
+
+    def said(self) -> dict[str, Any]:
+        """The options that have to be written to have this source: neither defaults, nor what its entry says."""
+        said: dict[str, Any] = {} if self.catalogue is None else {"catalogue": self.catalogue}
         for one in fields(self):
             default = one.default if one.default_factory is MISSING else one.default_factory()
-            if one.name != "repo_id" and getattr(self, one.name) != default:
-                said.append(f"{one.name}={getattr(self, one.name)!r}")
-        return f"Source({', '.join([repr(self.repo_id), *said])})"
+            if getattr(self, one.name) != default:
+                said[one.name] = getattr(self, one.name)
+        taken = {} if self.catalogue is None else stands_for(self.catalogue, self.views)
+        if not taken:
+            return said
+        said["catalogue"] = unpinned(str(self.catalogue))[0]
+        for name, value in taken.items():
+            if name in _MERGED and name in said:
+                said[name] = {key: one for key, one in said[name].items() if _plain(one) != value.get(key)}
+            if said.get(name) == value or said.get(name) == {}:
+                del said[name]
+        return said
+
+    def _take_from_catalogue(self) -> None:
+        """What the entry says and this source does not; once, after which its name is pinned."""
+        if self.catalogue is None:
+            if self.views:
+                raise ValueError(
+                    f"source '{self.repo_id}' has views {self.views} and no catalogue entry that says which of its "
+                    "cameras these are; add catalogue, or rename the cameras with rename."
+                )
+            return
+        name, digest = unpinned(self.catalogue)
+        if digest is not None:
+            if not self.repo_id:
+                raise ValueError(
+                    f"the source has catalogue '{self.catalogue}', whose options were written down beside it once, and "
+                    f"no repo_id; write `catalogue: {name}` to take them from the entry again."
+                )
+            return
+        self.catalogue, options = resolved(name, self.views)
+        if self.action_type == "absolute":
+            options.pop("action_gain", None)
+        for key, value in options.items():
+            own = getattr(self, key)
+            if key == "cameras":
+                self.cameras = _cameras(own, value)
+            elif key in _MERGED:
+                setattr(self, key, value | own)
+            elif own is None or own == "":
+                setattr(self, key, value)
+        if not self.repo_id:
+            raise ValueError(
+                f"the catalogue entry '{name}' names no dataset on the Hub, since no converted copy is known: convert "
+                f"one, and write its name and folder beside it, {{catalogue: {name}, repo_id: me/mine, root: FOLDER}}."
+            )
 
     def _declared_window(self) -> Window | None:
         if self.sigma_min is None and self.sigma_max is None:
@@ -140,6 +199,23 @@ class Source:
                 "to trust it everywhere, which is plain co-training."
             )
         return EVERYTHING if window is None else window
+
+
+_MERGED = ("rename", "dimension_names", "cameras")
+"""Options of which an entry gives some keys and the source others."""
+
+
+def _cameras(own: Mapping[str, CameraConfig], absent: Mapping[str, Any]) -> dict[str, CameraConfig]:
+    """Cameras as declared, and constants for those that the dataset lacks: a fit of such a one has nothing to fit."""
+    given = {key: camera for key, camera in own.items() if key not in absent or camera.fill is not None}
+    return {key: CameraConfig(**values) for key, values in absent.items() if key not in given} | given
+
+
+def _plain(value: Any) -> Any:
+    """As an entry says it."""
+    if isinstance(value, CameraConfig):
+        return {key: one for key, one in asdict(value).items() if one is not None}
+    return value
 
 
 def check_episodes(name: str, episodes: Sequence[int] | None) -> None:

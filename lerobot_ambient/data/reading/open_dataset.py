@@ -29,6 +29,7 @@ from lerobot_ambient.data.cameras.needed_cameras import (
 from lerobot_ambient.data.cameras.picture_files import broken_pictures
 from lerobot_ambient.data.cameras.stored_pictures import StoredPictures, stored_pictures
 from lerobot_ambient.data.cameras.video_files import broken_videos
+from lerobot_ambient.data.catalogue.compare import checked_entry
 from lerobot_ambient.data.declared.groups import group_name
 from lerobot_ambient.data.declared.sources import Source, check_episodes
 from lerobot_ambient.data.files.camera_specs import CAMERA_DTYPES
@@ -160,11 +161,14 @@ def open_dataset(
 
     Raises:
         ValueError: unknown dataset or version, empty or unknown episodes, renames that do not fit its keys,
-            episodes that cannot be read, cameras of the target without frames.
+            episodes that cannot be read, cameras of the target without frames, another dataset than the catalogue
+            entry that the source names.
     """
     meta = open_metadata(config, name)
     check_episodes(name, config.episodes)
     for note in meta.notes:
+        logger.warning("'%s': %s", name, note)
+    for note in checked_entry(name, config.catalogue, meta, config.dimension_names, config.rename):
         logger.warning("'%s': %s", name, note)
     _check_rename(config.rename, list(meta.features), name)
     wanted = wanted_episodes(config, meta, name)

@@ -285,6 +285,8 @@ def plain(config: Any) -> dict[str, Any]:
             return plain(value)
         return {key: value_of(v) for key, v in value.items()} if isinstance(value, Mapping) else value
 
+    if isinstance(config, Source):
+        return {name: value_of(value) for name, value in config.said().items()}
     return {f.name: value_of(getattr(config, f.name)) for f in fields(config) if getattr(config, f.name) != _default(f)}
 
 
