@@ -42,6 +42,7 @@ from lerobot_ambient.data.normalization.own import Affine, action_normalizations
 from lerobot_ambient.data.normalization.statistics import merged_stats, target_stats
 from lerobot_ambient.data.provenance.fingerprint import describe_recipe, describe_source
 from lerobot_ambient.data.provenance.overview import dataset_rows, folded_lines, overview_lines
+from lerobot_ambient.data.reading.alike_warnings import alike_together
 from lerobot_ambient.data.reading.open_dataset import OpenedDataset, ReadOptions, open_dataset, open_metadata
 from lerobot_ambient.data.reading.open_many import in_threads
 from lerobot_ambient.data.sampling.grouping import WindowGroups, split_windows
@@ -275,10 +276,11 @@ def _align(declared: _Declared) -> list[AlignedSource]:
         _require_apart(target, source)
         return align(target, source, declared.action_type)
 
-    sources = in_threads(brought, list(zip(others, names, strict=True)), "opening datasets")
-    for source in sources:
-        for line in foreign_units(target, source):
-            logger.warning("%s", line)
+    with alike_together(many=len(others) > MANY):
+        sources = in_threads(brought, list(zip(others, names, strict=True)), "opening datasets")
+        for source in sources:
+            for line in foreign_units(target, source):
+                logger.warning("%s", line)
     aligned = [target, *sources]
     for key in left_out_keys(aligned):
         logger.info("feature %s is not in every dataset and is left out of the mixture.", key)

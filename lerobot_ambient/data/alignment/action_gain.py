@@ -149,7 +149,8 @@ def declared_gain(gain: Gain, names: Sequence[str], stays: NDArray[np.bool_], wh
 def gain_line(gain: NDArray[np.float64], names: Sequence[str], stays: NDArray[np.bool_]) -> str:
     """Measured gains as they are declared, two significant digits; the median of the others where one is unknown."""
     steps = np.flatnonzero(~stays)
-    values = np.where(np.isfinite(gain), gain, np.nanmedian(gain[steps]))
+    known = gain[steps][~np.isnan(gain[steps])]
+    values = np.where(np.isfinite(gain), gain, np.median(known) if len(known) else np.nan)
     return "{" + ", ".join(f"{names[j]}: {float(f'{values[j]:.2g}'):g}" for j in steps) + "}"
 
 
