@@ -21,6 +21,11 @@ ESTIMATES = {
     "heldout": "the held-out map, the safe end of its window",
 }
 """`estimated_windows.WINDOW_METHODS` in words."""
+SELECTIONS = {
+    "filtered": "the half of the source that a classifier takes most often for the target",
+    "weighted": "chunks of the source drawn by the odds that a classifier gives them to be the target's",
+}
+"""`score_selection.SELECTIONS` in words."""
 _FINE = ("classifier-bucket", "classifier-datapoint", "classifier-datapoint-locality")
 """Those that give one source many windows."""
 
@@ -105,6 +110,21 @@ def estimated(method: str) -> Condition:
     return Condition(
         f"ambient:{method}", summary, {"type": "ambient", "alpha": None}, windows=method, share=_AMBIENT_ALPHA
     )
+
+
+def selected(method: str, alpha: float) -> Condition:
+    """Co-training with a part of the source that a classifier's scores choose; alpha is the target's share."""
+    summary = f"Co-training with {SELECTIONS[method]}, at every noise level."
+    # A mixing of type cotrain would ignore the windows, which say which chunks are kept.
+    mixing = {"type": "ambient", "alpha": alpha}
+    return Condition(f"cotrain:{method}", summary, mixing, windows=f"classifier-{method}", needs=(COTRAIN_ALPHA,))
+
+
+def with_ambient_loss(condition: Condition) -> Condition:
+    """The same with the ambient loss."""
+    summary = f"{condition.summary} With the ambient loss."
+    policy = {**condition.policy, "ambient_loss": True}
+    return replace(condition, name=f"{condition.name}:ambient-loss", summary=summary, policy=policy)
 
 
 def fine_tuned(base: Condition) -> Condition:

@@ -24,7 +24,7 @@ class Condition:
         mixing: `policy.mixing`.
         source: what the recipe says of the source beside where it lies, e.g. {"sigma_min": 0.3}; None leaves it out.
         trained_on: the dataset that is `--dataset`.
-        windows: estimates the source's windows, a name in `estimated_windows.WINDOW_METHODS`.
+        windows: estimates the source's windows, a name in `estimated_windows.WINDOW_METHODS` or `SELECTED`.
         share: of the target where all of the source is admitted. The source's weight follows from it and the numbers
             of frames, when the data are there; None: the recipe says it all.
         data: which of the experiment's datasets, a key of `Study.data`.

@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lerobot_ambient.benchmarks.engine import score_selection as score_selection
 from lerobot_ambient.benchmarks.engine.condition import Condition
 from lerobot_ambient.benchmarks.engine.recipe import NOWHERE, Places, Task, render_yaml, train_config, windows_path
+from lerobot_ambient.benchmarks.engine.score_selection import SELECTIONS
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.windows import Window
 from lerobot_ambient.data.windows.windows_file import read_windows
@@ -26,6 +29,10 @@ WINDOW_METHODS: dict[str, tuple[str, ...]] = {
     "heldout": ("--method=heldout", "--steps=1500"),
 }
 """Ways to estimate the source's windows: the options of `lerobot-ambient annotate`."""
+
+SELECTED = {f"classifier-{selection}": selection for selection in SELECTIONS}
+"""Ways to keep a part of the source by the scores of the method `SCORES`."""
+SCORES = "classifier-datapoint"
 
 AS_ESTIMATED = ("--take=estimate", "--accept-full-trust")
 """Experiments measure what the estimates are worth, including those that trust everything; of the held-out map they
@@ -64,6 +71,22 @@ def window_stage(task: Task, method: str, folder: Path, places: Places, inputs: 
     )
 
 
+def selection_stage(task: Task, method: str, folder: Path, scores: Stage) -> Stage:
+    """A stage that leaves a windows file of the part of the source that a selection keeps.
+
+    Args:
+        task: whose source it is.
+        method: a name in `SELECTED`.
+        folder: of all methods.
+        scores: the stage of `SCORES`.
+    """
+    here, product = folder / method, windows_path(task, "", method).name
+    assert scores.product is not None
+    words = [score_selection.__name__, SELECTED[method]]
+    command = [sys.executable, "-m", *words, str(scores.folder / scores.product), str(here / "run" / product)]
+    return Stage(here, {"scores": scores.key, "selection": words}, command, product=f"run/{product}")
+
+
 def describe_windows(path: Path) -> dict[str, Any]:
     """Median and spread of the windows in a file, and the 95 % interval of the dataset's own.
 
@@ -72,6 +95,8 @@ def describe_windows(path: Path) -> dict[str, Any]:
     """
     table = read_windows(path, curves=False)
     low, middle, high = np.quantile(table.sigma_min, [0.05, 0.5, 0.95]).tolist()
+    if table.method.endswith(SELECTIONS):
+        return {"kept": round(float((table.sigma_min == 0.0).mean()), 4), "method": table.method}
     described = {
         "sigma_min": round(middle, 5),
         "sigma_max": round(float(np.median(table.sigma_max)), 5),
@@ -144,6 +169,8 @@ def windows_text(windows: Sequence[dict[str, Any]]) -> str:
 
 
 def _window(window: dict[str, Any]) -> str:
+    if "kept" in window:
+        return f"all levels, {window['kept']:.0%} of chunks"
     if "sigma_min_quantiles" not in window:
         return " and ".join(
             text

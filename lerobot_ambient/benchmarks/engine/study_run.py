@@ -21,7 +21,7 @@ from typing import Any
 
 from lerobot_ambient.benchmarks.engine.chain import Chain
 from lerobot_ambient.benchmarks.engine.condition import Condition, Sweep
-from lerobot_ambient.benchmarks.engine.estimated_windows import window_stage
+from lerobot_ambient.benchmarks.engine.estimated_windows import SCORES, SELECTED, selection_stage, window_stage
 from lerobot_ambient.benchmarks.engine.kept_rollouts import read_kept
 from lerobot_ambient.benchmarks.engine.outcome import Outcome, SweepPoint
 from lerobot_ambient.benchmarks.engine.recipe import NOWHERE, Places, fine_tuning_flags, render_yaml, train_config
@@ -130,43 +130,42 @@ class _Run:
     def _needed_windows(self, conditions: Sequence[Condition], swept: set[str]) -> dict[tuple[str, str, int], Stage]:
         """The stages of windows that a training is still to use, or may, where a sweep has still to say which."""
         return {
-            (condition.data, condition.windows, seed): self._window_stage(condition, seed)
+            (condition.data, method, seed): self._window_stage(condition.data, method, seed)
             for condition in conditions
             if condition.windows is not None
             for seed in _seeds_of(condition, self.options.sizes.seeds)
             if swept & set(condition.needs) or self._final(condition, seed).reused is None
+            for method in ((SCORES, condition.windows) if condition.windows in SELECTED else (condition.windows,))
         }
 
     def _task_versions(self) -> dict[str, Any]:
         """What the data and the rollouts depend on beside their arguments; both numbers only grow."""
         return _versions(VERSION + self.study.task.revision)
 
-    def _window_stage(self, condition: Condition, seed: int) -> Stage:
-        """What estimates the windows that a condition needs; the same stage for all that share it."""
-        assert condition.windows is not None
-        key = condition.data, condition.windows, seed
+    def _window_stage(self, data: str, method: str, seed: int) -> Stage:
+        """What estimates the windows of a pair's source for a training; the same stage for all that share it."""
+        key = data, method, seed
         if key not in self._windows:
-            inputs = {"version": _versions(), "data": self._data.key(condition.data, seed)}
-            self._windows[key] = window_stage(
-                self.study.task,
-                condition.windows,
-                self._windows_folder(condition, seed),
-                self._places(condition, seed),
-                inputs,
+            folder = self._windows_folder(data, seed)
+            inputs = {"version": _versions(), "data": self._data.key(data, seed)}
+            self._windows[key] = (
+                selection_stage(self.study.task, method, folder, self._window_stage(data, SCORES, seed))
+                if method in SELECTED
+                else window_stage(self.study.task, method, folder, self._places(data, seed), inputs)
             )
         return self._windows[key]
 
-    def _windows_folder(self, condition: Condition, seed: int) -> Path:
-        """Folder of the windows estimated for a training on a condition's data."""
-        return self.output / "windows" / f"{folder_of(condition.data)}-{seed}"
+    def _windows_folder(self, data: str, seed: int) -> Path:
+        """Folder of the windows estimated for a training on a pair of datasets."""
+        return self.output / "windows" / f"{folder_of(data)}-{seed}"
 
-    def _places(self, condition: Condition, seed: int, base: Chain | None = None) -> Places:
+    def _places(self, data: str, seed: int, base: Chain | None = None) -> Places:
         return Places(
-            target=str(self._data.folder(condition.data, "target", seed)),
-            source=str(self._data.folder(condition.data, "source", seed)),
-            windows=str(self._windows_folder(condition, seed)),
+            target=str(self._data.folder(data, "target", seed)),
+            source=str(self._data.folder(data, "source", seed)),
+            windows=str(self._windows_folder(data, seed)),
             base=str(base.pretrained) if base is not None else "",
-            frames=str(self.output / "data" / folder_of(condition.data) / "frames"),
+            frames=str(self.output / "data" / folder_of(data) / "frames"),
         )
 
     def _trial(self, sweep: Sweep, value: float) -> Chain:
@@ -223,14 +222,14 @@ class _Run:
             "config": train_config(task, condition, NOWHERE, **chosen),
         }
         if condition.windows is not None:
-            inputs["windows"] = self._window_stage(condition, seed).key
+            inputs["windows"] = self._window_stage(condition.data, condition.windows, seed).key
         if base is not None:
             inputs["base"] = base.train.key
             inputs["flags"] = fine_tuning_flags(condition, NOWHERE)
         precision = self.options.mixed_precision
         if precision != "no":
             inputs["mixed_precision"] = precision
-        places = self._places(condition, seed, base)
+        places = self._places(condition.data, seed, base)
         train_folder = folder / "train"
         train = training_stage(
             train_folder,
@@ -274,7 +273,7 @@ class _Run:
             evaluate,
             recorded,
             task,
-            self._windows_folder(condition, seed),
+            self._windows_folder(condition.data, seed),
             base,
             None if evaluate.is_done else self._reused.get(evaluate.key),
         )

@@ -50,7 +50,9 @@ def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
         *(on(MORE, condition) for condition in (target_only, cotrain, ambient)),
         *map(common_conditions.fine_tuned, (cotrain, ambient)),
         *common_conditions.pretrained_then_tuned(),
+        *(common_conditions.selected(way, choices[COTRAIN_ALPHA]) for way in common_conditions.SELECTIONS),
         common_conditions.by_size(ambient),
+        common_conditions.with_ambient_loss(ambient),
         *map(common_conditions.default_network, (target_only, cotrain, ambient)),
     ]
 

@@ -52,13 +52,13 @@ class Ground:
     faults: tuple[str, ...]
     target_episodes: int
     source_episodes: int = 300
-    steps: int = 4000
+    steps: int = 2500
 
 
 GROUNDS = (
     Ground("metaworld-push", "push-v3", "push a puck to a goal", ("tremble", "wrong_goal"), 10),
     Ground("metaworld-pick", "pick-place-v3", "pick and place a puck", ("slow", "wrong_goal"), 10),
-    Ground("metaworld-shelf", "shelf-place-v3", "put a puck onto a shelf", ("tremble", "broken"), 20),
+    Ground("metaworld-shelf", "shelf-place-v3", "put a puck onto a shelf", ("tremble", "broken"), 10),
     Ground("metaworld-peg", "peg-insert-side-v3", "insert a peg", ("tremble", "broken"), 40),
 )
 """The door and the nut are learnt from 10 and 25 demonstrations in 1000 steps, without a failure in 50 rollouts: they

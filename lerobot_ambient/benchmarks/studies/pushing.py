@@ -34,7 +34,9 @@ def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
         *(common_conditions.estimated(method) for method in ESTIMATED),
         *map(common_conditions.fine_tuned, (cotrain, ambient)),
         *common_conditions.pretrained_then_tuned(),
+        *(common_conditions.selected(way, choices[COTRAIN_ALPHA]) for way in common_conditions.SELECTIONS),
         common_conditions.by_size(ambient),
+        common_conditions.with_ambient_loss(ambient),
     ]
 
 

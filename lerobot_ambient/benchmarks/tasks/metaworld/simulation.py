@@ -8,6 +8,7 @@ Nothing here changes its physics, its limits of speed or its signal of success, 
 from __future__ import annotations
 
 import pickle
+from copy import copy
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -49,13 +50,12 @@ class Simulation:
 
     def __init__(self, task: MetaWorldTask, physics: Physics = OWN) -> None:
         # Late: the environment's description needs no physics engine.
-        from metaworld.env_dict import ALL_V3_ENVIRONMENTS
         from metaworld.types import Task
 
-        kind = ALL_V3_ENVIRONMENTS[task.name]
+        kind = _kind_of(task.name)
         self._env: Any = kind()
         # Like LeRobot: layouts are drawn at each reset, by a seeded generator; and the goal is shown.
-        given = {"env_cls": kind, "rand_vec": None, "partially_observable": False}
+        given = {"env_cls": kind.__base__, "rand_vec": None, "partially_observable": False}
         self._env.set_task(Task(env_name=task.name, data=pickle.dumps(given)))
         self._env._freeze_rand_vec = False
         self._env.seeded_rand_vec = True
@@ -79,16 +79,27 @@ class Simulation:
         """Move the setpoint towards a command (x, y, z in m, gripper in [-1, 1]) during `REPEAT` of Meta-World's steps.
 
         Returns:
-            Whether Meta-World reported success in one of them.
+            Whether Meta-World reports success after the last of them.
         """
         wish = np.asarray(command, dtype=np.float64)
-        success = False
-        for left in range(REPEAT, 0, -1):
-            step = (wish[:3] - self.setpoint) / (left * self._env.action_scale)
-            action = np.append(np.clip(step, -1.0, 1.0), np.clip(wish[3], -1.0, 1.0))
-            self._seen, _, _, _, info = self._env.step(action)
-            success = success or bool(info["success"])
-        return success
+        for left in range(REPEAT, 1, -1):
+            self._move(self._towards(wish, left))
+        self._seen, _, _, _, info = self._env.step(self._towards(wish, 1))
+        return bool(info["success"])
+
+    def _towards(self, wish: Floats, steps: int) -> Floats:
+        """Meta-World's action that goes one of so many steps from the setpoint to a command."""
+        step = (wish[:3] - self.setpoint) / (steps * self._env.action_scale)
+        return np.append(np.clip(step, -1.0, 1.0), np.clip(wish[3], -1.0, 1.0))
+
+    def _move(self, action: Floats) -> None:
+        """A step of Meta-World's physics, without its observation and reward, which cost twice as much."""
+        import mujoco
+
+        env = self._env
+        env.set_xyz_action(action[:3])
+        env.do_simulation([action[3], -action[3]], n_frames=env.frame_skip)
+        mujoco.mj_forward(env.model, env.data)
 
     @property
     def setpoint(self) -> Floats:
@@ -123,6 +134,29 @@ class Simulation:
         # A rotation has two quaternions; take the one near the first.
         turn = turn if turn @ self._upright >= 0.0 else -turn
         return np.concatenate([in_decimetres(self._seen[4:7]), turn, in_decimetres(self._seen[36:39])])
+
+
+@cache
+def _kind_of(name: str) -> Any:
+    """Meta-World's environment of a task, whose physics is compiled once and copied for each of many."""
+    import mujoco
+    from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+
+    kind: Any = ALL_V3_ENVIRONMENTS[name]
+
+    class Copied(kind):  # type: ignore[misc]
+        def _initialize_simulation(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
+            model = copy(_compiled(self.fullpath))
+            return model, mujoco.MjData(model)
+
+    return Copied
+
+
+@cache
+def _compiled(path: str) -> Any:
+    import mujoco
+
+    return mujoco.MjModel.from_xml_path(path)
 
 
 @cache
