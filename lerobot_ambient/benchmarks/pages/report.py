@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lerobot_ambient.benchmarks.engine.claims import percent
+from lerobot_ambient.benchmarks.engine.condition import Condition
 from lerobot_ambient.benchmarks.engine.crossed import Estimate, Trainings, difference, estimate
 from lerobot_ambient.benchmarks.engine.estimated_windows import windows_text
 from lerobot_ambient.benchmarks.engine.outcome import FinalRun, Outcome, SweepPoint
@@ -22,8 +23,14 @@ from lerobot_ambient.integration.commands.results import SUCCESS, Interval, Meas
 _VERDICTS = {"shown": "shown", "not shown": "**not shown**", "refuted": "**refuted**"}
 _DECIDED = (
     "Decided by the 95 % interval of the paired difference or ratio: *shown* when all of it keeps the promise, "
-    "*refuted* when none of it does. Intervals hold the spread between trainings, each with a seed and a draw of the "
-    "target's demonstrations of its own, and between layouts, which are the same for all."
+    "*refuted* when none of it does. "
+)
+_OVER_TRAININGS = (
+    "Intervals hold the spread between trainings, each with a seed and a draw of the target's demonstrations of its "
+    "own, and between layouts, which are the same for all."
+)
+_OVER_LAYOUTS = (
+    "Intervals hold the spread between layouts alone: of one training nothing is known of how another would do."
 )
 _PAIRED = "Paired by training and layout: what makes both arms fail, or succeed, cancels."
 _SWEPT = (
@@ -117,7 +124,7 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
                     _rate(condition["successes"] / condition["trials"], condition["success95"]),
                     *(_measured(one, condition["metrics"]) for one in measures),
                     f"{len(condition['train_seeds'])} x {condition['trials'] // len(condition['train_seeds'])}",
-                    windows_text(condition["windows"]),
+                    _windows(condition),
                     *(column.get(condition["arm"], "–") for column in study.published.values()),
                 ]
                 for condition in results["arms"]
@@ -129,7 +136,8 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
     lines += _differences(outcome)
     if results["claims"]:
         kept = [[one["claim"], one["measured"], _VERDICTS[one["verdict"]]] for one in results["claims"]]
-        lines += ["", "## Promised and measured", "", *markdown_table(["promise", "measured", ""], kept), "", _DECIDED]
+        lines += ["", "## Promised and measured", "", *markdown_table(["promise", "measured", ""], kept), ""]
+        lines.append(_DECIDED + (_OVER_TRAININGS if len(outcome.options.sizes.seeds) > 1 else _OVER_LAYOUTS))
     if study.limits:
         lines += ["", "## What this does not show", "", *(f"- {limit}" for limit in study.limits)]
     lines += [
@@ -137,7 +145,15 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
         "## Each training seed",
         "",
         *markdown_table(
-            ["arm", "seed", "success", *(_heading(one) for one in measures), "training", "evaluation"],
+            [
+                "arm",
+                "seed",
+                "success",
+                *(_heading(one) for one in measures),
+                "source's window",
+                "training",
+                "evaluation",
+            ],
             [_run_cells(outcome, run, measures) for run in outcome.runs],
         ),
     ]
@@ -182,18 +198,35 @@ def _design(outcome: Outcome) -> str:
 
 
 def _differences(outcome: Outcome) -> list[str]:
-    """Every arm against the target alone and against co-training, paired."""
-    conditions, measure = trainings_of(outcome), outcome.study.headline
-    against = [name for name in ("target_only", "cotrain") if name in conditions]
+    """Every arm against the target alone and against co-training with the same source, paired."""
+    trainings, measure = trainings_of(outcome), outcome.study.headline
+    conditions = {run.condition.name: run.condition for run in outcome.runs}
     rows = []
-    for name, ours in conditions.items():
-        found = [difference(measure, ours, conditions[other]) if other != name else None for other in against]
+    for name, ours in trainings.items():
+        found = [
+            difference(measure, ours, trainings[other]) if other in trainings and other != name else None
+            for other in ("target_only", _cotraining(conditions[name], conditions))
+        ]
         if any(found):
             rows.append([name, *("–" if one is None else _points(one) for one in found)])
     if not rows:
         return []
-    head = ["arm", *(f"{measure.label} against {other}, points (95 %)" for other in against)]
+    head = [
+        "arm",
+        *(
+            f"{measure.label} against {other}, points (95 %)"
+            for other in ("target_only", "co-training with its source")
+        ),
+    ]
     return ["", "## Differences", "", *markdown_table(head, rows), "", _PAIRED]
+
+
+def _cotraining(condition: Condition, conditions: Mapping[str, Condition]) -> str:
+    """The arm of co-training, at its best alpha, with the source of a condition; "" where there is none."""
+    if condition.name == "target_only":
+        return ""
+    own = f"cotrain:{condition.data}" if condition.data else "cotrain"
+    return own if own in conditions else "cotrain" if "cotrain" in conditions else ""
 
 
 def _points(found: Estimate) -> str:
@@ -207,6 +240,7 @@ def _run_cells(outcome: Outcome, run: FinalRun, measures: Sequence[Measure]) -> 
         str(run.seed),
         percent(run.rollouts.rate),
         *(_measured(one, metrics) for one in measures),
+        windows_text(run.kept.windows),
         f"{run.kept.train_seconds:.0f} s",
         f"{run.kept.eval_seconds:.0f} s",
     ]
@@ -248,6 +282,7 @@ def _condition_json(outcome: Outcome, name: str, runs: Sequence[FinalRun], train
             {
                 "seed": run.seed,
                 **_rollouts_json(outcome, Trainings.of_one(run.rollouts)),
+                "windows": [dict(window) for window in run.kept.windows],
                 "train_seconds": run.kept.train_seconds,
                 "eval_seconds": run.kept.eval_seconds,
             }
@@ -315,6 +350,13 @@ def _data_table(data: dict[str, Any]) -> list[str]:
         for kind, one in kinds.items()
     ]
     return markdown_table([*(["data"] if several else []), "", *(key.replace("_", " ") for key in keys)], rows)
+
+
+def _windows(condition: dict[str, Any]) -> str:
+    """The window of an arm; where each training estimated its own, that of the first is an example."""
+    text = windows_text(condition["windows"])
+    several = any(one["windows"] != condition["windows"] for one in condition["per_seed"])
+    return f"each its own, e.g. {text}" if several else text
 
 
 def _label(condition: dict[str, Any]) -> str:
