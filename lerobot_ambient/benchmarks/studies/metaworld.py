@@ -28,6 +28,8 @@ WINDOWS = {SIGMA_MIN: (0.1, 0.3, 0.5, 0.7), SIGMA_MAX: (0.2, 0.35, 0.5, 0.7)}
 """As many values of a window as of co-training's alpha."""
 _DEFAULTS = {COTRAIN_ALPHA: 0.5, SIGMA_MIN: 0.3, SIGMA_MAX: 0.5}
 _OMNI_ALPHA = 0.2
+_NETWORK = {**FEW_STEPS, "mlp_width": 128}
+"""Half as wide as elsewhere: from ten demonstrations of the push it learns as much, in half the time."""
 _DECISIONS = ("wrong_goal", "wrong_task")
 """Faults of where the motion goes, not of how it goes there."""
 
@@ -52,14 +54,14 @@ class Ground:
     faults: tuple[str, ...]
     target_episodes: int
     source_episodes: int = 300
-    steps: int = 2500
+    steps: int = 3000
 
 
 GROUNDS = (
     Ground("metaworld-push", "push-v3", "push a puck to a goal", ("tremble", "wrong_goal"), 10),
     Ground("metaworld-pick", "pick-place-v3", "pick and place a puck", ("slow", "wrong_goal"), 10),
     Ground("metaworld-shelf", "shelf-place-v3", "put a puck onto a shelf", ("tremble", "broken"), 10),
-    Ground("metaworld-peg", "peg-insert-side-v3", "insert a peg", ("tremble", "broken"), 40),
+    Ground("metaworld-peg", "peg-insert-side-v3", "insert a peg", ("tremble", "broken"), 20),
 )
 """The door and the nut are learnt from 10 and 25 demonstrations in 1000 steps, without a failure in 50 rollouts: they
 leave no room for a source."""
@@ -177,7 +179,7 @@ def _study(ground: Ground) -> Study:
     return Study(
         name=ground.name,
         title=f"Meta-World, {ground.task}: {ground.words}, from a few experts and many with a planted fault",
-        task=Task("metaworld", policy=FEW_STEPS, env={"task_name": ground.task}),
+        task=Task("metaworld", policy=_NETWORK, env={"task_name": ground.task}),
         data=partial(data, ground),
         sweeps=tuple(sweeps),
         defaults={
