@@ -26,6 +26,11 @@ SELECTIONS = {
     "weighted": "chunks of the source drawn by the odds that a classifier gives them to be the target's",
 }
 """`score_selection.SELECTIONS` in words."""
+ESTIMATED_ONCE = (
+    "The windows of {arms} come from the data, before any rollout, once, on the draw of the target on which "
+    "co-training's alpha was swept. The held-out map's is the safe end of what it shows."
+)
+"""A note of studies with arms of `estimated_once`."""
 _FINE = ("classifier-bucket", "classifier-datapoint", "classifier-datapoint-locality")
 """Those that give one source many windows."""
 
@@ -110,6 +115,11 @@ def estimated(method: str) -> Condition:
     return Condition(
         f"ambient:{method}", summary, {"type": "ambient", "alpha": None}, windows=method, share=_AMBIENT_ALPHA
     )
+
+
+def estimated_once(data: str, method: str) -> Condition:
+    """The windows of a method for the source of a pair, estimated on one draw of the target."""
+    return replace(estimated(method), name=f"ambient:{data}-{method}", data=data, windows_once=True)
 
 
 def selected(method: str, alpha: float) -> Condition:

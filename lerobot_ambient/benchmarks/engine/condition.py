@@ -25,6 +25,8 @@ class Condition:
         source: what the recipe says of the source beside where it lies, e.g. {"sigma_min": 0.3}; None leaves it out.
         trained_on: the dataset that is `--dataset`.
         windows: estimates the source's windows, a name in `estimated_windows.WINDOW_METHODS` or `SELECTED`.
+        windows_once: they are estimated once, on the sweeps' draw of the target, and every training takes them, as it
+            takes what the sweeps chose; else each training estimates its own, on its own draw.
         share: of the target where all of the source is admitted. The source's weight follows from it and the numbers
             of frames, when the data are there; None: the recipe says it all.
         data: which of the experiment's datasets, a key of `Study.data`.
@@ -42,6 +44,7 @@ class Condition:
     source: Mapping[str, Any] | None = field(default_factory=dict)
     trained_on: Literal["target", "source"] = "target"
     windows: str | None = None
+    windows_once: bool = False
     share: float | None = None
     data: str = ""
     policy: Mapping[str, Any] = NOTHING

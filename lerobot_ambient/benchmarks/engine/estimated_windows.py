@@ -34,13 +34,15 @@ SELECTED = {f"classifier-{selection}": selection for selection in SELECTIONS}
 """Ways to keep a part of the source by the scores of the method `SCORES`."""
 SCORES = "classifier-datapoint"
 
-AS_ESTIMATED = ("--take=estimate", "--accept-full-trust")
+TRUSTED, AS_ESTIMATED = "--accept-full-trust", "--take=estimate"
 """Experiments measure what the estimates are worth, including those that trust everything; of the held-out map they
 take the safe end, as users do. They are not in the stages' keys, because some windows were made before annotate had
 these options."""
 
 
-def window_stage(task: Task, method: str, folder: Path, places: Places, inputs: Mapping[str, Any]) -> Stage:
+def window_stage(
+    task: Task, method: str, folder: Path, places: Places, inputs: Mapping[str, Any], *, batch_size: int = 128
+) -> Stage:
     """A stage that leaves a windows file of the source.
 
     Args:
@@ -49,16 +51,17 @@ def window_stage(task: Task, method: str, folder: Path, places: Places, inputs: 
         folder: of all methods; they keep what classifiers learnt in its `work`, which all granularities share.
         places: of the datasets.
         inputs: what else the result depends on.
+        batch_size: of the study's trainings, which the held-out map's own trainings have, too.
     """
     # Whatever window the condition declares is ignored by annotate.
     condition = Condition("ambient", "", {"type": "ambient", "alpha": 0.5}, {"sigma_min": 0.3})
     words = list(WINDOW_METHODS[method])
     here = folder / method
-    sizes = {"seed": 0, "steps": 1000, "batch_size": 128}
+    sizes = {"seed": 0, "steps": 1000, "batch_size": batch_size}
     command = [
         *stock_command("lerobot-ambient", "lerobot_ambient.cli"),
         *["annotate", f"--config_path={here / 'train.yaml'}", *words, f"--windows-dir={here / 'run'}", "--json"],
-        *(AS_ESTIMATED if "--method=heldout" not in words else ()),
+        *([TRUSTED] if "--method=heldout" in words else [AS_ESTIMATED, TRUSTED]),
     ]
     if "--method=spectral" not in words:
         command.append(f"--work-dir={folder / ('work' if '--method=classifier' in words else 'work-heldout')}")

@@ -71,6 +71,7 @@ class _Run:
             {
                 *((condition.data, seed) for condition in before for seed in _seeds_of(condition, seeds)),
                 *((sweep.condition(value).data, SWEEP_TRAIN_SEED) for sweep in sweeps for value in sweep.values),
+                *((condition.data, SWEEP_TRAIN_SEED) for condition in before if condition.windows_once),
             },
             self.runner,
         )
@@ -130,11 +131,12 @@ class _Run:
     def _needed_windows(self, conditions: Sequence[Condition], swept: set[str]) -> dict[tuple[str, str, int], Stage]:
         """The stages of windows that a training is still to use, or may, where a sweep has still to say which."""
         return {
-            (condition.data, method, seed): self._window_stage(condition.data, method, seed)
+            (condition.data, method, draw): self._window_stage(condition.data, method, draw)
             for condition in conditions
             if condition.windows is not None
             for seed in _seeds_of(condition, self.options.sizes.seeds)
             if swept & set(condition.needs) or self._final(condition, seed).reused is None
+            for draw in (_draw_of_windows(condition, seed),)
             for method in ((SCORES, condition.windows) if condition.windows in SELECTED else (condition.windows,))
         }
 
@@ -142,28 +144,30 @@ class _Run:
         """What the data and the rollouts depend on beside their arguments; both numbers only grow."""
         return _versions(VERSION + self.study.task.revision)
 
-    def _window_stage(self, data: str, method: str, seed: int) -> Stage:
-        """What estimates the windows of a pair's source for a training; the same stage for all that share it."""
-        key = data, method, seed
+    def _window_stage(self, data: str, method: str, draw: int) -> Stage:
+        """What estimates the windows of a pair's source on a draw of the target; one stage for all that share it."""
+        key = data, method, draw
         if key not in self._windows:
-            folder = self._windows_folder(data, seed)
-            inputs = {"version": _versions(), "data": self._data.key(data, seed)}
+            folder = self._windows_folder(data, draw)
+            inputs = {"version": _versions(), "data": self._data.key(data, draw)}
+            task, places, batch_size = self.study.task, self._places(data, draw, draw), self.options.sizes.batch_size
             self._windows[key] = (
-                selection_stage(self.study.task, method, folder, self._window_stage(data, SCORES, seed))
+                selection_stage(task, method, folder, self._window_stage(data, SCORES, draw))
                 if method in SELECTED
-                else window_stage(self.study.task, method, folder, self._places(data, seed), inputs)
+                else window_stage(task, method, folder, places, inputs, batch_size=batch_size)
             )
         return self._windows[key]
 
-    def _windows_folder(self, data: str, seed: int) -> Path:
-        """Folder of the windows estimated for a training on a pair of datasets."""
-        return self.output / "windows" / f"{folder_of(data)}-{seed}"
+    def _windows_folder(self, data: str, draw: int) -> Path:
+        """Folder of the windows estimated on a draw of a pair's target."""
+        return self.output / "windows" / f"{folder_of(data)}-{draw}"
 
-    def _places(self, data: str, seed: int, base: Chain | None = None) -> Places:
+    def _places(self, data: str, seed: int, draw: int, base: Chain | None = None) -> Places:
+        """Where training `seed` finds its inputs; its windows were estimated on draw `draw` of the target."""
         return Places(
             target=str(self._data.folder(data, "target", seed)),
             source=str(self._data.folder(data, "source", seed)),
-            windows=str(self._windows_folder(data, seed)),
+            windows=str(self._windows_folder(data, draw)),
             base=str(base.pretrained) if base is not None else "",
             frames=str(self.output / "data" / folder_of(data) / "frames"),
         )
@@ -211,7 +215,7 @@ class _Run:
         recorded: bool,
         base: Chain | None = None,
     ) -> Chain:
-        task, sizes = self.study.task, self.options.sizes
+        task, sizes, draw = self.study.task, self.options.sizes, _draw_of_windows(condition, seed)
         if condition.share is not None:
             condition = condition.weighted(*self._data.frames(condition.data, seed))
         chosen = {"seed": seed, "steps": sizes.steps, "batch_size": sizes.batch_size}
@@ -222,14 +226,14 @@ class _Run:
             "config": train_config(task, condition, NOWHERE, **chosen),
         }
         if condition.windows is not None:
-            inputs["windows"] = self._window_stage(condition.data, condition.windows, seed).key
+            inputs["windows"] = self._window_stage(condition.data, condition.windows, draw).key
         if base is not None:
             inputs["base"] = base.train.key
             inputs["flags"] = fine_tuning_flags(condition, NOWHERE)
         precision = self.options.mixed_precision
         if precision != "no":
             inputs["mixed_precision"] = precision
-        places = self._places(condition.data, seed, base)
+        places = self._places(condition.data, seed, draw, base)
         train_folder = folder / "train"
         train = training_stage(
             train_folder,
@@ -273,7 +277,7 @@ class _Run:
             evaluate,
             recorded,
             task,
-            self._windows_folder(condition.data, seed),
+            self._windows_folder(condition.data, draw),
             base,
             None if evaluate.is_done else self._reused.get(evaluate.key),
         )
@@ -298,6 +302,11 @@ def _stages_of(chains: Sequence[Chain]) -> list[list[Stage]]:
 
 def _seeds_of(condition: Condition, seeds: Sequence[int]) -> Sequence[int]:
     return seeds[:1] if condition.one_seed else seeds
+
+
+def _draw_of_windows(condition: Condition, seed: int) -> int:
+    """The draw of the target on which the windows of a training are estimated."""
+    return SWEEP_TRAIN_SEED if condition.windows_once else seed
 
 
 def _versions(experiment: int = VERSION) -> dict[str, Any]:

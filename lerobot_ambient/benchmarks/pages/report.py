@@ -240,7 +240,7 @@ def _run_cells(outcome: Outcome, run: FinalRun, measures: Sequence[Measure]) -> 
         str(run.seed),
         percent(run.rollouts.rate),
         *(_measured(one, metrics) for one in measures),
-        windows_text(run.kept.windows),
+        windows_text([dict(window) for window in run.kept.windows]),
         f"{run.kept.train_seconds:.0f} s",
         f"{run.kept.eval_seconds:.0f} s",
     ]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The PushT experiment: few clean demonstrations of a planner, many with a planted fault.
 
-Each fault has its own co-training and its own window, swept with equal budgets, and a window from the classifier that
-nobody swept.
+Each fault has its own co-training and its own window, swept with equal budgets, and windows that nobody swept, from the
+held-out map and from a classifier.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TASK = Task("pusht", policy={**FEW_STEPS, "normalization_mapping": _NORMALISED},
 """gym-pusht draws nothing smaller."""
 ACCELERATION = acceleration_measure("pixels²/s⁴")
 FAULTS = ("trembling", "delayed")
-ESTIMATE = "classifier-dataset"
+ESTIMATE, _ALSO = "heldout", "classifier-dataset"
 ALPHAS = (0.2, 0.5, 0.8, 0.9, 0.95, 0.98)
 SIGMA_MINS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
 """As many as of co-training's alpha."""
@@ -49,13 +49,13 @@ def ambient(fault: str, sigma_min: float) -> Condition:
     return replace(on(fault, common_conditions.ambient(sigma_min)), needs=(sweep_of(fault, SIGMA_MIN),))
 
 
-def unswept(fault: str) -> Condition:
-    """The source of a fault with the classifier's window."""
-    return replace(common_conditions.estimated(ESTIMATE), name=f"ambient:{fault}-{ESTIMATE}", data=fault)
+def unswept(fault: str, method: str = ESTIMATE) -> Condition:
+    """The source of a fault with the window of the held-out map, or of another method, that nobody swept."""
+    return common_conditions.estimated_once(fault, method)
 
 
 def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
-    """The target alone, then four ways to use each source. The target does not depend on the fault."""
+    """The target alone, then five ways to use each source. The target does not depend on the fault."""
     return [
         replace(common_conditions.target_only(), data=FAULTS[0]),
         *(
@@ -66,6 +66,7 @@ def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
                 cotrain(fault, choices[sweep_of(fault, COTRAIN_ALPHA)]),
                 ambient(fault, choices[sweep_of(fault, SIGMA_MIN)]),
                 unswept(fault),
+                unswept(fault, _ALSO),
             )
         ),
     ]
@@ -131,7 +132,7 @@ STUDY = Study(
         "that it then corrects. The source's faults are planted, see `lerobot-ambient make-data pusht`.",
         "Mean squared acceleration is that of the pusher's path in successful rollouts. For each fault as many values "
         "of co-training's alpha are swept as of the window, and both sweeps choose the highest success.",
-        f"Arms `ambient:...-{ESTIMATE}` took their window from the data alone, before any policy was trained.",
+        common_conditions.ESTIMATED_ONCE.format(arms=f"`ambient:...-{ESTIMATE}` and `-{_ALSO}`"),
     ),
     draw=no_figures,
     full=Sizes(steps=4000, batch_size=64, target_episodes=50, source_episodes=300),
