@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import json
 import re
+import runpy
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -497,3 +498,10 @@ def test_lines_are_at_most_120_wide(page):
     lines = prose(page).splitlines()
     wide = [line for line in lines if len(line) > 120 and not line.startswith(("|", "    "))]
     assert wide == []
+
+
+def test_the_table_of_all_studies_is_that_of_their_results():
+    made = runpy.run_path(str(ROOT / "scripts/results_overview.py"))
+    text = made["PAGE"].read_text(encoding="utf-8")
+    assert "[sorting](sorting.md)" in text
+    assert made["page"](text) == text, "run scripts/results_overview.py"

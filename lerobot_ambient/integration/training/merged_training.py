@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from collections.abc import Sequence
@@ -15,8 +16,9 @@ import draccus
 import torch
 from lerobot.common.train_utils import load_training_step
 from lerobot.configs.train import TrainPipelineConfig
+from lerobot.configs.types import NormalizationMode
 from lerobot.transforms import ImageTransforms
-from lerobot.utils.constants import ACTION, IMAGENET_STATS, OBS_STATE, TRAINING_STATE_DIR
+from lerobot.utils.constants import ACTION, IMAGENET_STATS, OBS_ENV_STATE, OBS_STATE, TRAINING_STATE_DIR
 from torch.utils.data import Dataset
 
 from lerobot_ambient.core.mixing import Cotrain
@@ -45,6 +47,8 @@ from lerobot_ambient.policy.options.mixture_options import MixtureOptions, ambie
 from lerobot_ambient.policy.options.train_config import TrainConfig
 
 logger = logging.getLogger(__name__)
+_LARGE = 20.0
+"""Numbers of the environment's state that a network is not to see unscaled."""
 
 
 class MergedTrainingDataset(Dataset[dict[str, Any]]):
@@ -148,7 +152,7 @@ def make_merged_datasets(cfg: TrainConfig) -> tuple[MergedTrainingDataset, Merge
         # The policy of a checkpoint knows the cameras under its own keys, which its preprocessor gives them.
         mixture.meta.mixture = mixture = replace(mixture, renamed=dict(cfg.rename_map))
     logger.info("%s", mixture)
-    for warning in mixture.warnings:
+    for warning in [*mixture.warnings, *_left_as_they_are(policy, mixture)]:
         logger.warning("%s", warning)
     # The mixture has warned of them; numbers alone may be annotated, but no policy can be made.
     for problem in untrainable_cameras(mixture.sources[0].name, mixture.meta.features):
@@ -195,6 +199,24 @@ def _told(mixture: AssembledMixture, known: Sequence[DataRecord]) -> list[DataRe
         return records
     sources = [source.config for source in mixture.sources[1:]]
     return with_notes(records, sources, noted_windows(file.read_text(encoding="utf-8")))
+
+
+def _left_as_they_are(policy: MixtureOptions, mixture: AssembledMixture) -> list[str]:
+    """That the state of the environment reaches the network unscaled, where its numbers are too large for that."""
+    mapping = policy.normalization_mapping
+    target = mixture.sources[0]
+    if OBS_ENV_STATE not in target.columns or mapping.get("ENV", NormalizationMode.IDENTITY) != "IDENTITY":
+        return []
+    values = target.columns[OBS_ENV_STATE]
+    largest = max(abs(float(values.min())), abs(float(values.max())))
+    if largest <= _LARGE:
+        return []
+    modes = {**{kind: mode.value for kind, mode in mapping.items()}, "ENV": "MEAN_STD"}
+    return [
+        f"{OBS_ENV_STATE} runs up to {largest:.4g} in '{target.name}', and the policy's normalization_mapping, without "
+        "ENV, leaves it so: the network has to cope with numbers far from 1. Write it in other units, or set "
+        f"--policy.normalization_mapping='{json.dumps(modes)}'."
+    ]
 
 
 def _take_state_size(policy: MixtureOptions, features: dict[str, Any]) -> None:

@@ -9,11 +9,14 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from lerobot.configs.types import NormalizationMode
 from safetensors.torch import load_file
 
 from lerobot_ambient.data.batches.merged_dataset import GROUP_KEY, MergedDataset
+from lerobot_ambient.integration.training.merged_training import _left_as_they_are
 from lerobot_ambient.policy.diffusion.fused_adam import FusedAdamConfig
 from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
 
@@ -277,3 +280,17 @@ def test_resuming_what_is_finished_says_that_nothing_is_left(tmp_path, caplog, s
     (tmp_path / "training_state" / "training_step.json").write_text('{"step": 8}')
     _warn_if_finished(SimpleNamespace(resume=True, checkpoint_path=tmp_path, steps=steps))
     assert ("give a larger --steps, e.g. --steps=9" in caplog.text) is told
+
+
+def test_large_numbers_that_no_policy_scales_are_told():
+    def told(values, **mapping):
+        target = SimpleNamespace(name="me/target", columns={"observation.environment_state": np.array(values)})
+        policy = SimpleNamespace(normalization_mapping={"STATE": NormalizationMode.MIN_MAX, **mapping})
+        return _left_as_they_are(policy, SimpleNamespace(sources=[target]))
+
+    (line,) = told([[0.5, -480.0]])
+    assert "runs up to 480 in 'me/target'" in line
+    assert """--policy.normalization_mapping='{"STATE": "MIN_MAX", "ENV": "MEAN_STD"}'""" in line
+    assert told([[0.5, -4.0]]) == []
+    assert told([[0.5, -480.0]], ENV=NormalizationMode.MEAN_STD) == []
+    assert told([[0.5, -480.0]], ENV=NormalizationMode.IDENTITY) != []

@@ -24,13 +24,11 @@ from lerobot_ambient.benchmarks.tasks.arm7.task import (
     draw_task,
     is_success,
 )
-from lerobot_ambient.benchmarks.tasks.shared.motion import squared_accelerations
+from lerobot_ambient.benchmarks.tasks.shared.path_env import Observation, PathEnv
 from lerobot_ambient.core.arrays import Floats
 
-Observation = dict[str, NDArray[np.float32]]
 
-
-class Arm7Env(gym.Env[Observation, NDArray[np.float32]]):
+class Arm7Env(PathEnv):
     """An arm at a table with two posts goes from one configuration to another; the scene is always the same.
 
     Control is kinematic: the joints are where they are told to be, up to a limit of speed, without inertia. MuJoCo
@@ -46,10 +44,7 @@ class Arm7Env(gym.Env[Observation, NDArray[np.float32]]):
     stops and must be freed: with contacts that merely block, a policy could feel its way along the obstacles. The
     episode is truncated after `episode_length` steps.
 
-    Reward: let S_t be the mean squared acceleration of the joints' path so far, in rad^2 / s^4 (zero for fewer than
-    three configurations). The reward of step t is S_{t-1} - S_t, so the rewards of an episode sum to minus the mean
-    squared acceleration of the whole path, and the first is zero, as in `MazeEnv`. There is no reward for success:
-    see `info["is_success"]`.
+    Reward: see `PathEnv`; the path is that of the joints, accelerations are in rad / s^2.
 
     Info, at reset and every step: `is_success`, `collision`, `mean_squared_acceleration`.
 
@@ -64,15 +59,9 @@ class Arm7Env(gym.Env[Observation, NDArray[np.float32]]):
     def __init__(
         self, episode_length: int = EPISODE_LENGTH, render_mode: str | None = None, image_size: int = 192
     ) -> None:
-        if episode_length < 1:
-            raise ValueError(f"Arm7Env: episode_length is {episode_length}, must be at least 1")
-        if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"Arm7Env: render_mode is {render_mode!r}, must be None or 'rgb_array'")
-        self.fps = FPS
-        self.render_mode = render_mode
-        self.task = self.task_description = TASK
-        # LeRobot's rollout reads its step limit from this name.
-        self._max_episode_steps = episode_length
+        super().__init__(
+            task=TASK, size=JOINTS, commands=JOINTS, fps=FPS, episode_length=episode_length, render_mode=render_mode
+        )
         self._scene, self._room = ArmScene(), ArmScene(CLEARANCE)
         self._painter = ArmPainter(image_size)
         joints = spaces.Box(LOW.astype(np.float32), HIGH.astype(np.float32), dtype=np.float32)
@@ -80,26 +69,12 @@ class Arm7Env(gym.Env[Observation, NDArray[np.float32]]):
             {"agent_pos": joints, "environment_state": joints}
         )
         self.action_space = joints
-        self._trail: list[Floats] = []
         self._goal: Floats = np.zeros(JOINTS)
-        self._running = False
-        self._steps = 0
-        self._sum_squares = 0.0
-
-    @property
-    def trail(self) -> Floats:
-        """Configurations of the episode so far, shape (n, 7), the start included."""
-        return np.array(self._trail).reshape(-1, JOINTS)
 
     @property
     def goal(self) -> Floats:
         """The goal, shape (7,)."""
         return self._goal.copy()
-
-    @property
-    def mean_squared_acceleration(self) -> float:
-        """Of the path so far, in rad^2 / s^4."""
-        return self._sum_squares / (len(self._trail) - 2) if len(self._trail) > 2 else 0.0
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -116,11 +91,9 @@ class Arm7Env(gym.Env[Observation, NDArray[np.float32]]):
         super().reset(seed=seed)
         start, goal = draw_task(self.np_random, self._room)
         chosen = options or {}
-        self._trail = [self._given("start", chosen["start"]) if "start" in chosen else start]
+        start = self._given("start", chosen["start"]) if "start" in chosen else start
         self._goal = self._given("goal", chosen["goal"]) if "goal" in chosen else goal
-        self._running = True
-        self._steps = 0
-        self._sum_squares = 0.0
+        self._begin(start)
         return self._observation(), self._info(False, False)
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -130,25 +103,13 @@ class Arm7Env(gym.Env[Observation, NDArray[np.float32]]):
             gymnasium.error.ResetNeeded: before the first reset and after the end of an episode.
             ValueError: if the action is not seven finite numbers.
         """
-        if not self._running:
-            raise gym.error.ResetNeeded("Arm7Env: no episode is running; call reset() before step()")
-        wish = np.asarray(action, dtype=np.float64)
-        if wish.shape != (JOINTS,) or not np.isfinite(wish).all():
-            raise ValueError(f"Arm7Env: the action must be {JOINTS} finite numbers, not {action!r}")
-        before = self.mean_squared_acceleration
-        here = self._trail[-1]
-        move = np.clip(wish, LOW, HIGH) - here
+        wish, here = np.clip(self._wish(action), LOW, HIGH), self._trail[-1]
+        move = wish - here
         there = here + move * (MAX_STEP / max(float(np.abs(move).max()), MAX_STEP))
         collision = not self._scene.motion_free(here, there)
-        if not collision:
-            self._trail.append(there)
-            self._sum_squares += float(squared_accelerations(self._trail[-3:], FPS).sum())
-        self._steps += 1
         success = not collision and is_success(there, self._goal)
         terminated = success or collision
-        truncated = not terminated and self._steps >= self._max_episode_steps
-        self._running = not (terminated or truncated)
-        reward = before - self.mean_squared_acceleration
+        reward, truncated = self._go(None if collision else there, terminated=terminated)
         return self._observation(), reward, terminated, truncated, self._info(success, collision)
 
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]

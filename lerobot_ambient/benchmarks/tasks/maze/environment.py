@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
@@ -13,14 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from lerobot_ambient.benchmarks.tasks.maze.geometry import DEFAULT_CELLS, DEFAULT_LOOPS, DEFAULT_MAZE_SEED, Maze
 from lerobot_ambient.benchmarks.tasks.maze.render import OBSERVATION_SIZE, MazePainter
 from lerobot_ambient.benchmarks.tasks.maze.task import EPISODE_LENGTH, FPS, GOAL_RADIUS, MAX_STEP, TASK, draw_start_goal
-from lerobot_ambient.benchmarks.tasks.shared.motion import squared_accelerations
+from lerobot_ambient.benchmarks.tasks.shared.path_env import Observation, PathEnv
 from lerobot_ambient.core.arrays import Floats
 
-Observation = dict[str, NDArray[Any]]
 _OBS_TYPES = ("state", "pixels_agent_pos")
 
 
-class MazeEnv(gym.Env[Observation, NDArray[np.float32]]):
+class MazeEnv(PathEnv):
     """A point robot goes to a goal in a fixed maze without touching a wall.
 
     Observation: `agent_pos` (the position) and `environment_state` (the goal), both float32 (2,), in cells. With
@@ -33,10 +31,7 @@ class MazeEnv(gym.Env[Observation, NDArray[np.float32]]):
     End: the episode terminates with success when the robot is within `GOAL_RADIUS` of the goal, and without when a
     move would cross a wall; that move is not made. It is truncated after `episode_length` steps.
 
-    Reward: let S_t be the mean squared acceleration of the path so far, in cells^2 / s^4 (zero for fewer than three
-    positions). The reward of step t is S_{t-1} - S_t, so the rewards of an episode sum to minus the mean squared
-    acceleration of its whole path. The first step's reward is zero, so a rollout that sums one step too many, as
-    LeRobot's does, still reports the right sum. There is no reward for success: see `info["is_success"]`.
+    Reward: see `PathEnv`; accelerations are in cells / s^2.
 
     Info, at reset and every step: `is_success`, `collision`, `mean_squared_acceleration`.
 
@@ -67,12 +62,7 @@ class MazeEnv(gym.Env[Observation, NDArray[np.float32]]):
         observation_size: int = OBSERVATION_SIZE,
         hide_goal: bool = False,
     ) -> None:
-        if episode_length < 1:
-            raise ValueError(f"MazeEnv: episode_length is {episode_length}, must be at least 1")
-        if fps < 1:
-            raise ValueError(f"MazeEnv: fps is {fps}, must be at least 1")
-        if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"MazeEnv: render_mode is {render_mode!r}, must be None or 'rgb_array'")
+        super().__init__(task=TASK, size=2, commands=2, fps=fps, episode_length=episode_length, render_mode=render_mode)
         if obs_type not in _OBS_TYPES:
             raise ValueError(f"MazeEnv: obs_type is {obs_type!r}, must be one of {', '.join(map(repr, _OBS_TYPES))}")
         if hide_goal and obs_type != "pixels_agent_pos":
@@ -81,12 +71,7 @@ class MazeEnv(gym.Env[Observation, NDArray[np.float32]]):
                 "to 'pixels_agent_pos', or leave hide_goal out"
             )
         self.maze = Maze.from_seed(maze_seed, cells, loops)
-        self.fps = fps
         self.metadata = {**type(self).metadata, "render_fps": fps}
-        self.render_mode = render_mode
-        self.task = self.task_description = TASK
-        # LeRobot's rollout reads its step limit from this name.
-        self._max_episode_steps = episode_length
         self._painter = MazePainter(self.maze, image_size)
         self._eye = MazePainter(self.maze, observation_size) if obs_type == "pixels_agent_pos" else None
         self._hide_goal = hide_goal
@@ -96,26 +81,12 @@ class MazeEnv(gym.Env[Observation, NDArray[np.float32]]):
             seen = {"pixels": spaces.Box(0, 255, (observation_size, observation_size, 3), np.uint8)}
         self.observation_space = spaces.Dict({"agent_pos": place, **seen})  # type: ignore[assignment]
         self.action_space = spaces.Box(0.0, float(cells), (2,), np.float32)
-        self._trail: list[Floats] = []
         self._goal: Floats = np.zeros(2)
-        self._running = False
-        self._steps = 0
-        self._sum_squares = 0.0
-
-    @property
-    def trail(self) -> Floats:
-        """Positions of the episode so far, shape (n, 2), the start included."""
-        return np.array(self._trail).reshape(-1, 2)
 
     @property
     def goal(self) -> Floats:
         """The goal, shape (2,)."""
         return self._goal.copy()
-
-    @property
-    def mean_squared_acceleration(self) -> float:
-        """Of the path so far, in cells^2 / s^4."""
-        return self._sum_squares / (len(self._trail) - 2) if len(self._trail) > 2 else 0.0
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -132,11 +103,9 @@ class MazeEnv(gym.Env[Observation, NDArray[np.float32]]):
         super().reset(seed=seed)
         start, goal = draw_start_goal(self.np_random, self.maze)
         chosen = options or {}
-        self._trail = [self._given("start", chosen["start"]) if "start" in chosen else start]
+        start = self._given("start", chosen["start"]) if "start" in chosen else start
         self._goal = self._given("goal", chosen["goal"]) if "goal" in chosen else goal
-        self._running = True
-        self._steps = 0
-        self._sum_squares = 0.0
+        self._begin(start)
         return self._observation(), self._info(False, False)
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -146,25 +115,13 @@ class MazeEnv(gym.Env[Observation, NDArray[np.float32]]):
             gymnasium.error.ResetNeeded: before the first reset and after the end of an episode.
             ValueError: if the action is not two finite numbers.
         """
-        if not self._running:
-            raise gym.error.ResetNeeded("MazeEnv: no episode is running; call reset() before step()")
-        wish = np.asarray(action, dtype=np.float64)
-        if wish.shape != (2,) or not np.isfinite(wish).all():
-            raise ValueError(f"MazeEnv: the action must be two finite numbers, not {action!r}")
-        before = self.mean_squared_acceleration
-        here = self._trail[-1]
+        wish, here = self._wish(action), self._trail[-1]
         move = wish - here
         there = here + move * min(1.0, MAX_STEP / max(float(np.linalg.norm(move)), MAX_STEP))
         collision = not self.maze.segment_free(here, there)
-        if not collision:
-            self._trail.append(there)
-            self._sum_squares += float(squared_accelerations(self._trail[-3:], self.fps).sum())
-        self._steps += 1
         success = not collision and bool(np.linalg.norm(there - self._goal) <= GOAL_RADIUS)
         terminated = success or collision
-        truncated = not terminated and self._steps >= self._max_episode_steps
-        self._running = not (terminated or truncated)
-        reward = before - self.mean_squared_acceleration
+        reward, truncated = self._go(None if collision else there, terminated=terminated)
         return self._observation(), reward, terminated, truncated, self._info(success, collision)
 
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]

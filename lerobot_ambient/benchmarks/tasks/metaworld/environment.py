@@ -19,13 +19,10 @@ from lerobot_ambient.benchmarks.tasks.metaworld.task import (
     STATE_NAMES,
     task_named,
 )
-from lerobot_ambient.benchmarks.tasks.shared.motion import squared_accelerations
-from lerobot_ambient.core.arrays import Floats
-
-Observation = dict[str, NDArray[np.float32]]
+from lerobot_ambient.benchmarks.tasks.shared.path_env import Observation, PathEnv
 
 
-class MetaWorldEnv(gym.Env[Observation, NDArray[np.float32]]):
+class MetaWorldEnv(PathEnv):
     """A Sawyer's hand at one of Meta-World's tasks: its physics and its own signal of success, without a camera.
 
     LeRobot's own environment of the task shows pictures; for the same reset seed both have the same layout.
@@ -39,10 +36,7 @@ class MetaWorldEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     End: the episode terminates when Meta-World reports success, and is truncated after `episode_length` steps.
 
-    Reward: let S_t be the mean squared acceleration of the hand's path so far, in m^2 / s^4 (zero for fewer than three
-    positions). The reward of step t is S_{t-1} - S_t, so the rewards of an episode sum to minus the mean squared
-    acceleration of the whole path, and the first is zero, as in `MazeEnv`. There is no reward for success: see
-    `info["is_success"]`.
+    Reward: see `PathEnv`; the path is the hand's, accelerations are in m / s^2.
 
     Info, at reset and every step: `is_success`, `distance` (m) of the object from the goal,
     `mean_squared_acceleration`.
@@ -67,13 +61,9 @@ class MetaWorldEnv(gym.Env[Observation, NDArray[np.float32]]):
         length = task.episode_length if episode_length is None else episode_length
         if not 1 <= length <= MAX_EPISODE_LENGTH:
             raise ValueError(f"MetaWorldEnv: episode_length is {length}, must be 1 to {MAX_EPISODE_LENGTH}")
-        if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"MetaWorldEnv: render_mode is {render_mode!r}, must be None or 'rgb_array'")
-        self.fps = FPS
-        self.render_mode = render_mode
-        self.task = self.task_description = task.description
-        # LeRobot's rollout reads its step limit from this name.
-        self._max_episode_steps = length
+        super().__init__(
+            task=task.description, size=3, commands=4, fps=FPS, episode_length=length, render_mode=render_mode
+        )
         self.simulation = Simulation(task)
         self._painter = HandPainter(image_size)
         self.observation_space = spaces.Dict(  # type: ignore[assignment]
@@ -87,20 +77,6 @@ class MetaWorldEnv(gym.Env[Observation, NDArray[np.float32]]):
             for bound, effort in ((self.simulation.low, -1.0), (self.simulation.high, 1.0))
         )
         self.action_space = spaces.Box(low, high, dtype=np.float32)
-        self._trail: list[Floats] = []
-        self._running = False
-        self._steps = 0
-        self._sum_squares = 0.0
-
-    @property
-    def trail(self) -> Floats:
-        """Positions of the hand in the episode so far, shape (n, 3) in m, the start included."""
-        return np.array(self._trail).reshape(-1, 3)
-
-    @property
-    def mean_squared_acceleration(self) -> float:
-        """Of the hand's path so far, in m^2 / s^4."""
-        return self._sum_squares / (len(self._trail) - 2) if len(self._trail) > 2 else 0.0
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -113,10 +89,7 @@ class MetaWorldEnv(gym.Env[Observation, NDArray[np.float32]]):
         """
         super().reset(seed=seed)
         self.simulation.reset(int(self.np_random.integers(2**63)) if seed is None else seed)
-        self._trail = [self.simulation.hand[:3]]
-        self._running = True
-        self._steps = 0
-        self._sum_squares = 0.0
+        self._begin(self.simulation.hand[:3])
         return self._observation(), self._info(False)
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -126,19 +99,8 @@ class MetaWorldEnv(gym.Env[Observation, NDArray[np.float32]]):
             gymnasium.error.ResetNeeded: before the first reset and after the end of an episode.
             ValueError: if the action is not four finite numbers.
         """
-        if not self._running:
-            raise gym.error.ResetNeeded("MetaWorldEnv: no episode is running; call reset() before step()")
-        command = np.asarray(action, dtype=np.float64)
-        if command.shape != (4,) or not np.isfinite(command).all():
-            raise ValueError(f"MetaWorldEnv: the action must be four finite numbers, not {action!r}")
-        before = self.mean_squared_acceleration
-        success = self.simulation.act(command)
-        self._trail.append(self.simulation.hand[:3])
-        self._sum_squares += float(squared_accelerations(self._trail[-3:], FPS).sum())
-        self._steps += 1
-        truncated = not success and self._steps >= self._max_episode_steps
-        self._running = not (success or truncated)
-        reward = before - self.mean_squared_acceleration
+        success = self.simulation.act(self._wish(action))
+        reward, truncated = self._go(self.simulation.hand[:3], terminated=success)
         return self._observation(), reward, success, truncated, self._info(success)
 
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]

@@ -24,13 +24,11 @@ from lerobot_ambient.benchmarks.tasks.pushing.task import (
     pose_error,
 )
 from lerobot_ambient.benchmarks.tasks.pushing.world import World
-from lerobot_ambient.benchmarks.tasks.shared.motion import squared_accelerations
+from lerobot_ambient.benchmarks.tasks.shared.path_env import Observation, PathEnv
 from lerobot_ambient.core.arrays import Floats
 
-Observation = dict[str, NDArray[np.float32]]
 
-
-class PushingEnv(gym.Env[Observation, NDArray[np.float32]]):
+class PushingEnv(PathEnv):
     """A disc pushes a square block to the centre of a table, and to the right angle.
 
     Observation: `agent_pos`, the pusher's position, float32 (2,), in cm; `environment_state`, float32 (4,): the
@@ -42,10 +40,7 @@ class PushingEnv(gym.Env[Observation, NDArray[np.float32]]):
     End: the episode terminates with success when the block is within `POSITION_TOLERANCE` and `ANGLE_TOLERANCE` of
     the goal at the end of a step. It is truncated after `episode_length` steps.
 
-    Reward: let S_t be the mean squared acceleration of the pusher's path so far, in cm^2 / s^4 (zero for fewer than
-    three positions). The reward of step t is S_{t-1} - S_t, so the rewards of an episode sum to minus the mean squared
-    acceleration of the whole path, and the first is zero, as in `MazeEnv`. There is no reward for success: see
-    `info["is_success"]`.
+    Reward: see `PathEnv`; the path is the pusher's, accelerations are in cm / s^2.
 
     Info, at reset and every step: `is_success`, `distance` (cm) and `angle` (rad) of the block from the goal,
     `mean_squared_acceleration`.
@@ -66,16 +61,8 @@ class PushingEnv(gym.Env[Observation, NDArray[np.float32]]):
         render_mode: str | None = None,
         image_size: int = 192,
     ) -> None:
-        if episode_length < 1:
-            raise ValueError(f"PushingEnv: episode_length is {episode_length}, must be at least 1")
-        if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"PushingEnv: render_mode is {render_mode!r}, must be None or 'rgb_array'")
+        super().__init__(task=TASK, size=2, commands=2, fps=FPS, episode_length=episode_length, render_mode=render_mode)
         self.physics = physics_named(physics)
-        self.fps = FPS
-        self.render_mode = render_mode
-        self.task = self.task_description = TASK
-        # LeRobot's rollout reads its step limit from this name.
-        self._max_episode_steps = episode_length
         self._painter = PushingPainter(image_size, self.physics.pusher_radius)
         anywhere = spaces.Box(-np.inf, np.inf, (2,), np.float32)
         self.observation_space = spaces.Dict(  # type: ignore[assignment]
@@ -83,15 +70,6 @@ class PushingEnv(gym.Env[Observation, NDArray[np.float32]]):
         )
         self.action_space = spaces.Box(-TABLE, TABLE, (2,), np.float32)
         self._world: World | None = None
-        self._trail: list[Floats] = []
-        self._running = False
-        self._steps = 0
-        self._sum_squares = 0.0
-
-    @property
-    def trail(self) -> Floats:
-        """Positions of the pusher in the episode so far, shape (n, 2), the start included."""
-        return np.array(self._trail).reshape(-1, 2)
 
     @property
     def pusher(self) -> Floats:
@@ -102,11 +80,6 @@ class PushingEnv(gym.Env[Observation, NDArray[np.float32]]):
     def pose(self) -> Floats:
         """Pose of the block, shape (3,), its angle not folded."""
         return self._there.pose
-
-    @property
-    def mean_squared_acceleration(self) -> float:
-        """Of the pusher's path so far, in cm^2 / s^4."""
-        return self._sum_squares / (len(self._trail) - 2) if len(self._trail) > 2 else 0.0
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -128,10 +101,7 @@ class PushingEnv(gym.Env[Observation, NDArray[np.float32]]):
         if clearance(pusher, pose) < self.physics.pusher_radius:
             raise ValueError(f"PushingEnv: the pusher at {pusher} overlaps the block at {pose}; start it elsewhere")
         self._world = World(self.physics, pusher, pose, self.np_random)
-        self._trail = [pusher]
-        self._running = True
-        self._steps = 0
-        self._sum_squares = 0.0
+        self._begin(pusher)
         return self._observation(), self._info()
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -141,22 +111,12 @@ class PushingEnv(gym.Env[Observation, NDArray[np.float32]]):
             gymnasium.error.ResetNeeded: before the first reset and after the end of an episode.
             ValueError: if the action is not two finite numbers.
         """
-        if not self._running:
-            raise gym.error.ResetNeeded("PushingEnv: no episode is running; call reset() before step()")
-        command = np.asarray(action, dtype=np.float64)
-        if command.shape != (2,) or not np.isfinite(command).all():
-            raise ValueError(f"PushingEnv: the action must be two finite numbers, not {action!r}")
-        before = self.mean_squared_acceleration
+        command = self._wish(action)
         # The arm does not reach beyond the table.
         self._there.step(np.clip(command, -TABLE, TABLE))
-        self._trail.append(self.pusher)
-        self._sum_squares += float(squared_accelerations(self._trail[-3:], FPS).sum())
-        self._steps += 1
-        info = self._info()
-        terminated = info["is_success"]
-        truncated = not terminated and self._steps >= self._max_episode_steps
-        self._running = not (terminated or truncated)
-        return self._observation(), before - self.mean_squared_acceleration, terminated, truncated, info
+        success = is_success(self.pose)
+        reward, truncated = self._go(self.pusher, terminated=success)
+        return self._observation(), reward, success, truncated, self._info()
 
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
         """The goal, the block and the pusher as uint8 (image_size, image_size, 3); None without a mode."""

@@ -23,7 +23,7 @@ from lerobot_ambient.benchmarks.tasks.pusht.task import (
     draw_start,
     require_reach,
 )
-from lerobot_ambient.benchmarks.tasks.shared.motion import squared_accelerations
+from lerobot_ambient.benchmarks.tasks.shared.path_env import Observation, PathEnv
 from lerobot_ambient.core.arrays import Floats
 
 # pygame, which gym-pusht draws with, greets on standard output, where commands print JSON, and warns of setuptools.
@@ -33,10 +33,9 @@ with warnings.catch_warnings():
     from gym_pusht.envs import PushTEnv
 
 _SMALLEST = 96
-Observation = dict[str, NDArray[np.float32]]
 
 
-class KeypointPushTEnv(gym.Env[Observation, NDArray[np.float32]]):
+class KeypointPushTEnv(PathEnv):
     """gym-pusht's environment with another reward: its physics, its starts, its success and its pictures.
 
     Observation: `agent_pos`, the pusher's position, float32 (2,); `environment_state`, the T's eight keypoints,
@@ -47,9 +46,7 @@ class KeypointPushTEnv(gym.Env[Observation, NDArray[np.float32]]):
     End: the episode terminates with success when the T covers more than 95 % of its mark. It is truncated after
     `episode_length` steps.
 
-    Reward: let S_t be the mean squared acceleration of the pusher's path so far, in pixels^2 / s^4 (zero for fewer
-    than three positions). The reward of step t is S_{t-1} - S_t, so the rewards of an episode sum to minus the mean
-    squared acceleration of the whole path, and the first is zero, as in `MazeEnv`. gym-pusht's own reward is
+    Reward: see `PathEnv`; the path is the pusher's, accelerations are in pixels / s^2. gym-pusht's own reward is
     `info["coverage"]` over 0.95, at most 1.
 
     Info, at reset and every step: `is_success`, `coverage`, `mean_squared_acceleration`.
@@ -72,21 +69,13 @@ class KeypointPushTEnv(gym.Env[Observation, NDArray[np.float32]]):
         image_size: int = 192,
     ) -> None:
         require_reach(reach)
-        if episode_length < 1:
-            raise ValueError(f"KeypointPushTEnv: episode_length is {episode_length}, must be at least 1")
-        if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"KeypointPushTEnv: render_mode is {render_mode!r}, must be None or 'rgb_array'")
+        super().__init__(task=TASK, size=2, commands=2, fps=FPS, episode_length=episode_length, render_mode=render_mode)
         if image_size < _SMALLEST:
             raise ValueError(
                 f"KeypointPushTEnv: image_size is {image_size} pixels, must be at least {_SMALLEST}: gym-pusht "
                 "cannot draw its cross in less"
             )
-        self.fps = FPS
         self.reach = reach
-        self.render_mode = render_mode
-        self.task = self.task_description = TASK
-        # LeRobot's rollout reads its step limit from this name.
-        self._max_episode_steps = episode_length
         self.inner = PushTEnv(
             "environment_state_agent_pos", visualization_width=image_size, visualization_height=image_size
         )
@@ -95,15 +84,6 @@ class KeypointPushTEnv(gym.Env[Observation, NDArray[np.float32]]):
             {"agent_pos": anywhere, "environment_state": spaces.Box(-np.inf, np.inf, (2 * KEYPOINTS,), np.float32)}
         )
         self.action_space = spaces.Box(0.0, TABLE, (2,), np.float32)
-        self._trail: list[Floats] = []
-        self._running = False
-        self._steps = 0
-        self._sum_squares = 0.0
-
-    @property
-    def trail(self) -> Floats:
-        """Positions of the pusher in the episode so far, shape (n, 2), the start included."""
-        return np.array(self._trail).reshape(-1, 2)
 
     @property
     def pusher(self) -> Floats:
@@ -116,11 +96,6 @@ class KeypointPushTEnv(gym.Env[Observation, NDArray[np.float32]]):
         """Pose of the T, shape (3,), see `task`."""
         self._require_world("pose")
         return np.array([*self.inner.block.position, self.inner.block.angle])
-
-    @property
-    def mean_squared_acceleration(self) -> float:
-        """Of the pusher's path so far, in pixels^2 / s^4."""
-        return self._sum_squares / (len(self._trail) - 2) if len(self._trail) > 2 else 0.0
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -147,11 +122,8 @@ class KeypointPushTEnv(gym.Env[Observation, NDArray[np.float32]]):
             put(self.inner, pusher, pose)
         elif self.reach < 1.0:
             put(self.inner, *draw_start(self.np_random, self.reach))
-        self._trail = [self.pusher]
-        self._running = True
-        self._steps = 0
-        self._sum_squares = 0.0
-        return self._observation(), self._info(False, self.inner._get_coverage())
+        self._begin(self.pusher)
+        return _float32(self.inner.get_obs()), self._info(False, self.inner._get_coverage())
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Command the pusher to `action`, a position of shape (2,), and let 1 / FPS seconds pass.
@@ -160,21 +132,10 @@ class KeypointPushTEnv(gym.Env[Observation, NDArray[np.float32]]):
             gymnasium.error.ResetNeeded: before the first reset and after the end of an episode.
             ValueError: if the action is not two finite numbers.
         """
-        if not self._running:
-            raise gym.error.ResetNeeded("KeypointPushTEnv: no episode is running; call reset() before step()")
-        command = np.asarray(action, dtype=np.float64)
-        if command.shape != (2,) or not np.isfinite(command).all():
-            raise ValueError(f"KeypointPushTEnv: the action must be two finite numbers, not {action!r}")
-        before = self.mean_squared_acceleration
-        _, _, terminated, _, info = self.inner.step(np.clip(command, 0.0, TABLE))
-        self._trail.append(self.pusher)
-        self._sum_squares += float(squared_accelerations(self._trail[-3:], FPS).sum())
-        self._steps += 1
-        terminated = bool(terminated)
-        truncated = not terminated and self._steps >= self._max_episode_steps
-        self._running = not (terminated or truncated)
-        reward = before - self.mean_squared_acceleration
-        return self._observation(), reward, terminated, truncated, self._info(terminated, info["coverage"])
+        seen, _, terminated, _, info = self.inner.step(np.clip(self._wish(action), 0.0, TABLE))
+        success = bool(terminated)
+        reward, truncated = self._go(self.pusher, terminated=success)
+        return _float32(seen), reward, success, truncated, self._info(success, info["coverage"])
 
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
         """gym-pusht's picture, uint8 (image_size, image_size, 3); None without a mode."""
@@ -192,9 +153,6 @@ class KeypointPushTEnv(gym.Env[Observation, NDArray[np.float32]]):
         if not hasattr(self.inner, "space"):
             raise gym.error.ResetNeeded(f"KeypointPushTEnv: {name} before the first reset(); call it first")
 
-    def _observation(self) -> Observation:
-        return {key: values.astype(np.float32) for key, values in self.inner.get_obs().items()}
-
     def _info(self, success: bool, coverage: float) -> dict[str, Any]:
         return {
             "is_success": success,
@@ -204,6 +162,10 @@ class KeypointPushTEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     def __repr__(self) -> str:
         return f"KeypointPushTEnv(reach={self.reach})"
+
+
+def _float32(seen: dict[str, NDArray[np.float64]]) -> Observation:
+    return {key: values.astype(np.float32) for key, values in seen.items()}
 
 
 def put(inner: PushTEnv, pusher: ArrayLike, pose: ArrayLike) -> None:
