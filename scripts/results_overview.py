@@ -73,7 +73,7 @@ def rows_of(file: Path) -> Iterator[list[str]]:
 
 def trainings_of(folder: Path, experiment: str, arms: dict[str, dict[str, Any]]) -> dict[str, Trainings]:
     """The rollouts of each arm, by training."""
-    kept = {one.name: one.rollouts for one in read_kept(kept_file(folder, experiment), experiment).values()}
+    kept = {one.name: one.rollouts for one in read_kept(kept_file(folder, experiment), experiment)}
 
     def of(name: str, seed: int) -> Rollouts:
         return kept[f"final/{name.replace(':', '-')}-seed{seed}"]

@@ -7,11 +7,11 @@ shown when all of the interval satisfies it, refuted when none of it does, and o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lerobot_ambient.benchmarks.engine.crossed import Estimate, Trainings, difference, ratio
+from lerobot_ambient.benchmarks.engine.crossed import Trainings, difference, ratio
 from lerobot_ambient.integration.commands.results import SUCCESS, Measure
 
 Conditions = Mapping[str, Trainings]
@@ -19,6 +19,7 @@ Verdict = Literal["shown", "not shown", "refuted"]
 MARGIN = 2.0
 """Points of success that may be lost and still be called not below: an interval must lie above minus this."""
 _ORDER: tuple[Verdict, ...] = ("refuted", "not shown", "shown")
+_NOTHING = "no rollout contributes to it"
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,15 @@ def points_above(
     conditions: Conditions, ours: str, other: str, points: float, measure: Measure = SUCCESS
 ) -> list[Claim]:
     """A share of ours is at least so many points above the other's; negative points allow it to fall short."""
-    found = _compared(conditions, ours, other, measure, difference)
-    if found is None:
+    if not {ours, other} <= set(conditions):
         return []
     if points >= 0:
         promise = f"the {measure.label} of {ours} is at least {points:g} points above that of {other}"
     else:
         promise = f"the {measure.label} of {ours} is at most {-points:g} points below that of {other}"
+    found = difference(measure, conditions[ours], conditions[other])
+    if found is None:
+        return [Claim(promise, _NOTHING, "not shown")]
     left, right = (measure.of(conditions[name].pooled) for name in (ours, other))
     assert left is not None
     assert right is not None
@@ -66,32 +69,22 @@ def points_above(
 
 def ratio_at_most(conditions: Conditions, ours: str, other: str, bound: float, measure: Measure) -> list[Claim]:
     """Ours has at most `bound` times the other's figure."""
-    found = _compared(conditions, ours, other, measure, ratio)
-    if found is None:
+    if not {ours, other} <= set(conditions):
         return []
     promise = f"the {measure.label} of {ours} is at most {bound:g} of that of {other}"
+    found = ratio(measure, conditions[ours], conditions[other])
+    if found is None:
+        return [Claim(promise, _NOTHING, "not shown")]
     measured = f"ratio {found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
     return [Claim(promise, measured, _at_least(-found.high, -found.low, -bound))]
 
 
 def against_all(promise: str, claims: Sequence[Claim]) -> list[Claim]:
-    """One claim that needs all of several: as doubtful as the most doubtful of them, which is what is shown."""
+    """One claim that needs all of several: as doubtful as the most doubtful of them, the first of which is quoted."""
     if not claims:
         return []
     worst = min(claims, key=lambda one: _ORDER.index(one.verdict))
     return [Claim(promise, f"{worst.promise}: {worst.measured}", worst.verdict)]
-
-
-def _compared(
-    conditions: Conditions,
-    ours: str,
-    other: str,
-    measure: Measure,
-    compare: Callable[[Measure, Trainings, Trainings], Estimate | None],
-) -> Estimate | None:
-    if ours not in conditions or other not in conditions:
-        return None
-    return compare(measure, conditions[ours], conditions[other])
 
 
 def _at_least(low: float, high: float, bound: float) -> Verdict:

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lerobot_ambient.benchmarks.engine.condition import Condition, Sweep
+from lerobot_ambient.benchmarks.engine.condition import AMBIENT_ALPHA, Condition, Sweep
 
-_AMBIENT_ALPHA = 0.5
 _FINE_TUNING = 0.25
 """Steps of a fine-tuning, as a share of a training's."""
 COTRAIN_ALPHA, SIGMA_MIN = "cotrain_alpha", "sigma_min"
@@ -26,11 +25,6 @@ SELECTIONS = {
     "weighted": "chunks of the source drawn by the odds that a classifier gives them to be the target's",
 }
 """`score_selection.SELECTIONS` in words."""
-ESTIMATED_ONCE = (
-    "The windows of {arms} come from the data, before any rollout, once, on the draw of the target on which "
-    "co-training's alpha was swept. The held-out map's is the safe end of what it shows."
-)
-"""A note of studies with arms of `estimated_once`."""
 _FINE = ("classifier-bucket", "classifier-datapoint", "classifier-datapoint-locality")
 """Those that give one source many windows."""
 
@@ -55,8 +49,14 @@ def cotrain(alpha: float) -> Condition:
 def ambient(sigma_min: float) -> Condition:
     """Ambient co-training with one window."""
     summary = "Ambient co-training: the source teaches only where noise hides its faults."
-    mixing = {"type": "ambient", "alpha": _AMBIENT_ALPHA}
+    mixing = {"type": "ambient", "alpha": AMBIENT_ALPHA}
     return Condition("ambient", summary, mixing, {"sigma_min": sigma_min}, needs=(SIGMA_MIN,))
+
+
+def omni(sigma_max: float, alpha: float = AMBIENT_ALPHA) -> Condition:
+    """Ambient omni: the source below a sigma_max only."""
+    summary = "Ambient omni: the source teaches only below sigma_max, where motion is local."
+    return Condition("omni", summary, {"type": "ambient", "alpha": alpha}, {"sigma_min": 1.0, "sigma_max": sigma_max})
 
 
 def by_size(ambient: Condition) -> Condition:
@@ -110,10 +110,10 @@ def estimated(method: str) -> Condition:
     """
     summary = f"Ambient co-training; the windows come from {ESTIMATES[method]}, without rollouts."
     if method not in _FINE:
-        mixing = {"type": "ambient", "alpha": _AMBIENT_ALPHA}
+        mixing = {"type": "ambient", "alpha": AMBIENT_ALPHA}
         return Condition(f"ambient:{method}", summary, mixing, windows=method)
     return Condition(
-        f"ambient:{method}", summary, {"type": "ambient", "alpha": None}, windows=method, share=_AMBIENT_ALPHA
+        f"ambient:{method}", summary, {"type": "ambient", "alpha": None}, windows=method, share=AMBIENT_ALPHA
     )
 
 

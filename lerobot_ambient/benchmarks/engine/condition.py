@@ -11,6 +11,8 @@ from typing import Any, Literal
 Choices = Mapping[str, float]
 """What the sweeps decided, by `Sweep.name`."""
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+AMBIENT_ALPHA = 0.5
+"""The target's share where a source is admitted, unless a study says otherwise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,8 +20,7 @@ class Condition:
     """One way to use the target and the source; `--arms` and the results call it an arm.
 
     Args:
-        name: target_only, source_only, cotrain, ambient, soft, omni or exclusive; a suffix after `:` tells variants
-            apart.
+        name: target_only, source_only, cotrain, ambient, soft, omni or exclusive; a suffix after `:` names a variant.
         summary: one sentence.
         mixing: `policy.mixing`.
         source: what the recipe says of the source beside where it lies, e.g. {"sigma_min": 0.3}; None leaves it out.
@@ -35,7 +36,6 @@ class Condition:
         base: fine-tunes the policy of this condition, of the same training seed, with the target alone.
         steps: optimiser steps as a share of the experiment's.
         needs: names of the sweeps whose choices it depends on.
-        one_seed: trained once only, because it is slow.
     """
 
     name: str
@@ -52,7 +52,6 @@ class Condition:
     base: str | None = None
     steps: float = 1.0
     needs: tuple[str, ...] = ()
-    one_seed: bool = False
 
     def __post_init__(self) -> None:
         if self.windows is not None and (self.source is None or "sigma_min" in self.source):
@@ -72,11 +71,6 @@ class Condition:
             )
         if not 0.0 < self.steps <= 1.0:
             raise ValueError(f"condition '{self.name}' has steps = {self.steps}, a share in (0, 1].")
-
-    @property
-    def family(self) -> str:
-        """The name without its suffix."""
-        return self.name.partition(":")[0]
 
     def weighted(self, target_frames: int, source_frames: int) -> Condition:
         """The same condition with the weight of the source that gives the target its `share`."""

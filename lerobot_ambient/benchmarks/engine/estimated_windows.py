@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lerobot_ambient.benchmarks.engine import score_selection as score_selection
-from lerobot_ambient.benchmarks.engine.condition import Condition
+from lerobot_ambient.benchmarks.engine.condition import AMBIENT_ALPHA, Condition
 from lerobot_ambient.benchmarks.engine.recipe import NOWHERE, Places, Task, render_yaml, train_config, windows_path
 from lerobot_ambient.benchmarks.engine.score_selection import SELECTIONS
 from lerobot_ambient.core.noise_levels import NoiseSchedule
@@ -26,9 +26,10 @@ WINDOW_METHODS: dict[str, tuple[str, ...]] = {
     "classifier-bucket": ("--method=classifier", "--granularity=bucket", "--bucket=clusters:32"),
     "classifier-datapoint": ("--method=classifier", "--granularity=datapoint"),
     "classifier-datapoint-locality": ("--method=classifier", "--granularity=datapoint", "--locality"),
-    "heldout": ("--method=heldout", "--steps=1500"),
+    "heldout": ("--method=heldout", f"--shares={AMBIENT_ALPHA:g}", "--steps=1500"),
 }
-"""Ways to estimate the source's windows: the options of `lerobot-ambient annotate`."""
+"""Ways to estimate the source's windows: the options of `lerobot-ambient annotate`. The held-out map judges the share
+of the target that is trained with."""
 
 SELECTED = {f"classifier-{selection}": selection for selection in SELECTIONS}
 """Ways to keep a part of the source by the scores of the method `SCORES`."""
@@ -36,8 +37,7 @@ SCORES = "classifier-datapoint"
 
 TRUSTED, AS_ESTIMATED = "--accept-full-trust", "--take=estimate"
 """Experiments measure what the estimates are worth, including those that trust everything; of the held-out map they
-take the safe end, as users do. They are not in the stages' keys, because some windows were made before annotate had
-these options."""
+take the safe end, as users do."""
 
 
 def window_stage(
@@ -54,14 +54,13 @@ def window_stage(
         batch_size: of the study's trainings, which the held-out map's own trainings have, too.
     """
     # Whatever window the condition declares is ignored by annotate.
-    condition = Condition("ambient", "", {"type": "ambient", "alpha": 0.5}, {"sigma_min": 0.3})
-    words = list(WINDOW_METHODS[method])
+    condition = Condition("ambient", "", {"type": "ambient", "alpha": AMBIENT_ALPHA}, {"sigma_min": 0.3})
+    words = [*WINDOW_METHODS[method], *([TRUSTED] if method == "heldout" else [AS_ESTIMATED, TRUSTED])]
     here = folder / method
     sizes = {"seed": 0, "steps": 1000, "batch_size": batch_size}
     command = [
         *stock_command("lerobot-ambient", "lerobot_ambient.cli"),
         *["annotate", f"--config_path={here / 'train.yaml'}", *words, f"--windows-dir={here / 'run'}", "--json"],
-        *([TRUSTED] if "--method=heldout" in words else [AS_ESTIMATED, TRUSTED]),
     ]
     if "--method=spectral" not in words:
         command.append(f"--work-dir={folder / ('work' if '--method=classifier' in words else 'work-heldout')}")

@@ -53,8 +53,8 @@ def kept_file(folder: Path, experiment: str) -> Path:
     return folder / f"{experiment}-rollouts.json"
 
 
-def read_kept(path: Path, experiment: str) -> dict[str, Kept]:
-    """Kept evaluations by key.
+def read_kept(path: Path, experiment: str) -> list[Kept]:
+    """Kept evaluations. Two arms that are one policy have one key.
 
     Raises:
         ValueError: the file is not there, is not one of these files, or belongs to another experiment.
@@ -75,13 +75,13 @@ def read_kept(path: Path, experiment: str) -> dict[str, Kept]:
             f"{path}: holds rollouts of '{found}' in format {layout}; `reproduce {experiment}` reads those of "
             f"'{experiment}' in format {FORMAT}."
         )
-    return {one.key: one for one in kept}
+    return kept
 
 
 def write_kept(path: Path, experiment: str, kept: Sequence[Kept]) -> None:
     """Write evaluations, a line each. What the file holds of other runs stays; of the same runs it is replaced."""
     # A file that cannot be read is not overwritten: the error says what it is.
-    before = list(read_kept(path, experiment).values()) if path.exists() else []
+    before = read_kept(path, experiment) if path.exists() else []
     names = {one.name for one in kept}
     entries = sorted([*kept, *(one for one in before if one.name not in names)], key=lambda one: one.name)
     lines = ",\n".join(json.dumps(_to_json(one), separators=(",", ":")) for one in entries)

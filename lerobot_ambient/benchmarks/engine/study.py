@@ -186,8 +186,8 @@ def options_for(
     """The options of a study: its full or quick sizes, with those given instead.
 
     Raises:
-        ValueError: a condition is unknown, twice there, or lacks the one it is fine-tuned from; or a size is out of
-            range.
+        ValueError: a condition is unknown, twice there, or lacks the one it is fine-tuned from; a size is out of range;
+            or `data_root` holds nothing that is asked for.
     """
     chosen = conditions if conditions is not None else (study.quick_conditions if quick else study.order)
     known = {condition.name: condition for condition in study.conditions(study.defaults, study.full)}
@@ -197,6 +197,12 @@ def options_for(
         base = known[name].base
         if base is not None and base not in chosen:
             raise ValueError(f"--arms {','.join(chosen)}: {name} is fine-tuned from {base}; name that too.")
+    pairs = {known[name].data for name in chosen}
+    if data_root is not None and "" not in pairs:
+        raise ValueError(
+            f"--data-root {data_root}: {study.name} makes pairs of datasets for {', '.join(sorted(pairs))}, none of which "
+            "it could be; leave --data-root out."
+        )
     given = {name: value for name, value in sizes.items() if value is not None}
     return Options(
         output_dir,

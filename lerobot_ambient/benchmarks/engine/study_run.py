@@ -56,7 +56,8 @@ class _Run:
         self._data = StudyData(study, options, self._task_versions())
         self._windows: dict[tuple[str, str, int], Stage] = {}
         self._first_with: dict[str, Chain] = {}
-        self._reused = {} if options.reuse is None else read_kept(options.reuse, study.name)
+        kept = [] if options.reuse is None else read_kept(options.reuse, study.name)
+        self._reused = {one.key: one for one in kept}
 
     def outcome(self) -> Outcome:
         before = [
@@ -69,7 +70,7 @@ class _Run:
         seeds = self.options.sizes.seeds
         self._data.make(
             {
-                *((condition.data, seed) for condition in before for seed in _seeds_of(condition, seeds)),
+                *((condition.data, seed) for condition in before for seed in seeds),
                 *((sweep.condition(value).data, SWEEP_TRAIN_SEED) for sweep in sweeps for value in sweep.values),
                 *((condition.data, SWEEP_TRAIN_SEED) for condition in before if condition.windows_once),
             },
@@ -104,8 +105,6 @@ class _Run:
             if condition.name not in done and condition.base is None
             for chain in self._finals(condition)
         ]
-        # The slowest first, so that the last one does not run alone.
-        second.sort(key=lambda chain: not chain.condition.one_seed)
         self._run(_stages_of(second), "final runs")
         bases = {(chain.condition.name, chain.seed): chain for chain in [*first, *second]}
         tuned = [
@@ -134,7 +133,7 @@ class _Run:
             (condition.data, method, draw): self._window_stage(condition.data, method, draw)
             for condition in conditions
             if condition.windows is not None
-            for seed in _seeds_of(condition, self.options.sizes.seeds)
+            for seed in self.options.sizes.seeds
             if swept & set(condition.needs) or self._final(condition, seed).reused is None
             for draw in (_draw_of_windows(condition, seed),)
             for method in ((SCORES, condition.windows) if condition.windows in SELECTED else (condition.windows,))
@@ -190,7 +189,7 @@ class _Run:
                 seed,
                 bases[condition.base, seed] if bases is not None and condition.base is not None else None,
             )
-            for seed in _seeds_of(condition, self.options.sizes.seeds)
+            for seed in self.options.sizes.seeds
         ]
 
     def _final(self, condition: Condition, seed: int, base: Chain | None = None) -> Chain:
@@ -285,7 +284,9 @@ class _Run:
         first_with = self._first_with.setdefault(evaluate.key, chain)
         if first_with.name == chain.name:
             return chain
-        return replace(chain, train=first_with.train, evaluate=first_with.evaluate, shared=True)
+        return replace(
+            chain, train=first_with.train, evaluate=first_with.evaluate, reused=first_with.reused, shared=True
+        )
 
     def _choose(self, tried: Sequence[tuple[Sweep, float, Chain]]) -> list[SweepPoint]:
         points = [SweepPoint(sweep, chain.condition, value, chain.kept()) for sweep, value, chain in tried]
@@ -298,10 +299,6 @@ class _Run:
 
 def _stages_of(chains: Sequence[Chain]) -> list[list[Stage]]:
     return [stages for chain in chains if (stages := chain.stages)]
-
-
-def _seeds_of(condition: Condition, seeds: Sequence[int]) -> Sequence[int]:
-    return seeds[:1] if condition.one_seed else seeds
 
 
 def _draw_of_windows(condition: Condition, seed: int) -> int:

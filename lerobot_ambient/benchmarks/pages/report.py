@@ -6,50 +6,20 @@ from __future__ import annotations
 import datetime
 import json
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lerobot_ambient.benchmarks.engine.claims import percent
-from lerobot_ambient.benchmarks.engine.condition import Condition
-from lerobot_ambient.benchmarks.engine.crossed import Estimate, Trainings, difference, estimate
+from lerobot_ambient.benchmarks.engine.crossed import Trainings, estimate
 from lerobot_ambient.benchmarks.engine.estimated_windows import windows_text
 from lerobot_ambient.benchmarks.engine.outcome import FinalRun, Outcome, SweepPoint
 from lerobot_ambient.benchmarks.engine.study_data import Kind
+from lerobot_ambient.benchmarks.pages.comparison import SWEPT, decided, design, differences, pooled, trainings_of
 from lerobot_ambient.figures.markdown import markdown_table
 from lerobot_ambient.integration.commands.results import SUCCESS, Interval, Measure
 
 _VERDICTS = {"shown": "shown", "not shown": "**not shown**", "refuted": "**refuted**"}
-_DECIDED = (
-    "Decided by the 95 % interval of the paired difference or ratio: *shown* when all of it keeps the promise, "
-    "*refuted* when none of it does. "
-)
-_OVER_TRAININGS = (
-    "Intervals hold the spread between trainings, each with a seed and a draw of the target's demonstrations of its "
-    "own, and between layouts, which are the same for all."
-)
-_OVER_LAYOUTS = (
-    "Intervals hold the spread between layouts alone: of one training nothing is known of how another would do."
-)
-_PAIRED = "Paired by training and layout: what makes both arms fail, or succeed, cancels."
-_SWEPT = (
-    "One training a value, on a seed, a draw of the target and layouts of their own; their intervals speak of the "
-    "layouts alone."
-)
-
-
-def pooled(runs: Sequence[FinalRun]) -> dict[str, list[FinalRun]]:
-    """The final runs by condition, in the order given."""
-    conditions: dict[str, list[FinalRun]] = {}
-    for run in runs:
-        conditions.setdefault(run.condition.name, []).append(run)
-    return conditions
-
-
-def trainings_of(outcome: Outcome) -> dict[str, Trainings]:
-    """The final trainings of each condition."""
-    return {name: Trainings({run.seed: run.rollouts for run in runs}) for name, runs in pooled(outcome.runs).items()}
 
 
 def results_json(outcome: Outcome, command: str, stage_seconds: float, machines: Sequence[str]) -> dict[str, Any]:
@@ -99,7 +69,7 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
         f"# {study.title}",
         *(["", f"**Question.** {study.question}"] if study.question else []),
         "",
-        f"**Design.** {_design(outcome)}",
+        f"**Design.** {design(outcome)}",
         "",
         f"`{results['command']}`  ",
         f"{results['date']}, {results['machine']}; the stages' times add up to {results['stage_seconds'] / 60:.0f} "
@@ -133,11 +103,11 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
     ]
     for note in study.notes:
         lines += ["", note]
-    lines += _differences(outcome)
+    lines += differences(outcome)
     if results["claims"]:
         kept = [[one["claim"], one["measured"], _VERDICTS[one["verdict"]]] for one in results["claims"]]
         lines += ["", "## Promised and measured", "", *markdown_table(["promise", "measured", ""], kept), ""]
-        lines.append(_DECIDED + (_OVER_TRAININGS if len(outcome.options.sizes.seeds) > 1 else _OVER_LAYOUTS))
+        lines.append(decided(outcome))
     if study.limits:
         lines += ["", "## What this does not show", "", *(f"- {limit}" for limit in study.limits)]
     lines += [
@@ -163,7 +133,7 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
             "",
             "## Sweeps",
             "",
-            _SWEPT,
+            SWEPT,
             "",
             *markdown_table(
                 ["arm", "value", "success (95 %)", *(_heading(one) for one in swept), "trials", ""],
@@ -173,64 +143,6 @@ def markdown(outcome: Outcome, results: dict[str, Any], figures: Sequence[tuple[
     for file, caption in figures:
         lines += ["", f"![{caption}]({file})", "", f"*{caption}*"]
     return "\n".join(lines) + "\n"
-
-
-def _design(outcome: Outcome) -> str:
-    """How the arms were trained and compared, in sentences."""
-    sizes, drawn = outcome.options.sizes, outcome.options.data_root is None
-    count = len(sizes.seeds)
-    trainings = (
-        "One training an arm"
-        if count == 1
-        else f"{count} trainings an arm, each with a seed and a draw of the target's demonstrations of its own"
-        if drawn
-        else f"{count} trainings an arm, each with a seed of its own, on one draw of the target's demonstrations"
-    )
-    tried = Counter(point.sweep.name for point in outcome.sweeps)
-    swept = "".join(
-        f" {count} values of {name} were tried with one training each, on a seed, a draw and layouts of their own."
-        for name, count in tried.items()
-    )
-    return (
-        f"{trainings}; {sizes.steps} steps of batch {sizes.batch_size}. Every policy is rolled out on the same "
-        f"{sizes.trials} layouts.{swept}"
-    )
-
-
-def _differences(outcome: Outcome) -> list[str]:
-    """Every arm against the target alone and against co-training with the same source, paired."""
-    trainings, measure = trainings_of(outcome), outcome.study.headline
-    conditions = {run.condition.name: run.condition for run in outcome.runs}
-    rows = []
-    for name, ours in trainings.items():
-        found = [
-            difference(measure, ours, trainings[other]) if other in trainings and other != name else None
-            for other in ("target_only", _cotraining(conditions[name], conditions))
-        ]
-        if any(found):
-            rows.append([name, *("–" if one is None else _points(one) for one in found)])
-    if not rows:
-        return []
-    head = [
-        "arm",
-        *(
-            f"{measure.label} against {other}, points (95 %)"
-            for other in ("target_only", "co-training with its source")
-        ),
-    ]
-    return ["", "## Differences", "", *markdown_table(head, rows), "", _PAIRED]
-
-
-def _cotraining(condition: Condition, conditions: Mapping[str, Condition]) -> str:
-    """The arm of co-training, at its best alpha, with the source of a condition; "" where there is none."""
-    if condition.name == "target_only":
-        return ""
-    own = f"cotrain:{condition.data}" if condition.data else "cotrain"
-    return own if own in conditions else "cotrain" if "cotrain" in conditions else ""
-
-
-def _points(found: Estimate) -> str:
-    return f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
 
 
 def _run_cells(outcome: Outcome, run: FinalRun, measures: Sequence[Measure]) -> list[str]:
@@ -376,7 +288,8 @@ def _measured(measure: Measure, metrics: dict[str, Any]) -> str:
     def shown(number: float) -> str:
         return percent(number) if measure.unit == "%" else f"{number:.2f}"
 
-    return shown(value) + (f" [{shown(interval[0])}, {shown(interval[1])}]" if interval else "")
+    known = interval and None not in interval
+    return shown(value) + (f" [{shown(interval[0])}, {shown(interval[1])}]" if known else "")
 
 
 def _rounded(value: float | Interval | None) -> Any:

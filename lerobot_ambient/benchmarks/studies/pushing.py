@@ -42,11 +42,9 @@ def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
 
 def claims(conditions: Conditions) -> list[Claim]:
     """What ambient training promises, as far as the conditions are there."""
-    fine = [name for name in ("ambient:classifier-datapoint", "ambient:classifier-bucket") if name in conditions]
-    best = max(fine, key=lambda name: conditions[name].pooled.rate, default="")
     return [
         *points_above(conditions, "ambient", "cotrain", 0.0),
-        *points_above(conditions, best, "ambient", 0.0),
+        *points_above(conditions, "ambient:classifier-datapoint", "ambient", 0.0),
     ]
 
 

@@ -72,9 +72,7 @@ COMPLETION = Measure("completion", "blocks in some bin", "%", _completion)
 
 def omni(sigma_max: float) -> Condition:
     """Ambient omni: the source below sigma_max only."""
-    summary = "Ambient omni: the source teaches only below sigma_max, where motion is local."
-    mixing = {"type": "ambient", "alpha": _OMNI_ALPHA}
-    return Condition("omni", summary, mixing, {"sigma_min": 1.0, "sigma_max": sigma_max}, needs=(SIGMA_MAX,))
+    return replace(common_conditions.omni(sigma_max, _OMNI_ALPHA), needs=(SIGMA_MAX,))
 
 
 def _published() -> Condition:
@@ -84,7 +82,7 @@ def _published() -> Condition:
 
 def _by_heldout() -> Condition:
     summary = "Ambient omni; the window comes from errors on held-out target episodes, without rollouts."
-    return Condition(f"omni:{_HELDOUT}", summary, {"type": "ambient", "alpha": _OMNI_ALPHA}, windows=_HELDOUT)
+    return replace(common_conditions.estimated(_HELDOUT), name=f"omni:{_HELDOUT}", summary=summary)
 
 
 def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
@@ -156,8 +154,8 @@ def claims(conditions: Conditions) -> list[Claim]:
 
 def draw(outcome: Outcome, begin: Path) -> Sequence[Figure]:
     """Logic, completion and score of every condition, and where policies with a source below sigma_max decide."""
+    from lerobot_ambient.benchmarks.pages.comparison import trainings_of
     from lerobot_ambient.benchmarks.pages.figures import draw_shares
-    from lerobot_ambient.benchmarks.pages.report import trainings_of
     from lerobot_ambient.benchmarks.studies.sorting_decisions import Decision, decisions, draw_decisions
 
     caption = "Shares of blocks with 95 % intervals: in some bin, of these in the right bin, and in the right bin."
@@ -224,17 +222,6 @@ STUDY = Study(
         "looks at the score alone, which may buy motion with decisions; this is a point beside it on that front. It "
         "was added when the sweep was known, but before any of its own final rollouts. "
         f"`omni:{_HELDOUT}` takes the safe end of what the held-out map of its own target finds.",
-        "Why exclusive bands decide wrongly here, where the paper keeps 98 % of the logic: the figure of decisions "
-        "shows it. Above sigma_max the target alone denoises, and in mid-carry nearly all chunks are then for the "
-        "right bin, which is far beyond the noise of sigma_max. Below it the source alone denoises and turns most of "
-        "them; shown the other colours from sigma_max on, it leaves them. So it is not the noise that leaves the "
-        "decision open: the network reads the bin from the colour. A likely reason, not tested, is that in its "
-        "own data noisy chunk and observation never disagree, so that nothing it learnt says which to follow. Omni has "
-        "the target below sigma_max too, where one observation is followed by chunks for both bins and only the noisy "
-        "chunk distinguishes them; most decisions in mid-carry stay right there. Before the carry a chunk holds only "
-        "its beginning, and the decision is open below sigma_max. What a user can check without a simulator is the "
-        "error on held-out target chunks at the levels below sigma_max, with the target's share of the training "
-        "(`lerobot-ambient annotate --method=heldout`).",
         f"`cotrain:{_CONDITIONED}` observes a flag, 1 in the target and in the environment, 0 in the source: LeRobot's "
         "diffusion policies read no language, so this flag is the task conditioning.",
         "The published tasks are a physical one with other blocks, networks and sizes: compare differences between "

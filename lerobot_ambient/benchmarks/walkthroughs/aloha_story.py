@@ -21,7 +21,7 @@ import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from lerobot_ambient.benchmarks.engine.estimated_windows import AS_ESTIMATED
+from lerobot_ambient.benchmarks.engine.estimated_windows import AS_ESTIMATED, TRUSTED
 from lerobot_ambient.benchmarks.tasks.aloha.gl import drawing_environment, require_gl
 from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import RECORD
 from lerobot_ambient.integration.commands.stages import Stage, StageRunner, stock_command
@@ -143,7 +143,7 @@ def _windows(root: Path, options: AlohaStoryOptions, data: Stage) -> Stage:
     folder = root / "windows"
     command = [
         *stock_command("lerobot-ambient", "lerobot_ambient.cli"),
-        *("annotate", "--method=spectral", f"--windows-dir={folder / 'run'}", "--json", *AS_ESTIMATED),
+        *("annotate", "--method=spectral", f"--windows-dir={folder / 'run'}", "--json", AS_ESTIMATED, TRUSTED),
         *_policy(options),
         *(f"--dataset.repo_id={TARGET}", f"--dataset.root={data.run_folder / 'target'}"),
         f"--policy.sources={json.dumps([{'repo_id': SOURCE, 'root': str(data.run_folder / 'source')}])}",

@@ -25,7 +25,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from lerobot_ambient.benchmarks.engine.estimated_windows import AS_ESTIMATED
+from lerobot_ambient.benchmarks.engine.estimated_windows import AS_ESTIMATED, TRUSTED
 from lerobot_ambient.benchmarks.walkthroughs.arm_story_video import HEIGHT, WIDTH, write_video
 from lerobot_ambient.integration.commands.stages import Stage, StageRunner, stock_command
 from lerobot_ambient.integration.commands.training_stage import LAST_CHECKPOINT, training_stage
@@ -152,7 +152,7 @@ def _windows(root: Path, options: ArmStoryOptions, target: Stage, source: Stage)
     inputs = {"command": "annotate --method=spectral", "target": target.key, "source": source.key}
     command = [
         *stock_command("lerobot-ambient", "lerobot_ambient.cli"),
-        *("annotate", "--method=spectral", f"--windows-dir={folder / 'run'}", "--json", *AS_ESTIMATED),
+        *("annotate", "--method=spectral", f"--windows-dir={folder / 'run'}", "--json", AS_ESTIMATED, TRUSTED),
         *_policy(options),
         *("--dataset.repo_id=me/pick", f"--dataset.root={target.run_folder}"),
         f"--policy.sources={json.dumps([{'repo_id': 'me/shaky', 'root': str(source.run_folder)}])}",

@@ -44,7 +44,7 @@ class TestTheFile:
         path = kept_file(tmp_path, "pushing")
         write_kept(path, "pushing", [one("final/a", "1", [0.0]), one("final/b", "2", [0.0])])
         write_kept(path, "pushing", [one("final/b", "3", [-2.0])])
-        assert {kept.name: key for key, kept in read_kept(path, "pushing").items()} == {"final/a": "1", "final/b": "3"}
+        assert {kept.name: kept.key for kept in read_kept(path, "pushing")} == {"final/a": "1", "final/b": "3"}
 
     def test_says_what_is_wrong_with_it(self, tmp_path):
         with pytest.raises(ValueError, match=r"no such file\. A finished `reproduce pushing` writes pushing-rollouts"):
@@ -121,7 +121,7 @@ def test_an_experiment_goes_on_in_another_folder(tmp_path, data):
     assert (report.results["reused"], at_once.results["reused"]) == (2 + SWEPT, 0)
     assert f"{2 + SWEPT} of {6 + SWEPT} policies were rolled out by earlier calls" in report.page.read_text()
     assert report.results["machine"] == "here"
-    assert sorted(read_kept(file, "pushing")) == sorted(one.key for one in whole.kept)
+    assert sorted(one.key for one in read_kept(file, "pushing")) == sorted(one.key for one in whole.kept)
 
     third, stages = ran(options_for(STUDY, tmp_path / "last", conditions=more.conditions, reuse=file, **sizes))
     assert stages == []

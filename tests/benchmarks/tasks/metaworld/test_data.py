@@ -14,7 +14,7 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
 pytest.importorskip("metaworld", reason="needs the extra 'metaworld'")
 
-from lerobot_ambient.benchmarks.tasks.metaworld import demonstrations
+from lerobot_ambient.benchmarks.tasks.metaworld import demonstrations, simulation
 from lerobot_ambient.benchmarks.tasks.metaworld.data import make_metaworld_data
 from lerobot_ambient.benchmarks.tasks.metaworld.demonstrations import (
     TAIL,
@@ -162,6 +162,7 @@ def test_without_meta_world_the_command_names_the_extra(
 ) -> None:
     monkeypatch.setattr(demonstrations, "_simulation", lambda task, physics: Simulation(TASKS[task], physics))
     monkeypatch.setitem(sys.modules, "metaworld.env_dict", None)
+    simulation._kind_of.cache_clear()
     assert main(["make-data", "metaworld", f"--root={tmp_path}", "--fault=none"]) == 2
     message = capsys.readouterr().err
     assert "which is not installed: pip install 'lerobot_policy_ambient_diffusion[metaworld]'" in message
