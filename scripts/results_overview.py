@@ -47,11 +47,13 @@ def rows_of(file: Path) -> Iterator[list[str]]:
     if not isinstance(arms, list) or len(arms[0].get("train_seeds", ())) < LEAST:
         return
     by_name = {arm["arm"]: arm for arm in arms}
+    decided = {point["arm"] for point in found["sweeps"]}
     trainings = trainings_of(file.parent, found["experiment"], by_name)
     for pair in dict.fromkeys(arm["data"] for arm in arms):
         suffix = "" if pair == "default" else f":{pair}"
         cotrain = f"cotrain{suffix}"
-        swept = next((name for family in ("ambient", "omni") if (name := f"{family}{suffix}") in by_name), "")
+        alone = _alone(found, by_name, pair)
+        swept = next((name for family in ("ambient", "omni") if (name := f"{family}{suffix}") in decided), "")
         unswept = next(
             (
                 name
@@ -62,13 +64,22 @@ def rows_of(file: Path) -> Iterator[list[str]]:
             "",
         )
         ours = unswept or swept
-        if cotrain in by_name and ours:
+        if cotrain in decided and ours in by_name:
             yield [
                 f"[{found['experiment']}]({found['experiment']}.md)",
                 "" if pair == "default" else pair,
-                *(_rate(by_name.get(name)) for name in ("target_only", cotrain, swept, unswept)),
-                *(_points(trainings, ours, other) for other in ("target_only", cotrain)),
+                *(_rate(by_name.get(name)) for name in (alone, cotrain, swept, unswept)),
+                *(_points(trainings, ours, other) for other in (alone, cotrain)),
             ]
+
+
+def _alone(found: dict[str, Any], arms: dict[str, dict[str, Any]], pair: str) -> str:
+    """The arm of the target alone on a pair's target, or on another's of as many episodes; "" where there is none."""
+    own = f"target_only:{pair}"
+    if own in arms or "target_only" not in arms:
+        return own if own in arms else ""
+    made = (found["data"][one]["target"]["episodes"] for one in (pair, arms["target_only"]["data"]))
+    return "target_only" if len(set(made)) == 1 else ""
 
 
 def trainings_of(folder: Path, experiment: str, arms: dict[str, dict[str, Any]]) -> dict[str, Trainings]:

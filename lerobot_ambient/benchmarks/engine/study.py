@@ -200,8 +200,8 @@ def options_for(
     pairs = {known[name].data for name in chosen}
     if data_root is not None and "" not in pairs:
         raise ValueError(
-            f"--data-root {data_root}: {study.name} makes pairs of datasets for {', '.join(sorted(pairs))}, none of which "
-            "it could be; leave --data-root out."
+            f"--data-root {data_root}: {study.name} makes pairs of datasets for {', '.join(sorted(pairs))}, and this "
+            "could be none of them; leave --data-root out."
         )
     given = {name: value for name, value in sizes.items() if value is not None}
     return Options(

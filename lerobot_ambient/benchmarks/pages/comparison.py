@@ -45,7 +45,8 @@ def decided(outcome: Outcome) -> str:
     own = "a seed" if outcome.options.data_root is not None else "a seed and a draw of the target's demonstrations"
     return (
         f"{_DECIDED}Intervals hold the spread between trainings, each with {own} of its own, and between layouts, "
-        "which are the same for all. What was settled before, on one draw, is taken as given: the source, what was swept."
+        "which are the same for all. What was settled before, on one draw, is taken as given: the source, what was "
+        "swept."
     )
 
 

@@ -184,3 +184,24 @@ def test_a_claim_about_a_whole_front_is_as_doubtful_as_its_worst_point():
     assert whole.verdict == "refuted"
     assert "cotrain:0.9" in whole.measured
     assert against_all("anything", []) == []
+
+
+def test_a_handful_of_rollouts_has_a_figure_and_no_interval():
+    done = np.zeros((5, 200), dtype=bool)
+    done[0, :11] = True
+    few = policies(done, np.full((5, 200), 3.0))
+    many = policies(np.ones((5, 200), dtype=bool), np.full((5, 200), 8.0))
+    found = estimate(ACCELERATION, few)
+    assert (found.value, found.low, found.high) == (3.0, -np.inf, np.inf)
+    assert ratio(ACCELERATION, few, many).high == np.inf
+    # Twelve of one training alone say nothing of another one.
+    done[0, :12] = True
+    assert ratio(ACCELERATION, policies(done, np.full((5, 200), 3.0)), many).high == np.inf
+    done[1, 0] = True
+    assert ratio(ACCELERATION, policies(done, np.full((5, 200), 3.0)), many).high < np.inf
+
+
+def test_a_share_of_all_has_an_interval_with_a_width():
+    share = Measure("logic", "right", "%", lambda one: (one.successes.astype(float), np.ones(one.trials)))
+    found = estimate(share, policies(np.ones((5, 200), dtype=bool)))
+    assert found.value == 1.0 and 0.9 < found.low < 1.0

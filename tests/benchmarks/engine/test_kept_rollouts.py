@@ -30,21 +30,28 @@ class TestTheFile:
         written = [one("final/a", "1", [-1 / 3, -np.pi * 1e3]), one("final/b", "2", [0.1], jerks=True)]
         write_kept(path, "pushing", written)
         read = read_kept(path, "pushing")
-        assert list(read) == ["1", "2"]
-        for before, after in zip(written, read.values(), strict=True):
+        assert [one.key for one in read] == ["1", "2"]
+        for before, after in zip(written, read, strict=True):
             assert after.rollouts.returns.tobytes() == before.rollouts.returns.tobytes()
             assert after.rollouts.successes.tobytes() == before.rollouts.successes.tobytes()
             for name in ("name", "train_seconds", "eval_seconds", "machines", "windows"):
                 assert getattr(after, name) == getattr(before, name)
             assert (before.reused, after.reused) == (False, True)
-        assert read["1"].rollouts.jerks is None
-        np.testing.assert_array_equal(read["2"].rollouts.jerks, [0.1**2])
+        assert read[0].rollouts.jerks is None
+        np.testing.assert_array_equal(read[1].rollouts.jerks, [0.1**2])
 
     def test_keeps_other_runs_and_replaces_the_same(self, tmp_path):
         path = kept_file(tmp_path, "pushing")
         write_kept(path, "pushing", [one("final/a", "1", [0.0]), one("final/b", "2", [0.0])])
         write_kept(path, "pushing", [one("final/b", "3", [-2.0])])
         assert {kept.name: kept.key for kept in read_kept(path, "pushing")} == {"final/a": "1", "final/b": "3"}
+
+    def test_keeps_two_arms_that_are_one_policy(self, tmp_path):
+        path = kept_file(tmp_path, "pushing")
+        for _ in range(2):
+            write_kept(path, "pushing", [one("final/cotrain", "1", [0.0]), one("final/cotrain-0.5", "1", [0.0])])
+            write_kept(path, "pushing", [one("final/b", "2", [0.0])])
+        assert [kept.name for kept in read_kept(path, "pushing")] == ["final/b", "final/cotrain", "final/cotrain-0.5"]
 
     def test_says_what_is_wrong_with_it(self, tmp_path):
         with pytest.raises(ValueError, match=r"no such file\. A finished `reproduce pushing` writes pushing-rollouts"):

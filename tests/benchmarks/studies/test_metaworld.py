@@ -1,22 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Meta-World's studies: which pairs they compare, with equal budgets, and what they promise."""
 
-import numpy as np
 import pytest
 
-from lerobot_ambient.benchmarks.engine.crossed import Trainings
+from lerobot_ambient.benchmarks.engine.study import Sizes
 from lerobot_ambient.benchmarks.studies import metaworld
 from lerobot_ambient.benchmarks.studies.catalogue import METAWORLD, study_named
 from lerobot_ambient.benchmarks.tasks.metaworld.faults import Fault
 from lerobot_ambient.benchmarks.tasks.metaworld.task import task_named
-from lerobot_ambient.integration.commands.results import Rollouts
 
 PUSH = metaworld.GROUNDS[0]
-
-
-def successes(percent: int) -> Trainings:
-    """Five trainings that agree on two thousand layouts, so that a point of difference is shown."""
-    return Trainings({seed: Rollouts(np.arange(2000) % 100 < percent, np.zeros(2000)) for seed in range(1, 6)})
 
 
 @pytest.mark.parametrize("name", METAWORLD)
@@ -36,28 +29,9 @@ def test_every_pair_is_a_fault_that_its_task_can_have(name: str) -> None:
 
 
 def test_a_fault_of_the_decision_is_taught_below_a_sigma_max() -> None:
-    omni, ambient = metaworld.windowed("wrong_goal", 0.4), metaworld.windowed("tremble", 0.4)
-    assert (omni.name, omni.source) == ("omni:wrong_goal", {"sigma_min": 1.0, "sigma_max": 0.4})
-    assert (ambient.name, ambient.source) == ("ambient:tremble", {"sigma_min": 0.4})
-
-
-def test_the_unswept_window_is_judged_against_the_better_of_two() -> None:
-    names = {fault: f"ambient:{fault}-{metaworld.ESTIMATE}" for fault in PUSH.faults}
-    conditions = {
-        "target_only": successes(50),
-        "cotrain:tremble": successes(60),
-        names["tremble"]: successes(70),
-        "cotrain:wrong_goal": successes(40),
-        names["wrong_goal"]: successes(50),
-    }
-    below, above = metaworld.claims(PUSH, conditions)
-    assert (below.verdict, above.verdict) == ("shown", "shown")
-    assert above.measured.endswith("1 of 2 faults: tremble")
-    worse = {**conditions, names["tremble"]: successes(55), names["wrong_goal"]: successes(45)}
-    below, above = metaworld.claims(PUSH, worse)
-    assert (below.verdict, above.verdict) == ("refuted", "refuted")
-    assert below.measured.endswith("2 of 2 faults: tremble, wrong_goal")
-    # A tie shows nothing.
-    even = {**conditions, names["tremble"]: successes(60)}
-    assert [claim.verdict for claim in metaworld.claims(PUSH, even)] == ["shown", "not shown"]
-    assert metaworld.claims(PUSH, {"target_only": successes(50)}) == []
+    made = {condition.name: condition for condition in metaworld.conditions(PUSH, PUSH.sources.choices(), Sizes())}
+    assert made["omni:wrong_goal"].source == {"sigma_min": 1.0, "sigma_max": 0.5}
+    assert made["ambient:tremble"].source == {"sigma_min": 0.3}
+    for way in ("heldout", "classifier-dataset"):
+        unswept = made[f"ambient:wrong_goal-{way}"]
+        assert unswept.windows_once and unswept.needs == () and unswept.mixing == made["omni:wrong_goal"].mixing

@@ -6,8 +6,8 @@ import pytest
 
 from lerobot_ambient.benchmarks.engine.claims import points_above, ratio_at_most
 from lerobot_ambient.benchmarks.engine.crossed import Trainings
-from lerobot_ambient.benchmarks.engine.study import Sizes
-from lerobot_ambient.benchmarks.studies import pays, pushing, pusht, scaling, sorting, vision
+from lerobot_ambient.benchmarks.engine.study import Sizes, options_for
+from lerobot_ambient.benchmarks.studies import maze, pays, pushing, pusht, scaling, sorting, vision
 from lerobot_ambient.benchmarks.tasks.sorting.task import episode_return
 from lerobot_ambient.integration.commands.results import Rollouts, acceleration_measure
 
@@ -45,29 +45,34 @@ def test_sorting_is_judged_by_score_and_logic():
     assert sorting.claims({"soft": conditions["omni"]}) == []
 
 
-def test_pushing_is_judged_against_the_best_cotraining_and_by_the_better_granularity():
-    conditions = {"ambient": successes(82), "cotrain": successes(77), "ambient:classifier-bucket": successes(70)}
+def test_pushing_is_judged_against_the_best_cotraining_and_by_windows_of_single_chunks():
+    conditions = {"ambient": successes(82), "cotrain": successes(77), "ambient:classifier-datapoint": successes(70)}
     assert [claim.verdict for claim in pushing.claims(conditions)] == ["shown", "refuted"]
     conditions |= {"cotrain": successes(82), "ambient:classifier-datapoint": successes(87)}
     assert [claim.verdict for claim in pushing.claims(conditions)] == ["not shown", "shown"]
 
 
-def test_pusht_judges_the_unswept_window_of_each_fault_against_both_others():
+def test_an_unswept_window_is_judged_against_the_target_alone_and_the_best_cotraining():
     conditions = {
         "target_only": successes(50),
         "cotrain:trembling": successes(60),
-        "ambient:trembling-classifier-dataset": successes(70),
+        "ambient:trembling-heldout": successes(70),
         "cotrain:delayed": successes(40),
-        "ambient:delayed-classifier-dataset": successes(49),
+        "ambient:delayed-heldout": successes(49),
+        "ambient:delayed-classifier-dataset": successes(90),
     }
-    found = {claim.promise: claim.verdict for claim in pusht.claims(conditions)}
+    claims = pusht.STUDY.claims
+    found = {claim.promise: claim.verdict for claim in claims(conditions)}
     assert found == {
-        "ambient:trembling-classifier-dataset is not below the target alone and the best co-training": "shown",
-        "ambient:trembling-classifier-dataset is above both": "shown",
-        "ambient:delayed-classifier-dataset is not below the target alone and the best co-training": "shown",
-        "ambient:delayed-classifier-dataset is above both": "refuted",
+        "ambient:trembling-heldout is not below the target alone and the best co-training": "shown",
+        "ambient:trembling-heldout is above both": "shown",
+        "ambient:delayed-heldout is not below the target alone and the best co-training": "shown",
+        "ambient:delayed-heldout is above both": "refuted",
     }
-    assert pusht.claims({key: one for key, one in conditions.items() if key != "target_only"}) == []
+    # A tie shows nothing, nor does doubt.
+    even = {**conditions, "ambient:trembling-heldout": successes(60)}
+    assert [claim.verdict for claim in claims(even)][:2] == ["shown", "not shown"]
+    assert claims({key: one for key, one in conditions.items() if key != "target_only"}) == []
 
 
 def test_pusht_shares_its_target_and_sweeps_every_fault_alike():
@@ -76,21 +81,23 @@ def test_pusht_shares_its_target_and_sweeps_every_fault_alike():
     assert {tuple(word for word in some if "fault" not in word) for some in words.values()} == {
         ("--reach=0.15", "--target-episodes=50", "--source-episodes=300")
     }
-    assert len(study.sweeps) == 2 * len(pusht.FAULTS) and len({len(sweep.values) for sweep in study.sweeps}) == 1
+    assert len(study.sweeps) == 2 * len(pusht.SOURCES.names) and len({len(sweep.values) for sweep in study.sweeps}) == 1
     for sweep in study.sweeps:
         assert sweep.condition(sweep.values[0]).needs == (sweep.name,)
 
 
-def test_scaling_is_judged_by_the_best_remedy_at_the_largest_size():
+def test_scaling_is_judged_by_a_constant_share_at_the_largest_size():
     conditions = {
         "ambient:by-size-x8": successes(99),
-        "soft:x1": successes(70),
+        "soft:x1": successes(90),
         "soft:x8": successes(75),
-        "ambient:share-x1": successes(90),
+        "ambient:share-x1": successes(74),
         "ambient:share-x8": successes(74),
     }
     (claim,) = scaling.claims(conditions)
-    assert claim.promise.startswith("the success of soft:x8 is at least 0 points above that of soft:x1")
+    assert claim.promise.startswith(
+        "the success of ambient:share-x8 is at most 2 points below that of ambient:share-x1"
+    )
     assert claim.held
     assert scaling.claims({}) == []
 
@@ -130,7 +137,27 @@ def test_a_claim_says_both_values_and_its_interval():
     assert claim.promise == "the success of cotrain is at most 30 points below that of ambient"
     assert claim.held
     smooth = acceleration_measure("m²/s⁴")
-    assert ratio_at_most({**conditions, "ambient": successes(0)}, "ambient", "cotrain", 0.5, smooth) == []
+    (claim,) = ratio_at_most({**conditions, "ambient": successes(0)}, "ambient", "cotrain", 0.5, smooth)
+    assert (claim.verdict, claim.measured) == ("not shown", "no rollout contributes to it")
+    assert ratio_at_most(conditions, "ambient", "soft", 0.5, smooth) == []
+
+
+def test_smoothness_is_claimed_against_the_cotraining_that_succeeds_as_often():
+    front = {f"cotrain:{alpha:g}": successes(90) for alpha in maze.ALPHAS.values}
+    conditions = {"ambient": successes(90), **front, "cotrain:0.98": successes(40)}
+    promises = [claim.promise for claim in maze.claims(conditions)]
+    assert sum("any alpha" in promise for promise in promises) == 2
+    measured = maze.claims(conditions)[-1].measured
+    assert "0.98" not in measured
+    assert not any(
+        "any alpha" in claim.promise for claim in maze.claims({"ambient": successes(90), "cotrain:0.5": successes(90)})
+    )
+
+
+def test_data_that_no_pair_could_be_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"--data-root .*: pusht makes pairs of datasets for delayed, trembling"):
+        options_for(pusht.STUDY, tmp_path, data_root=tmp_path)
+    assert options_for(maze.STUDY, tmp_path, data_root=tmp_path).data_root == tmp_path
 
 
 @pytest.mark.parametrize("name", list(pays.STUDIES))

@@ -109,7 +109,7 @@ class Simulation:
 
     @property
     def seen(self) -> Floats:
-        """Meta-World's full observation, (39,), with the goal at its end."""
+        """Meta-World's full observation, (39,): what is seen now, what was seen a command ago, and the goal."""
         return self._seen.copy()
 
     @property
