@@ -84,14 +84,15 @@ class Estimate:
 def estimate(measure: Measure, trainings: Trainings) -> Estimate | None:
     """The figure of a condition; None if no rollout contributes.
 
-    A proportion gets Wilson's interval at the number of independent rollouts that would leave as much doubt.
+    A proportion gets Wilson's interval at the number of independent parts (rollouts, blocks) that would leave as much
+    doubt, at most as many as there are.
     """
     parts = _linear(measure, trainings)
     if parts is None:
         return None
     error, freedom = _error(parts.influence)
     if measure.unit == "%":
-        return Estimate(parts.value, *_proportion(parts.value, error, freedom, int(parts.counts.sum())))
+        return Estimate(parts.value, *_proportion(parts.value, error, freedom, round(parts.total)))
     half = math.inf if parts.is_few else _quantile(freedom) * error
     return Estimate(parts.value, parts.value - half, parts.value + half)
 
@@ -163,11 +164,13 @@ class _Parts:
         value: the figure.
         influence: (I, J) what each rollout contributes to its error, with mean zero.
         counts: (I,) rollouts of each training that contribute.
+        total: of what the figure is a share or a mean of: rollouts, or parts of them.
     """
 
     value: float
     influence: Floats
     counts: Floats
+    total: float
 
     @property
     def is_few(self) -> bool:
@@ -187,7 +190,7 @@ def _linear(measure: Measure, trainings: Trainings) -> _Parts | None:
         return None
     value = float(numerators.sum()) / total
     influence = (numerators - value * denominators) / denominators.mean()
-    return _Parts(value, influence, (denominators > 0).sum(axis=1).astype(np.float64))
+    return _Parts(value, influence, (denominators > 0).sum(axis=1).astype(np.float64), total)
 
 
 def _paired(measure: Measure, ours: Trainings, other: Trainings) -> tuple[_Parts, _Parts] | None:
