@@ -26,8 +26,8 @@ class Condition:
         source: what the recipe says of the source beside where it lies, e.g. {"sigma_min": 0.3}; None leaves it out.
         trained_on: the dataset that is `--dataset`.
         windows: estimates the source's windows, a name in `estimated_windows.WINDOW_METHODS` or `SELECTED`.
-        windows_once: they are estimated once, on the sweeps' draw of the target, and every training takes them, as it
-            takes what the sweeps chose; else each training estimates its own, on its own draw.
+        windows_once: one window is estimated, on the sweeps' draw of the target, and every training takes its numbers,
+            as it takes what the sweeps chose; else each training estimates its own, on its own draw.
         share: of the target where all of the source is admitted. The source's weight follows from it and the numbers
             of frames, when the data are there; None: the recipe says it all.
         data: which of the experiment's datasets, a key of `Study.data`.

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,24 @@ def selection_stage(task: Task, method: str, folder: Path, scores: Stage) -> Sta
     words = [score_selection.__name__, SELECTED[method]]
     command = [sys.executable, "-m", *words, str(scores.folder / scores.product), str(here / "run" / product)]
     return Stage(here, {"scores": scores.key, "selection": words}, command, product=f"run/{product}")
+
+
+def with_numbers(task: Task, condition: Condition, places: Places) -> Condition:
+    """A condition whose window was estimated once with that window in numbers, as a sweep would have left it.
+
+    A file of windows belongs to the normalisation of the target that it was estimated on, and is refused by others. Of
+    windows that are still to be estimated, before which nothing is trained, nothing is known yet.
+    """
+    if not condition.windows_once:
+        return condition
+    assert condition.windows is not None
+    path = windows_path(task, places.windows, condition.windows)
+    if not path.is_file():
+        return condition
+    found = describe_windows(path)
+    assert found["granularity"] == "dataset", "one window can be a number"
+    window = {bound: found[bound] for bound in ("sigma_min", "sigma_max")}
+    return replace(condition, source={**(condition.source or {}), **window}, windows=None, windows_once=False)
 
 
 def describe_windows(path: Path) -> dict[str, Any]:

@@ -21,7 +21,13 @@ from typing import Any
 
 from lerobot_ambient.benchmarks.engine.chain import Chain
 from lerobot_ambient.benchmarks.engine.condition import Condition, Sweep
-from lerobot_ambient.benchmarks.engine.estimated_windows import SCORES, SELECTED, selection_stage, window_stage
+from lerobot_ambient.benchmarks.engine.estimated_windows import (
+    SCORES,
+    SELECTED,
+    selection_stage,
+    window_stage,
+    with_numbers,
+)
 from lerobot_ambient.benchmarks.engine.kept_rollouts import read_kept
 from lerobot_ambient.benchmarks.engine.outcome import Outcome, SweepPoint
 from lerobot_ambient.benchmarks.engine.recipe import NOWHERE, Places, fine_tuning_flags, render_yaml, train_config
@@ -233,12 +239,13 @@ class _Run:
         if precision != "no":
             inputs["mixed_precision"] = precision
         places = self._places(condition.data, seed, draw, base)
+        declared = with_numbers(task, condition, places)
         train_folder = folder / "train"
         train = training_stage(
             train_folder,
             inputs,
             [f"--config_path={train_folder / 'train.yaml'}", *fine_tuning_flags(condition, places)],
-            files={"train.yaml": render_yaml(task, train_config(task, condition, places, **chosen), condition.summary)},
+            files={"train.yaml": render_yaml(task, train_config(task, declared, places, **chosen), condition.summary)},
             # LeRobot's accelerator has no option for it, but accelerate reads this variable.
             environment={"ACCELERATE_MIXED_PRECISION": precision},
         )

@@ -19,6 +19,7 @@ from lerobot_ambient.benchmarks.engine.estimated_windows import (
     window_stage,
     windows_json,
     windows_text,
+    with_numbers,
 )
 from lerobot_ambient.benchmarks.engine.recipe import Places, Task, train_config, windows_path
 from lerobot_ambient.cli.__main__ import build_parser
@@ -139,3 +140,27 @@ def test_windows_are_described_by_median_spread_and_interval(tmp_path):
 def test_declared_windows_show_the_levels_in_force(tmp_path, source, text):
     condition = Condition("ambient", "", {"type": "ambient"}, source)
     assert windows_text(windows_json(TASK, condition, tmp_path)) == text
+
+
+def test_a_window_that_was_estimated_once_is_trained_with_in_numbers(tmp_path):
+    condition = replace(estimated("heldout"), windows_once=True)
+    places = Places("t", "s", str(tmp_path))
+    assert with_numbers(TASK, condition, places) is condition
+    index = np.arange(3)
+    table = WindowTable(
+        repo_id="ambient/maze_source",
+        episode_index=index,
+        frame_index=index,
+        sigma_min=np.full(3, 0.24, np.float32),
+        sigma_max=np.full(3, 0.1, np.float32),
+        normalization=ActionNormalization("MIN_MAX", True, (0.0,), (1.0,), 16),
+        method="heldout",
+        granularity="dataset",
+    )
+    write_windows(table, windows_path(TASK, str(tmp_path), "heldout"))
+    declared = with_numbers(TASK, condition, places)
+    config = train_config(TASK, declared, places, seed=1, steps=10, batch_size=8)
+    (source,) = draccus.decode(TrainPipelineConfig, config).policy.sources
+    assert (source.windows, source.sigma_min, source.sigma_max) == (None, 0.24, 0.1)
+    own = replace(condition, windows_once=False)
+    assert with_numbers(TASK, own, places) is own
