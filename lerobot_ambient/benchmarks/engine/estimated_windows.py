@@ -117,7 +117,8 @@ def describe_windows(path: Path) -> dict[str, Any]:
     table = read_windows(path, curves=False)
     low, middle, high = np.quantile(table.sigma_min, [0.05, 0.5, 0.95]).tolist()
     if table.method.endswith(SELECTIONS):
-        return {"kept": round(float((table.sigma_min == 0.0).mean()), 4), "method": table.method}
+        kept = round(float((table.sigma_min == 0.0).mean()), 4)
+        return {"sigma_min": 0.0, "sigma_max": 0.0, "kept": kept, "method": table.method}
     described = {
         "sigma_min": round(middle, 5),
         "sigma_max": round(float(np.median(table.sigma_max)), 5),
