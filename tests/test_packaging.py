@@ -73,6 +73,15 @@ def test_the_shim_lies_at_the_top_beside_the_package(built, checkout):
     assert (site / PACKAGE / "py.typed").is_file()
 
 
+def test_the_catalogue_is_part_of_the_wheel(built, checkout):
+    kind, site = built
+    if kind == "editable":
+        return  # It is read where it lies.
+    here, there = (folder / PACKAGE / "data/catalogue/entries" for folder in (checkout, site))
+    names = [{path.relative_to(folder) for path in folder.rglob("*.yaml")} for folder in (here, there)]
+    assert names[0] == names[1] != set()
+
+
 def test_the_name_keeps_its_underscores(built):
     (info,) = built[1].glob("*.dist-info")
     assert metadata.Distribution.at(info).metadata["Name"] == DISTRIBUTION
