@@ -11,6 +11,7 @@ from lerobot_ambient.cli.laboratory.bench_envs import add_envs
 from lerobot_ambient.cli.laboratory.bench_latency import add_latency
 from lerobot_ambient.cli.laboratory.bench_loader import add_loader
 from lerobot_ambient.cli.laboratory.bench_scale import add_scale
+from lerobot_ambient.cli.laboratory.bench_sources import add_sources
 from lerobot_ambient.cli.laboratory.bench_steps import add_flow, add_train_step
 
 EXAMPLE = "lerobot-ambient bench loader --seconds=2"
@@ -38,6 +39,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     train.set_defaults(run=run)
     add_loader(benches)
     add_scale(benches)
+    add_sources(benches)
     add_envs(benches)
     add_latency(benches)
     add_train_step(benches)
