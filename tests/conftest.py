@@ -85,6 +85,14 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def placo() -> None:
+    """Skips where LeRobot's inverse kinematics cannot run."""
+    pytest.importorskip(
+        "placo", reason="LEROBOT'S INVERSE KINEMATICS IS NOT TRIED: no placo; install the extra kinematics"
+    )
+
+
+@pytest.fixture(scope="session")
 def preloaded_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A `python` that has LeRobot loaded already, with stand-ins of the console scripts beside it: see preloaded.py.
 

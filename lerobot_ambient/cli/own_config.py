@@ -17,12 +17,17 @@ def suggestions_for(cfg: TrainConfig) -> list[Suggestion]:
     """What each source of a training configuration needs, from the metadata alone.
 
     Raises:
-        ValueError: a dataset that cannot be opened, or a target without actions.
+        ValueError: a dataset that cannot be opened, a target without actions, or one in end-effector space.
     """
     from lerobot_ambient.data.suggest.by_catalogue import suggest_known
     from lerobot_ambient.data.suggest.suggest import facts_of
     from lerobot_ambient.integration.training.merged_training import target_config
 
+    if cfg.policy.target_end_effector is not None:
+        raise ValueError(
+            "proposals are of joints, and this policy learns an end effector's poses (policy.target_end_effector): "
+            "declare end_effector on each source, see docs/how-to/train-in-end-effector-space.md."
+        )
     target = facts_of(target_config(cfg))
     return [suggest_known(target, source) for source in cfg.policy.sources]
 

@@ -36,6 +36,7 @@ from lerobot_ambient.data.cameras.readers import AbsentReader
 from lerobot_ambient.data.declared.groups import MANY
 from lerobot_ambient.data.declared.recipe import MixtureRecipe
 from lerobot_ambient.data.declared.sources import Source
+from lerobot_ambient.data.kinematics.shared_space import in_shared_space
 from lerobot_ambient.data.normalization.affine import RELATIVE_ACTION, ActionNormalization
 from lerobot_ambient.data.normalization.camera_statistics import camera_stats
 from lerobot_ambient.data.normalization.own import Affine, action_normalizations, own_normalized
@@ -269,12 +270,13 @@ def _align(declared: _Declared) -> list[AlignedSource]:
     (config, *others), (name, *names) = declared.configs, declared.names
     opened = open_dataset(config, name, is_target=True)
     require_policy_keys(name, opened.features, config.rename)
-    target = align_target(opened)
+    space = config.end_effector
+    target = align_target(in_shared_space(opened, space))
 
     def brought(named: tuple[Source, str]) -> AlignedSource:
         source = open_dataset(*named, cameras=target.camera_keys)
         _require_apart(target, source)
-        return align(target, source, declared.action_type)
+        return align(target, in_shared_space(source, space), declared.action_type)
 
     with alike_together(many=len(others) > MANY):
         sources = in_threads(brought, list(zip(others, names, strict=True)), "opening datasets")

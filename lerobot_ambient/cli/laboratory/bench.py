@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from lerobot_ambient.cli.laboratory.bench_envs import add_envs
+from lerobot_ambient.cli.laboratory.bench_kinematics import add_kinematics
 from lerobot_ambient.cli.laboratory.bench_latency import add_latency
 from lerobot_ambient.cli.laboratory.bench_loader import add_loader
 from lerobot_ambient.cli.laboratory.bench_scale import add_scale
@@ -44,6 +45,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_latency(benches)
     add_train_step(benches)
     add_flow(benches)
+    add_kinematics(benches)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -41,6 +41,9 @@ def convert_actions(target: AlignedSource, source: AlignedSource, target_type: s
             their own whose gain is not declared.
     """
     target_type = target_type or kind_of(target)
+    if ACTION in source.computed:
+        # Steps and positions of a pose are no differences of numbers; they were converted where they were computed.
+        return _at_the_targets_rate(source, target, target_type)
     declared = source.config.action_type or ("delta" if source.config.action_gain is not None else None)
     if declared is None:
         guessed = guess(source)
@@ -62,6 +65,8 @@ def convert_actions(target: AlignedSource, source: AlignedSource, target_type: s
 
 def kind_of(target: AlignedSource) -> str | None:
     """What a target's actions are where its user does not say: steps where a gain is declared, else as they look."""
+    if ACTION in target.computed:
+        return "absolute" if target.computed[ACTION] == "absolute" else "delta"
     return "delta" if target.config.action_gain is not None else guess(target)
 
 

@@ -11,6 +11,7 @@ from lerobot_ambient.core.windows import EVERYTHING, Window
 from lerobot_ambient.data.catalogue.library import unpinned
 from lerobot_ambient.data.catalogue.resolve import resolved, stands_for
 from lerobot_ambient.data.declared.alignment import CameraConfig, DimensionConfig, check_gain
+from lerobot_ambient.data.declared.end_effector import EndEffectorConfig
 
 NORMALIZATIONS = ("target", "own")
 ACTION_TYPES = ("absolute", "delta")
@@ -44,6 +45,8 @@ class Source:
         action_type: absolute or delta (each action is a step from the state of its frame); guessed when None.
         action_gain: how far a step of 1 moves the state, a number or one for each of the target's dimensions; for steps
             in a unit of their own, such as a controller's [-1, 1]. 1 when None, refused where measured otherwise.
+        end_effector: where its end-effector poses are, beside a target that has `policy.target_end_effector`; see
+            EndEffectorConfig. Its kind of actions is said there, not in action_type and action_gain.
         skip_broken: leave out episodes that cannot be read instead of refusing the dataset.
         holdout: share in [0, 1) of the episodes that are kept from training, evenly spaced over the dataset; beside
             dataset.eval_split their loss is logged.
@@ -71,6 +74,7 @@ class Source:
     fps: float | None = None
     action_type: str | None = None
     action_gain: float | dict[str, float] | None = None
+    end_effector: EndEffectorConfig | None = None
     skip_broken: bool = False
     holdout: float = 0.0
     group: str | None = None
@@ -102,6 +106,11 @@ class Source:
         if self.action_gain is not None and self.action_type == "absolute":
             raise ValueError(
                 f"'{self.repo_id}': action_gain is of steps, and its action_type is absolute; remove one of the two."
+            )
+        if self.end_effector is not None and (self.action_type, self.action_gain) != (None, None):
+            raise ValueError(
+                f"'{self.repo_id}': with end_effector the kind and the scale of its actions are said in "
+                "end_effector.action (kind, position_scale, rotation_scale); remove action_type and action_gain."
             )
         if self.windows is not None and (self.sigma_min is not None or self.sigma_max is not None):
             raise ValueError(

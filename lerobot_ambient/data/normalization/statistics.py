@@ -55,7 +55,9 @@ def target_stats(sources: Sequence[AlignedSource]) -> tuple[dict[str, dict[str, 
         if not is_policy_feature(key):
             continue
         exact = _shaped(exact_stats(values), values)
-        if (misfit := _misfit(stats.get(key, {}), exact, whole=whole)) is not None:
+        if key in target.computed:
+            stats[key] = dict(exact)
+        elif (misfit := _misfit(stats.get(key, {}), exact, whole=whole)) is not None:
             notes.append(f"{key}: stats.json does not fit the data of '{target.name}' ({misfit}); computed anew.")
             stats[key] = dict(exact)
         else:

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from lerobot.utils.constants import ACTION
+from lerobot.utils.constants import ACTION, OBS_STATE
 
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.core.plan import Group
@@ -42,6 +42,9 @@ def describe_source(source: AlignedSource, groups: Sequence[Group]) -> str:
         digest.update(repr(config.action_gain).encode())
     if config.dimension_names and not groups[0].is_target:
         digest.update(repr(sorted(config.dimension_names.items())).encode())
+    if source.computed:
+        # Of an end effector: the actions above are what was computed, and so are the states.
+        digest.update(np.ascontiguousarray(source.columns.get(OBS_STATE, np.empty(0))).data)
     if config.holdout > 0.0:
         digest.update(f"holdout {config.holdout!r}".encode())
     held = "" if config.holdout == 0.0 else f", holdout {config.holdout:g}"

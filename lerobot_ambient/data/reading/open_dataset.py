@@ -93,6 +93,8 @@ class OpenedDataset:
         starts, stops: (E,) int64 half-open rows of each episode.
         frameless: cameras that info.json declares and that have no frame, with the reason; not among the features.
         places: (N,) where each row lies among the rows of the selected episodes in the files; None where as here.
+        computed: features whose numbers were computed from the recorded ones, and what an action is made into:
+            absolute, delta_base or delta_tool. The dataset's statistics are not of them.
     """
 
     name: str
@@ -105,6 +107,7 @@ class OpenedDataset:
     stops: NDArray[np.int64]
     frameless: dict[str, str] = field(default_factory=dict)
     places: NDArray[np.int64] | None = None
+    computed: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return int(self.stops[-1])
@@ -126,8 +129,9 @@ class OpenedDataset:
 
     @property
     def stats(self) -> dict[str, dict[str, Any]]:
-        """LeRobot's statistics under the target's keys."""
-        return {self.config.rename.get(key, key): value for key, value in (self.meta.stats or {}).items()}
+        """LeRobot's statistics under the target's keys, of the numbers that are as recorded."""
+        stats = {self.config.rename.get(key, key): value for key, value in (self.meta.stats or {}).items()}
+        return {key: value for key, value in stats.items() if key not in self.computed}
 
     @property
     def original(self) -> dict[str, str]:

@@ -61,12 +61,23 @@ def differences(
         actions, observations: LeRobot's `action_features` and `observation_features` of the robot.
         rename_map: of the rollout, from the robot's keys to the policy's.
     """
+    if policy.target_end_effector is not None:
+        from lerobot_ambient.integration.deployment import end_effector
+
+        found = end_effector.differences(policy, actions, observations)
+        return found + _cameras(policy, observations, rename_map)
     # As LeRobot's rollout chooses what goes to the policy.
     joints = [key for key, kind in observations.items() if kind is float and key.endswith((".pos", ".vel"))]
     commands = [key for key in actions if key.endswith((".pos", ".vel"))]
     assert policy.action_feature is not None and policy.robot_state_feature is not None
     sizes = policy.action_feature.shape[0], policy.robot_state_feature.shape[0]
     found = _joints(policy, {ACTION: (sizes[0], commands), OBS_STATE: (sizes[1], joints)})
+    return found + _cameras(policy, observations, rename_map)
+
+
+def _cameras(policy: MixtureOptions, observations: Mapping[str, Any], rename_map: Mapping[str, str]) -> list[str]:
+    """One line for every camera that the robot lacks, or has in another size."""
+    found = []
     pictures = {f"{OBS_IMAGES}.{key}": kind[:2] for key, kind in observations.items() if isinstance(kind, tuple)}
     cameras = {rename_map.get(key, key): size for key, size in pictures.items()}
     for key, feature in policy.input_features.items():
@@ -97,6 +108,11 @@ def differences(
 
 def state_differences(policy: MixtureOptions, joints: Sequence[str]) -> list[str]:
     """Say how the joints that a robot observes differ from those of the policy's state; both sides in each line."""
+    if policy.target_end_effector is not None:
+        return [
+            "  the policy acts in end-effector space, and LeRobot's asynchronous client sends its numbers to the "
+            "joints as they are. Use lerobot-rollout, which has LeRobot's inverse kinematics between the two."
+        ]
     assert policy.robot_state_feature is not None
     return _joints(policy, {OBS_STATE: (policy.robot_state_feature.shape[0], joints)})
 

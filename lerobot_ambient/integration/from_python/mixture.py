@@ -37,9 +37,14 @@ from lerobot_ambient.policy import registered as registered
 from lerobot_ambient.policy.options.mixing import as_choice
 from lerobot_ambient.policy.options.mixture_options import ambient_types
 
-_OF_THE_TARGET = ("repo_id", "root", "revision", "episodes", "rename", "dimension_names", "action_type", "action_gain")
+_OF_THE_TARGET = (
+    *("repo_id", "root", "revision", "episodes", "rename", "dimension_names", "action_type", "action_gain"),
+    "end_effector",
+)
 """What a `Source` may say of a target: all else is about how a dataset is brought to the target, or trusted."""
-_GIVEN_OTHERWISE = ("sources", "mixing", "target_rename", "target_dimension_names", "target_action_type")
+_GIVEN_OTHERWISE = (
+    *("sources", "mixing", "target_rename", "target_dimension_names", "target_action_type", "target_end_effector"),
+)
 
 
 class Mixture:
@@ -138,6 +143,7 @@ class Mixture:
             target_dimension_names=target.dimension_names,
             target_action_type=target.action_type,
             target_action_gain=target.action_gain,
+            target_end_effector=target.end_effector,
             **{"push_to_hub": policy.get("repo_id") is not None, **policy},
         )
         dataset = DatasetConfig(

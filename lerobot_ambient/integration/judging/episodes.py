@@ -153,6 +153,7 @@ def _as_trained(source: Source, config: Any) -> Source:
         rename=dict(getattr(config, "target_rename", {})),
         dimension_names=dict(getattr(config, "target_dimension_names", {})),
         action_gain=getattr(config, "target_action_gain", None),
+        end_effector=getattr(config, "target_end_effector", None),
     )
 
 

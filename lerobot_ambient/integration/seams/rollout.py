@@ -40,9 +40,18 @@ def _comparing(original: Callable[..., Any]) -> Callable[..., Any]:
         if not rollout.is_ambient(cfg):
             return original(cfg, shutdown_event, *processors, **named)
         # Processors of the caller's own may rename what the robot gives and takes.
-        if not processors and not named:
+        is_stock = not processors and not named
+        if is_stock:
             rollout.refuse_other_robot(cfg)
+        in_space = is_stock and cfg.policy.target_end_effector is not None
+        if in_space:
+            # LeRobot's kinematics stands between the policy and the joints; the module needs placo.
+            from lerobot_ambient.integration.deployment import end_effector
+
+            named = end_effector.processors_for(cfg)
         context = original(cfg, shutdown_event, *processors, **named)
+        if in_space:
+            end_effector.speak_end_effector(context)
         let_go_after_errors(context.hardware.robot_wrapper.inner)
         rollout.warn_if_slow(context.policy.policy, cfg.fps, context.policy.preprocessor)
         return context

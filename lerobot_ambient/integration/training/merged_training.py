@@ -32,6 +32,7 @@ from lerobot_ambient.data.files.checked_metadata import CheckedMetadata
 from lerobot_ambient.data.files.dimension_names import dimension_names
 from lerobot_ambient.data.files.episode_table import EpisodeTable
 from lerobot_ambient.data.files.hub_errors import NOT_ON_THE_HUB, reason_of
+from lerobot_ambient.data.kinematics.shared_space import for_checkpoint
 from lerobot_ambient.data.mixture import AssembledMixture, make_mixture
 from lerobot_ambient.data.provenance.data_record import DataRecord
 from lerobot_ambient.data.provenance.fingerprint import require_same_mixture
@@ -166,6 +167,8 @@ def make_merged_datasets(cfg: TrainConfig) -> tuple[MergedTrainingDataset, Merge
     refuse_environment_of_training(cfg, features)
     policy.feature_names = {key: dimension_names(features[key]) for key in (ACTION, OBS_STATE) if key in features}
     _take_state_size(policy, features)
+    if policy.target_end_effector is not None:
+        policy.target_end_effector = for_checkpoint(policy.target_end_effector, mixture.sources[0])
     # A checkpoint that has learned the mark keeps it when it is trained on without such a source.
     lacked = [key for key, absent in (mixture.absent_cameras or {}).items() if bool(absent.any())]
     policy.marked_cameras = list(dict.fromkeys([*policy.marked_cameras, *lacked]))
@@ -344,6 +347,7 @@ def target_config(cfg: TrainConfig) -> Source:
         rename=dict(cfg.policy.target_rename),
         dimension_names=dict(cfg.policy.target_dimension_names),
         action_gain=cfg.policy.target_action_gain,
+        end_effector=cfg.policy.target_end_effector,
     )
 
 

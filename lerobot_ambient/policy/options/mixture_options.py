@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data.declared.alignment import check_gain
+from lerobot_ambient.data.declared.end_effector import EndEffectorConfig
 from lerobot_ambient.data.declared.sources import ACTION_TYPES, Source
 from lerobot_ambient.data.provenance.data_record import DataRecord
 from lerobot_ambient.policy.options.mixing import AmbientConfig, MixingConfig
@@ -36,6 +37,9 @@ class MixtureOptions(_Stock):
             actions are; guessed from the recording when null. Used to notice and convert sources of the other kind.
         target_action_gain: how far a step of 1 moves the target's state, a number or one for each dimension, where its
             actions are steps in a unit of their own. Used to convert sources with positions.
+        target_end_effector: learn poses of the target's end effector, or steps of it, in the place of joint positions;
+            the arm's URDF and its tip, see EndEffectorConfig. Every source then has `end_effector`, and at a rollout
+            LeRobot's inverse kinematics moves the joints.
         frame_cache: folder in which decoded camera frames are kept, at resize_shape or else the camera's size; null
             decodes them at every visit.
         mixing: how the datasets share each noise level: target_only, cotrain, ambient, soft or exclusive.
@@ -57,6 +61,7 @@ class MixtureOptions(_Stock):
     target_dimension_names: dict[str, list[str]] = field(default_factory=dict)
     target_action_type: str | None = None
     target_action_gain: float | dict[str, float] | None = None
+    target_end_effector: EndEffectorConfig | None = None
     frame_cache: str | None = None
     mixing: MixingConfig = field(default_factory=AmbientConfig)
     ambient_loss: bool = False
@@ -78,6 +83,11 @@ class MixtureOptions(_Stock):
         if self.target_action_gain is not None and self.target_action_type == "absolute":
             raise ValueError(
                 "policy.target_action_gain is of steps, and policy.target_action_type is absolute; remove one of them."
+            )
+        if self.target_end_effector is not None and (self.target_action_type, self.target_action_gain) != (None, None):
+            raise ValueError(
+                "policy.target_end_effector says in its action what the target's actions are (kind, position_scale, "
+                "rotation_scale); remove policy.target_action_type and policy.target_action_gain."
             )
         if not self.ambient_loss_max_amplification > 1.0:
             raise ValueError(

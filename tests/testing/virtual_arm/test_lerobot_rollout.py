@@ -8,11 +8,17 @@ import threading
 import time
 from functools import partialmethod
 
+import numpy as np
 import pytest
 import torch
 
 from lerobot_ambient.benchmarks.walkthroughs.arm_story_video import HEIGHT, WIDTH, write_video
+from lerobot_ambient.data.declared.end_effector import EndEffectorConfig
+from lerobot_ambient.data.kinematics.chain import parse_chain
+from lerobot_ambient.data.kinematics.poses import GRIPPER, POSE, encode
+from lerobot_ambient.testing.virtual_arm.geometry import TIP, urdf
 from lerobot_ambient.testing.virtual_arm.joints import JOINTS
+from lerobot_ambient.testing.virtual_arm.motion import REST
 
 pytestmark = pytest.mark.usefixtures("feetech")
 NAMES = [f"{joint.name}.pos" for joint in JOINTS]
@@ -115,6 +121,29 @@ def test_another_robot_is_refused_before_it_is_touched(start_arm, rollout, tmp_p
     # Goal_Position is written and torque switched on as soon as LeRobot connects: neither happened.
     assert arm.state()["commands"]["count"] == 0
     assert arm.state()["torque"] == [False] * 6
+
+
+def test_a_policy_in_end_effector_space_moves_the_joints_and_is_recorded_in_it(start_arm, rollout, tmp_path, placo):
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+    arm, names = start_arm("follower"), [*POSE, GRIPPER]
+    # Bounds that the tip starts in; an untrained policy points anywhere.
+    space = EndEffectorConfig(chain=urdf(), tip=TIP, bounds=[[0.1, -0.1, 0.1], [0.3, 0.1, 0.3]])
+    rollout(
+        *(arm, save_policy(tmp_path / "policy", names=names, target_end_effector=space), "--strategy.type=episodic"),
+        *("--dataset.repo_id=me/rollout_x", f"--dataset.root={tmp_path / 'data'}", "--dataset.no_stamp=true"),
+        *("--dataset.fps=20", "--dataset.num_episodes=1", "--dataset.episode_time_s=1", "--dataset.reset_time_s=0"),
+        *("--dataset.single_task=x", "--dataset.push_to_hub=false", "--dataset.rgb_encoder.vcodec=h264"),
+        *("--strategy.smooth_handover=false", "--strategy.reset_to_initial_position=false"),
+    )
+    state = arm.state()
+    assert state["commands"]["count"] > 0 and state["torque"] == [False] * 6
+    dataset = LeRobotDataset("me/rollout_x", root=tmp_path / "data")
+    assert dataset.features["action"]["names"] == names == dataset.features["observation.state"]["names"]
+    # What was observed is where the arm is: at rest in the first frame, in the axes of the base.
+    chain = parse_chain(urdf(), TIP, "the virtual arm")
+    at_rest = encode(chain.forward(np.radians(REST[None, :5])))[0]
+    np.testing.assert_allclose(dataset[0]["observation.state"][:9], at_rest, atol=2e-3)
 
 
 def test_a_camera_may_be_renamed(start_arm, rollout, tmp_path):

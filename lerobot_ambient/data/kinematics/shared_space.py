@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The space that the datasets of a mixture share where the target declares one, and what of it a checkpoint keeps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from lerobot.utils.constants import ACTION, OBS_STATE
+
+from lerobot_ambient.data.declared.end_effector import EndEffectorConfig
+from lerobot_ambient.data.files.dimension_names import read_names
+from lerobot_ambient.data.kinematics.end_effector import chain_of, in_end_effector_space, names_of
+from lerobot_ambient.data.kinematics.poses import POSE
+from lerobot_ambient.data.reading.open_dataset import OpenedDataset
+
+_MARGIN = 0.05
+"""Metres by which the arm may leave the box of the target's poses."""
+
+
+def in_shared_space(opened: OpenedDataset, space: EndEffectorConfig | None) -> OpenedDataset:
+    """A dataset of a mixture in the space of its target; as it is where the target declares none.
+
+    A dataset whose dimensions are called as the space's has been there before: written by `lerobot-ambient merge`, or
+    recorded in a rollout.
+
+    Args:
+        opened: the target or a source.
+        space: the target's declaration.
+
+    Raises:
+        ValueError: one of the two declares `end_effector` and the other does not, or it does not fit the dataset.
+    """
+    config = opened.config.end_effector
+    if space is None:
+        if config is not None:
+            raise ValueError(
+                f"source '{opened.name}' declares end_effector and the target does not: say what the policy is to "
+                "learn, policy.target_end_effector: {urdf: <the target's arm>, tip: <link>}, or remove it."
+            )
+        return opened
+    learn = space.learned
+    wanted = names_of(learn, gripper=False)
+    names = {key: list(read_names(opened.features[key]).names) for key in (ACTION, OBS_STATE) if key in opened.features}
+    if names.get(ACTION, [])[: len(wanted)] == wanted:
+        kinds = {ACTION: learn} | ({OBS_STATE: "absolute"} if names.get(OBS_STATE, [])[: len(POSE)] == [*POSE] else {})
+        return replace(opened, computed=kinds)
+    if config is None:
+        raise ValueError(
+            f"source '{opened.name}': the policy learns an end effector's poses (policy.target_end_effector), and the "
+            f"source does not say where its own are: its action has {names.get(ACTION)}. Declare end_effector on it: "
+            "{urdf: <its arm>, tip: <link>} for joint positions, {action: {position: [...], rotation: [...], kind: "
+            "delta_base}, state: {...}} for poses or steps; see docs/how-to/train-in-end-effector-space.md."
+        )
+    if config is not space:
+        config.require_source(opened.name)
+    return in_end_effector_space(opened, learn)
+
+
+def for_checkpoint(space: EndEffectorConfig, target: OpenedDataset) -> EndEffectorConfig:
+    """The target's declaration with the arm's chain, and the box in which its poses lie where none is declared.
+
+    Args:
+        space: as declared.
+        target: in its space.
+    """
+    chain = chain_of(space, "the target")
+    bounds = space.bounds
+    if bounds is None and OBS_STATE in target.computed:
+        poses = target.columns[OBS_STATE][:, :3].astype(np.float64)
+        low, high = poses.min(0) - _MARGIN, poses.max(0) + _MARGIN
+        bounds = [[round(float(x), 4) for x in corner] for corner in (low, high)]
+    return replace(space, chain=None if chain is None else chain.to_urdf(), bounds=bounds)
