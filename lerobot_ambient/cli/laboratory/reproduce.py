@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lerobot_ambient.cli.laboratory.reproduce_aloha import add_aloha
-from lerobot_ambient.cli.laboratory.reproduce_arm_story import add_arm_story
+from lerobot_ambient.cli.laboratory.reproduce_arm_story import add_arm_story, add_end_effector
 from lerobot_ambient.cli.laboratory.reproduce_judgement import add_judgement
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_judgement(experiments)
     add_aloha(experiments)
     add_arm_story(experiments)
+    add_end_effector(experiments)
 
 
 def _add_study(

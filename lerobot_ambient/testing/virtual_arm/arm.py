@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -31,7 +31,7 @@ PAUSE = 5.0
 
 
 class VirtualArm:
-    """Six servos that start at rest, with `calibration` in their EEPROM.
+    """Six servos with `calibration` in their EEPROM.
 
     Args:
         calibration: homing offset and limits of each joint by name.
@@ -39,6 +39,10 @@ class VirtualArm:
         faults: what goes wrong, in the clock's time.
         latency: seconds from a goal to the first motion.
         now: the clock's time.
+        start: angle of each joint, degrees and percent open, at which the arm starts; at rest when None.
+
+    Raises:
+        ValueError: a latency or a number of angles that cannot be.
     """
 
     def __init__(
@@ -49,11 +53,15 @@ class VirtualArm:
         faults: Iterable[Fault] = (),
         latency: float = 0.02,
         now: float = 0.0,
+        start: Sequence[float] | None = None,
     ) -> None:
+        start = REST if start is None else start
+        if len(start) != len(JOINTS):
+            raise ValueError(f"start is {list(start)}; give {len(JOINTS)} angles, one a joint")
         if not 0 <= latency < 10:
             raise ValueError(f"latency is {latency} s; give seconds in [0, 10)")
         servos = []
-        for joint, angle in zip(JOINTS, REST, strict=True):
+        for joint, angle in zip(JOINTS, start, strict=True):
             motor, q = joint.calibration.id, joint.actual_ticks(float(angle))
             servo = Servo(motor, q, stops=joint.stops, latency=latency, now=now)
             servo.set("Lock", 0)

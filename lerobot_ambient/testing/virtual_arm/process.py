@@ -28,7 +28,10 @@ _START_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class ArmSpec:
-    """What `lerobot-ambient virtual-arm` takes: see its help. The arm's id is the port's name."""
+    """What `lerobot-ambient virtual-arm` takes: see its help. The arm's id is the port's name.
+
+    `start` is the angle of each joint, degrees and percent open, at which it starts; at rest when None.
+    """
 
     port: Path
     calibration_dir: Path
@@ -37,6 +40,7 @@ class ArmSpec:
     jitter: float = 0.0
     latency: float = 0.02
     faults: Sequence[str] = ()
+    start: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
         if self.motion is not None and self.motion not in MOTIONS:
@@ -127,6 +131,7 @@ def _serve(spec: ArmSpec, log: Path) -> None:
         motion=motion,
         faults=[parse_fault(text, now) for text in spec.faults],
         latency=spec.latency,
+        start=spec.start,
         now=now,
     )
     with open(log, "a", encoding="utf-8", buffering=1) as out, VirtualPort(arm, spec.port, say=_into(out)) as port:
