@@ -55,13 +55,13 @@ class VirtualArm:
         now: float = 0.0,
         start: Sequence[float] | None = None,
     ) -> None:
-        start = REST if start is None else start
-        if len(start) != len(JOINTS):
-            raise ValueError(f"start is {list(start)}; give {len(JOINTS)} angles, one a joint")
+        angles = REST.tolist() if start is None else start
+        if len(angles) != len(JOINTS):
+            raise ValueError(f"start is {list(angles)}; give {len(JOINTS)} angles, one a joint")
         if not 0 <= latency < 10:
             raise ValueError(f"latency is {latency} s; give seconds in [0, 10)")
         servos = []
-        for joint, angle in zip(JOINTS, start, strict=True):
+        for joint, angle in zip(JOINTS, angles, strict=True):
             motor, q = joint.calibration.id, joint.actual_ticks(float(angle))
             servo = Servo(motor, q, stops=joint.stops, latency=latency, now=now)
             servo.set("Lock", 0)
