@@ -8,8 +8,7 @@ import json
 from pathlib import Path
 
 from lerobot_ambient.cli.laboratory.bench_envs import add_envs
-from lerobot_ambient.cli.laboratory.bench_kinematics import add_kinematics
-from lerobot_ambient.cli.laboratory.bench_latency import add_latency
+from lerobot_ambient.cli.laboratory.bench_latency import add_kinematics, add_latency
 from lerobot_ambient.cli.laboratory.bench_loader import add_loader
 from lerobot_ambient.cli.laboratory.bench_scale import add_scale
 from lerobot_ambient.cli.laboratory.bench_sources import add_sources

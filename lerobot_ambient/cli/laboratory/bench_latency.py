@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`lerobot-ambient bench latency`: milliseconds for a chunk of actions, against stock diffusion."""
+"""`lerobot-ambient bench latency` and `kinematics`: what acting on a robot takes, a chunk of actions and its joints."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def add_latency(benches: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     latency.add_argument("--samplers", metavar="KIND:STEPS,...", help="default: DDIM:2, 4, 8, 16 and DDPM:100")
     latency.add_argument("--rounds", type=int, default=5, help="chunks of each policy (default: %(default)s)")
     latency.add_argument("--json", action="store_true", help="print the measurement as JSON")
-    latency.set_defaults(run=run)
+    latency.set_defaults(run=run_latency)
 
 
-def run(args: argparse.Namespace) -> int:
+def run_latency(args: argparse.Namespace) -> int:
     """Measure and print. Returns 1 if the actions of any sampler are not equal to stock's."""
     from lerobot_ambient.benchmarks.speed.latency import DEFAULT_STEPS, bench_latency
 
@@ -57,3 +57,67 @@ def run(args: argparse.Namespace) -> int:
                 print(f"  {doubt} ({'all' if len(samplers) == len(measured) else ', '.join(samplers)})")
             print("Run it again on a quiet machine, or with more --rounds.")
     return 0 if all(one.equal for one in measured) else 1
+
+
+def add_kinematics(benches: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `kinematics` to the benchmarks."""
+    kinematics = benches.add_parser(
+        "kinematics",
+        help="forward and inverse kinematics of an arm against each other (needs the extra 'kinematics')",
+        description=(
+            "Draws configurations of an arm, computes their poses as training in end-effector space does, lets "
+            "LeRobot's solver find joints for each pose as a rollout does, and prints how many of these come back to "
+            "it within 0.1 mm and 1 mrad, the largest differences, and the time of a pose."
+        ),
+    )
+    kinematics.add_argument("--urdf", metavar="FILE", help="of the arm; the virtual SO-101's when not given")
+    kinematics.add_argument("--tip", metavar="LINK", help="whose pose is meant, e.g. gripper_frame_link")
+    kinematics.add_argument(
+        "--configurations", type=int, default=10_000, metavar="N", help="to be drawn (default: %(default)s)"
+    )
+    kinematics.add_argument(
+        "--start-degrees",
+        type=float,
+        default=10.0,
+        metavar="DEGREES",
+        help="how far from the solution the search begins in each joint (default: %(default)s)",
+    )
+    kinematics.add_argument("--seed", type=int, default=0, help="of the draws (default: %(default)s)")
+    kinematics.add_argument("--json", action="store_true", help="print the measurement as JSON, without progress")
+    kinematics.set_defaults(run=run_kinematics)
+
+
+def run_kinematics(args: argparse.Namespace) -> int:
+    """Measure and print. Returns 1 if any configuration does not agree."""
+    from lerobot_ambient.benchmarks.speed.kinematics import METRES, RADIANS, bench_kinematics
+    from lerobot_ambient.data.declared.end_effector import EndEffectorConfig
+    from lerobot_ambient.testing.virtual_arm.geometry import TIP, urdf
+
+    if (args.urdf is None) != (args.tip is None):
+        raise ValueError("--urdf and --tip belong together: the file of an arm, and the link whose pose is meant.")
+    if args.configurations < 1:
+        raise ValueError(f"--configurations must be at least 1, got {args.configurations}.")
+    config = EndEffectorConfig(chain=urdf(), tip=TIP) if args.urdf is None else EndEffectorConfig(args.urdf, args.tip)
+    measured = bench_kinematics(
+        config,
+        configurations=args.configurations,
+        start_degrees=args.start_degrees,
+        seed=args.seed,
+        progress=not args.json,
+    )
+    if args.json:
+        print(json.dumps(asdict(measured), indent=2))
+        return 0 if measured.agrees else 1
+    forward, inverse = measured.forward, measured.inverse
+    print(f"{len(measured.joints)} joints: {', '.join(measured.joints)}")
+    print(
+        f"forward  ours {forward['ours_us']:.2f} us a pose, placo {forward['placo_us']:.2f} us; at most "
+        f"{forward['metres']:.1e} m and {forward['radians']:.1e} rad apart"
+    )
+    print(
+        f"inverse  {inverse['agree']} of {measured.configurations} come back within {METRES:g} m and {RADIANS:g} rad, "
+        f"from up to {measured.start_degrees:g} degrees away in each joint ({inverse['at_once']} at once, the others "
+        f"begin again near by); at most {inverse['metres']:.1e} m and "
+        f"{inverse['radians']:.1e} rad; {inverse['ms']:.2f} ms a pose"
+    )
+    return 0 if measured.agrees else 1
