@@ -161,7 +161,7 @@ def test_the_whole_story_in_small(tmp_path, monkeypatch):
     pytest.importorskip("scservo_sdk", reason="THE STORY OF AN ARM IS NOT TRIED: install the extra arm")
     with_patience(tmp_path, monkeypatch)
     from lerobot_ambient.benchmarks.walkthroughs.arm_story import run_story
-    from lerobot_ambient.cli.laboratory.bench_latency import run as bench
+    from lerobot_ambient.cli.laboratory.bench_latency import run_latency as bench
 
     options = ArmStoryOptions.quick(tmp_path)
     stages = run_story(options, progress=False)
