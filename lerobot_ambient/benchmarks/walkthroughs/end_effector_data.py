@@ -3,7 +3,7 @@
 
     python -m lerobot_ambient.benchmarks.walkthroughs.end_effector_data FOLDER EPISODES SOURCE_EPISODES FPS
 
-Which pose is reached is seen from the start: the side of the pan, and whether the gripper is open. FOLDER gets the
+Which pose is reached is seen from the start: a sector of the pan for each, which the motion stays in. FOLDER gets the
 virtual arm's URDF, `target` (joints, LeRobot's names and units) and `source`: the same motions in the way of much of
 Open-X, steps of a pose in axes that are turned by 90 degrees, roll, pitch and yaw, a gripper from 0 to 1, at half the
 rate.
@@ -28,12 +28,14 @@ from lerobot_ambient.testing.virtual_arm.geometry import TIP, urdf
 from lerobot_ambient.testing.virtual_arm.joints import JOINTS
 
 GOALS = {
-    "left, open": (35.0, -5.0, 35.0, 40.0, 20.0, 80.0),
-    "left, closed": (35.0, -35.0, 30.0, 10.0, -20.0, 10.0),
-    "right, open": (-35.0, 10.0, 15.0, 45.0, -30.0, 80.0),
-    "right, closed": (-35.0, -30.0, 5.0, 40.0, 30.0, 10.0),
+    "far left, open": (50.0, -5.0, 35.0, 40.0, 20.0, 80.0),
+    "left, closed": (15.0, -35.0, 30.0, 10.0, -20.0, 10.0),
+    "right, open": (-15.0, 10.0, 15.0, 45.0, -30.0, 80.0),
+    "far right, closed": (-50.0, -30.0, 5.0, 40.0, 30.0, 10.0),
 }
-"""The demonstrated poses as joints: degrees, the gripper in percent open, which stays as it is in a demonstration."""
+"""The demonstrated poses as joints: degrees, the gripper in percent open."""
+_SECTOR = 12.0
+"""Degrees of the pan to both sides of a goal's, within which a demonstration of it begins."""
 TURNED = FrameConfig([0.0, 0.0, 90.0], [0.05, 0.0, 0.0])
 """How the source's base lies in the target's."""
 MOVES, HOLDS = 2.5, 1.5
@@ -44,9 +46,8 @@ STEPPED = ["x", "y", "z", "roll", "pitch", "yaw", "gripper"]
 
 def start_of(goal: Sequence[float], rng: np.random.Generator) -> NDArray[np.float64]:
     """(6,) joints from which a demonstration of a goal begins."""
-    start = np.array([0.0, -60.0, 60.0, 30.0, 0.0, goal[5]]) + rng.uniform(-12, 12, 6) * [0, 1, 1, 1, 2, 0]
-    start[0] = np.sign(goal[0]) * rng.uniform(10.0, 50.0)
-    return start
+    around = np.array([goal[0], -60.0, 60.0, 30.0, 0.0, 45.0])
+    return around + rng.uniform(-1.0, 1.0, 6) * [_SECTOR, 12.0, 12.0, 12.0, 24.0, 15.0]
 
 
 def demonstration(goal: Sequence[float], rng: np.random.Generator, fps: float) -> NDArray[np.float64]:

@@ -168,6 +168,9 @@ class Source:
         self.catalogue, options = resolved(name, self.views)
         if self.action_type == "absolute":
             options.pop("action_gain", None)
+        if self.end_effector is not None:
+            # It says itself what the actions are.
+            options = {key: value for key, value in options.items() if key not in ("action_type", "action_gain")}
         for key, value in options.items():
             own = getattr(self, key)
             if key == "cameras":

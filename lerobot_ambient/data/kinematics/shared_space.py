@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import numpy as np
 from lerobot.utils.constants import ACTION, OBS_STATE
 
+from lerobot_ambient.data.catalogue.library import entry, unpinned
 from lerobot_ambient.data.declared.end_effector import EndEffectorConfig
 from lerobot_ambient.data.files.dimension_names import read_names
 from lerobot_ambient.data.kinematics.end_effector import chain_of, in_end_effector_space, names_of
+from lerobot_ambient.data.kinematics.from_catalogue import from_entry
 from lerobot_ambient.data.kinematics.poses import POSE
 from lerobot_ambient.data.reading.open_dataset import OpenedDataset
+
+logger = logging.getLogger(__name__)
 
 _MARGIN = 0.05
 """Metres by which the arm may leave the box of the target's poses."""
@@ -45,6 +50,9 @@ def in_shared_space(opened: OpenedDataset, space: EndEffectorConfig | None) -> O
     if names.get(ACTION, [])[: len(wanted)] == wanted:
         kinds = {ACTION: learn} | ({OBS_STATE: "absolute"} if names.get(OBS_STATE, [])[: len(POSE)] == [*POSE] else {})
         return replace(opened, computed=kinds)
+    if config is None and opened.config.catalogue is not None:
+        opened = _from_catalogue(opened)
+        config = opened.config.end_effector
     if config is None:
         raise ValueError(
             f"source '{opened.name}': the policy learns an end effector's poses (policy.target_end_effector), and the "
@@ -55,6 +63,33 @@ def in_shared_space(opened: OpenedDataset, space: EndEffectorConfig | None) -> O
     if config is not space:
         config.require_source(opened.name)
     return in_end_effector_space(opened, learn)
+
+
+def _from_catalogue(opened: OpenedDataset) -> OpenedDataset:
+    """A source with the `end_effector` that its catalogue entry stands for.
+
+    Raises:
+        ValueError: the entry does not know enough, or the source has other gains than it.
+    """
+    source = opened.config
+    name, _ = unpinned(str(source.catalogue))
+    write = "Declare end_effector on the source: {action: {position: [...], rotation: [...], kind: ...}, ...}."
+    try:
+        one = entry(name)
+        config = from_entry(one)
+    except ValueError as error:
+        raise ValueError(
+            f"source '{opened.name}': the catalogue's '{name}' does not say where its poses are: {error} {write}"
+        ) from error
+    assert one.action is not None
+    if source.action_gain != one.action.gain:
+        raise ValueError(
+            f"source '{opened.name}': action_gain is {source.action_gain}, and the catalogue's '{name}' has "
+            f"{one.action.gain}; in end-effector space a gain is end_effector.action.position_scale and "
+            f"rotation_scale. {write}"
+        )
+    logger.info("'%s': its end_effector is what the catalogue's '%s' says", opened.name, name)
+    return replace(opened, config=replace(source, end_effector=config, action_type=None, action_gain=None))
 
 
 def for_checkpoint(space: EndEffectorConfig, target: OpenedDataset) -> EndEffectorConfig:

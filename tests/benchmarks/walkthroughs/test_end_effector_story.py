@@ -76,4 +76,4 @@ def test_where_the_arm_ends_is_compared_with_the_demonstrated_pose(tmp_path):
     assert found[0]["metres"] == 0.0 and found[0]["radians"] == 0.0 and found[0]["gripper"] == 0.0
     # A roll turns the tip in its place.
     assert found[3]["metres"] == 0.0 and found[3]["radians"] == pytest.approx(np.radians(3.0), abs=1e-4)
-    assert "right, closed         0.0 mm    0.052 rad" in text_of(found)
+    assert "far right, closed     0.0 mm    0.052 rad" in text_of(found)
