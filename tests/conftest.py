@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from ctypes.util import find_library
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 # Before torch is imported, here and in every subprocess a test starts: torch with several threads beside
 # another test process is many times slower than with one, and no test may reach the network.
@@ -34,6 +35,9 @@ import numpy as np
 import pytest
 import torch
 from draccus.wrappers import docstring
+
+if TYPE_CHECKING:
+    from lerobot_ambient.testing.loopback_hub.hub import LoopbackHub
 
 torch.set_num_threads(1)
 
@@ -140,6 +144,41 @@ def write_dataset(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pat
         return Path(shutil.copytree(made, root))
 
     return write
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[float]]:
+    """Makes this process a client of a Hub, with a cache of its own: (hub, token) to the list of its waits.
+
+    huggingface_hub reads its environment once, at import; waits between its retries are noted, not slept.
+    """
+
+    def connect(hub: "LoopbackHub", token: str = "hf_writer", cache: str = "hub") -> list[float]:
+        import huggingface_hub.hf_api
+        import huggingface_hub.repocard
+        from huggingface_hub import close_session, constants
+        from huggingface_hub.utils import _http
+        from lerobot.datasets import dataset_metadata, lerobot_dataset
+
+        waits: list[float] = []
+        monkeypatch.setenv("HF_TOKEN", token)
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        address = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address)
+        monkeypatch.setattr(huggingface_hub.hf_api.api, "endpoint", hub.url)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / cache))
+        for module in (dataset_metadata, lerobot_dataset):
+            monkeypatch.setattr(module, "HF_LEROBOT_HUB_CACHE", tmp_path / cache / "lerobot")
+        # The card of a dataset is checked by huggingface.co, whatever the endpoint is.
+        monkeypatch.setattr(huggingface_hub.repocard.RepoCard, "validate", lambda self, **kwargs: None)
+        monkeypatch.setattr(_http, "time", SimpleNamespace(sleep=waits.append))
+        close_session()
+        return waits
+
+    return connect
 
 
 def _shared_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:

@@ -53,6 +53,9 @@ from lerobot_ambient.data.windows.source_windows import windows_of
 
 logger = logging.getLogger(__name__)
 
+_BLOCKS_A_DRAW = 4
+"""Blocks of each camera that the cache has to hold for every draw that is announced."""
+
 _Runs = tuple[np.ndarray, np.ndarray]
 
 
@@ -86,8 +89,24 @@ class AssembledMixture:
     fingerprint: list[str]
     renamed: Mapping[str, str] = field(default_factory=dict)
 
-    def sampler(self, seed: int) -> MixtureSampler:
-        return MixtureSampler(self.frames, self.plan.group_law.numpy(), seed=seed)
+    def sampler(self, seed: int, *, look_ahead: int = 0) -> MixtureSampler:
+        """What draws by the plan.
+
+        Args:
+            seed: of the run.
+            look_ahead: draws by which frames are announced, where videos stay on the Hub and are fetched then; fewer
+                where the block cache is small.
+        """
+        rooms = [source.storage.room for source in self.sources if source.storage.room is not None]
+        # A frame lies in one or two blocks. Half of the cache for frames to come leaves the other for those at hand.
+        most = min(rooms, default=0) // (_BLOCKS_A_DRAW * max(1, len(self.dataset.camera_keys)))
+        ahead = min(look_ahead, most) if self.streams else 0
+        return MixtureSampler(self.frames, self.plan.group_law.numpy(), seed=seed, look_ahead=ahead)
+
+    @property
+    def streams(self) -> bool:
+        """Whether frames are read from the Hub as they are drawn; a frame cache holds them here."""
+        return any(reader.is_remote for readers in self.dataset.cameras for reader in readers.values())
 
     def sample_rows(self, index: int) -> np.ndarray:
         """(n,) int64 frames of a dataset that may start a sample, counted within it."""
@@ -207,7 +226,7 @@ def make_mixture(
             both values and the fix.
     """
     declared = _declare(target, sources, recipe, held_out=held_out)
-    aligned = _align(declared)
+    aligned = _align(declared, options)
     stats, aligned, own = _normalize(declared, aligned, recipe)
     tasks = merged_tasks(aligned)
     columns, aligned = merge_columns(aligned, options, tasks)
@@ -265,16 +284,16 @@ def _declare(target: Source, sources: Sequence[Source], recipe: MixtureRecipe, *
     return _Declared([target, *tagged, *sources], names, merged.action_type, merged, len(tagged))
 
 
-def _align(declared: _Declared) -> list[AlignedSource]:
+def _align(declared: _Declared, options: ReadOptions) -> list[AlignedSource]:
     """Every dataset opened and brought into the target's language."""
     (config, *others), (name, *names) = declared.configs, declared.names
-    opened = open_dataset(config, name, is_target=True)
+    opened = open_dataset(config, name, is_target=True, stream=options.stream)
     require_policy_keys(name, opened.features, config.rename)
     space = config.end_effector
     target = align_target(in_shared_space(opened, space))
 
     def brought(named: tuple[Source, str]) -> AlignedSource:
-        source = open_dataset(*named, cameras=target.camera_keys)
+        source = open_dataset(*named, cameras=target.camera_keys, stream=options.stream)
         _require_apart(target, source)
         return align(target, in_shared_space(source, space), declared.action_type)
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from lerobot.datasets.video_utils import get_safe_default_video_backend
 
@@ -25,6 +24,7 @@ from lerobot_ambient.data.cameras.readers import (
 from lerobot_ambient.data.files.camera_specs import camera_shape, policy_spec
 from lerobot_ambient.data.files.episode_table import EpisodeTable
 from lerobot_ambient.data.reading.open_dataset import ReadOptions
+from lerobot_ambient.data.reading.storage import WantedFrames
 
 
 def camera_readers(sources: Sequence[AlignedSource], options: ReadOptions) -> list[dict[str, FrameReader]]:
@@ -83,38 +83,19 @@ def _own_spec(source: AlignedSource, key: str) -> dict[str, Any]:
 
 def _reader(source: AlignedSource, key: str, options: ReadOptions, as_uint8: bool) -> StoredImageReader | VideoReader:
     own, spec = source.original[key], _own_spec(source, key)
-    name, shape = f"'{source.name}' {key}", camera_shape(policy_spec(spec))
-    starts, episode_ids = torch.from_numpy(source.starts), torch.from_numpy(source.episode_ids)
-    if spec["dtype"] == "image":
-        return StoredImageReader(name, shape, source.dataset, own, starts, episode_ids, as_uint8)
-    table = EpisodeTable(source.meta)
-    begins = table.column(f"videos/{own}/from_timestamp").astype(np.float64)[table.rows(source.episode_ids)]
-    return VideoReader(
-        name,
-        shape,
-        [source.meta.root / path for path in table.video_files(source.episode_ids, own)],
-        torch.from_numpy(begins),
-        starts,
-        torch.from_numpy(source.columns["timestamp"]),
-        episode_ids,
+    wanted = WantedFrames(
+        f"'{source.name}' {key}",
+        own,
+        camera_shape(policy_spec(spec)),
+        source.episode_ids,
+        source.starts,
+        source.columns["timestamp"],
+        as_uint8,
         options.tolerance_s,
         # Asked once: left to the decoder, every call would try to import what is not there.
         options.video_backend or get_safe_default_video_backend(),
     )
-
-
-def _content(source: AlignedSource, own: str, table: EpisodeTable) -> Any:
-    """What stands for a camera's pixels without reading them.
-
-    A snapshot of the Hub lies in a folder named by its commit, of which not every file need be here. In a folder of
-    the user's own anything may change, and a changed file has another size.
-    """
-    meta = source.meta
-    if source.config.root is None and meta.root.parent.name == "snapshots":
-        return meta.root.name
-    stored = meta.features[own]["dtype"] == "image"
-    files = set(table.data_files(table.number) if stored else table.video_files(table.number, own))
-    return {str(file): (meta.root / file).stat().st_size for file in sorted(files) if (meta.root / file).is_file()}
+    return source.storage.frames(source.meta, wanted, source.dataset if spec["dtype"] == "image" else None)
 
 
 def _job(source: AlignedSource, key: str, reader: FrameReader, size: Size, aspect: Size, fit: str) -> CacheJob:
@@ -123,7 +104,7 @@ def _job(source: AlignedSource, key: str, reader: FrameReader, size: Size, aspec
     table = EpisodeTable(meta)
     identity = {
         "repo_id": source.config.repo_id,
-        "content": _content(source, own, table),
+        "content": source.storage.content(meta, own),
         "camera": own,
         "size": list(size),
         # Without a fit the whole image is stretched, whatever the target's shape.

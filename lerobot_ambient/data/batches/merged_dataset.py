@@ -26,6 +26,7 @@ from torch.utils.data.distributed import DistributedSampler
 from lerobot_ambient.data.batches.columns import Columns, take
 from lerobot_ambient.data.batches.transport import GatheredBatch
 from lerobot_ambient.data.cameras.readers import FrameReader
+from lerobot_ambient.data.sampling.upcoming import Draw
 
 GROUP_KEY = "ambient_group"
 _MAX_DECODERS = 8
@@ -104,8 +105,23 @@ class MergedDataset(Dataset[dict[str, Any]]):
         return item | {"info": {GROUP_KEY: batch["info"][GROUP_KEY][0]}}
 
     def __getitems__(self, positions: list[int]) -> list[Any]:
-        """What the DataLoader calls: one gathered batch."""
+        """What the DataLoader calls: one gathered batch; what is drawn later is fetched meanwhile."""
+        draws = [position for position in positions if isinstance(position, Draw)]
+        if draws:
+            self.prefetch([draw for draw in draws if draw.unannounced])
+            self.prefetch([draw.upcoming for draw in draws if draw.upcoming is not None])
         return [GatheredBatch(self.gather(positions))]
+
+    def prefetch(self, positions: Sequence[int]) -> None:
+        """Begin to bring the camera frames of these positions here, where they are not."""
+        if not positions:
+            return
+        rows = torch.from_numpy(np.array(positions, dtype=np.int64))
+        owner = self._owner[self.columns.episode_of(rows)]
+        for key in self.camera_keys:
+            wanted, _ = self._wanted(key, rows, owner)
+            for source, frames in zip(owner.tolist(), wanted, strict=True):
+                self.cameras[source][key].prefetch(frames)
 
     def gather(self, positions: Sequence[int], *, cameras: bool = True) -> dict[str, Any]:
         """A collated batch, in the order of `positions`; without `cameras` no frame is read."""
@@ -134,12 +150,8 @@ class MergedDataset(Dataset[dict[str, Any]]):
 
     def _images(self, key: str, rows: Tensor, owner: Tensor) -> dict[str, Tensor]:
         """(B, T, C, H, W) images of one camera, (B, C, H, W) where T is 1, as LeRobot has it; and their padding."""
-        batch: dict[str, Tensor] = {}
-        if key in self.columns.deltas:
-            wanted, batch[f"{key}_is_pad"] = self.columns.nearest_rows(key, rows)
-        else:
-            wanted = rows.unsqueeze(1)
-        wanted = wanted - self._offsets[owner].unsqueeze(1)
+        wanted, is_pad = self._wanted(key, rows, owner)
+        batch: dict[str, Tensor] = {} if is_pad is None else {f"{key}_is_pad": is_pad}
         reader = self.cameras[0][key]
         images = torch.empty((*wanted.shape, *reader.shape), dtype=reader.dtype)
         slow: dict[Any, list[tuple[FrameReader, int]]] = {}
@@ -163,6 +175,15 @@ class MergedDataset(Dataset[dict[str, Any]]):
         single = (wanted.shape[1] == 1 and not images.is_floating_point()) or key not in self.columns.deltas
         batch[key] = images.squeeze(1) if single else images
         return batch
+
+    def _wanted(self, key: str, rows: Tensor, owner: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(B, T) rows of one camera's frames, counted within their datasets, and (B, T) which are padding, if any."""
+        is_pad = None
+        if key in self.columns.deltas:
+            wanted, is_pad = self.columns.nearest_rows(key, rows)
+        else:
+            wanted = rows.unsqueeze(1)
+        return wanted - self._offsets[owner].unsqueeze(1), is_pad
 
 
 def warn_of_shuffling() -> None:

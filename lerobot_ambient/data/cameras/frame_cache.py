@@ -77,6 +77,7 @@ class CachedFrames:
     """
 
     dtype = torch.uint8
+    is_remote = False
 
     def __init__(self, file: Path, job: CacheJob) -> None:
         self.name, self.shape = job.reader.name, job.reader.shape
@@ -104,6 +105,9 @@ class CachedFrames:
 
     def places(self, rows: Tensor) -> None:
         """Nothing is decoded, so nothing is worth a thread."""
+
+    def prefetch(self, rows: Tensor) -> None:
+        """Nothing is fetched."""
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_frames": None}

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 import av
@@ -12,13 +11,15 @@ import PIL.Image
 import torch
 from lerobot.datasets.io_utils import pil_to_chw_tensor
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
-from lerobot.datasets.video_utils import FrameTimestampError, decode_video_frames
+from lerobot.datasets.video_utils import FrameTimestampError
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tvf
 
 from lerobot_ambient.data.cameras.stored_pictures import StoredPictures
 from lerobot_ambient.data.cameras.video_files import timestamp_error, timestamp_fix
+from lerobot_ambient.data.cameras.video_sources import VideoSource
 from lerobot_ambient.data.files.camera_specs import LEAVE_OUT, camera_shape, other_size, picture_misfit
+from lerobot_ambient.data.remote.pinned_repo import RemoteReadError
 
 Size = tuple[int, int]
 
@@ -33,11 +34,15 @@ class FrameReader(Protocol):
         name: for messages.
         shape: (C, H, W) of a frame.
         dtype: uint8, or float32 in [0, 1].
+        is_remote: whether frames are fetched as they are read, so that it pays to announce them.
     """
 
     name: str
     shape: tuple[int, int, int]
     dtype: torch.dtype
+
+    @property
+    def is_remote(self) -> bool: ...
 
     def read(self, rows: Tensor) -> Tensor:
         """(T,) int64 rows to (T, C, H, W)."""
@@ -48,6 +53,10 @@ class FrameReader(Protocol):
         is cheap."""
         ...
 
+    def prefetch(self, rows: Tensor) -> None:
+        """Begin to bring what reading these rows takes; nothing where it is at hand."""
+        ...
+
 
 class VideoReader:
     """RGB frames of a camera stored as video.
@@ -55,7 +64,7 @@ class VideoReader:
     Args:
         name: for messages.
         shape: (C, H, W).
-        paths: video file of each selected episode.
+        files: video file of each selected episode.
         offsets: (E,) float64, where each episode begins in its file, in seconds.
         starts: (E,) first row of each episode.
         timestamps: (N,) float32 seconds since the episode's beginning.
@@ -69,7 +78,7 @@ class VideoReader:
         self,
         name: str,
         shape: tuple[int, int, int],
-        paths: Sequence[Path],
+        files: Sequence[VideoSource],
         offsets: Tensor,
         starts: Tensor,
         timestamps: Tensor,
@@ -78,9 +87,13 @@ class VideoReader:
         backend: str | None,
     ) -> None:
         self.name, self.shape = name, shape
-        self.paths = [str(path) for path in paths]
+        self.files = list(files)
         self.offsets, self.starts, self.timestamps, self.episode_ids = offsets, starts, timestamps, episode_ids
         self.tolerance_s, self.backend = tolerance_s, backend
+
+    @property
+    def is_remote(self) -> bool:
+        return any(file.is_remote for file in self.files)
 
     def read(self, rows: Tensor) -> Tensor:
         episodes = torch.searchsorted(self.starts, rows, right=True) - 1
@@ -96,23 +109,32 @@ class VideoReader:
         episodes = (torch.searchsorted(self.starts, rows, right=True) - 1).tolist()
         if self.backend == "pyav":
             # It opens the file anew for every sample, so no two of them are in each other's way.
-            return [f"{self.paths[episode]} {i}" for i, episode in enumerate(episodes)]
-        return [self.paths[episode] for episode in episodes]
+            return [f"{self.files[episode].name} {i}" for i, episode in enumerate(episodes)]
+        return [self.files[episode].name for episode in episodes]
+
+    def prefetch(self, rows: Tensor) -> None:
+        episodes = torch.searchsorted(self.starts, rows, right=True) - 1
+        for episode in episodes.unique().tolist():
+            seconds = float(self.offsets[episode]) + self.timestamps[rows[episodes == episode]].double()
+            self.files[episode].prefetch(float(seconds.min()), float(seconds.max()))
 
     def first(self) -> Tensor:
         """(1, C, H, W) the first frame, by PyAV, which keeps no file open that loader workers would share."""
         return self._decode(0, self.starts[:1], "pyav")
 
     def _decode(self, episode: int, rows: Tensor, backend: str | None = None) -> Tensor:
-        path, begin = self.paths[episode], float(self.offsets[episode])
-        where = f"{self.name}, episode {int(self.episode_ids[episode])} ({path})"
+        file, begin = self.files[episode], float(self.offsets[episode])
+        where = f"{self.name}, episode {int(self.episode_ids[episode])} ({file.name})"
         wanted = [begin + timestamp for timestamp in self.timestamps[rows].tolist()]
         try:
-            frames = decode_video_frames(path, wanted, self.tolerance_s, backend or self.backend, return_uint8=True)
+            frames = file.decode(wanted, self.tolerance_s, backend or self.backend)
         except FrameTimestampError as error:
             raise ValueError(f"{where}: {self._off(episode)}") from error
         except (av.FFmpegError, IndexError) as error:
             raise ValueError(f"{where}: the video cannot be decoded ({error}). {LEAVE_OUT}") from error
+        except RemoteReadError as error:
+            error.add_note(f"while decoding {where}.")
+            raise
         except Exception as error:
             error.add_note(f"while decoding {where}. {LEAVE_OUT}")
             raise
@@ -123,7 +145,7 @@ class VideoReader:
     def _off(self, episode: int) -> str:
         stop = int(self.starts[episode + 1]) if episode + 1 < len(self.starts) else len(self.timestamps)
         wanted = float(self.offsets[episode]) + self.timestamps[int(self.starts[episode]) : stop].double().numpy()
-        error, frame = timestamp_error(Path(self.paths[episode]), wanted)
+        error, frame = timestamp_error(self.files[episode].opened(), wanted)
         return (
             f"its timestamps are up to {error:.4g} s off the video's, and tolerance_s is {self.tolerance_s:g}; "
             f"{timestamp_fix(error, frame)}. `lerobot-ambient doctor` measures every episode."
@@ -142,6 +164,8 @@ class StoredImageReader:
         starts, episode_ids: as above.
         as_uint8: give uint8; exact for the 8-bit images LeRobot stores.
     """
+
+    is_remote = False
 
     def __init__(
         self,
@@ -179,6 +203,9 @@ class StoredImageReader:
     def places(self, rows: Tensor) -> list[str] | None:
         return None
 
+    def prefetch(self, rows: Tensor) -> None:
+        """Nothing."""
+
     def _decode(self, row: int) -> PIL.Image.Image | None:
         try:
             picture: PIL.Image.Image | None = self._table[row][self._key]
@@ -207,6 +234,8 @@ class AbsentReader:
         dtype: the other datasets' dtype.
     """
 
+    is_remote = False
+
     def __init__(self, name: str, shape: tuple[int, int, int], fill: float, dtype: torch.dtype) -> None:
         self.name, self.shape, self.dtype = name, shape, dtype
         value = torch.tensor(fill)
@@ -217,6 +246,9 @@ class AbsentReader:
 
     def places(self, rows: Tensor) -> list[str] | None:
         return None
+
+    def prefetch(self, rows: Tensor) -> None:
+        """Nothing."""
 
 
 class FittedReader:
@@ -233,12 +265,16 @@ class FittedReader:
         self.inner, self.size, self.aspect, self.fit = inner, size, aspect, fit
         self.name, self.dtype = inner.name, inner.dtype
         self.shape = (inner.shape[0], *size)
+        self.is_remote = inner.is_remote
 
     def read(self, rows: Tensor) -> Tensor:
         return fit_images(self.inner.read(rows), self.size, self.aspect, self.fit)
 
     def places(self, rows: Tensor) -> list[str] | None:
         return self.inner.places(rows)
+
+    def prefetch(self, rows: Tensor) -> None:
+        self.inner.prefetch(rows)
 
 
 def fit_images(images: Tensor, size: Size, aspect: Size, fit: str) -> Tensor:

@@ -53,18 +53,18 @@ def count_videos(meta: LeRobotDatasetMetadata, episodes: Sequence[int], keys: Se
     return len(_last_frames(meta, episodes, keys))
 
 
-def timestamp_error(path: Path, seconds: NDArray[np.float64]) -> tuple[float, float]:
+def timestamp_error(file: Any, seconds: NDArray[np.float64]) -> tuple[float, float]:
     """How far the frames of a file are from where they are wanted, without decoding one.
 
     Args:
-        path: of a video that can be read.
+        file: path, or open file, of a video that can be read.
         seconds: (T,) times in the file at which a frame is wanted.
 
     Returns:
         The largest distance to the nearest frame, and the seconds that a frame lasts (infinite for a single one).
     """
     first, last = float(seconds.min()), float(seconds.max())
-    with av.open(str(path)) as container:
+    with av.open(str(file) if isinstance(file, Path) else file) as container:
         stream = container.streams.video[0]
         base = float(stream.time_base or 0)
         container.seek(max(0, round(first / base) - 1), backward=True, any_frame=False, stream=stream)

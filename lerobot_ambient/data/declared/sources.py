@@ -56,6 +56,8 @@ class Source:
             repo_id, revision, rename, dimension_names, action_type and action_gain where they are not said here.
         views: with catalogue, which of its cameras becomes which of the target's, by what they look from: {wrist:
             observation.images.wrist, third_person: observation.images.front}. One that it lacks is black.
+        stream: leave its videos on the Hub and read the frames that are drawn from there, through a bounded cache on
+            disk; its numbers are fetched.
     """
 
     repo_id: str = ""
@@ -80,6 +82,7 @@ class Source:
     group: str | None = None
     catalogue: str | None = None
     views: dict[str, str] = field(default_factory=dict)
+    stream: bool = False
 
     def __post_init__(self) -> None:
         self._take_from_catalogue()
@@ -101,6 +104,11 @@ class Source:
             raise ValueError(
                 f"source '{self.repo_id}': holdout is the share of its episodes that are kept from training, from "
                 f"0 to below 1, e.g. holdout: 0.1; got {self.holdout}."
+            )
+        if self.stream and self.root is not None:
+            raise ValueError(
+                f"'{self.repo_id}': stream reads from the Hub, and root={self.root} is a folder here; remove one of "
+                "the two (--dataset.streaming and --dataset.root for the target)."
             )
         check_gain(self.action_gain, f"'{self.repo_id}': action_gain")
         if self.action_gain is not None and self.action_type == "absolute":

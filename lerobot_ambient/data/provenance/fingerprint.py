@@ -48,9 +48,10 @@ def describe_source(source: AlignedSource, groups: Sequence[Group]) -> str:
     if config.holdout > 0.0:
         digest.update(f"holdout {config.holdout!r}".encode())
     held = "" if config.holdout == 0.0 else f", holdout {config.holdout:g}"
+    streamed = "" if source.storage.identity is None else f", videos {source.storage.identity} on the Hub"
     weight = "" if source.config.weight == 1.0 else f", weight {source.config.weight:g}"
     return (
-        f"{source.name}: {len(source.episodes)} episodes, {len(source)} frames, {shown}{weight}{held}, "
+        f"{source.name}: {len(source.episodes)} episodes, {len(source)} frames, {shown}{weight}{held}{streamed}, "
         f"{digest.hexdigest()[:12]}"
     )
 

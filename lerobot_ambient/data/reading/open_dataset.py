@@ -13,22 +13,18 @@ from typing import Any
 import numpy as np
 from huggingface_hub import constants as hub_constants
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
-from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.datasets.utils import BackwardCompatibilityError, CompatibilityError, ForwardCompatibilityError
 from lerobot.utils.constants import ACTION, OBS_PREFIX
 from numpy.typing import NDArray
 
 from lerobot_ambient.data.cameras.needed_cameras import (
-    cameras_without_frames,
     is_left_out,
     needed_cameras,
     policy_features,
     refuse_depth,
     without,
 )
-from lerobot_ambient.data.cameras.picture_files import broken_pictures
 from lerobot_ambient.data.cameras.stored_pictures import StoredPictures, stored_pictures
-from lerobot_ambient.data.cameras.video_files import broken_videos
 from lerobot_ambient.data.catalogue.compare import checked_entry
 from lerobot_ambient.data.declared.groups import group_name
 from lerobot_ambient.data.declared.sources import Source, check_episodes
@@ -40,7 +36,9 @@ from lerobot_ambient.data.files.episode_table import EpisodeTable
 from lerobot_ambient.data.files.hub_errors import NOT_ON_THE_HUB, reason_of
 from lerobot_ambient.data.files.parquet_rows import COUNTERS
 from lerobot_ambient.data.files.policy_numbers import NO_NUMBERS, as_policy_numbers, require_vectors
-from lerobot_ambient.data.reading.column_reader import read_columns
+from lerobot_ambient.data.reading.storage import FilesHere, Storage
+from lerobot_ambient.data.reading.streamed import cached_commit, open_streamed, refuse_local_copy
+from lerobot_ambient.data.remote.options import StreamOptions
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +60,7 @@ class ReadOptions:
         image_transforms: augmentation of camera images, or None.
         frame_cache: folder of decoded frames; None decodes at every visit.
         frame_size: (H, W) of cached frames; the target's own size when None.
+        stream: where blocks of videos that stay on the Hub are kept, and how many.
     """
 
     observation_deltas: Sequence[int] | None
@@ -71,6 +70,7 @@ class ReadOptions:
     image_transforms: Callable[..., Any] | None = None
     frame_cache: Path | None = None
     frame_size: tuple[int, int] | None = None
+    stream: StreamOptions = field(default_factory=StreamOptions)
 
     def deltas(self, keys: Sequence[str]) -> dict[str, Sequence[int]]:
         """Offsets of each key, by LeRobot's rule: `action`, and everything that starts with `observation.`."""
@@ -91,6 +91,7 @@ class OpenedDataset:
         columns: (N, ...) numbers of the selected frames by key.
         episode_ids: (E,) int64 episode numbers, in the order of the rows.
         starts, stops: (E,) int64 half-open rows of each episode.
+        storage: how it is kept, and so how its frames are read.
         frameless: cameras that info.json declares and that have no frame, with the reason; not among the features.
         places: (N,) where each row lies among the rows of the selected episodes in the files; None where as here.
         computed: features whose numbers were computed from the recorded ones, and what an action is made into:
@@ -105,6 +106,7 @@ class OpenedDataset:
     episode_ids: NDArray[np.int64]
     starts: NDArray[np.int64]
     stops: NDArray[np.int64]
+    storage: Storage
     frameless: dict[str, str] = field(default_factory=dict)
     places: NDArray[np.int64] | None = None
     computed: dict[str, str] = field(default_factory=dict)
@@ -152,7 +154,12 @@ class OpenedDataset:
 
 
 def open_dataset(
-    config: Source, name: str, *, is_target: bool = False, cameras: Sequence[str] | None = None
+    config: Source,
+    name: str,
+    *,
+    is_target: bool = False,
+    cameras: Sequence[str] | None = None,
+    stream: StreamOptions | None = None,
 ) -> OpenedDataset:
     """Open a dataset, read its numbers, rename its keys.
 
@@ -162,6 +169,7 @@ def open_dataset(
         is_target: where messages name options, the target's.
         cameras: keys of the target's cameras: the frames of others need not be there. All are needed when None,
             except those renamed to a key outside the observations, which leaves them out.
+        stream: where blocks of its videos are kept, if they stay on the Hub; the default place when None.
 
     Raises:
         ValueError: unknown dataset or version, empty or unknown episodes, renames that do not fit its keys,
@@ -179,8 +187,9 @@ def open_dataset(
     needed = needed_cameras(meta, config.rename, cameras)
     if is_target:
         refuse_depth(name, meta, needed)
-    _download_if_missing(config, meta, wanted, [key for key in needed if key in meta.video_keys])
-    frameless = cameras_without_frames(meta, wanted, needed)
+    storage: Storage = open_streamed(config, meta, stream or StreamOptions()) if config.stream else FilesHere(config)
+    storage.fetch(meta, wanted, [key for key in needed if key in meta.video_keys])
+    frameless = storage.frameless(meta, wanted, needed)
     if frameless and is_target:
         listing = "\n".join(f"  {key}: {reason}" for key, reason in frameless.items())
         raise ValueError(
@@ -200,22 +209,17 @@ def open_dataset(
     numeric = {key: tuple(spec["shape"]) for key, spec in features.items() if spec["dtype"] not in NO_NUMBERS}
     shapes = {original[key]: shape for key, shape in numeric.items()}
     finite = [original[key] for key in numeric if is_policy_feature(key)]
-    read = read_columns(meta, wanted, shapes, finite)
+    read = storage.numbers(meta, wanted, shapes, finite)
     readable = [episode for episode in wanted if episode not in read.broken]
     seen = [key for key in needed if key not in frameless]
-    videos, pictures = ([key for key in seen if key in keys] for keys in (meta.video_keys, meta.image_keys))
-    if config.skip_broken:
-        # Looking into every video takes a third of a millisecond a file, into every picture as much a picture; who
-        # wants broken episodes gone has asked for it.
-        broken = read.broken | broken_pictures(meta, readable, pictures, progress=True)
-        broken = broken | broken_videos(meta, [episode for episode in readable if episode not in broken], keys=videos)
-    else:
-        broken = read.broken | _missing_videos(meta, readable, videos)
+    # Looking into every video takes a third of a millisecond a file, into every picture as much a picture; who wants
+    # broken episodes gone has asked for it.
+    broken = read.broken | storage.broken(meta, readable, seen, thorough=config.skip_broken)
     if broken:
         good = [episode for episode in wanted if episode not in broken]
         _report_broken(name, broken, good, skip=config.skip_broken, is_target=is_target)
         if len(good) < len(read.episode_ids):
-            read = read_columns(meta, good, shapes, finite)
+            read = storage.numbers(meta, good, shapes, finite)
     rate = [] if config.fps is not None else _rate_note(meta, read.columns)
     for note in [*read.notes, *rate]:
         logger.warning("'%s': %s", name, note)
@@ -232,6 +236,7 @@ def open_dataset(
         episode_ids=read.episode_ids,
         starts=read.starts,
         stops=read.starts + lengths,
+        storage=storage,
         frameless={config.rename.get(key, key): reason for key, reason in frameless.items()},
         places=read.places,
     )
@@ -265,8 +270,11 @@ def open_metadata(config: Source, name: str) -> CheckedMetadata:
     # LeRobot creates a missing root before it asks the Hub; offline that would only leave an empty folder.
     if root is not None and hub_constants.HF_HUB_OFFLINE and not (Path(root) / "meta").is_dir():
         raise ValueError(f"{titled}: no LeRobot dataset in root {place}: {_what_is_in(Path(root))}. {hint}")
+    # LeRobot asks the Hub which version there is, unless it is told a commit.
+    offline = config.stream and hub_constants.HF_HUB_OFFLINE
+    revision = cached_commit(config) if offline else config.revision
     try:
-        meta = CheckedMetadata(config.repo_id, root=root, revision=config.revision, fps=config.fps)
+        meta = CheckedMetadata(config.repo_id, root=root, revision=revision, fps=config.fps)
     except MissingFileError as error:
         raise ValueError(str(error)) from error
     except NOT_ON_THE_HUB as error:
@@ -283,6 +291,8 @@ def open_metadata(config: Source, name: str) -> CheckedMetadata:
         raise ValueError(f"{titled} {outdated(version, config.repo_id, config.root)}") from error
     if meta.episodes is None:
         raise ValueError(f"{titled} in {meta.root} has no episodes yet.")
+    if config.stream:
+        refuse_local_copy(titled, meta)
     return meta
 
 
@@ -328,44 +338,6 @@ def _spans(numbers: Sequence[int]) -> str:
             spans.append([number, number])
     words = [str(low) if low == high else f"{low} to {high}" for low, high in spans]
     return ", ".join(words[:20] + (["..."] if len(words) > 20 else []))
-
-
-def _download_if_missing(
-    config: Source, meta: LeRobotDatasetMetadata, episodes: Sequence[int], videos: Sequence[str]
-) -> None:
-    """Let LeRobot fetch files of a dataset on the Hub; what stays missing is reported episode by episode."""
-    if hub_constants.HF_HUB_OFFLINE:
-        return
-    table = EpisodeTable(meta)
-    known = [episode for episode, row in zip(episodes, table.rows(episodes), strict=True) if row >= 0]
-    recorded = [key for key in videos if table.has_videos(key)]
-    files = set(table.data_files(known)).union(*(table.video_files(known, key) for key in recorded))
-    if all((Path(meta.root) / path).is_file() for path in files):
-        return
-    try:
-        LeRobotDataset(
-            config.repo_id,
-            root=config.root,
-            episodes=list(episodes),
-            revision=config.revision,
-            download_videos=bool(videos),
-        )
-    except (*NOT_ON_THE_HUB, ValueError) as error:
-        # LeRobot's own reading also stops at damage that was warned of above.
-        logger.warning("'%s' lacks files and could not be completed from the Hub: %s", config.repo_id, error)
-
-
-def _missing_videos(meta: LeRobotDatasetMetadata, episodes: Sequence[int], keys: Sequence[str]) -> dict[int, str]:
-    broken: dict[int, str] = {}
-    size: dict[Path, int | None] = {}
-    for key in keys:
-        for episode, relative in zip(episodes, EpisodeTable(meta).video_files(episodes, key), strict=True):
-            path = Path(meta.root) / relative
-            if path not in size:
-                size[path] = path.stat().st_size if path.is_file() else None
-            if not size[path]:
-                broken.setdefault(episode, f"{relative} is {'missing' if size[path] is None else 'empty'}")
-    return broken
 
 
 def _report_broken(name: str, broken: Mapping[int, str], good: Sequence[int], *, skip: bool, is_target: bool) -> None:

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.data.sampling.permutation import IntArray, derive_key, permute
+from lerobot_ambient.data.sampling.upcoming import with_upcoming
 
 _CHUNK_BITS = 16
 _CHUNK = 1 << _CHUNK_BITS
@@ -126,6 +127,8 @@ class MixtureSampler:
         group_law: (G,) probabilities P(g), summing to 1.
         seed: of the run; every draw is a pure function of (seed, epoch, position).
         epoch_size: draws in an epoch; the number of frames in drawable groups when None.
+        look_ahead: how many draws later a frame is that a draw tells of (`Draw`), so that it can be fetched before;
+            0 yields bare positions.
 
     Raises:
         ValueError: a law that does not fit the groups or does not sum to 1.
@@ -138,6 +141,7 @@ class MixtureSampler:
         *,
         seed: int = 0,
         epoch_size: int | None = None,
+        look_ahead: int = 0,
     ) -> None:
         law = np.asarray(group_law, dtype=np.float64)
         if law.shape != (len(frames),):
@@ -152,6 +156,7 @@ class MixtureSampler:
         self._cumulative = np.minimum(np.cumsum(law) / law.sum(), 1.0)
         # Groups after the last drawable one must not gain a draw from rounding.
         self._cumulative[np.flatnonzero(law > 0)[-1] :] = 1.0
+        self._look_ahead = look_ahead
         self._epoch = 0
         self._loaded_epoch = 0
         self._start_index = 0
@@ -185,7 +190,10 @@ class MixtureSampler:
         epoch, start = self._epoch, self._start_index
         self._epoch += 1
         self._start_index = 0
-        return chain.from_iterable(self._chunks(epoch, start))
+        stream = chain.from_iterable(self._chunks(epoch, start))
+        if not self._look_ahead:
+            return stream
+        return with_upcoming(stream, chain.from_iterable(self._chunks(epoch + 1, 0)), self._look_ahead)
 
     def _chunks(self, epoch: int, start: int) -> Iterator[list[int]]:
         boundaries = self._boundaries(epoch)

@@ -23,6 +23,7 @@ from lerobot_ambient.core.plan import Plan
 from lerobot_ambient.core.windows import Window
 from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import AssembledMixture
+from lerobot_ambient.data.remote.options import BATCHES_AHEAD
 from lerobot_ambient.integration.errors import decoder_notice
 from lerobot_ambient.integration.errors.near_options import near_names
 from lerobot_ambient.integration.errors.option_errors import raised_to_python
@@ -39,11 +40,12 @@ from lerobot_ambient.policy.options.mixture_options import ambient_types
 
 _OF_THE_TARGET = (
     *("repo_id", "root", "revision", "episodes", "rename", "dimension_names", "action_type", "action_gain"),
-    "end_effector",
+    *("end_effector", "stream"),
 )
 """What a `Source` may say of a target: all else is about how a dataset is brought to the target, or trusted."""
 _GIVEN_OTHERWISE = (
     *("sources", "mixing", "target_rename", "target_dimension_names", "target_action_type", "target_end_effector"),
+    "stream_target",
 )
 
 
@@ -140,6 +142,7 @@ class Mixture:
             sources=list(sources),
             mixing=as_choice(rule),  # type: ignore[arg-type]
             target_rename=target.rename,
+            stream_target=target.stream,
             target_dimension_names=target.dimension_names,
             target_action_type=target.action_type,
             target_action_gain=target.action_gain,
@@ -225,7 +228,9 @@ class Mixture:
         return DataLoader(
             dataset,
             batch_size=size,
-            sampler=dataset.mixture.sampler(0 if chosen is None else chosen),
+            sampler=dataset.mixture.sampler(
+                0 if chosen is None else chosen, look_ahead=BATCHES_AHEAD * size * max(workers, 1)
+            ),
             num_workers=workers,
             multiprocessing_context=context,
         )

@@ -86,7 +86,7 @@ def _make_sampler(original: Callable[..., Any]) -> Callable[..., Any]:
 
         handle = kwargs.get("absolute_to_relative_idx")
         if isinstance(handle, MergedTrainingDataset):
-            return handle.mixture.sampler(kwargs["seed"])
+            return handle.mixture.sampler(kwargs["seed"], look_ahead=handle.look_ahead)
         return original(*args, **kwargs)
 
     return make_sampler

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,7 @@ from lerobot_ambient.data.mixture import AssembledMixture, make_mixture
 from lerobot_ambient.data.provenance.data_record import DataRecord
 from lerobot_ambient.data.provenance.fingerprint import require_same_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions, open_metadata, wanted_episodes
+from lerobot_ambient.data.remote.options import BATCHES_AHEAD, StreamOptions
 from lerobot_ambient.data.suggest.config_windows import noted_windows
 from lerobot_ambient.data.windows.merged_file import merged_file_of
 from lerobot_ambient.integration.deployment.environment import refuse_environment_of_training
@@ -57,10 +59,11 @@ class MergedTrainingDataset(Dataset[dict[str, Any]]):
 
     Args:
         mixture: the assembled mixture.
+        look_ahead: draws by which frames that stay on the Hub are announced.
     """
 
-    def __init__(self, mixture: AssembledMixture) -> None:
-        self.mixture = mixture
+    def __init__(self, mixture: AssembledMixture, look_ahead: int = 0) -> None:
+        self.mixture, self.look_ahead = mixture, look_ahead
         self.episodes: list[int] | None = None
         self.recorder: Any = None
         """Of the run; the seam hangs it here, so that it ends with the run."""
@@ -135,10 +138,14 @@ def make_merged_datasets(cfg: TrainConfig) -> tuple[MergedTrainingDataset, Merge
         # torch would say so, after all the data were read and with a traceback.
         if getattr(cfg, name) < least:
             raise ValueError(f"--{name} must be at least {least}, got {getattr(cfg, name)}.")
-    if cfg.dataset.streaming:
+    if cfg.dataset.repo_type != "dataset":
         raise ValueError(
-            "dataset.streaming=true cannot be mixed: windows need every frame's place. Set --dataset.streaming=false."
+            f"dataset.repo_type={cfg.dataset.repo_type} cannot be mixed: sources and target are read from dataset "
+            "repositories of the Hub, at a commit. Copy the bucket into one, or download it and give --dataset.root."
         )
+    if cfg.dataset.streaming:
+        # LeRobot's loop gives a streamed dataset no sampler; the policy's own option stays in the checkpoint.
+        policy.stream_target, cfg.dataset.streaming = True, False
     if cfg.sample_weighting is not None and policy.sources:
         raise ValueError(
             "sample_weighting re-weights the losses and so changes the shares that the datasets have; use the sources' "
@@ -172,7 +179,9 @@ def make_merged_datasets(cfg: TrainConfig) -> tuple[MergedTrainingDataset, Merge
     # A checkpoint that has learned the mark keeps it when it is trained on without such a source.
     lacked = [key for key, absent in (mixture.absent_cameras or {}).items() if bool(absent.any())]
     policy.marked_cameras = list(dict.fromkeys([*policy.marked_cameras, *lacked]))
-    merged = [MergedTrainingDataset(mixture)]
+    # The draws of so many batches later are those of the same loader process.
+    processes = max(cfg.num_workers, 1) * int(os.environ.get("WORLD_SIZE", "1"))
+    merged = [MergedTrainingDataset(mixture, look_ahead=BATCHES_AHEAD * cfg.batch_size * processes)]
     if eval_target is not None:
         held_out = make_mixture(
             eval_target, [], replace(options, image_transforms=None), recipe_of(policy), held_out=True
@@ -334,7 +343,14 @@ def _read_options(cfg: TrainConfig, image_transforms: Any = None) -> ReadOptions
         image_transforms=image_transforms,
         frame_cache=None if cfg.policy.frame_cache is None else Path(cfg.policy.frame_cache),
         frame_size=cfg.policy.frame_size,
+        stream=stream_options(cfg.policy),
     )
+
+
+def stream_options(policy: MixtureOptions) -> StreamOptions:
+    """Where blocks of videos that stay on the Hub are kept."""
+    folder = None if policy.stream_cache is None else Path(policy.stream_cache)
+    return StreamOptions(folder, policy.stream_cache_gb)
 
 
 def target_config(cfg: TrainConfig) -> Source:
@@ -348,6 +364,7 @@ def target_config(cfg: TrainConfig) -> Source:
         dimension_names=dict(cfg.policy.target_dimension_names),
         action_gain=cfg.policy.target_action_gain,
         end_effector=cfg.policy.target_end_effector,
+        stream=cfg.dataset.streaming or cfg.policy.stream_target,
     )
 
 

@@ -42,6 +42,10 @@ class MixtureOptions(_Stock):
             LeRobot's inverse kinematics moves the joints.
         frame_cache: folder in which decoded camera frames are kept, at resize_shape or else the camera's size; null
             decodes them at every visit.
+        stream_target: leave the target's videos on the Hub, as `stream` of a source does; --dataset.streaming=true
+            sets it.
+        stream_cache: folder in which blocks of videos that stay on the Hub are kept; in LeRobot's home when null.
+        stream_cache_gb: 10^9 bytes that these blocks may take; the ones read least recently go first.
         mixing: how the datasets share each noise level: target_only, cotrain, ambient, soft or exclusive.
         ambient_loss: train sources above their sigma_min on the ambient target, which trusts x_tmin instead of
             the clean chunk; only under mixings that admit by windows (ambient, soft, exclusive).
@@ -63,6 +67,9 @@ class MixtureOptions(_Stock):
     target_action_gain: float | dict[str, float] | None = None
     target_end_effector: EndEffectorConfig | None = None
     frame_cache: str | None = None
+    stream_target: bool = False
+    stream_cache: str | None = None
+    stream_cache_gb: float = 20.0
     mixing: MixingConfig = field(default_factory=AmbientConfig)
     ambient_loss: bool = False
     ambient_loss_max_amplification: float = 4.0
@@ -80,6 +87,8 @@ class MixtureOptions(_Stock):
                 f"{', '.join(ACTION_TYPES)}, or null to have it guessed."
             )
         check_gain(self.target_action_gain, "policy.target_action_gain")
+        if not 0.0 < self.stream_cache_gb < float("inf"):
+            raise ValueError(f"policy.stream_cache_gb must be positive and finite, got {self.stream_cache_gb}.")
         if self.target_action_gain is not None and self.target_action_type == "absolute":
             raise ValueError(
                 "policy.target_action_gain is of steps, and policy.target_action_type is absolute; remove one of them."

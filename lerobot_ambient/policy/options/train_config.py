@@ -25,6 +25,7 @@ class DatasetOptions(Protocol):
     image_transforms: Any
     video_backend: str
     streaming: bool
+    repo_type: str
     eval_split: float
     use_imagenet_stats: bool
 

@@ -3,16 +3,19 @@
 
 It speaks what huggingface_hub asks of an endpoint when it creates, commits, lists, tags and downloads (with large files
 by Git LFS; the xet protocol is a service of its own, so clients set HF_HUB_DISABLE_XET=1). Everything is in memory and
-gone when it stops. On demand it misbehaves: error codes, dropped connections, downloads that break off.
+gone when it stops. Files are also given by ranges of bytes, after a delay or from another address where that is asked
+for. On demand it misbehaves: error codes, dropped connections, downloads that break off, ranges that come back short.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -29,6 +32,10 @@ from lerobot_ambient.testing.loopback_hub.store import (
 
 DROP = 0
 """The status of a fault that closes the connection instead of answering."""
+SHORT = 206
+"""The status of a fault that answers with the first half of a range, as if no more had been asked for."""
+WHOLE = 200
+"""The status of a fault that answers a range with the whole file, as servers do that know no ranges."""
 
 _REPO = r"(?P<id>[^/]+/[^/]+)"
 _API = rf"/api/(?P<kind>model|dataset)s/{_REPO}"
@@ -45,12 +52,14 @@ class Fault:
         status: what is answered, or DROP.
         times: how often; it is used up one request at a time.
         after: with DROP, how many bytes of the answer's body are sent before.
+        headers: of the answer, e.g. {"Retry-After": "2"}.
     """
 
     pattern: str
     status: int
     times: int = 1
     after: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class LoopbackHub:
@@ -65,6 +74,10 @@ class LoopbackHub:
         large: large files by their hash.
         faults: misbehaviours still to come.
         requests: "METHOD /path" of everything that was asked.
+        sent: bytes of files that went out.
+        delay: seconds before every answer, as a network that is far away has them.
+        elsewhere: answer downloads with a redirect to an address that needs no token, as the real Hub does.
+        addresses: those given out, by what they end in; one that is taken away has expired.
     """
 
     def __init__(self, port: int = 0, tokens: dict[str, str] | None = None) -> None:
@@ -73,8 +86,12 @@ class LoopbackHub:
         self.large: dict[str, bytes] = {}
         self.faults: list[Fault] = []
         self.requests: list[str] = []
+        self.sent = 0
+        self.delay = 0.0
+        self.elsewhere = False
+        self.addresses: dict[str, tuple[str, str, str, str]] = {}
         self.lock = threading.RLock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler_of(self))
+        self._server = _Server(("127.0.0.1", port), _handler_of(self))
         self._server.daemon_threads = True
 
     @property
@@ -96,9 +113,16 @@ class LoopbackHub:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def fail(self, pattern: str, status: int, times: int = 1, after: int | None = None) -> None:
+    def fail(
+        self,
+        pattern: str,
+        status: int,
+        times: int = 1,
+        after: int | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
         """Misbehave `times` times at requests whose "METHOD /path" the pattern is found in."""
-        self.faults.append(Fault(pattern, status, times, after))
+        self.faults.append(Fault(pattern, status, times, after, headers or {}))
 
     def files(self, repo_id: str, kind: str = "model", revision: str = "main") -> dict[str, bytes]:
         """What a repository holds; nothing where it, or the revision, does not exist."""
@@ -114,6 +138,13 @@ class LoopbackHub:
                     fault.times -= 1
                     return fault
         return None
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing where a client went away, as one does that has read enough of an answer."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _RefusalError(Exception):
@@ -143,6 +174,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.query = parse_qs(path.query)
         request = f"{self.command} {unquote(path.path)}"
         self.hub.requests.append(request)
+        if self.hub.delay:
+            time.sleep(self.hub.delay)
         if self.headers.get("Transfer-Encoding"):
             self.body = b"".join(iter(self._chunk, b""))
         else:
@@ -152,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         try:
-            if self.fault is not None and self.fault.status != DROP:
+            if self.fault is not None and self.fault.status not in (DROP, SHORT, WHOLE):
                 status = self.fault.status
                 raise _RefusalError(status, _ERROR_CODES.get(status, "Internal Error"))
             self._authorise(path.path)
@@ -160,6 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._route(path.path)
         except _RefusalError as refusal:
             more = {"X-Error-Message": refusal.message} | ({"X-Error-Code": refusal.code} if refusal.code else {})
+            more |= {} if self.fault is None else self.fault.headers
             self._send(refusal.status, json.dumps({"error": refusal.message}).encode(), more)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815
@@ -200,6 +234,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fault is not None and self.fault.after is not None:
             body = body[: self.fault.after]
             self.close_connection = True
+        if status in (200, 206):
+            with self.hub.lock:
+                self.hub.sent += len(body)
         self.wfile.write(body)
 
     def _json(self, value: Any, status: int = 200) -> None:
@@ -321,13 +358,41 @@ class _Handler(BaseHTTPRequestHandler):
         data = files[file]
         oid = lfs_oid(data) if is_large(file) else git_oid(data)
         headers = {"Content-Type": "application/octet-stream", "ETag": f'"{oid}"', "X-Repo-Commit": name}
-        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
-        if wanted and int(wanted[1]) < len(data):
-            start = int(wanted[1])
-            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-            self._send(206, data[start:], headers)
+        if self.hub.elsewhere and is_large(file):
+            key = f"{len(self.hub.addresses)}-{oid[:8]}"
+            self.hub.addresses[key] = (kind, id, name, file)
+            port = self.hub.url.rpartition(":")[2]
+            # Another host, as the Hub's storage is one.
+            headers |= {"Location": f"http://localhost:{port}/elsewhere/{key}", "X-Linked-ETag": f'"{oid}"'}
+            headers["X-Linked-Size"] = str(len(data))
+            self._send(302, b"", headers)
             return
-        self._send(200, data, headers)
+        self._file(data, headers)
+
+    def elsewhere(self, key: str) -> None:
+        if key not in self.hub.addresses:
+            raise _RefusalError(403, "Request has expired")
+        if self.headers.get("Authorization"):
+            raise _RefusalError(400, "a signed address and a token were given; one is enough")
+        kind, id, revision, file = self.hub.addresses[key]
+        _, files = self._commit(kind, id, revision)
+        self._file(files[file], {"Content-Type": "application/octet-stream", "ETag": f'"{key}"'})
+
+    def _file(self, data: bytes, headers: dict[str, str]) -> None:
+        """The file, or the range of it that was asked for."""
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
+        kind = None if self.fault is None else self.fault.status
+        if wanted is None or kind == WHOLE:
+            self._send(200, data, headers)
+            return
+        start, stop = int(wanted[1]), min(int(wanted[2] or len(data) - 1) + 1, len(data))
+        if start >= stop:
+            self._send(416, b"", headers | {"Content-Range": f"bytes */{len(data)}"})
+            return
+        if kind == SHORT:
+            stop = start + (stop - start) // 2
+        headers = headers | {"Content-Range": f"bytes {start}-{stop - 1}/{len(data)}"}
+        self._send(206, data[start:stop], headers)
 
 
 _ROUTES: tuple[tuple[str, str, Callable[..., None]], ...] = (
@@ -344,5 +409,6 @@ _ROUTES: tuple[tuple[str, str, Callable[..., None]], ...] = (
     ("GET", rf"{_API}/refs", _Handler.refs),
     ("POST", rf"{_API}/tag/(?P<revision>[^/]+)", _Handler.tag),
     ("DELETE", rf"{_API}/tag/(?P<revision>[^/]+)", _Handler.delete_tag),
+    ("GET HEAD", r"/elsewhere/(?P<key>.+)", _Handler.elsewhere),
     ("GET HEAD", rf"/((?P<kind>dataset)s/)?{_REPO}/resolve/(?P<revision>[^/]+)/(?P<file>.+)", _Handler.resolve),
 )

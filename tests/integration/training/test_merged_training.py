@@ -212,7 +212,8 @@ def test_other_policies_are_left_to_lerobot(roots, tmp_path, lerobot_train, caps
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--dataset.streaming=true"], "streaming=true cannot be mixed"),
+        (["--dataset.streaming=true"], "stream reads from the Hub, and root="),
+        (["--dataset.streaming=true", "--dataset.repo_type=bucket"], "repo_type=bucket cannot be mixed"),
         (["--dataset.eval_split=0.9"], "leaves no training episode"),
         (["--policy.target_rename={actions: action}"], r"'me/target': rename names \['actions'\]"),
         (

@@ -121,41 +121,6 @@ def hub() -> Iterator[LoopbackHub]:
 
 
 @pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[float]]:
-    """Makes this process a client of a Hub, with a cache of its own: (hub, token) to the list of its waits.
-
-    huggingface_hub reads its environment once, at import; waits between its retries are noted, not slept.
-    """
-
-    def connect(hub: LoopbackHub, token: str = "hf_writer", cache: str = "hub") -> list[float]:
-        import huggingface_hub.hf_api
-        import huggingface_hub.repocard
-        from huggingface_hub import close_session, constants
-        from huggingface_hub.utils import _http
-        from lerobot.datasets import dataset_metadata, lerobot_dataset
-
-        waits: list[float] = []
-        monkeypatch.setenv("HF_TOKEN", token)
-        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-        address = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address)
-        monkeypatch.setattr(huggingface_hub.hf_api.api, "endpoint", hub.url)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / cache))
-        for module in (dataset_metadata, lerobot_dataset):
-            monkeypatch.setattr(module, "HF_LEROBOT_HUB_CACHE", tmp_path / cache / "lerobot")
-        # The card of a dataset is checked by huggingface.co, whatever the endpoint is.
-        monkeypatch.setattr(huggingface_hub.repocard.RepoCard, "validate", lambda self, **kwargs: None)
-        monkeypatch.setattr(_http, "time", SimpleNamespace(sleep=waits.append))
-        close_session()
-        return waits
-
-    return connect
-
-
-@pytest.fixture
 def source_with_windows(tmp_path: Path, write_dataset: Callable[..., Path]) -> Path:
     """me/annotated: two episodes with a windows file in the dataset's own folder."""
     import numpy as np
