@@ -10,6 +10,7 @@ from pathlib import Path
 from lerobot_ambient.cli.laboratory.bench_envs import add_envs
 from lerobot_ambient.cli.laboratory.bench_latency import add_kinematics, add_latency
 from lerobot_ambient.cli.laboratory.bench_loader import add_loader
+from lerobot_ambient.cli.laboratory.bench_remote import add_remote
 from lerobot_ambient.cli.laboratory.bench_scale import add_scale
 from lerobot_ambient.cli.laboratory.bench_sources import add_sources
 from lerobot_ambient.cli.laboratory.bench_steps import add_flow, add_train_step
@@ -38,6 +39,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     train.add_argument("--json", action="store_true", help="print the measurement as JSON")
     train.set_defaults(run=run)
     add_loader(benches)
+    add_remote(benches)
     add_scale(benches)
     add_sources(benches)
     add_envs(benches)

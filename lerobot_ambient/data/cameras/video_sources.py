@@ -52,7 +52,7 @@ class VideoSource(Protocol):
 
 
 class LocalVideo:
-    """A file on this machine, decoded by LeRobot."""
+    """A file on this machine, decoded by LeRobot from its path."""
 
     is_remote = False
 
@@ -70,7 +70,41 @@ class LocalVideo:
         """Nothing."""
 
 
-class RemoteVideo:
+class OpenedVideo:
+    """A file that decoders read through Python; what opens it is the subclass's."""
+
+    is_remote = False
+
+    @property
+    def name(self) -> str:
+        raise NotImplementedError
+
+    def opened(self) -> Any:
+        """A seekable binary file; what its reads raised is its `failure`, if it has one."""
+        raise NotImplementedError
+
+    def prefetch(self, first: float, last: float) -> None:
+        """Nothing."""
+
+    def decode(self, seconds: Sequence[float], tolerance_s: float, backend: str | None) -> Tensor:
+        if backend != "torchcodec":
+            file = self.opened()
+            try:
+                return _decode_with_pyav(file, self.name, seconds, tolerance_s)
+            except av.FFmpegError as error:
+                _raise_own(file, error)
+                raise
+        try:
+            frames: Tensor = decode_video_frames_torchcodec(
+                self.name, list(seconds), tolerance_s, decoder_cache=_decoders.of(self), return_uint8=True
+            )
+        except Exception as error:
+            _raise_own(_decoders.forget(self.name), error)
+            raise
+        return frames
+
+
+class RemoteVideo(OpenedVideo):
     """A file on the Hub, decoded from the blocks of it that are needed.
 
     Args:
@@ -85,37 +119,23 @@ class RemoteVideo:
 
     @property
     def name(self) -> str:
-        return f"{self.path} on the Hub"
+        return f"{self.path} of {self.blocks.repo.repo_id} at {self.blocks.repo.commit[:12]} on the Hub"
 
     def opened(self) -> BlockFile:
         return BlockFile(self.blocks, self.path)
-
-    def decode(self, seconds: Sequence[float], tolerance_s: float, backend: str | None) -> Tensor:
-        if backend != "torchcodec":
-            file = self.opened()
-            try:
-                return _decode_with_pyav(file, self.name, seconds, tolerance_s)
-            except av.FFmpegError as error:
-                if file.failure is not None:
-                    raise file.failure from error
-                raise
-        decoders = _decoders(self.blocks)
-        try:
-            frames: Tensor = decode_video_frames_torchcodec(
-                self.path, list(seconds), tolerance_s, decoder_cache=decoders, return_uint8=True
-            )
-        except Exception as error:
-            failure = decoders.forget(self.path)
-            if failure is not None:
-                raise failure from error
-            raise
-        return frames
 
     def prefetch(self, first: float, last: float) -> None:
         self.blocks.submit(_read_packets, self.blocks, self.path, first, last)
 
 
-def _decode_with_pyav(file: BlockFile, name: str, seconds: Sequence[float], tolerance_s: float) -> Tensor:
+def _raise_own(file: Any, error: Exception) -> None:
+    """Raise what reading the file raised, where a decoder has made another error of it."""
+    failure = getattr(file, "failure", None)
+    if failure is not None:
+        raise failure from error
+
+
+def _decode_with_pyav(file: Any, name: str, seconds: Sequence[float], tolerance_s: float) -> Tensor:
     """What LeRobot's `decode_video_frames_pyav` gives, which opens paths only; a test compares the two."""
     first, last = min(seconds), max(seconds)
     shown: list[float] = []
@@ -143,12 +163,17 @@ def _decode_with_pyav(file: BlockFile, name: str, seconds: Sequence[float], tole
 
 
 class _Decoders(VideoDecoderCache):
-    """LeRobot's cache of torchcodec's decoders, of files on the Hub."""
+    """LeRobot's cache of torchcodec's decoders, of files that are read through Python, by their names."""
 
-    def __init__(self, blocks: RemoteBlocks) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._blocks = blocks
         self._opening = threading.Lock()
+        self._videos: dict[str, OpenedVideo] = {}
+
+    def of(self, video: OpenedVideo) -> _Decoders:
+        """This cache, which opens that video when it is asked for its name."""
+        self._videos[video.name] = video
+        return self
 
     def get_decoder(self, video_path: str) -> Any:
         from torchcodec.decoders import VideoDecoder
@@ -157,31 +182,25 @@ class _Decoders(VideoDecoderCache):
             if video_path in self._cache:
                 self._cache.move_to_end(video_path)
                 return self._cache[video_path][0]
-            file = BlockFile(self._blocks, video_path)
+            file = self._videos[video_path].opened()
             try:
                 decoder = VideoDecoder(file, seek_mode="approximate")
             except Exception as error:
-                if file.failure is not None:
-                    raise file.failure from error
+                _raise_own(file, error)
                 raise
             self._cache[video_path] = (decoder, file)
             while self.max_size is not None and len(self._cache) > self.max_size:
-                self._cache.popitem(last=False)
+                gone, _ = self._cache.popitem(last=False)
+                self._videos.pop(gone, None)
             return decoder
 
-    def forget(self, video_path: str) -> BaseException | None:
-        """Let go of a decoder that failed; what reading its file raised, if that was why."""
+    def forget(self, video_path: str) -> Any:
+        """Let go of a decoder that failed; its file."""
         with self._opening:
-            _, file = self._cache.pop(video_path, (None, None))
-        return None if file is None else file.failure
+            return self._cache.pop(video_path, (None, None))[1]
 
 
-_of_blocks: dict[int, tuple[RemoteBlocks, _Decoders]] = {}
-"""Decoders of this process; the blocks are kept beside them, so that their number stays theirs."""
-
-
-def _decoders(blocks: RemoteBlocks) -> _Decoders:
-    return _of_blocks.setdefault(id(blocks), (blocks, _Decoders(blocks)))[1]
+_decoders = _Decoders()
 
 
 class _Containers(threading.local):

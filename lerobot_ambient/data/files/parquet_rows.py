@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rows of one parquet file under data/: columns as arrays, frames of an episode in their order, and which
-episodes have a row that cannot be used.
+"""The rows of a parquet file under data/, or of another table: columns as arrays, frames of an episode in their order,
+and which episodes have a row that cannot be used.
 
 A sound file costs one conversion a column. Rows are looked at one by one only where that conversion fails.
 """
@@ -54,6 +54,18 @@ def read_rows(
     with pq.ParquetFile(path, memory_map=True) as file:
         names = [name for name in shapes if name in file.schema_arrow.names]
         table = file.read(columns=names).select(names)
+    return rows_of(table, shapes, needed, texts=texts)
+
+
+def rows_of(
+    table: pa.Table, shapes: Mapping[str, Sequence[int]], needed: Sequence[str], *, texts: bool = False
+) -> FileRows:
+    """The columns of a table; see `read_rows`.
+
+    Raises:
+        ValueError: as there.
+    """
+    names = table.column_names
     for counter in COUNTERS:
         if counter in shapes and counter not in names:
             raise ValueError(f"it lacks the column '{counter}'")

@@ -6,7 +6,7 @@ Each file is read once into one array, and a file that cannot be read takes down
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from numpy.typing import NDArray
 
 from lerobot_ambient.data.files.episode_table import EpisodeTable
-from lerobot_ambient.data.files.parquet_rows import episode_order, read_rows
+from lerobot_ambient.data.files.parquet_rows import FileRows, episode_order, read_rows
 
 Array = NDArray[Any]
 
@@ -52,6 +52,7 @@ def read_columns(
     finite: Sequence[str] = (),
     *,
     texts: bool = False,
+    table: tuple[str, Callable[[], FileRows]] | None = None,
 ) -> ReadColumns:
     """Read columns of the given episodes.
 
@@ -61,24 +62,25 @@ def read_columns(
         shapes: feature shape of each column to read; scalars have shape (1,) and give (N,).
         finite: columns that a policy may read: nan, infinity or null breaks an episode.
         texts: a column may hold strings; it gives objects.
+        table: name and reader of the one table that holds all episodes, in the place of the parquet files.
 
     Returns:
         Columns as float32, int64, bool; episodes with anything wrong are in `broken` and not in the columns.
     """
-    table = EpisodeTable(meta)
-    rows = table.rows(episodes)
+    known = EpisodeTable(meta)
+    rows = known.rows(episodes)
     broken = {int(e): "meta/episodes does not know it" for e in np.asarray(episodes)[rows < 0]}
-    wanted, number, length = np.sort(rows[rows >= 0]), table.number, table.length
-    files = np.stack([table.column(f"data/{part}_index") for part in ("chunk", "file")], axis=1).astype(np.int64)
+    wanted, number, length = np.sort(rows[rows >= 0]), known.number, known.length
 
     parts: list[_Part] = []
     notes: list[str] = []
-    for chunk, file in np.unique(files[wanted], axis=0).tolist():
-        here = wanted[(files[wanted] == (chunk, file)).all(1)]
+    for relative, here in [(table[0], wanted)] if table is not None else _files(meta, known, wanted):
         expected = {int(number[row]): int(length[row]) for row in here}
-        relative = meta.data_path.format(chunk_index=chunk, file_index=file)
         try:
-            read = read_rows(Path(meta.root) / relative, shapes, finite, texts=texts)
+            if table is not None:
+                read = table[1]()
+            else:
+                read = read_rows(Path(meta.root) / relative, shapes, finite, texts=texts)
         except FileNotFoundError:
             broken |= dict.fromkeys(expected, f"{relative} is missing")
             continue
@@ -101,6 +103,20 @@ def read_columns(
     starts = np.cumsum([0, *lengths[:-1]], dtype=np.int64) if lengths else np.empty(0, np.int64)
     ids = [episode for part in parts for episode in part.episodes]
     return ReadColumns(columns, np.array(ids, dtype=np.int64), starts, broken, _places(parts), notes)
+
+
+def _files(
+    meta: LeRobotDatasetMetadata, known: EpisodeTable, wanted: NDArray[np.int64]
+) -> list[tuple[str, NDArray[np.int64]]]:
+    """Each parquet file, relative to the root, and the rows of the episode table whose frames are in it."""
+    files = np.stack([known.column(f"data/{part}_index") for part in ("chunk", "file")], axis=1).astype(np.int64)
+    return [
+        (
+            meta.data_path.format(chunk_index=chunk, file_index=file),
+            wanted[(files[wanted] == (chunk, file)).all(1)],
+        )
+        for chunk, file in np.unique(files[wanted], axis=0).tolist()
+    ]
 
 
 @dataclass

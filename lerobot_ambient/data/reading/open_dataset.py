@@ -36,6 +36,7 @@ from lerobot_ambient.data.files.episode_table import EpisodeTable
 from lerobot_ambient.data.files.hub_errors import NOT_ON_THE_HUB, reason_of
 from lerobot_ambient.data.files.parquet_rows import COUNTERS
 from lerobot_ambient.data.files.policy_numbers import NO_NUMBERS, as_policy_numbers, require_vectors
+from lerobot_ambient.data.reading.lance_tables import LanceTables, is_lance
 from lerobot_ambient.data.reading.storage import FilesHere, Storage
 from lerobot_ambient.data.reading.streamed import cached_commit, open_streamed, refuse_local_copy
 from lerobot_ambient.data.remote.options import StreamOptions
@@ -187,7 +188,7 @@ def open_dataset(
     needed = needed_cameras(meta, config.rename, cameras)
     if is_target:
         refuse_depth(name, meta, needed)
-    storage: Storage = open_streamed(config, meta, stream or StreamOptions()) if config.stream else FilesHere(config)
+    storage = _storage_of(config, meta, stream or StreamOptions())
     storage.fetch(meta, wanted, [key for key in needed if key in meta.video_keys])
     frameless = storage.frameless(meta, wanted, needed)
     if frameless and is_target:
@@ -240,6 +241,13 @@ def open_dataset(
         frameless={config.rename.get(key, key): reason for key, reason in frameless.items()},
         places=read.places,
     )
+
+
+def _storage_of(config: Source, meta: CheckedMetadata, stream: StreamOptions) -> Storage:
+    """How a dataset is kept, by what its metadata and its declaration say."""
+    if is_lance(meta):
+        return LanceTables(config)
+    return open_streamed(config, meta, stream) if config.stream else FilesHere(config)
 
 
 def is_bookkeeping(key: str) -> bool:

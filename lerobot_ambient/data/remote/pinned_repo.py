@@ -31,7 +31,7 @@ _EXPIRED = (401, 403, 404, 410)
 _CHANGED = "The dataset was changed under its commit; start a new run, which lists it anew"
 
 
-class RemoteReadError(OSError):
+class RemoteReadError(OSError, ValueError):
     """Bytes of a file on the Hub that cannot be had; the message names dataset, file, reason and fix."""
 
 

@@ -9,30 +9,46 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from lerobot_ambient.data.cameras.video_sources import LocalVideo, RemoteVideo
 from lerobot_ambient.data.remote import block_store
-from lerobot_ambient.data.remote.pinned_repo import RemoteReadError
+from lerobot_ambient.data.remote.block_store import BlockStore
+from lerobot_ambient.data.remote.blocks import RemoteBlocks
+from lerobot_ambient.data.remote.pinned_repo import PinnedRepo, RemoteReadError
 from lerobot_ambient.testing.loopback_hub.hub import DROP, SHORT, WHOLE
 
-CAM = "observation.images.cam"
-ROWS = [10, 30, 50]
+SECONDS = [1.0, 1.1, 3.0]
 VIDEO = r"GET .*\.mp4"
 
 
 @pytest.fixture
-def opened(remote):
-    """The mixture before any but its first frame was read."""
-    mixture = remote.open()
-    remote.waits.clear()
-    return mixture
+def reopen(remote):
+    """Opens the video, as another process would."""
+
+    def open_video():
+        repo = PinnedRepo.open("me/filmed", remote.commit, "videos", remote.blocks / "files.json")
+        return RemoteVideo(RemoteBlocks(repo, BlockStore(remote.blocks, 10**6, 2048)), remote.video)
+
+    return open_video
 
 
 @pytest.fixture
-def expected(here):
-    return here.dataset.gather(ROWS)[CAM]
+def opened(remote, reopen):
+    """The video, of which the first frame was read."""
+    video = reopen()
+    video.decode([0.0], 1e-4, "pyav")
+    video.blocks._mine().settle()
+    remote.waits.clear()
+    return video
 
 
-def read(mixture):
-    return mixture.dataset.gather(ROWS)[CAM]
+@pytest.fixture(scope="module")
+def expected(filmed):
+    (path,) = filmed.rglob("*.mp4")
+    return LocalVideo(path).decode(SECONDS, 1e-4, "pyav")
+
+
+def read(video):
+    return video.decode(SECONDS, 1e-4, "pyav")
 
 
 @pytest.mark.parametrize(
@@ -71,11 +87,18 @@ def test_what_passes_is_waited_out(remote, opened, expected, status, options, wa
 )
 def test_what_stays_is_named_and_can_be_repeated(remote, opened, expected, status, options, reason):
     remote.hub.fail(VIDEO, status, times=1000, **options)
-    with pytest.raises(RemoteReadError, match=f"'me/filmed' at {remote.commit[:12]}: videos/.*mp4.*{reason}") as caught:
+    with pytest.raises(RemoteReadError, match=f"'me/filmed' at {remote.commit[:12]}: videos/.*mp4.*{reason}"):
         read(opened)
-    assert "while decoding 'me/filmed' observation.images.cam, episode 0" in caught.value.__notes__[0]
     remote.hub.faults.clear()
     assert torch.equal(read(opened), expected)
+
+
+def test_the_frame_that_was_wanted_is_named(remote):
+    mixture = remote.open()
+    remote.hub.fail(VIDEO, 403, times=1000)
+    with pytest.raises(RemoteReadError) as caught:
+        mixture.dataset.gather([40])
+    assert "while decoding 'me/filmed' observation.images.cam, episode 1" in caught.value.__notes__[0]
 
 
 def test_a_listing_that_cannot_be_had_is_named(remote):
@@ -144,12 +167,12 @@ def test_a_folder_that_may_not_be_written_is_named(remote, opened, monkeypatch):
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: data[:10] + b"\0" + data[11:]])
-def test_a_damaged_block_is_fetched_again(remote, opened, expected, damage, caplog):
+def test_a_damaged_block_is_fetched_again(remote, opened, reopen, expected, damage, caplog):
     read(opened)
     for path in remote.blocks.rglob("2048-*"):
         path.write_bytes(damage(path.read_bytes()))
     with caplog.at_level(logging.WARNING):
-        assert torch.equal(read(remote.open()), expected)
+        assert torch.equal(read(reopen()), expected)
     assert "is damaged; it is fetched again" in caplog.text
 
 
@@ -158,9 +181,12 @@ def test_signed_addresses_are_used_until_they_expire(remote, opened, expected):
     remote.hub.elsewhere = True
     before = len(remote.hub.requests)
     frames = read(opened)
+    opened.blocks._mine().settle()
     asked = remote.hub.requests[before:]
     assert torch.equal(frames, expected)
-    assert sum("/resolve/" in request for request in asked) == 1
-    assert sum("/elsewhere/" in request for request in asked) == len(asked) - 1 > 3
+    led = sum("/resolve/" in request for request in asked)
+    # Threads that begin side by side may each be led there.
+    assert 1 <= led <= 3
+    assert sum("/elsewhere/" in request for request in asked) == len(asked) - led > 5
     remote.hub.addresses.clear()
-    assert opened.dataset.gather([5, 20, 40])[CAM].shape[0] == 3
+    assert opened.decode([6.5], 1e-4, "pyav").shape[0] == 1
