@@ -36,6 +36,8 @@ _VIDEO_RATIOS = {
     "vs_multi": ("ours", "multi"),
     **{f"cached_vs_{peer}": ("cached", peer) for peer in ("lerobot", "multi", "gather")},
 }
+_LANCE = "lance"
+"""lerobot-lancedb's loader, which takes part where it is installed."""
 _RESAMPLES = 4000
 _BOOTSTRAP_SEED = 20250924
 
@@ -167,12 +169,13 @@ def _low_dim(options: LoaderOptions, folder: Path) -> _Setting:
         peers.multi([target, source], {}, options.batch_size),
         peers.gather(like, 2 * generated.EPISODES * generated.FRAMES, options.batch_size),
     ]
+    loaders += _where_installed(peers.lance(target, {}, options.batch_size, folder / "low_dim_lance"))
     facts = {
         "data": f"Two generated datasets of {generated.EPISODES} episodes of {generated.FRAMES} frames",
         "batch_size": options.batch_size,
         "bytes_per_sample": _bytes(like) // options.batch_size,
     }
-    return _Setting("low-dim", loaders, _LOW_DIM_RATIOS, facts)
+    return _Setting("low-dim", loaders, _with_lance(_LOW_DIM_RATIOS, loaders), facts)
 
 
 def _video(options: LoaderOptions, folder: Path) -> _Setting:
@@ -192,6 +195,7 @@ def _video(options: LoaderOptions, folder: Path) -> _Setting:
         peers.multi([root], options.rename, size),
         peers.gather(like, meta.total_frames, size),
     ]
+    loaders += _where_installed(peers.lance(root, options.rename, size, folder / "video_lance"))
     sizes = sorted({"x".join(map(str, meta.features[key]["shape"][:2])) for key in meta.camera_keys})
     what = "A generated dataset" if options.video_root is None else root.name
     cameras = "1 camera" if len(meta.camera_keys) == 1 else f"{len(meta.camera_keys)} cameras"
@@ -202,7 +206,22 @@ def _video(options: LoaderOptions, folder: Path) -> _Setting:
         "cache_seconds": round(cache_seconds, 1),
         "bytes_per_sample": _bytes(like) // size,
     }
-    return _Setting("video", loaders, _VIDEO_RATIOS, facts)
+    return _Setting("video", loaders, _with_lance(_VIDEO_RATIOS, loaders), facts)
+
+
+def _where_installed(peer: peers.Loader | None) -> list[peers.Loader]:
+    return [] if peer is None else [peer]
+
+
+def _with_lance(
+    ratios: Mapping[str, tuple[str, str]], loaders: Sequence[peers.Loader]
+) -> Mapping[str, tuple[str, str]]:
+    """The ratios, and those against lerobot-lancedb where it takes part."""
+    names = [one.name for one in loaders]
+    if _LANCE not in names:
+        return ratios
+    ours = {f"vs_{_LANCE}": ("ours", _LANCE)}
+    return {**ratios, **ours, **({f"cached_vs_{_LANCE}": ("cached", _LANCE)} if "cached" in names else {})}
 
 
 def _compare(setting: _Setting, options: LoaderOptions) -> dict[str, Any]:

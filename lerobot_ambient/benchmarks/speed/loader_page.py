@@ -18,6 +18,7 @@ _NAMES = {
     "lerobot": "LeRobotDataset",
     "multi": "MultiLeRobotDataset",
     "gather": "bare gather",
+    "lance": "lerobot-lancedb",
 }
 
 

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
+import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from lerobot.configs.default import DatasetConfig
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.datasets.multi_dataset import MultiLeRobotDataset
 from lerobot.datasets.sampler import EpisodeAwareSampler
+from lerobot.utils.import_utils import get_safe_default_video_backend
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -22,6 +26,8 @@ from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions
 from lerobot_ambient.integration.training.merged_training import MergedTrainingDataset, recipe_of
 from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
+
+logger = logging.getLogger(__name__)
 
 Batch = Mapping[str, Any]
 Batches = Generator[Batch, None, None]
@@ -108,6 +114,40 @@ def multi(roots: Sequence[Path], rename: Mapping[str, str], batch_size: int) -> 
     names = [root.name for root in roots]
     dataset = MultiLeRobotDataset(names, root=roots[0].parent, delta_timestamps=deltas)
     return Loader("multi", lambda workers: endless(dataset, batch_size, workers, None))
+
+
+def lance(root: Path, rename: Mapping[str, str], batch_size: int, out: Path) -> Loader | None:
+    """lerobot-lancedb's LanceDBDataset with EpisodeAwareSampler, on the dataset as its own converter writes it.
+
+    Args:
+        out: folder that the converted dataset is written to.
+
+    Returns:
+        None where the package is not installed, or cannot decode here: of videos it reads no frame without torchcodec.
+    """
+    try:
+        from lerobot_lancedb import LanceDBDataset, lance_mp_context
+        from lerobot_lancedb.convert import convert
+    except ImportError:
+        logger.warning("lerobot-lancedb is not installed, so it is not measured: pip install lerobot-lancedb")
+        return None
+    original = LeRobotDataset(root.name, root=root)
+    if original.meta.video_keys and get_safe_default_video_backend() != "torchcodec":
+        logger.warning("lerobot-lancedb is not measured on video: it needs torchcodec, which finds no FFmpeg here.")
+        return None
+    # The converter prints what it does; the standard output is for what was measured.
+    with redirect_stdout(sys.stderr):
+        convert(out, root=root)
+    deltas = _delta_timestamps(original, rename)
+    dataset = LanceDBDataset(root.name, root=out, delta_timestamps=deltas, return_uint8=True)
+    sampler = EpisodeAwareSampler(
+        original.meta.episodes["dataset_from_index"],
+        original.meta.episodes["dataset_to_index"],
+        drop_n_last_frames=POLICY["drop_n_last_frames"],
+        shuffle=True,
+    )
+    assert _context() in (lance_mp_context(), "spawn")
+    return Loader("lance", lambda workers: endless(dataset, batch_size, workers, sampler))
 
 
 def gather(like: Batch, frames: int, batch_size: int) -> Loader:

@@ -31,6 +31,7 @@ from lerobot_ambient.benchmarks.speed.loader import ratio_with_interval
 from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import AssembledMixture, make_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions
+from lerobot_ambient.data.remote.block_store import BlockStore
 from lerobot_ambient.data.remote.options import BATCHES_AHEAD, StreamOptions
 from lerobot_ambient.integration.commands.machine import machine
 from lerobot_ambient.integration.training.merged_training import MergedTrainingDataset, recipe_of
@@ -42,7 +43,7 @@ REPO = "bench/remote"
 FPS = 30
 _CAMERA = "observation.images.front"
 _JOINTS = tuple(f"joint_{number}.pos" for number in range(7))
-_NOISE = 24
+_NOISE = 64
 """Grey levels by which a pixel flickers: what a camera adds in a room, and what takes most of a video's bytes."""
 
 
@@ -72,7 +73,7 @@ class RemoteOptions:
     frames: int = 150
     size: tuple[int, int] = (480, 640)
     latency_ms: float = 20.0
-    bound: float = 0.6
+    bound: float = 0.8
 
     def __post_init__(self) -> None:
         least = {"rounds": 1, "workers": 0, "batch_size": 1, "batches": 1, "episodes": 1, "frames": 20}
@@ -99,6 +100,7 @@ def bench_remote(options: RemoteOptions) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="bench-remote-") as folder, LoopbackHub() as hub:
         root = _write(Path(folder) / "here", options)
         size = _put(hub, root)
+        _store(Path(folder), int(options.bound * size))
         hub.delay = options.latency_ms / 1000.0
         turns = _turns(hub, root, int(options.bound * size), options)
     rates = [{kind: turn["samples"] / turn["seconds"] for kind, turn in one.items()} for one in turns]
@@ -119,6 +121,18 @@ def bench_remote(options: RemoteOptions) -> dict[str, Any]:
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "seconds": round(time.perf_counter() - began, 1),
     }
+
+
+def _store(folder: Path, bound: int) -> BlockStore:
+    """The block cache.
+
+    Raises:
+        ValueError: the bound holds too few blocks; the videos are too small.
+    """
+    try:
+        return StreamOptions(folder / "blocks", bound / 1e9).store()
+    except ValueError as error:
+        raise ValueError(f"{error} Or measure longer videos (--episodes, --frames) or a larger --bound.") from error
 
 
 def _write(root: Path, options: RemoteOptions) -> Path:
@@ -193,7 +207,7 @@ def _measure(root: Path, blocks: Path, bound: int, options: RemoteOptions) -> No
                 shutil.rmtree(blocks, ignore_errors=True)
             bar.set_postfix_str(kind)
             mixture = _mixture(root if kind == "local" else None, blocks, bound)
-            store = StreamOptions(blocks, bound / 1e9).store()
+            store = _store(blocks.parent, bound)
             _tell(begins=True)
             samples, seconds = _time(mixture, options)
             _tell(begins=False, kind=kind, round=number, samples=samples, seconds=seconds, used=store.used())

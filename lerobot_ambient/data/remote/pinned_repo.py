@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 from huggingface_hub import HfApi, constants, hf_hub_url
-from huggingface_hub.errors import OfflineModeIsEnabled, RevisionNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, OfflineModeIsEnabled, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_stream_backoff
 
@@ -163,14 +163,19 @@ class PinnedRepo:
 
 def _listing(repo_id: str, commit: str, below: str) -> dict[str, tuple[int, str]]:
     """{path: (bytes, hash)} of the files of a folder at a commit; empty where there is no such folder."""
-    try:
-        entries = list(HfApi().list_repo_tree(repo_id, below, recursive=True, revision=commit, repo_type="dataset"))
-    except NOT_ON_THE_HUB as error:
-        if "EntryNotFound" in type(error).__name__:
+    for wait in (*WAITS, None):
+        try:
+            entries = list(HfApi().list_repo_tree(repo_id, below, recursive=True, revision=commit, repo_type="dataset"))
+            break
+        except EntryNotFoundError:
             return {}
-        raise RemoteReadError(
-            f"'{repo_id}' at {commit[:12]}: its files under {below} cannot be listed{reason_of(error)}."
-        ) from error
+        except NOT_ON_THE_HUB as error:
+            # Of a listing huggingface_hub repeats little by itself.
+            if wait is None or not isinstance(error, httpx.TransportError):
+                raise RemoteReadError(
+                    f"'{repo_id}' at {commit[:12]}: its files under {below} cannot be listed{reason_of(error)}."
+                ) from error
+            time.sleep(wait)
     files = [entry for entry in entries if isinstance(entry, RepoFile)]
     return {file.path: (file.size, file.blob_id if file.lfs is None else file.lfs.sha256) for file in files}
 

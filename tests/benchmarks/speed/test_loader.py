@@ -2,6 +2,7 @@
 import json
 import math
 import time
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from lerobot_ambient.benchmarks.speed.loader_page import HEADING, render_markdow
 from lerobot_ambient.benchmarks.speed.loader_peers import Loader, gather
 from lerobot_ambient.cli.__main__ import main
 
+PEERS = {"lerobot", "multi", "gather", *(["lance"] if find_spec("lerobot_lancedb") else [])}
 TINY = {"pairs": 1, "batch_size": 8, "seconds": 0.02, "batches": 2}
 
 
@@ -29,7 +31,7 @@ def measured():
 
 
 def test_a_run_has_the_documented_shape(measured):
-    assert set(measured["low_dim"]) == {"vs_lerobot", "vs_multi", "vs_gather"}
+    assert set(measured["low_dim"]) == {f"vs_{peer}" for peer in PEERS}
     assert "video" not in measured
     assert all(math.isfinite(ratio) and ratio > 0 for ratio in measured["low_dim"].values())
     assert json.loads(json.dumps(measured)) == measured
@@ -38,7 +40,7 @@ def test_a_run_has_the_documented_shape(measured):
 def test_a_ratio_is_ours_over_the_other(measured):
     found = measured["detail"]["low_dim"]["workers"]["0"]
     rates = found["samples_per_s"]
-    assert set(rates) == {"ours", "lerobot", "multi", "gather"}
+    assert set(rates) == {"ours", *PEERS}
     for name, ratio in measured["low_dim"].items():
         # With one round the medians are its values.
         assert ratio == pytest.approx(rates["ours"] / rates[name.removeprefix("vs_")])

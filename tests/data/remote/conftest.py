@@ -16,7 +16,7 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
 from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import AssembledMixture, make_mixture
-from lerobot_ambient.data.remote import pinned_repo
+from lerobot_ambient.data.remote import blocks, pinned_repo
 from lerobot_ambient.data.remote.block_store import BlockStore
 from lerobot_ambient.data.remote.options import StreamOptions
 from lerobot_ambient.testing.loopback_hub.hub import LoopbackHub
@@ -88,6 +88,8 @@ def remote(filmed: Path, put, client, monkeypatch, tmp_path):
         yield SimpleNamespace(
             hub=hub, commit=commit, video=video, blocks=tmp_path / "blocks", waits=waits, open=open_mixture
         )
+        # No thread of this test asks the Hub of the next one.
+        blocks._settle()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ python stream_batches.py REPO_ID BLOCKS_FOLDER CAPACITY BLOCK_BYTES FIRST_DRAW B
 """
 
 import hashlib
+import os
 import sys
 from itertools import islice
 from pathlib import Path
@@ -41,3 +42,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    # Workers that fetch ahead need not be waited for.
+    os._exit(0)
