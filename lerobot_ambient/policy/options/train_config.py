@@ -48,6 +48,7 @@ class TrainConfig(Protocol):
     resume: bool
     seed: int | None
     batch_size: int
+    num_workers: int
     steps: int
     eval_steps: int
     max_eval_samples: int
