@@ -9,8 +9,7 @@ from pathlib import Path
 
 from lerobot_ambient.cli.laboratory.bench_envs import add_envs
 from lerobot_ambient.cli.laboratory.bench_latency import add_kinematics, add_latency
-from lerobot_ambient.cli.laboratory.bench_loader import add_loader
-from lerobot_ambient.cli.laboratory.bench_remote import add_remote
+from lerobot_ambient.cli.laboratory.bench_loader import add_loader, add_remote
 from lerobot_ambient.cli.laboratory.bench_scale import add_scale
 from lerobot_ambient.cli.laboratory.bench_sources import add_sources
 from lerobot_ambient.cli.laboratory.bench_steps import add_flow, add_train_step
