@@ -41,7 +41,9 @@ def opened(action, state, names, config, state_names=None):
     columns = {"action": action.astype(np.float32), "observation.state": state.astype(np.float32)}
     ends = {"episode_ids": np.array([0]), "starts": np.array([0]), "stops": np.array([len(action)])}
     declared = Source("me/x", end_effector=config)
-    return OpenedDataset(name="me/x", config=declared, meta=None, features=features, columns=columns, **ends)
+    return OpenedDataset(
+        name="me/x", config=declared, meta=None, features=features, columns=columns, storage=None, **ends
+    )
 
 
 def motion(n=200):
