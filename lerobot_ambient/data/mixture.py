@@ -53,7 +53,7 @@ from lerobot_ambient.data.windows.source_windows import windows_of
 
 logger = logging.getLogger(__name__)
 
-_BLOCKS_A_DRAW = 4
+_BLOCKS_A_DRAW = 2
 """Blocks of each camera that the cache has to hold for every draw that is announced."""
 
 _Runs = tuple[np.ndarray, np.ndarray]
@@ -98,7 +98,7 @@ class AssembledMixture:
                 where the block cache is small.
         """
         rooms = [source.storage.room for source in self.sources if source.storage.room is not None]
-        # A frame lies in one or two blocks. Half of the cache for frames to come leaves the other for those at hand.
+        # A sample of one camera lies in one or two blocks.
         most = min(rooms, default=0) // (_BLOCKS_A_DRAW * max(1, len(self.dataset.camera_keys)))
         ahead = min(look_ahead, most) if self.streams else 0
         return MixtureSampler(self.frames, self.plan.group_law.numpy(), seed=seed, look_ahead=ahead)

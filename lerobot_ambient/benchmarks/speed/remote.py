@@ -43,7 +43,7 @@ REPO = "bench/remote"
 FPS = 30
 _CAMERA = "observation.images.front"
 _JOINTS = tuple(f"joint_{number}.pos" for number in range(7))
-_NOISE = 64
+_NOISE = 24
 """Grey levels by which a pixel flickers: what a camera adds in a room, and what takes most of a video's bytes."""
 
 
@@ -69,11 +69,11 @@ class RemoteOptions:
     workers: int = 2
     batch_size: int = 16
     batches: int = 20
-    episodes: int = 4
-    frames: int = 150
+    episodes: int = 8
+    frames: int = 120
     size: tuple[int, int] = (480, 640)
     latency_ms: float = 20.0
-    bound: float = 0.8
+    bound: float = 0.6
 
     def __post_init__(self) -> None:
         least = {"rounds": 1, "workers": 0, "batch_size": 1, "batches": 1, "episodes": 1, "frames": 20}
@@ -116,7 +116,7 @@ def bench_remote(options: RemoteOptions) -> dict[str, Any]:
         "most_kept": max(turn["used"] for one in turns for turn in one.values()),
         "bound": int(options.bound * size),
         "videos": size,
-        "options": asdict(options),
+        "options": asdict(options) | {"size": list(options.size)},
         "machine": machine(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "seconds": round(time.perf_counter() - began, 1),

@@ -84,8 +84,8 @@ def add_remote(benches: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     remote.add_argument("--workers", type=int, default=2, help="loader processes (default: %(default)s)")
     remote.add_argument("--batch-size", type=int, default=16, help="default: %(default)s")
     remote.add_argument("--batches", type=int, default=20, help="of a turn (default: %(default)s)")
-    remote.add_argument("--episodes", type=int, default=4, help="of the dataset (default: %(default)s)")
-    remote.add_argument("--frames", type=int, default=150, help="of an episode (default: %(default)s)")
+    remote.add_argument("--episodes", type=int, default=8, help="of the dataset (default: %(default)s)")
+    remote.add_argument("--frames", type=int, default=120, help="of an episode (default: %(default)s)")
     remote.add_argument("--latency-ms", type=float, default=20.0, help="before an answer (default: %(default)s)")
     remote.add_argument(
         "--bound",

@@ -24,7 +24,7 @@ from lerobot_ambient.data.remote.blocks import BlockFile, RemoteBlocks
 
 _OPEN = 8
 """Containers that a thread keeps open to look ahead in."""
-_REORDERED = 4
+_REORDERED = 1
 """Packets that are read beyond the wanted one: codecs show frames later than they store them."""
 
 
