@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from lerobot_ambient.data.files.dimension_names import read_names
 
 logger = logging.getLogger(__name__)
 
+_MEASURING = Lock()
 _MOVES = "how far a step of 1 moves the state"
 
 
@@ -207,10 +209,12 @@ def _measured(source: AlignedSource, *, are_positions: bool = False) -> Measured
     if _state_places(source) is None:
         return unknown_gain(len(source.maps[ACTION].names))
     key = "positions" if are_positions else "steps"
-    if key not in source.measured:
-        action, state = source.columns[ACTION], _state(source)
-        step = action - state if are_positions else action
-        source.measured[key] = measure_gain(step, state, source.columns["episode_index"], source.fps)
+    # Sources are aligned side by side, and all with one target.
+    with _MEASURING:
+        if key not in source.measured:
+            action, state = source.columns[ACTION], _state(source)
+            step = action - state if are_positions else action
+            source.measured[key] = measure_gain(step, state, source.columns["episode_index"], source.fps)
     gain: MeasuredGain = source.measured[key]
     return gain
 

@@ -25,6 +25,7 @@ def bridge(**said):
         name="bridge",
         config=config,
         meta=None,
+        storage=None,
         features={key: {"dtype": "float32", "shape": (len(n),), "names": list(n)} for key, n in names.items()},
         columns={key: rng.uniform(-1, 1, (9, len(n))).astype(np.float32) for key, n in names.items()},
         episode_ids=np.array([0]),
