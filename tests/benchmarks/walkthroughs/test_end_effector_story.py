@@ -46,6 +46,7 @@ def test_what_the_story_declares_makes_both_recordings_the_same_numbers(tmp_path
             episode_ids=np.array([0]),
             starts=np.array([0]),
             stops=np.array([len(action)]),
+            storage=None,
         )
 
     joints = in_shared_space(opened(path[1:], path[:-1], MOTORS, Source("a", end_effector=space)), space)
