@@ -125,7 +125,25 @@ def shown(one: Entry) -> str:
     used = dict.fromkeys(name for which in one.evidence.values() for name in which)
     lines += ["", "facts are from", *(f"  {fact}: {', '.join(which)}" for fact, which in one.evidence.items())]
     lines += _bullets(f"{n}: {known[n]['what']} ({known[n]['where']})" for n in used if n in known)
-    return "\n".join([*lines, "", f"in a configuration: sources: [{{catalogue: {one.name}, sigma_min: ...}}]"])
+    lines += ["", f"in a configuration: sources: [{{catalogue: {one.name}, sigma_min: ...}}]"]
+    return "\n".join([*lines, *textwrap.wrap(_in_end_effector_space(one), _WIDTH, subsequent_indent="  ")])
+
+
+def _in_end_effector_space(one: Entry) -> str:
+    """Whether the entry says what `policy.target_end_effector` asks of a source."""
+    from lerobot_ambient.data.kinematics.from_catalogue import from_entry
+
+    try:
+        known = from_entry(one)
+    except ValueError as error:
+        return f"beside policy.target_end_effector: declare end_effector, since {error}"
+    assert known.action is not None
+    if known.state is not None:
+        return f"beside policy.target_end_effector: nothing else; its actions are {known.action.kind}, its states poses"
+    return (
+        f"beside policy.target_end_effector: its actions are {known.action.kind}, and its states hold no pose that is "
+        "known; docs/how-to/train-in-end-effector-space.md says what that asks for"
+    )
 
 
 def _camera_line(one: Entry, key: str) -> str:
@@ -135,13 +153,15 @@ def _camera_line(one: Entry, key: str) -> str:
 
 
 def _feature_lines(feature: FeatureSchema) -> list[str]:
-    from lerobot_ambient.data.catalogue.entry import FRAMES, KINDS, ROTATIONS
+    from lerobot_ambient.data.catalogue.entry import FRAMES, KINDS, ROTATIONS, STEPS
 
     lines = [f"  {feature.kind}: {KINDS[feature.kind]}"]
     if feature.frame is not None:
         lines.append(
             f"  in the axes of {FRAMES[feature.frame]}; rotation {feature.rotation}: {ROTATIONS[feature.rotation]}"
         )
+    if feature.step != "relative":
+        lines.append(f"  {feature.step}: {STEPS[feature.step]}")
     if feature.units:
         lines.append(f"  units: {', '.join(f'{what} {unit}' for what, unit in feature.units.items())}")
     names = ", ".join(f"{i} {name}" for i, name in enumerate(feature.names))

@@ -69,6 +69,11 @@ def test_it_shows_one_with_its_sources(capsys):
         "in a configuration: sources: [{catalogue: openx/fractal, sigma_min: ...}]",
     ):
         assert line in said, line
+    assert "beside policy.target_end_effector: nothing else; its actions are delta_base, its states poses" in said
+    assert main(["catalogue", "openx/bridge"]) == 0
+    assert "  difference: a step is the next pose's numbers less the state's" in capsys.readouterr().out
+    assert main(["catalogue", "openx/fmb"]) == 0
+    assert "declare end_effector, since the position of its action" in capsys.readouterr().out
     facts = said.partition("facts are from\n")[2]
     assert facts.startswith("  repo_id: gam\n")
     assert "  - openvla: " in facts

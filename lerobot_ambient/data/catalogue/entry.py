@@ -31,9 +31,16 @@ FRAMES = {
     "base": "the robot's base",
     "tool": "the end effector itself",
     "camera": "a camera",
+    "base_and_tool": "the robot's base for positions, the end effector itself for rotations",
     "unknown": "not known",
 }
 """In which axes a pose or a step of an end effector is written."""
+
+STEPS = {
+    "relative": "a step's rotation is turned on the state's",
+    "difference": "a step is the next pose's numbers less the state's, angle by angle",
+}
+"""How a step of an end effector leads from a pose to the next."""
 
 ROTATIONS = {
     "none": "no rotation among the numbers",
@@ -65,6 +72,7 @@ class FeatureSchema:
         names: what each dimension is, all different; the names that it is aligned by.
         frame: one of FRAMES, of end effectors; None of joints.
         rotation: one of ROTATIONS.
+        step: one of STEPS, of ee_delta.
         units: unit of the positions, rotations, joints, as far as known: {position: m, rotation: rad, joint: rad}.
         gripper: for each gripper its values when open and closed, {gripper: {open: 1.0, closed: 0.0}}.
         stored: the names in the dataset's own info.json, where they are others or say nothing (motor_0, ...).
@@ -83,6 +91,7 @@ class FeatureSchema:
     gain: float | Mapping[str, float] | None = None
     padding: tuple[str, ...] = ()
     note: str | None = None
+    step: str = "relative"
 
     @property
     def is_stepwise(self) -> bool:
@@ -220,7 +229,9 @@ _KEYS = (
     *("repo_id", "revision", "license", "robot", "arms", "fps", "format", "also", "cameras", "features", "rename"),
     *("quirks", "evidence", "unverified"),
 )
-_FEATURE_KEYS = ("kind", "names", "frame", "rotation", "units", "gripper", "stored", "gain", "padding", "note")
+_FEATURE_KEYS = (
+    *("kind", "names", "frame", "rotation", "step", "units", "gripper", "stored", "gain", "padding", "note"),
+)
 _UNITS = {
     "position": ("m", "mm", "m/s"),
     "rotation": ("rad", "deg", "rad/s"),
@@ -304,7 +315,14 @@ class _Reader:
             gain=self.gain(given.get("gain"), f"{key}.gain", names),
             padding=self.among(given.get("padding", []), f"{key}.padding", names),
             note=self.text(given.get("note"), f"{key}.note"),
+            step=self.step(given.get("step", "relative"), f"{key}.step", kind),
         )
+
+    def step(self, value: Any, key: str, kind: str) -> str:
+        self.one_of(value, key, tuple(STEPS))
+        if value != "relative" and kind != "ee_delta":
+            raise self.fail(key, value, f"leave it out: its numbers are {KINDS[kind]}, no ee_delta.")
+        return str(value)
 
     def units(self, value: Any, key: str) -> dict[str, str]:
         units = self.mapping(value, key, allowed=tuple(_UNITS))

@@ -132,16 +132,22 @@ def _packaged() -> dict[str, Entry]:
 
 def _below(place: Path) -> dict[str, Entry]:
     if place.is_file():
-        return {place.stem: _read(place, place.stem, references())}
+        return {place.stem: _read(place, place.stem, _references_beside(place.parent))}
     if not place.is_dir():
         raise ValueError(
             f"there is no catalogue entry at {place} (that is {place.absolute()}); give a YAML file, or a folder of "
             "them."
         )
-    known = references() | (_references(place / _REFERENCES) if (place / _REFERENCES).is_file() else {})
+    known = _references_beside(place)
     files = sorted(path for path in place.rglob("*") if path.suffix in _SUFFIXES and path.name != _REFERENCES)
     named = {path.relative_to(place).with_suffix("").as_posix(): path for path in files}
     return {name: _read(path, name, known) for name, path in named.items()}
+
+
+def _references_beside(folder: Path) -> dict[str, dict[str, str]]:
+    """The package's references, and those of a folder."""
+    own = folder / _REFERENCES
+    return references() | (_references(own) if own.is_file() else {})
 
 
 def _read(path: Path, name: str, known: dict[str, dict[str, str]]) -> Entry:

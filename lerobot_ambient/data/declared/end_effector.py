@@ -33,9 +33,10 @@ FORMS = {
 """How a rotation is written, and in how many numbers. euler_xyz is roll, pitch, yaw about the fixed axes x, y, z, in
 radians; a rotation vector is axis times angle; columns and rows are the first two of the matrix, matrix is row by row.
 """
-KINDS = ("absolute", "delta_base", "delta_tool", "delta_mixed")
+KINDS = ("absolute", "delta_base", "delta_tool", "delta_mixed", "difference")
 """A pose, or a step: in the base's axes, in the tool's, or with its position in the base's and its rotation in the
-tool's, as LeRobot's `EEReferenceAndDelta` has it."""
+tool's, as LeRobot's `EEReferenceAndDelta` has it; or the difference of a pose's numbers and the state's, angle by
+angle, which is no step about fixed axes where the arm is turned."""
 UNITS = ("degrees", "radians", "normalized")
 """Of joints. normalized: -100 and 100 are the URDF's lower and upper limit, as far as the calibration reached them."""
 
@@ -68,8 +69,10 @@ class PoseConfig:
         rotation: names of the numbers of its rotation, in the order of `form`.
         form: how the rotation is written: euler_xyz, rotation_vector, quaternion_xyzw, quaternion_wxyz, columns, rows
             or matrix. Of a step euler_xyz or rotation_vector.
-        kind: absolute; or a step from the state's pose: delta_base, delta_tool or delta_mixed.
+        kind: absolute; or a step from the state's pose: delta_base, delta_tool or delta_mixed; or difference, where the
+            pose is the state's numbers and the action's added up. The state then has the same form.
         gripper: name of the gripper's dimension; None without one.
+        gripper_ends: its numbers when closed and when open, by which it becomes 0 and 1; as recorded when None.
         position_scale: metres of a position of 1; a controller's, where steps go from -1 to 1.
         rotation_scale: radians of an angle of 1, of euler_xyz and rotation_vector; 0.0174533 where they are degrees.
     """
@@ -79,6 +82,7 @@ class PoseConfig:
     form: str = "euler_xyz"
     kind: str = "absolute"
     gripper: str | None = None
+    gripper_ends: list[float] | None = None
     position_scale: float = 1.0
     rotation_scale: float = 1.0
 
@@ -100,6 +104,7 @@ class PoseConfig:
                 raise ValueError(f"a pose's {name} must be positive and finite, got {value}.")
         if self.rotation_scale != 1.0 and FORMS[self.form] != 3:
             raise ValueError(f"a rotation of form {self.form} has no unit; remove rotation_scale.")
+        _require_ends(self.gripper_ends, self.gripper)
 
 
 @dataclass
@@ -146,20 +151,40 @@ class EndEffectorConfig:
         has_chain = self.urdf is not None or self.chain is not None
         if has_chain and self.tip is None:
             raise ValueError("end_effector gives a urdf and no tip; name the link whose pose is meant, tip: <link>.")
-        if not has_chain and self.action is None:
-            raise ValueError(
-                "end_effector needs a urdf with its tip for actions in joint positions, or action: {position: [...], "
-                "rotation: [...]} for actions that are poses."
-            )
         if not has_chain and (self.tip is not None or self.joints):
             raise ValueError("end_effector names a tip or joints, which are a URDF's; add urdf: <file>.")
         if self.state is not None and self.state.kind != "absolute":
             raise ValueError(f"end_effector's state is a pose, kind: absolute; got {self.state.kind}.")
+        if self.action is not None and self.action.kind == "difference":
+            form = None if self.state is None else self.state.form
+            if form != self.action.form:
+                raise ValueError(
+                    f"end_effector's action is a difference of numbers of form {self.action.form}, and its state's "
+                    f"form is {form}; say where the state holds its pose in this form, state: {{position: [...], "
+                    "rotation: [...]}."
+                )
         if not (math.isfinite(self.orientation_weight) and self.orientation_weight >= 0.0):
             raise ValueError(f"end_effector's orientation_weight must be 0 or more, got {self.orientation_weight}.")
         if self.bounds is not None and not _is_box(self.bounds):
             raise ValueError(
                 f"end_effector's bounds are [[x, y, z], [x, y, z]] in metres, the smallest first; got {self.bounds}."
+            )
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether it does not say where the actions are: beside a catalogue entry, which does."""
+        return self.urdf is None and self.chain is None and self.action is None
+
+    def require_whole(self, what: str) -> None:
+        """Refuse it where nothing says where the actions are.
+
+        Raises:
+            ValueError: naming the dataset.
+        """
+        if self.is_partial:
+            raise ValueError(
+                f"{what}: end_effector needs a urdf with its tip for actions in joint positions, or action: "
+                "{position: [...], rotation: [...]} for actions that are poses."
             )
 
     @property
@@ -181,6 +206,15 @@ class EndEffectorConfig:
                 f"source '{name}': end_effector gives {', '.join(said)}, which the target alone says; move it to "
                 "policy.target_end_effector."
             )
+
+
+def _require_ends(ends: Sequence[float] | None, gripper: str | None) -> None:
+    if ends is None:
+        return
+    if len(ends) != 2 or not all(map(math.isfinite, ends)) or ends[0] == ends[1]:
+        raise ValueError(f"a pose's gripper_ends are its numbers when closed and when open, two of them; got {ends}.")
+    if gripper is None:
+        raise ValueError(f"a pose gives gripper_ends {ends} and no gripper; name its dimension, gripper: <name>.")
 
 
 def _is_box(bounds: Sequence[Sequence[float]]) -> bool:

@@ -115,6 +115,8 @@ class Source:
             raise ValueError(
                 f"'{self.repo_id}': action_gain is of steps, and its action_type is absolute; remove one of the two."
             )
+        if self.end_effector is not None and self.catalogue is None:
+            self.end_effector.require_whole(f"source '{self.repo_id}'")
         if self.end_effector is not None and (self.action_type, self.action_gain) != (None, None):
             raise ValueError(
                 f"'{self.repo_id}': with end_effector the kind and the scale of its actions are said in "
@@ -174,6 +176,9 @@ class Source:
                 )
             return
         self.catalogue, options = resolved(name, self.views)
+        if self.repo_id not in ("", options.get("repo_id")):
+            # A commit is of one repository.
+            options.pop("revision", None)
         if self.action_type == "absolute":
             options.pop("action_gain", None)
         if self.end_effector is not None:

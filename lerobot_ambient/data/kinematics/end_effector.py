@@ -162,16 +162,32 @@ class _InSpace:
         names = list(read_names(self.source.features[key]).names)
         if pose is None:
             return self._of_joints(key, values, names)
-        numbers = _taken(values, names, [*pose.position, *pose.rotation], key)
+        numbers = self._numbers(key, pose)
         gripper = None if pose.gripper is None else _taken(values, names, [pose.gripper], key)[:, 0]
-        position, rotation = numbers[:, :3] * pose.position_scale, numbers[:, 3:] * pose.rotation_scale
+        if gripper is not None and pose.gripper_ends is not None:
+            closed, opened = pose.gripper_ends
+            gripper = (gripper - closed) / (opened - closed)
+        if pose.kind == "difference":
+            assert self.config.state is not None
+            numbers = numbers + self._numbers(OBS_STATE, self.config.state)
+        position, rotation = numbers[:, :3], numbers[:, 3:]
         try:
             matrices = to_matrices(rotation, pose.form)
         except ValueError as error:
             raise ValueError(f"{key}: {error}") from error
-        if pose.kind == "absolute":
+        if pose.kind in ("absolute", "difference"):
             return _Side(self._in_targets_axes(Poses(matrices, position)), None, gripper)
         return _Side(None, np.concatenate([position, to_vectors(matrices)], axis=-1), gripper)
+
+    def _numbers(self, key: str, pose: PoseConfig) -> Array:
+        """(N, 3 + K) position in metres, and rotation in its form, in radians where it has angles."""
+        if key not in self.source.columns:
+            raise ValueError(f"it has no '{key}'; map one with rename: {{<its key>: {key}}}.")
+        names = list(read_names(self.source.features[key]).names)
+        numbers = _taken(self.source.columns[key], names, [*pose.position, *pose.rotation], key)
+        numbers[:, :3] *= pose.position_scale
+        numbers[:, 3:] *= pose.rotation_scale
+        return numbers
 
     def _of_joints(self, key: str, values: NDArray[Any], names: Sequence[str]) -> _Side:
         assert self.chain is not None

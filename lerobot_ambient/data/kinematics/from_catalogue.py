@@ -7,17 +7,29 @@ import math
 from collections.abc import Mapping, Sequence
 
 from lerobot_ambient.data.catalogue.entry import Entry, FeatureSchema
-from lerobot_ambient.data.declared.end_effector import FORMS, EndEffectorConfig, PoseConfig
+from lerobot_ambient.data.declared.end_effector import EndEffectorConfig, PoseConfig
 
-_FORMS = {"rpy": "euler_xyz", "rotation_vector": "rotation_vector", "quaternion_xyzw": "quaternion_xyzw"}
-"""Rotations of the catalogue that are known beyond doubt; the others have to be declared."""
-_KINDS = {("ee_absolute", "base"): "absolute", ("ee_delta", "base"): "delta_base", ("ee_delta", "tool"): "delta_tool"}
+_POSITION = ["x", "y", "z"]
+_ROTATIONS = {
+    "rpy": ("euler_xyz", ["roll", "pitch", "yaw"]),
+    "rotation_vector": ("rotation_vector", ["rx", "ry", "rz"]),
+    "quaternion_xyzw": ("quaternion_xyzw", ["qx", "qy", "qz", "qw"]),
+}
+"""Rotations of the catalogue that are known beyond doubt, and what entries call their numbers; others are declared."""
+_KINDS = {
+    ("ee_absolute", "base"): "absolute",
+    ("ee_delta", "base"): "delta_base",
+    ("ee_delta", "tool"): "delta_tool",
+    ("ee_delta", "base_and_tool"): "delta_mixed",
+}
 _METRES = {"m": 1.0, "mm": 0.001}
 _RADIANS = {"rad": 1.0, "deg": math.radians(1.0)}
 
 
 def from_entry(one: Entry) -> EndEffectorConfig:
     """Where the poses of an entry's dataset are.
+
+    A gripper whose ends the entry knows becomes 0 (closed) to 1 (open); others stay as recorded.
 
     Raises:
         ValueError: two arms, joints, or something of the pose that the entry does not know; with what it says.
@@ -26,35 +38,56 @@ def from_entry(one: Entry) -> EndEffectorConfig:
         raise ValueError(f"it has {one.arms} arms, and end-effector space has one.")
     if one.action is None:
         raise ValueError("it does not know what the actions are.")
-    state = one.state
-    is_pose = state is not None and state.kind == "ee_absolute"
-    return EndEffectorConfig(
-        action=_pose("action", one.action), state=_pose("observation.state", state) if is_pose and state else None
-    )
+    action = _pose("action", one.action)
+    is_pose = one.state is not None and one.state.kind == "ee_absolute"
+    state = _pose("observation.state", one.state) if is_pose and one.state else None
+    if action.kind == "difference" and (state is None or state.form != action.form):
+        written = "not a pose" if state is None else f"a pose of rotation {state.form}"
+        raise ValueError(
+            f"its actions are differences of the numbers of poses of rotation {action.form}, and its "
+            f"observation.state is {written}."
+        )
+    return EndEffectorConfig(action=action, state=state)
 
 
 def _pose(key: str, feature: FeatureSchema) -> PoseConfig:
     kind = _KINDS.get((feature.kind, str(feature.frame)))
     if kind is None:
-        raise ValueError(f"its {key} is of kind {feature.kind} in the axes of {feature.frame}.")
-    form = _FORMS.get(feature.rotation)
-    if form is None:
+        axes = "" if feature.frame is None else f" in the axes of {feature.frame}"
+        raise ValueError(f"its {key} is of kind {feature.kind}{axes}.")
+    if feature.rotation not in _ROTATIONS:
         raise ValueError(f"the rotation of its {key} is {feature.rotation}.")
+    form, rotation = _ROTATIONS[feature.rotation]
     grippers = [name for name in feature.names if name in feature.gripper or "gripper" in name]
     numbers = [name for name in feature.names if name not in grippers and name not in feature.padding]
-    if len(numbers) != 3 + FORMS[form] or len(grippers) > 1:
-        raise ValueError(f"its {key} has {list(feature.names)}, which is no position, rotation ({form}) and gripper.")
+    if sorted(numbers) != sorted([*_POSITION, *rotation]) or len(grippers) > 1:
+        zeros = f", of which {list(feature.padding)} are always 0" if feature.padding else ""
+        raise ValueError(
+            f"its {key} has {list(feature.names)}{zeros}, and a pose with rotation {feature.rotation} has "
+            f"{[*_POSITION, *rotation]} and at most one gripper."
+        )
+    ends = feature.gripper.get(grippers[0]) if grippers else None
+    has_angles = len(rotation) == 3
     return PoseConfig(
-        position=numbers[:3],
-        rotation=numbers[3:],
+        position=list(_POSITION),
+        rotation=list(rotation),
         form=form,
-        kind=kind,
+        kind=feature.step if feature.step == "difference" else kind,
         gripper=grippers[0] if grippers else None,
-        position_scale=_METRES[feature.units.get("position", "m")] * _gain(key, feature.gain, numbers[:3]),
-        rotation_scale=1.0
-        if FORMS[form] != 3
-        else _RADIANS[feature.units.get("rotation", "rad")] * _gain(key, feature.gain, numbers[3:]),
+        gripper_ends=None if ends is None else [ends["closed"], ends["open"]],
+        position_scale=_unit(key, feature, "position", _METRES) * _gain(key, feature.gain, _POSITION),
+        rotation_scale=_unit(key, feature, "rotation", _RADIANS) * _gain(key, feature.gain, rotation)
+        if has_angles
+        else 1.0,
     )
+
+
+def _unit(key: str, feature: FeatureSchema, what: str, known: Mapping[str, float]) -> float:
+    """Metres or radians of a 1."""
+    unit = feature.units.get(what, "a unit that is not known")
+    if unit not in known:
+        raise ValueError(f"the {what} of its {key} is in {unit}, not {' or '.join(known)}.")
+    return known[unit]
 
 
 def _gain(key: str, gain: float | Mapping[str, float] | None, names: Sequence[str]) -> float:

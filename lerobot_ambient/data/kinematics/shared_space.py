@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 from lerobot.utils.constants import ACTION, OBS_STATE
 
+from lerobot_ambient.data.catalogue.compare import doubtful
 from lerobot_ambient.data.catalogue.library import entry, unpinned
 from lerobot_ambient.data.declared.end_effector import EndEffectorConfig
 from lerobot_ambient.data.files.dimension_names import read_names
@@ -50,8 +51,8 @@ def in_shared_space(opened: OpenedDataset, space: EndEffectorConfig | None) -> O
     if names.get(ACTION, [])[: len(wanted)] == wanted:
         kinds = {ACTION: learn} | ({OBS_STATE: "absolute"} if names.get(OBS_STATE, [])[: len(POSE)] == [*POSE] else {})
         return replace(opened, computed=kinds)
-    if config is None and opened.config.catalogue is not None:
-        opened = _from_catalogue(opened)
+    if opened.config.catalogue is not None and (config is None or config.is_partial):
+        opened = _from_catalogue(opened, config)
         config = opened.config.end_effector
     if config is None:
         raise ValueError(
@@ -65,15 +66,22 @@ def in_shared_space(opened: OpenedDataset, space: EndEffectorConfig | None) -> O
     return in_end_effector_space(opened, learn)
 
 
-def _from_catalogue(opened: OpenedDataset) -> OpenedDataset:
+def _from_catalogue(opened: OpenedDataset, said: EndEffectorConfig | None) -> OpenedDataset:
     """A source with the `end_effector` that its catalogue entry stands for.
+
+    Args:
+        opened: the source.
+        said: what it says itself of it, which stands above the entry: its state, and the changes of axes.
 
     Raises:
         ValueError: the entry does not know enough, or the source has other gains than it.
     """
     source = opened.config
     name, _ = unpinned(str(source.catalogue))
-    write = "Declare end_effector on the source: {action: {position: [...], rotation: [...], kind: ...}, ...}."
+    write = (
+        "Declare end_effector on the source: {action: {position: [...], rotation: [...], kind: ...}, state: {...}}, or "
+        "{urdf: <its arm>, tip: <link>, unit: radians} for joint positions."
+    )
     try:
         one = entry(name)
         config = from_entry(one)
@@ -82,13 +90,17 @@ def _from_catalogue(opened: OpenedDataset) -> OpenedDataset:
             f"source '{opened.name}': the catalogue's '{name}' does not say where its poses are: {error} {write}"
         ) from error
     assert one.action is not None
-    if source.action_gain != one.action.gain:
+    if said is not None:
+        config = replace(said, action=config.action, state=said.state or config.state)
+    elif source.action_gain != one.action.gain:
         raise ValueError(
             f"source '{opened.name}': action_gain is {source.action_gain}, and the catalogue's '{name}' has "
             f"{one.action.gain}; in end-effector space a gain is end_effector.action.position_scale and "
             f"rotation_scale. {write}"
         )
-    logger.info("'%s': its end_effector is what the catalogue's '%s' says", opened.name, name)
+    logger.info("'%s': its end_effector is what the catalogue's '%s' says: %s", opened.name, name, config)
+    if (doubt := doubtful(one)) is not None:
+        logger.warning("'%s': %s", opened.name, doubt)
     return replace(opened, config=replace(source, end_effector=config, action_type=None, action_gain=None))
 
 

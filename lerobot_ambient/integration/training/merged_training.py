@@ -176,6 +176,7 @@ def make_merged_datasets(cfg: TrainConfig) -> tuple[MergedTrainingDataset, Merge
     _take_state_size(policy, features)
     if policy.target_end_effector is not None:
         policy.target_end_effector = for_checkpoint(policy.target_end_effector, mixture.sources[0])
+        policy.sources = _with_end_effectors(policy.sources, mixture)
     # A checkpoint that has learned the mark keeps it when it is trained on without such a source.
     lacked = [key for key, absent in (mixture.absent_cameras or {}).items() if bool(absent.any())]
     policy.marked_cameras = list(dict.fromkeys([*policy.marked_cameras, *lacked]))
@@ -191,6 +192,18 @@ def make_merged_datasets(cfg: TrainConfig) -> tuple[MergedTrainingDataset, Merge
         for dataset in merged:
             _use_imagenet_stats(dataset.meta)
     return merged[0], merged[1] if len(merged) > 1 else None
+
+
+def _with_end_effectors(declared: Sequence[Source], mixture: AssembledMixture) -> list[Source]:
+    """The sources as declared, with the end effectors that their catalogue entries said: entries may change."""
+    # Those of a merged target come before them.
+    taken = [source.config.end_effector for source in mixture.sources[len(mixture.sources) - len(declared) :]]
+    return [
+        source
+        if source.end_effector == said
+        else replace(source, end_effector=said, action_type=None, action_gain=None)
+        for source, said in zip(declared, taken, strict=True)
+    ]
 
 
 def _told(mixture: AssembledMixture, known: Sequence[DataRecord]) -> list[DataRecord]:

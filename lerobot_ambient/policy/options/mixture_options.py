@@ -93,6 +93,8 @@ class MixtureOptions(_Stock):
             raise ValueError(
                 "policy.target_action_gain is of steps, and policy.target_action_type is absolute; remove one of them."
             )
+        if self.target_end_effector is not None:
+            self.target_end_effector.require_whole("policy.target_end_effector")
         if self.target_end_effector is not None and (self.target_action_type, self.target_action_gain) != (None, None):
             raise ValueError(
                 "policy.target_end_effector says in its action what the target's actions are (kind, position_scale, "

@@ -55,6 +55,8 @@ def test_an_own_folder_may_bring_references(folder):
         entries([folder])
     (folder / "references.yaml").write_text(yaml.safe_dump({"log": {"what": "my notes", "where": "a drawer"}}))
     assert entry("mine/arm", [folder]).evidence == {"fps": ("log",)}
+    (folder / "mine/references.yaml").write_text((folder / "references.yaml").read_text())
+    assert entry(str(folder / "mine/arm.yaml")).evidence == {"fps": ("log",)}
     (folder / "references.yaml").write_text("log: here")
     with pytest.raises(
         ValueError, match=r"references\.yaml: the reference 'log' is 'here'; write what it is and where"
@@ -118,6 +120,8 @@ def test_damage_is_named_with_file_key_and_fix(tmp_path):
         (with_action(kind="pose"), r"features.action.kind is 'pose'; write one of joint, joint_delta"),
         (with_action(frame=None), r"features.action.frame is None; of ee_delta write one of base, tool"),
         (with_action(frame="world"), r"features.action.frame is 'world'; write one of base"),
+        (with_action(step="angles"), r"features.action.step is 'angles'; write one of relative, difference"),
+        (with_action(kind="ee_absolute", step="difference"), r"action.step is 'difference'; leave it out: its numbers"),
         (with_action(rotation="xyz"), r"features.action.rotation is 'xyz'; write one of none, rpy"),
         (with_action(names=["x", "x"]), r"features.action.names is \['x', 'x'\]; write one name a dimension"),
         (with_action(stored=["a"]), r"features.action.stored is \['a'\]; write 7 names"),

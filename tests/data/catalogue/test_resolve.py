@@ -47,6 +47,8 @@ def test_what_the_block_says_stands_above_the_entry():
     assert (source.repo_id, source.revision, source.action_type) == ("me/toto", "v3.0", "absolute")
     assert source.dimension_names["action"] == names
     assert source.dimension_names["observation.state"][0] == "joint_1"
+    # A commit is of one repository.
+    assert Source(catalogue="openx/toto", repo_id="me/toto").revision is None
     # Positions have no gain.
     assert Source(catalogue="openx/taco_play", action_type="absolute").action_gain is None
     assert Source(catalogue="openx/taco_play", action_gain=2.0).action_gain == 2.0

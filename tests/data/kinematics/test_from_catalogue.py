@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lerobot_ambient.data.catalogue.library import entries, entry
-from lerobot_ambient.data.declared.end_effector import EndEffectorConfig, PoseConfig
+from lerobot_ambient.data.declared.end_effector import EndEffectorConfig, FrameConfig, PoseConfig
 from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.kinematics.from_catalogue import from_entry
 from lerobot_ambient.data.kinematics.shared_space import in_shared_space
@@ -36,8 +36,13 @@ def bridge(**said):
 
 def test_bridge_is_what_its_entry_says():
     found = from_entry(entry("openx/bridge"))
-    assert found.action == PoseConfig(["x", "y", "z"], ["roll", "pitch", "yaw"], kind="delta_base", gripper="gripper")
-    assert found.state == PoseConfig(["x", "y", "z"], ["roll", "pitch", "yaw"], gripper="gripper")
+    pose = {"position": ["x", "y", "z"], "rotation": ["roll", "pitch", "yaw"], "gripper": "gripper"}
+    assert found.action == PoseConfig(**pose, kind="difference", gripper_ends=[0.0, 1.0])
+    assert found.state == PoseConfig(**pose)
+    assert from_entry(entry("openx/furniture_bench")).action.kind == "delta_mixed"
+    # Its action says 1 for an open gripper, its state 1 for a closed one.
+    fractal = from_entry(entry("openx/fractal"))
+    assert (fractal.action.gripper_ends, fractal.state.gripper_ends) == ([0.0, 1.0], [1.0, 0.0])
 
 
 def test_a_source_of_the_catalogue_needs_no_declaration():
@@ -47,7 +52,25 @@ def test_a_source_of_the_catalogue_needs_no_declaration():
         np.testing.assert_array_equal(taken.columns[key], values)
 
 
-def test_many_entries_are_known_and_the_others_say_why_not():
+def test_a_source_of_the_catalogue_says_how_its_base_lies():
+    base, tool = FrameConfig([0.0, 0.0, 90.0], [0.1, 0.0, 0.0]), FrameConfig([180.0, 0.0, 0.0])
+    whole = replace(from_entry(entry("openx/bridge")), base=base, tool=tool)
+    made, wanted = (
+        in_shared_space(bridge(end_effector=said), SPACE) for said in (EndEffectorConfig(base=base, tool=tool), whole)
+    )
+    assert made.config.end_effector == whole
+    for key, values in wanted.columns.items():
+        np.testing.assert_array_equal(made.columns[key], values)
+    with pytest.raises(ValueError, match="source 'me/arm': end_effector needs a urdf"):
+        Source("me/arm", end_effector=EndEffectorConfig(base=base))
+
+
+def test_what_its_entry_doubts_is_told(caplog):
+    in_shared_space(bridge(), SPACE)
+    assert "catalogue entry openx/bridge could not verify cameras, observation.state.gripper" in caplog.text
+
+
+def test_many_entries_are_known_and_the_others_say_why_not(checkout):
     known, why = [], {}
     for name, one in entries().items():
         try:
@@ -55,8 +78,12 @@ def test_many_entries_are_known_and_the_others_say_why_not():
             known.append(name)
         except ValueError as error:
             why[name] = str(error)
-    assert len(known) >= 12 and "openx/bridge" in known
-    assert all(text.startswith(("it", "the rotation of its")) for text in why.values())
+    how_to = (checkout / "docs/how-to/train-in-end-effector-space.md").read_text()
+    assert f"Of {len(known)} of the {len(known) + len(why)} datasets" in how_to
+    # The how-to names each: nine with poses in their states, and the others after them.
+    posed = [from_entry(entry(name)).state is not None for name in sorted(known, key=how_to.rindex)]
+    assert sum(posed) == 9 and sorted(posed, reverse=True) == posed
+    assert all(text.startswith(("it", "the rotation of its", "the position of its")) for text in why.values())
 
 
 def test_an_entry_that_does_not_know_enough_is_refused_with_what_it_says():
@@ -65,7 +92,17 @@ def test_an_entry_that_does_not_know_enough_is_refused_with_what_it_says():
         ({"frame": "unknown"}, "of kind ee_delta in the axes of unknown"),
         ({"rotation": "ypr"}, "the rotation of its action is ypr"),
         ({"gain": {"x": 0.1, "y": 0.2, "z": 0.1}}, "other gains along"),
-        ({"names": ("x", "y", "z", "gripper")}, "no position, rotation"),
+        ({"names": ("x", "y", "z", "gripper")}, r"its action has .*'gripper'\], and a pose with rotation rpy has"),
+        (
+            {"names": ("roll", "pitch", "yaw", "x", "y", "height", "gripper")},
+            r"'height'.* a pose with rotation rpy has",
+        ),
+        ({"units": {"rotation": "rad"}}, "the position of its action is in a unit that is not known, not m or mm"),
+        ({"units": {"position": "m/s", "rotation": "rad"}}, "the position of its action is in m/s, not m or mm"),
+        (
+            {"rotation": "rotation_vector", "names": ("x", "y", "z", "rx", "ry", "rz")},
+            "of rotation rotation_vector, and its observation.state is a pose of rotation euler_xyz",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             from_entry(replace(one, features=one.features | {"action": replace(one.features["action"], **changed)}))
@@ -78,5 +115,6 @@ def test_an_entry_that_does_not_know_enough_is_refused_with_what_it_says():
 def test_a_controllers_gain_becomes_the_scales():
     one = entry("openx/bridge")
     gain = dict.fromkeys("xyz", 0.05) | dict.fromkeys(["roll", "pitch", "yaw"], 0.5)
-    made = from_entry(replace(one, features=one.features | {"action": replace(one.features["action"], gain=gain)}))
+    action = replace(one.features["action"], gain=gain, step="relative")
+    made = from_entry(replace(one, features=one.features | {"action": action}))
     assert (made.action.position_scale, made.action.rotation_scale) == (0.05, 0.5)

@@ -114,6 +114,27 @@ def test_steps_of_another_robot_become_what_is_learned(space, learn, kind, moved
         np.testing.assert_allclose(made.columns[key], wanted[key], atol=2e-5)
 
 
+@pytest.mark.parametrize("learn", ["absolute", "delta_base"])
+def test_differences_of_a_poses_numbers_lead_to_the_next_pose(space, learn):
+    # As in BridgeData: turned about z by more than a radian, a step of roll is none about the base's x.
+    config = space(learn=learn)
+    wanted = in_shared_space(as_joints(config), config).columns["action"]
+    joints, poses = motion()
+    numbers = posed(poses, joints[:, 5])
+    action, state = np.diff(numbers, axis=0), numbers[:-1].copy()
+    action[:, 6] = 100.0 - joints[1:, 5]
+    pose = {"state": pose_config()}
+    declared = EndEffectorConfig(action=pose_config(kind="difference", gripper_ends=[100.0, 0.0]), **pose)
+    made = in_shared_space(opened(action, state, POSED, declared), config).columns["action"]
+    np.testing.assert_allclose(made[:, :-1], wanted[:, :-1], atol=2e-5)
+    np.testing.assert_allclose(100.0 * made[:, -1], wanted[:, -1], rtol=1e-5)
+    turned = replace(declared, action=pose_config(kind="delta_base"))
+    other = in_shared_space(opened(action, state, POSED, turned), config).columns["action"]
+    assert np.abs(other[:, 3:-1] - wanted[:, 3:-1]).max() > 0.01
+    with pytest.raises(ValueError, match="difference of numbers of form euler_xyz, and its state's form is None"):
+        EndEffectorConfig(action=pose_config(kind="difference"))
+
+
 def test_steps_that_are_learned_need_no_state(space):
     config = space(learn="delta_base")
     base = FrameConfig([0.0, 0.0, 90.0])
