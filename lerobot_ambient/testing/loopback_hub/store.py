@@ -42,12 +42,21 @@ class Repo:
     commits: dict[str, dict[str, bytes]] = field(default_factory=lambda: {"0" * 40: {}})
     branches: dict[str, str] = field(default_factory=lambda: {"main": "0" * 40})
     tags: dict[str, str] = field(default_factory=dict)
+    _oids: dict[tuple[str, int], tuple[bytes, str]] = field(default_factory=dict, repr=False)
 
     def resolve(self, revision: str) -> str | None:
         """The commit a branch, tag or commit name stands for; None when there is none."""
         if revision in self.commits:
             return revision
         return self.branches.get(revision) or self.tags.get(revision)
+
+    def oid(self, path: str, data: bytes) -> str:
+        """The hash by which a file is known; taken once, for a range of a large file is asked for many times."""
+        # Beside the hash the bytes themselves, so that no others take their place in memory.
+        key = (path, id(data))
+        if key not in self._oids:
+            self._oids[key] = data, lfs_oid(data) if is_large(path) else git_oid(data)
+        return self._oids[key][1]
 
     def commit(self, branch: str, files: dict[str, bytes]) -> str:
         """Put a listing on a branch and return the commit's name."""
