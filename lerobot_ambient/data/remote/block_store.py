@@ -20,10 +20,11 @@ import logging
 import os
 import secrets
 import shutil
+import threading
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,8 +87,8 @@ class BlockStore:
             path.unlink(missing_ok=True)
             return None
         if time.time() - written > _FRESH_S:
-            # Another process may have made room with it meanwhile.
-            with suppress(FileNotFoundError):
+            # Another process may have made room with it meanwhile, or it is another user's.
+            with suppress(FileNotFoundError, PermissionError):
                 os.utime(path)
         return data
 
@@ -120,16 +121,19 @@ class BlockStore:
             self._warn_of_full_disk()
             return False
         finally:
-            hidden.unlink(missing_ok=True)
+            with suppress(FileNotFoundError, NotADirectoryError):
+                hidden.unlink()
         return True
 
     def used(self) -> int:
         """Bytes that the blocks take now, counted."""
         return sum(size for _, size, _ in self._blocks())
 
-    def _lock(self) -> FileLock:
-        # Polled often: it is held for microseconds, except while room is made.
-        return FileLock(self.folder / "lock", poll_interval=0.002)
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        # The file is polled often, for it is held for microseconds except while room is made: by one thread a process.
+        with _this_process.lock, FileLock(self.folder / "lock", poll_interval=0.002):
+            yield
 
     def _make_room(self, size: int) -> bool:
         """Count `size` bytes in, removing the oldest blocks where they do not fit; under the lock."""
@@ -184,6 +188,21 @@ class BlockStore:
             "(--policy.stream_cache).",
             *(free, self.folder, KEPT_FREE),
         )
+
+
+class _ThisProcess:
+    """One thread at a time; a forked process begins anew, for a thread it does not have may have held the lock."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._renew)
+
+    def _renew(self) -> None:
+        self.lock = threading.Lock()
+
+
+_this_process = _ThisProcess()
 
 
 def _check(data: bytes) -> bytes:
