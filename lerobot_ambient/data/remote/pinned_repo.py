@@ -11,6 +11,7 @@ import json
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +29,7 @@ WAITS = (1.0, 2.0, 4.0)
 connections; up to five times, as long as Retry-After says) comes on top."""
 _EXPIRED = (401, 403, 404, 410)
 """What a signed address answers once it is no longer valid."""
+_LAPSED = "is asked for at an address that has expired"
 _CHANGED = "The dataset was changed under its commit; start a new run, which lists it anew"
 
 
@@ -84,9 +86,8 @@ class PinnedRepo:
         Raises:
             RemoteReadError: they cannot be had, or the file is not the one that was listed.
         """
-        reason = None
-        for wait in (0.0, *WAITS):
-            time.sleep(wait)
+        reason, waits = None, iter(WAITS)
+        while True:
             try:
                 body, reason = self._ask(path, start, stop)
             except OfflineModeIsEnabled as error:
@@ -96,11 +97,17 @@ class PinnedRepo:
                 ) from error
             except RevisionNotFoundError as error:
                 raise self._error(f"{path}: the Hub no longer has this commit. {_CHANGED}") from error
-            except NOT_ON_THE_HUB as error:
-                raise self._error(f"{path} cannot be read{reason_of(error)}") from error
+            except (*NOT_ON_THE_HUB, httpx.RequestError) as error:
+                raise self._error(f"{path} cannot be read{reason_of(error) or f': {error}'}") from error
             if reason is None:
                 return body
-        raise self._error(f"{path} {reason}, {1 + len(WAITS)} times; nothing is lost, repeat the command later")
+            if reason == _LAPSED:
+                # Once for each address that was given out; the next one comes from the Hub.
+                continue
+            wait = next(waits, None)
+            if wait is None:
+                raise self._error(f"{path} {reason}, {1 + len(WAITS)} times; nothing is lost, repeat the command later")
+            time.sleep(wait)
 
     def _ask(self, path: str, start: int, stop: int) -> tuple[bytes, str | None]:
         """The bytes, and why they have to be asked for again, if they have."""
@@ -113,8 +120,10 @@ class PinnedRepo:
         try:
             with http_stream_backoff("GET", address, headers=headers, timeout=timeout) as response:
                 if signed and response.status_code in _EXPIRED:
-                    del self._signed[path]
-                    return b"", "is asked for at an address that has expired"
+                    # Another thread may have met the same, and have a new one already.
+                    if self._signed.get(path) == signed:
+                        self._signed.pop(path, None)
+                    return b"", _LAPSED
                 self._compare(path, response, (start, stop), is_signed=bool(signed))
                 try:
                     body = response.read()
@@ -125,7 +134,8 @@ class PinnedRepo:
             if "closed" not in str(error):
                 raise
             return b"", "lost its connection"
-        if response.history:
+        # A renamed repository leads to another address of the Hub, which wants the token every time.
+        if response.history and response.url.netloc != response.history[0].url.netloc:
             self._signed[path] = str(response.url)
         short = len(body) != stop - start
         return body, f"came in part only ({len(body)} of {stop - start} bytes)" if short else None
@@ -136,7 +146,9 @@ class PinnedRepo:
         if response.status_code == 416:
             raise self._error(f"{path} was listed with {listed.size} bytes and has fewer now. {_CHANGED}")
         if response.status_code >= 400:
-            response.read()
+            # Without its text where the connection is lost over it: the status says enough.
+            with suppress(httpx.TransportError):
+                response.read()
         hf_raise_for_status(response)
         if response.status_code == 206:
             said = response.headers.get("Content-Range", "")
@@ -172,8 +184,11 @@ def _listing(repo_id: str, commit: str, below: str) -> dict[str, tuple[int, str]
         except NOT_ON_THE_HUB as error:
             # Of a listing huggingface_hub repeats little by itself.
             if wait is None or not isinstance(error, httpx.TransportError):
+                why = reason_of(error)
+                if isinstance(error, OfflineModeIsEnabled):
+                    why = ", and HF_HUB_OFFLINE is set. Unset it, or open the dataset once while the Hub can be reached"
                 raise RemoteReadError(
-                    f"'{repo_id}' at {commit[:12]}: its files under {below} cannot be listed{reason_of(error)}."
+                    f"'{repo_id}' at {commit[:12]}: its files under {below} cannot be listed{why}."
                 ) from error
             time.sleep(wait)
     files = [entry for entry in entries if isinstance(entry, RepoFile)]
@@ -182,6 +197,7 @@ def _listing(repo_id: str, commit: str, below: str) -> dict[str, tuple[int, str]
 
 def _hash_said(response: httpx.Response) -> str | None:
     """The file's hash by the Hub's own answer; storage behind it has hashes of its own."""
-    own = response.history[0] if response.history else response
-    said = own.headers.get("X-Linked-ETag") or (None if response.history else own.headers.get("ETag"))
+    # A renamed repository leads elsewhere first.
+    led = [one.headers["X-Linked-ETag"] for one in (*response.history, response) if "X-Linked-ETag" in one.headers]
+    said = led[0] if led else None if response.history else response.headers.get("ETag")
     return None if said is None else said.removeprefix("W/").strip('"')
