@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import itertools
 import os
 import threading
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -17,34 +18,39 @@ from lerobot_ambient.data.remote.block_store import BlockStore
 from lerobot_ambient.data.remote.pinned_repo import PinnedRepo
 
 THREADS = 8
-"""That fetch ahead, in each process: as many requests are under way."""
-_IN_MEMORY = 64
-"""Blocks that a process holds: a decoder reads one in many small pieces."""
+"""That fetch ahead, in each process, whatever the number of datasets: as many requests are under way."""
+_IN_MEMORY = 128
+"""Blocks that a process holds, of all its datasets: a decoder reads one in many small pieces."""
 _NEXT = 4
 """Blocks that are fetched ahead of a file that is read from one end to the other, as soon as so many were."""
 _SETTLE_S = 10.0
 """Seconds that a fork waits for those threads: a lock that one of them holds would stay locked in the child."""
-_Key = tuple[str, int]
+_numbers = itertools.count()
+_Key = tuple[int, str, int]
 
 
 class _Process:
-    """What threads of one process share; another process begins anew."""
+    """What threads of one process share, for all datasets; another process begins anew."""
 
     def __init__(self) -> None:
         self.number = os.getpid()
         self.lock = threading.Lock()
         self.held: OrderedDict[_Key, bytes] = OrderedDict()
         self.coming: dict[_Key, Future[bytes]] = {}
-        self.failed = False
         self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="fetch-blocks")
         self.asked: set[Future[None]] = set()
-        _processes.add(self)
 
     def submit(self, function: Callable[[], None]) -> None:
         with self.lock:
             asked = self.pool.submit(function)
             self.asked.add(asked)
         asked.add_done_callback(self._forget)
+
+    def hold(self, key: _Key, data: bytes) -> None:
+        with self.lock:
+            self.held[key] = data
+            while len(self.held) > _IN_MEMORY:
+                self.held.popitem(last=False)
 
     def _forget(self, asked: Future[None]) -> None:
         with self.lock:
@@ -57,17 +63,25 @@ class _Process:
         wait(asked, timeout=_SETTLE_S)
 
 
-_processes: weakref.WeakSet[_Process] = weakref.WeakSet()
+_process = _Process()
 
 
-def _settle() -> None:
-    for process in list(_processes):
-        if process.number == os.getpid():
-            process.settle()
+def _mine() -> _Process:
+    # A forked worker has its parent's threads and locks only in name.
+    global _process
+    if _process.number != os.getpid():
+        _process = _Process()
+    return _process
+
+
+def settle() -> None:
+    """Wait until nothing is fetched ahead in this process."""
+    if _process.number == os.getpid():
+        _process.settle()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_settle)
+    os.register_at_fork(before=settle)
 
 
 class RemoteBlocks:
@@ -80,14 +94,19 @@ class RemoteBlocks:
 
     def __init__(self, repo: PinnedRepo, store: BlockStore) -> None:
         self.repo, self.store = repo, store
-        self._process = _Process()
+        self._begin()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"repo": self.repo, "store": self.store}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._process = _Process()
+        self._begin()
+
+    def _begin(self) -> None:
+        # Distinguishes its blocks from those of others in this process.
+        self._number = next(_numbers)
+        self._failed = False
 
     def size(self, path: str) -> int:
         """Bytes of a file."""
@@ -99,7 +118,7 @@ class RemoteBlocks:
         Raises:
             RemoteReadError: it is not here and cannot be had.
         """
-        mine, key = self._mine(), (path, index)
+        mine, key = _mine(), (self._number, path, index)
         with mine.lock:
             if key in mine.held:
                 mine.held.move_to_end(key)
@@ -113,16 +132,13 @@ class RemoteBlocks:
         try:
             data = self._load(path, index)
         except BaseException as error:
-            mine.failed = True
+            self._failed = True
             promised.set_exception(error)
             raise
         else:
-            mine.failed = False
+            self._failed = False
+            mine.hold(key, data)
             promised.set_result(data)
-            with mine.lock:
-                mine.held[key] = data
-                while len(mine.held) > _IN_MEMORY:
-                    mine.held.popitem(last=False)
             return data
         finally:
             with mine.lock:
@@ -137,13 +153,12 @@ class RemoteBlocks:
     def submit(self, function: Callable[..., Any], *args: Any) -> None:
         """Run a function in one of the threads that fetch; not at all while nothing can be had, or once the process
         is about to end, which waits for them."""
-        mine = self._mine()
 
         def run() -> None:
-            if not mine.failed and threading.main_thread().is_alive():
+            if not self._failed and threading.main_thread().is_alive():
                 function(*args)
 
-        mine.submit(run)
+        _mine().submit(run)
 
     def name(self, path: str, index: int) -> str:
         """What the store calls a block: repository, commit, file, block; with the size that blocks have."""
@@ -163,12 +178,6 @@ class RemoteBlocks:
         data = self.repo.read(path, start, stop)
         self.store.write(self.name(path, index), data)
         return data
-
-    def _mine(self) -> _Process:
-        # A forked worker has its parent's threads and locks only in name.
-        if self._process.number != os.getpid():
-            self._process = _Process()
-        return self._process
 
 
 class BlockFile(io.RawIOBase):
@@ -198,8 +207,11 @@ class BlockFile(io.RawIOBase):
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        return self._at
+        wanted = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        if wanted < 0:
+            raise OSError(errno.EINVAL, f"byte {wanted} of {self._path}")
+        self._at = wanted
+        return wanted
 
     def read(self, size: int | None = -1) -> bytes:
         """Up to `size` bytes, all that are left of the file when it is negative or None."""
