@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lerobot.configs import RGBEncoderConfig
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
 from lerobot_ambient.data.declared.sources import Source
@@ -31,12 +32,14 @@ BLOCK = 2048
 
 @pytest.fixture(scope="session")
 def filmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """me/filmed: 3 episodes of 24 noisy frames of 48x64, in one video file of some tens of blocks."""
+    """me/filmed: 3 episodes of 24 noisy frames of 48x64, in one H.264 file of twenty blocks."""
     root = tmp_path_factory.mktemp("remote") / "filmed"
     vector = {"dtype": "float32", "shape": (2,), "names": ["a", "b"]}
     camera = {"dtype": "video", "shape": (48, 64, 3), "names": ["height", "width", "channels"]}
     features = {"action": vector, "observation.state": vector, CAM: camera}
-    dataset = LeRobotDataset.create("me/filmed", 10, features, root=root, use_videos=True)
+    # It decodes in a sixth of the time of LeRobot's default.
+    encoder = RGBEncoderConfig(vcodec="h264")
+    dataset = LeRobotDataset.create("me/filmed", 10, features, root=root, use_videos=True, rgb_encoder=encoder)
     rng = np.random.default_rng(0)
     for _ in range(3):
         for _ in range(24):
@@ -68,28 +71,43 @@ def put() -> Callable[..., str]:
     return commit
 
 
+@pytest.fixture(scope="session")
+def hub() -> Iterator[LoopbackHub]:
+    """One Hub for all tests; `remote` empties it."""
+    with LoopbackHub() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def kept_metadata(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """huggingface_hub's cache of all tests: what was fetched at a commit need not be fetched again."""
+    return tmp_path_factory.mktemp("hub")
+
+
 @pytest.fixture
-def remote(filmed: Path, put, client, monkeypatch, tmp_path):
+def remote(hub, kept_metadata, filmed: Path, put, client, monkeypatch, tmp_path):
     """The Hub with me/filmed: `hub`, its `commit`, the name of the one `video`, the folder of the `blocks`, `waits`
     that would have been slept, and `open`, which makes the mixture anew, as another process would."""
-    with LoopbackHub() as hub:
-        commit = put(hub, filmed)
-        waits: list[float] = client(hub)
-        monkeypatch.setattr(pinned_repo, "time", SimpleNamespace(sleep=lambda s: waits.append(s) if s else None))
-        small = lambda self: BlockStore(self.folder, int(self.gigabytes * 1e9), BLOCK)  # noqa: E731
+    for collection in (hub.repos, hub.faults, hub.requests, hub.addresses):
+        collection.clear()
+    hub.delay, hub.elsewhere = 0.0, False
+    commit = put(hub, filmed)
+    waits: list[float] = client(hub, cache=str(kept_metadata))
+    monkeypatch.setattr(pinned_repo, "time", SimpleNamespace(sleep=lambda s: waits.append(s) if s else None))
+
+    def open_mixture(gigabytes: float = 0.01, options: dict[str, Any] | None = None, block: int = BLOCK, **config: Any):
+        small = lambda self: BlockStore(self.folder, int(self.gigabytes * 1e9), block)  # noqa: E731
         monkeypatch.setattr(StreamOptions, "store", small)
+        stream = StreamOptions(tmp_path / "blocks", gigabytes)
+        chosen = replace(OPTIONS, video_backend="pyav", stream=stream, **options or {})
+        return make_mixture(Source("me/filmed", stream=True, **config), [], chosen, RECIPE)
 
-        def open_mixture(gigabytes: float = 0.01, options: dict[str, Any] | None = None, **config: Any):
-            stream = StreamOptions(tmp_path / "blocks", gigabytes)
-            chosen = replace(OPTIONS, video_backend="pyav", stream=stream, **options or {})
-            return make_mixture(Source("me/filmed", stream=True, **config), [], chosen, RECIPE)
-
-        (video,) = (path for path in hub.files("me/filmed", "dataset") if path.endswith(".mp4"))
-        yield SimpleNamespace(
-            hub=hub, commit=commit, video=video, blocks=tmp_path / "blocks", waits=waits, open=open_mixture
-        )
-        # No thread of this test asks the Hub of the next one.
-        blocks._settle()
+    (video,) = (path for path in hub.files("me/filmed", "dataset") if path.endswith(".mp4"))
+    yield SimpleNamespace(
+        hub=hub, commit=commit, video=video, blocks=tmp_path / "blocks", waits=waits, open=open_mixture
+    )
+    # No thread of this test asks the Hub of the next one.
+    blocks.settle()
 
 
 @pytest.fixture

@@ -11,16 +11,21 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub import constants
+from lerobot.datasets import dataset_metadata, lerobot_dataset
 from torch.utils.data import DataLoader
 
 from lerobot_ambient.data.cameras import video_sources
 from lerobot_ambient.data.cameras.video_sources import RemoteVideo
 from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.provenance.fingerprint import require_same_mixture
+from lerobot_ambient.data.remote import blocks
 from lerobot_ambient.data.remote.pinned_repo import RemoteReadError
 
-CAM = "observation.images.cam"
+from .conftest import BLOCK, CAM
+
 POSITIONS = [0, 70, 3, 30, 30, 47]
+SMALL = 1024
+"""Bytes of a block where the video has to have more than the least bound holds."""
 
 
 def videos_asked(remote):
@@ -48,16 +53,19 @@ def apart(remote, tmp_path, preloaded_python):
             "HF_HUB_DISABLE_XET": "1",
         }
         script = Path(__file__).with_name("stream_batches.py")
-        words = ["me/filmed", remote.blocks, capacity, 2048, first, count]
+        words = ["me/filmed", remote.blocks, capacity, SMALL, first, count]
         line = [str(preloaded_python), str(script), *map(str, words)]
         return subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
     return start
 
 
+def digest(batch):
+    return hashlib.sha256(batch[CAM].numpy().tobytes()).hexdigest()
+
+
 def digests(mixture, first, count):
-    drawn = batches(mixture, count, epoch=0, start_index=first)
-    return [hashlib.sha256(batch[CAM].numpy().tobytes()).hexdigest() for batch in drawn]
+    return [digest(batch) for batch in batches(mixture, count, epoch=0, start_index=first)]
 
 
 def batches(mixture, count, **state):
@@ -81,6 +89,7 @@ def test_frames_are_those_of_the_downloaded_files(remote, here):
 
 def test_kept_blocks_are_not_asked_for_again(remote, here):
     remote.open().dataset.gather(POSITIONS)
+    blocks.settle()
     asked = len(videos_asked(remote))
     same(remote.open().dataset.gather(POSITIONS), here.dataset.gather(POSITIONS))
     assert len(videos_asked(remote)) == asked
@@ -100,22 +109,20 @@ def test_an_epoch_is_that_of_the_downloaded_files(remote, here):
 def test_a_killed_run_goes_on_with_the_same_frames(remote, here, apart):
     """Killed with its workers while they fetch and write blocks, and resumed from the position of its checkpoint."""
     remote.hub.delay = 0.02
-    killed = apart(0, 18, 10**7)
+    killed = apart(0, 18, 10**6)
     first = killed.stdout.readline().split()[0]
     killed.kill()
     killed.wait()
     assert first == digests(here, 0, 1)[0]
     remote.hub.delay = 0.0
-    resumed, _ = apart(4, 3, 10**7).communicate(timeout=300)
-    assert [line.split()[0] for line in resumed.splitlines()] == digests(here, 4, 3)
+    assert digests(remote.open(block=SMALL), 4, 3) == digests(here, 4, 3)
 
 
 def test_what_is_drawn_later_is_fetched_meanwhile(remote):
     mixture = remote.open()
     drawn = list(islice(mixture.sampler(0, look_ahead=8), 4))
     mixture.dataset.__getitems__(drawn)
-    blocks = mixture.sources[0].storage.blocks
-    blocks._mine().settle()
+    blocks.settle()
     asked = len(videos_asked(remote))
     later = [draw.upcoming for draw in drawn]
     assert later == list(islice(mixture.sampler(0), 8, 12))
@@ -125,8 +132,8 @@ def test_what_is_drawn_later_is_fetched_meanwhile(remote):
 
 
 def test_the_blocks_stay_within_their_bound(remote, here):
-    bound = 66 * 2048
-    mixture = remote.open(bound / 1e9)
+    bound = 66 * SMALL
+    mixture = remote.open(bound / 1e9, block=SMALL)
     store = mixture.sources[0].storage.blocks.store
     for start in range(0, 72, 8):
         rows = list(range(start, start + 8))
@@ -138,21 +145,26 @@ def test_the_blocks_stay_within_their_bound(remote, here):
 
 
 def test_processes_share_the_bound(remote, here, apart):
-    """Two runs of two workers each, all of whom write and make room in one folder smaller than the video."""
-    bound = 80 * 2048
-    runs = [apart(first, 3, bound) for first in (0, 32)]
-    for first, run in zip((0, 32), runs, strict=True):
-        lines = [line.split() for line in run.communicate(timeout=300)[0].splitlines()]
-        assert [digest for digest, _ in lines] == digests(here, first, 3)
-        assert all(int(used) <= bound for _, used in lines)
+    """A run of two workers and one of none, which all write and make room in one folder smaller than the video."""
+    bound = 66 * SMALL
+    other = apart(32, 3, bound)
+    # The other one has begun to draw.
+    told = [other.stdout.readline()]
+    mixture = remote.open(bound / 1e9, block=SMALL)
+    assert digests(mixture, 0, 3) == digests(here, 0, 3)
+    assert mixture.sources[0].storage.blocks.store.used() <= bound
+    lines = [line.split() for line in told + other.communicate(timeout=300)[0].splitlines()]
+    assert [digest for digest, _ in lines] == digests(here, 32, 3)
+    assert all(int(used) <= bound for _, used in lines)
 
 
 def test_a_cache_of_frames_is_decoded_once(remote, here, tmp_path):
     cache = {"frame_cache": tmp_path / "frames", "frame_size": None}
     mixture = remote.open(options=cache)
     assert not mixture.streams
-    remote.hub.stop()
+    remote.hub.requests.clear()
     frames = mixture.dataset.gather(POSITIONS)[CAM]
+    assert not remote.hub.requests
     assert torch.equal(frames, here.dataset.gather(POSITIONS)[CAM])
 
 
@@ -161,11 +173,15 @@ def test_offline_reads_what_is_kept_and_says_what_is_not(remote, here, monkeypat
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     mixture = remote.open()
     same(mixture.dataset.gather(POSITIONS), here.dataset.gather(POSITIONS))
+    for path in remote.blocks.rglob(f"{BLOCK}-00002*"):
+        path.unlink()
     with pytest.raises(RemoteReadError, match=r"'me/filmed' at .*mp4 is not wholly in the block cache, and HF_HUB_OFF"):
-        mixture.dataset.gather(list(range(10, 30)))
+        remote.open().dataset.gather(range(72))
 
 
-def test_offline_without_metadata_is_refused(remote, monkeypatch):
+def test_offline_without_metadata_is_refused(remote, monkeypatch, tmp_path):
+    for module in (dataset_metadata, lerobot_dataset):
+        monkeypatch.setattr(module, "HF_LEROBOT_HUB_CACHE", tmp_path / "empty")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(ValueError, match=r"'me/filmed' was not found in LeRobot's cache and the Hub.*HF_HUB_OFFLINE"):
         remote.open()
@@ -205,8 +221,6 @@ def test_a_video_that_the_hub_lacks_is_named_before_training(remote, put, copy_o
 def test_a_folder_of_ones_own_is_not_streamed(remote, filmed, monkeypatch, copy_of):
     with pytest.raises(ValueError, match="stream reads from the Hub, and root="):
         Source("me/filmed", root=str(filmed), stream=True)
-    from lerobot.datasets import dataset_metadata
-
     (copy_of.parent / "me").mkdir()
     copy_of.rename(copy_of.parent / "me" / "filmed")
     monkeypatch.setattr(dataset_metadata, "HF_LEROBOT_HOME", copy_of.parent)
@@ -228,7 +242,7 @@ def test_a_remote_file_is_decoded_as_lerobot_decodes_a_local_one(remote, here, b
     # What the Hub has against it is told, whatever the decoder makes of it.
     video_sources._decoders.clear()
     reading = RemoteVideo(remote.open().sources[0].storage.blocks, remote.video)
-    for path in remote.blocks.rglob("2048-*"):
+    for path in remote.blocks.rglob(f"{BLOCK}-*"):
         path.unlink()
     remote.hub.fail(r"GET .*\.mp4", 403, times=1000)
     with pytest.raises(RemoteReadError, match="the Hub answered 403"):
