@@ -13,7 +13,6 @@ import numpy as np
 from scipy import stats
 
 from lerobot_ambient.core.mixing import Ambient
-from lerobot_ambient.integration.commands.stages import stock_command
 
 from .conftest import SMALL_POLICY
 from .test_joint_law import mixture_with
@@ -29,7 +28,7 @@ def on_two_machines(tmp_path: Path, preloaded_python: Path, *words: str) -> list
     running = []
     for machine, address in enumerate(ADDRESSES):
         command = [
-            *(*stock_command("accelerate", "accelerate.commands.accelerate_cli"), "launch", "--multi_gpu"),
+            *(str(preloaded_python), "-m", "accelerate.commands.accelerate_cli", "launch", "--multi_gpu"),
             *(*meeting, "--num_processes=2", f"--machine_rank={machine}"),
             *("--mixed_precision=no", "--dynamo_backend=no"),
             *(str(Path(__file__).with_name("two_processes.py")), str(tmp_path), *words),

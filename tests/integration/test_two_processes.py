@@ -17,7 +17,6 @@ import pytest
 import torch
 from scipy import stats
 
-from lerobot_ambient.integration.commands.stages import stock_command
 from lerobot_ambient.integration.training.merged_training import load_train_config, make_merged_datasets
 
 from ..policy.flow.tiny import PIXELS, as_arguments, tiny_multi_task_dit
@@ -31,9 +30,9 @@ def free_port() -> int:
 
 def two_ranks(tmp_path, preloaded_python, *words) -> list[list[dict]]:
     """What each rank trained on, step by step: see two_processes.py."""
-    # The launcher is the real one; what it starts is preloaded, as torchrun lets the environment say.
+    # What the launcher starts is preloaded too, as torchrun lets the environment say.
     command = [
-        *(*stock_command("accelerate", "accelerate.commands.accelerate_cli"), "launch"),
+        *(str(preloaded_python), "-m", "accelerate.commands.accelerate_cli", "launch"),
         *("--multi_gpu", "--num_processes=2", "--num_machines=1"),
         *("--mixed_precision=no", "--dynamo_backend=no", f"--main_process_port={free_port()}"),
         str(Path(__file__).with_name("two_processes.py")),
