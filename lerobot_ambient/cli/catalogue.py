@@ -149,7 +149,8 @@ def _in_end_effector_space(one: Entry) -> str:
 def _camera_line(one: Entry, key: str) -> str:
     camera = one.cameras[key]
     size = "" if camera.shape is None else f", {camera.shape[0]}x{camera.shape[1]}"
-    return f"  {key}: {camera.role}{size}{f'; {camera.note}' if camera.note else ''}"
+    swapped = "; red and blue are swapped" if camera.colours == "bgr" else ""
+    return f"  {key}: {camera.role}{size}{swapped}{f'; {camera.note}' if camera.note else ''}"
 
 
 def _feature_lines(feature: FeatureSchema) -> list[str]:

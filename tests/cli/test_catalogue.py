@@ -155,6 +155,22 @@ def test_suggest_proposes_the_entry_of_a_repo_id(target, generated_entry, capsys
     assert asked["problems"][0].startswith("another dataset than the catalogue has: ")
 
 
+def test_suggest_says_that_poses_teach_joints_little(write_dataset, generated_entry, tmp_path, capsys):
+    arm = ["shoulder.pos", "elbow.pos", "gripper.pos"]
+    joints = write_dataset(tmp_path / "joints", "me/joints", [8], dims=3, names=arm, env_state=False)
+    taco = {
+        "catalogue": "openx/taco_play",
+        "root": str(generated_entry("openx/taco_play", cameras=[])),
+        "sigma_min": 0.3,
+    }
+    assert main(["inspect", "--suggest", "--json", *options(joints, taco)]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["sources"]
+    (note,) = [note for note in told["notes"] if "target_end_effector" in note]
+    assert note.startswith("its actions are steps of an end effector, the target's are shoulder.pos, elbow.pos, grip")
+    # Its gains are of dimensions that the target lacks.
+    assert main(["inspect", "--json", *options(joints, told["source"])]) == 0
+
+
 def test_inspect_names_what_differs_and_refuses_what_would_change_a_meaning(target, generated_entry, capsys):
     views = {"third_person": FRONT, "wrist": WRIST}
     other = generated_entry("openx/bridge", change={"fps": 15, "robot_type": "ur5"})

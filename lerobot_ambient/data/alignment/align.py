@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -88,9 +88,28 @@ def align(target: AlignedSource, source: OpenedDataset, target_action_type: str 
             f"source '{source.name}' does not fit the target '{target.name}':\n{listing}\n"
             "`lerobot-ambient inspect --suggest` with the same options proposes what to declare."
         )
-    aligned = AlignedSource.of(source, maps, features, columns)
+    aligned = AlignedSource.of(_with_gain_of_entry(source, maps), maps, features, columns)
     _log(target, source, maps)
+    if swapped := [key for key in target.camera_keys if source.original.get(key) in (source.config.bgr or ())]:
+        note = f"red and blue of {', '.join(swapped)} are swapped back (bgr)"
+        logger.info("'%s': %s", source.name, note)
+        aligned = replace(aligned, notes=(*aligned.notes, note))
     return convert_actions(target, aligned, target_action_type)
+
+
+def _with_gain_of_entry(source: OpenedDataset, maps: Mapping[str, FeatureMap]) -> OpenedDataset:
+    """A catalogue entry gives gains by its own dimensions, which the target may call otherwise or not have."""
+    gain = source.config.action_gain
+    if source.config.catalogue is None or not isinstance(gain, Mapping) or ACTION not in maps:
+        return source
+    own, taken = read_names(source.features[ACTION]).names, maps[ACTION]
+    named = {
+        name: gain.get(name, gain.get(own[place]))
+        for name, place in zip(taken.names, taken.take, strict=True)
+        if place != ABSENT
+    }
+    given = {name: one for name, one in named.items() if one is not None}
+    return source if given == gain else replace(source, config=replace(source.config, action_gain=given))
 
 
 def align_target(target: OpenedDataset) -> AlignedSource:

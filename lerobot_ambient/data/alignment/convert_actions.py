@@ -177,15 +177,11 @@ def _steps_of_one_gain(target: AlignedSource, source: AlignedSource) -> AlignedS
     names, stays = source.maps[ACTION].names, _stays(source)
     here = declared_gain(target.config.action_gain, names, stays, f"'{target.name}': policy.target_action_gain")
     there = declared_gain(source.config.action_gain, names, stays, f"'{source.name}': action_gain")
+    if here is not None and there is None and source.config.catalogue is not None:
+        # An entry gives a gain where it is not 1.
+        there = np.ones(len(names))
     if here is not None and there is not None:
-        if np.array_equal(here, there):
-            return source
-        feature, action = source.maps[ACTION], source.columns[ACTION]
-        ratio = there / here
-        note = f"its steps are brought to the target's unit, {_told(ratio, source, stays)}"
-        logger.info("'%s': %s", source.name, note)
-        made = np.where(stays, action, (action - feature.offset) * ratio).astype(np.float32)
-        return replace(source, columns=source.columns | {ACTION: made}, notes=(*source.notes, note))
+        return _of_gain(source, there / here, stays)
     if here is not None or there is not None:
         raise ValueError(
             f"source '{source.name}': its steps stand beside the target's steps, so both gains or none must be "
@@ -202,6 +198,17 @@ def _steps_of_one_gain(target: AlignedSource, source: AlignedSource) -> AlignedS
             *(source.name, *(gain_line(side.beside(nothing), names, stays) for side in (theirs, mine))),
         )
     return source
+
+
+def _of_gain(source: AlignedSource, ratio: NDArray[np.float64], stays: NDArray[np.bool_]) -> AlignedSource:
+    """Steps in the target's unit, `ratio` (D,) of them for one."""
+    if (ratio == 1.0).all():
+        return source
+    feature, action = source.maps[ACTION], source.columns[ACTION]
+    note = f"its steps are brought to the target's unit, {_told(ratio, source, stays)}"
+    logger.info("'%s': %s", source.name, note)
+    made = np.where(stays, action, (action - feature.offset) * ratio).astype(np.float32)
+    return replace(source, columns=source.columns | {ACTION: made}, notes=(*source.notes, note))
 
 
 def _measured(source: AlignedSource, *, are_positions: bool = False) -> MeasuredGain:

@@ -19,6 +19,7 @@ from lerobot_ambient.data.cameras.readers import (
     FrameReader,
     Size,
     StoredImageReader,
+    SwappedReader,
     VideoReader,
 )
 from lerobot_ambient.data.files.camera_specs import camera_shape, policy_spec
@@ -52,9 +53,9 @@ def camera_readers(sources: Sequence[AlignedSource], options: ReadOptions) -> li
                 made[key] = AbsentReader(f"'{source.name}' {key}", (channels, *size), declared.fill, dtype)
                 continue
             fit = declared.fit if declared is not None and declared.fit is not None else "stretch"
-            reader = _reader(source, key, options, as_uint8)
-            # What info.json promises is compared with one frame before anything is built on it.
-            reader.first()
+            reader = _first_seen(_reader(source, key, options, as_uint8))
+            if source.original[key] in (source.config.bgr or ()):
+                reader = SwappedReader(reader)
             made[key] = reader if reader.shape == (channels, *size) else FittedReader(reader, size, aspect, fit)
             if cached:
                 jobs.append((made, key, _job(source, key, made[key], size, aspect, fit)))
@@ -63,6 +64,12 @@ def camera_readers(sources: Sequence[AlignedSource], options: ReadOptions) -> li
         for (made, key, _), frames in zip(jobs, opened, strict=True):
             made[key] = frames
     return readers
+
+
+def _first_seen(reader: StoredImageReader | VideoReader) -> FrameReader:
+    """What info.json promises is compared with one frame before anything is built on it."""
+    reader.first()
+    return reader
 
 
 def _is_stored(source: AlignedSource, key: str) -> bool:
@@ -109,6 +116,7 @@ def _job(source: AlignedSource, key: str, reader: FrameReader, size: Size, aspec
         "size": list(size),
         # Without a fit the whole image is stretched, whatever the target's shape.
         "fit": fit if fit == "stretch" else [fit, *aspect],
+        **({"colours": "bgr"} if own in (source.config.bgr or ()) else {}),
     }
     places = table.column("dataset_from_index")[table.rows(source.episode_ids)]
     episodes = [

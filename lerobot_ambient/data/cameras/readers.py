@@ -277,6 +277,27 @@ class FittedReader:
         self.inner.prefetch(rows)
 
 
+class SwappedReader:
+    """Another reader's frames with red and blue swapped back.
+
+    Args:
+        inner: the reader, of three channels.
+    """
+
+    def __init__(self, inner: FrameReader) -> None:
+        self.inner = inner
+        self.name, self.dtype, self.shape, self.is_remote = inner.name, inner.dtype, inner.shape, inner.is_remote
+
+    def read(self, rows: Tensor) -> Tensor:
+        return self.inner.read(rows).flip(1)
+
+    def places(self, rows: Tensor) -> list[str] | None:
+        return self.inner.places(rows)
+
+    def prefetch(self, rows: Tensor) -> None:
+        self.inner.prefetch(rows)
+
+
 def fit_images(images: Tensor, size: Size, aspect: Size, fit: str) -> Tensor:
     """(T, C, H, W) at (T, C, *size), resized bilinearly with antialiasing, as the policy's own resize does.
 

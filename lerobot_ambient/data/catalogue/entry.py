@@ -101,11 +101,13 @@ class FeatureSchema:
 
 @dataclass(frozen=True)
 class CameraSchema:
-    """A camera: one of ROLES, height and width of its images, and what else is to be known."""
+    """A camera: one of ROLES, height and width of its images, what else is to be known, and the order of its colours,
+    rgb or bgr where red and blue are swapped in the recording."""
 
     role: str
     shape: tuple[int, int] | None = None
     note: str | None = None
+    colours: str = "rgb"
 
 
 @dataclass(frozen=True)
@@ -282,7 +284,7 @@ class _Reader:
         return value
 
     def camera(self, values: Any, key: str) -> CameraSchema:
-        given = self.mapping(values, key, allowed=("role", "shape", "note"), needed=("role",))
+        given = self.mapping(values, key, allowed=("role", "shape", "colours", "note"), needed=("role",))
         if not isinstance(given["role"], str) or not _ENDS.fullmatch(given["role"]):
             fix = f"write one of {', '.join(ROLES)}; further ones are numbered, {ROLES[0]}_2."
             raise self.fail(f"{key}.role", given["role"], fix)
@@ -291,7 +293,12 @@ class _Reader:
             isinstance(shape, list) and len(shape) == 2 and all(isinstance(size, int) and size > 0 for size in shape)
         ):
             raise self.fail(f"{key}.shape", shape, "write [height, width] in pixels, or leave it out.")
-        return CameraSchema(given["role"], tuple(shape) if shape else None, self.text(given.get("note"), f"{key}.note"))
+        return CameraSchema(
+            role=given["role"],
+            shape=tuple(shape) if shape else None,
+            note=self.text(given.get("note"), f"{key}.note"),
+            colours=self.one_of(given.get("colours", "rgb"), f"{key}.colours", ("rgb", "bgr")),
+        )
 
     def feature(self, values: Any, key: str) -> FeatureSchema:
         given = self.mapping(values, key, allowed=_FEATURE_KEYS, needed=("kind", "names"))

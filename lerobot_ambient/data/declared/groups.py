@@ -11,12 +11,12 @@ _UNSAID = ("", "unknown", "none")
 
 
 def group_name(declared: str | None, robot: str | None, repo_id: str) -> str:
-    """The group as declared, else the robot, else the dataset's owner on the Hub.
+    """The group as declared, else the robot in lower case, else the dataset's owner on the Hub.
 
     Args:
         declared: `group` of the source.
         robot: `robot_type` of its meta/info.json.
         repo_id: of the dataset.
     """
-    known = robot if (robot or "").lower() not in _UNSAID else None
-    return declared or known or repo_id.partition("/")[0]
+    known = (robot or "").lower()
+    return declared or (repo_id.partition("/")[0] if known in _UNSAID else known)

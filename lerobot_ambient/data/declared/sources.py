@@ -9,7 +9,7 @@ from typing import Any
 
 from lerobot_ambient.core.windows import EVERYTHING, Window
 from lerobot_ambient.data.catalogue.library import unpinned
-from lerobot_ambient.data.catalogue.resolve import resolved, stands_for
+from lerobot_ambient.data.catalogue.resolve import Beside, resolved, stands_for
 from lerobot_ambient.data.declared.alignment import CameraConfig, DimensionConfig, check_gain
 from lerobot_ambient.data.declared.end_effector import EndEffectorConfig
 
@@ -51,9 +51,12 @@ class Source:
         holdout: share in [0, 1) of the episodes that are kept from training, evenly spaced over the dataset; beside
             dataset.eval_split their loss is logged.
         group: what it counts to where there are many sources: logs tell of groups, and held-out maps judge them
-            together. Its robot's, or else its owner on the Hub, when None.
+            together. When None its robot's, by its catalogue entry or its info.json, or else its owner on the Hub.
         catalogue: entry of the catalogue (`lerobot-ambient catalogue` lists them), or a YAML file of your own. It gives
-            repo_id, revision, rename, dimension_names, action_type and action_gain where they are not said here.
+            repo_id, revision, rename, dimension_names, action_type, action_gain, group and bgr where they are not said
+            here.
+        bgr: its own keys of cameras whose red and blue are swapped in the recording; they are swapped back as they are
+            read. With catalogue those of its entry when None.
         views: with catalogue, which of its cameras becomes which of the target's, by what they look from: {wrist:
             observation.images.wrist, third_person: observation.images.front}. One that it lacks is black.
         stream: leave its videos on the Hub and read the frames that are drawn from there, through a bounded cache on
@@ -83,6 +86,7 @@ class Source:
     catalogue: str | None = None
     views: dict[str, str] = field(default_factory=dict)
     stream: bool = False
+    bgr: list[str] | None = None
 
     def __post_init__(self) -> None:
         self._take_from_catalogue()
@@ -147,7 +151,9 @@ class Source:
             default = one.default if one.default_factory is MISSING else one.default_factory()
             if getattr(self, one.name) != default:
                 said[one.name] = getattr(self, one.name)
-        taken = {} if self.catalogue is None else stands_for(self.catalogue, self.views)
+        taken = (
+            {} if self.catalogue is None else stands_for(self.catalogue, Beside(self.views, self.rename, self.repo_id))
+        )
         if not taken:
             return said
         said["catalogue"] = unpinned(str(self.catalogue))[0]
@@ -175,10 +181,7 @@ class Source:
                     f"no repo_id; write `catalogue: {name}` to take them from the entry again."
                 )
             return
-        self.catalogue, options = resolved(name, self.views)
-        if self.repo_id not in ("", options.get("repo_id")):
-            # A commit is of one repository.
-            options.pop("revision", None)
+        self.catalogue, options = resolved(name, Beside(self.views, self.rename, self.repo_id))
         if self.action_type == "absolute":
             options.pop("action_gain", None)
         if self.end_effector is not None:

@@ -40,6 +40,8 @@ def describe_source(source: AlignedSource, groups: Sequence[Group]) -> str:
         digest.update(_alignment(config).encode())
     if config.action_gain is not None:
         digest.update(repr(config.action_gain).encode())
+    if config.bgr:
+        digest.update(f"bgr {sorted(config.bgr)!r}".encode())
     if config.dimension_names and not groups[0].is_target:
         digest.update(repr(sorted(config.dimension_names.items())).encode())
     if source.computed:

@@ -184,6 +184,9 @@ def open_dataset(
     for note in checked_entry(name, config.catalogue, meta, config.dimension_names, config.rename):
         logger.warning("'%s': %s", name, note)
     _check_rename(config.rename, list(meta.features), name)
+    strange = [key for key in config.bgr or () if key not in meta.camera_keys]
+    if strange and config.catalogue is None:
+        raise ValueError(f"'{name}': bgr names {strange}, and its cameras are {meta.camera_keys}, by its own keys.")
     wanted = wanted_episodes(config, meta, name)
     needed = needed_cameras(meta, config.rename, cameras)
     if is_target:

@@ -59,6 +59,7 @@ def _without_refused[Out](found: Sequence[Out | ValueError]) -> list[Out]:
     if len(refused) == 1:
         raise refused[0]
     if refused:
-        listing = "\n".join(f"{number}. {error}" for number, error in enumerate(refused, start=1))
+        told = ("\n".join([str(error), *getattr(error, "__notes__", [])]) for error in refused)
+        listing = "\n".join(f"{number}. {one}" for number, one in enumerate(told, start=1))
         raise ValueError(f"{len(refused)} of {len(found)} datasets cannot be used:\n{listing}")
     return [one for one in found if not isinstance(one, ValueError)]

@@ -11,7 +11,7 @@ from lerobot.utils.constants import ACTION
 
 from lerobot_ambient.data.alignment.match_names import words_of
 from lerobot_ambient.data.catalogue.compare import differing, disagreements, doubtful
-from lerobot_ambient.data.catalogue.entry import Entry
+from lerobot_ambient.data.catalogue.entry import KINDS, Entry
 from lerobot_ambient.data.catalogue.library import entry, entry_of, unpinned
 from lerobot_ambient.data.declared.alignment import DimensionConfig
 from lerobot_ambient.data.declared.sources import Source
@@ -51,8 +51,24 @@ def suggest_known(target: DatasetFacts, declared: Source) -> Suggestion:
     source, without = _without_grippers(target, known, source)
     told = suggest(target, _without_padding(_as_declared(facts, source), known), source)
     reasons |= without
-    notes = [*([differing(known, found)] if found else []), *filter(None, [doubtful(known)])]
+    notes = [*([differing(known, found)] if found else []), *filter(None, [doubtful(known), _of_poses(known, target)])]
     return replace(told, reasons={**reasons, **told.reasons}, notes=[*notes, *told.notes])
+
+
+def _of_poses(known: Entry, target: DatasetFacts) -> str | None:
+    """What to know where poses or steps of an end effector stand beside joints."""
+    action = known.action
+    if action is None or not action.kind.startswith("ee_") or {"x", "y", "z"} & set(target.names(ACTION)):
+        return None
+    return (
+        f"its actions are {KINDS[action.kind]}, the target's are {_some(target.names(ACTION))}: at most its gripper "
+        "teaches. policy.target_end_effector lets the policy learn poses of both; see "
+        "docs/how-to/train-in-end-effector-space.md"
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def views_of(known: Entry, cameras: Sequence[str], rename: Mapping[str, str]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from lerobot_ambient.core.noise_levels import NoiseSchedule
 from lerobot_ambient.data.alignment import convert_actions
 from lerobot_ambient.data.alignment.action_gain import MeasuredGain, declared_gain, measure_gain, unknown_gain
 from lerobot_ambient.data.alignment.action_type import to_absolute, to_delta
-from lerobot_ambient.data.declared.alignment import check_gain
+from lerobot_ambient.data.declared.alignment import DimensionConfig, check_gain
 from lerobot_ambient.data.declared.recipe import MixtureRecipe
 from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
@@ -249,6 +249,21 @@ class TestConverting:
         np.testing.assert_allclose(source.columns["action"], flat(commands(2)), atol=1e-5)
         with pytest.raises(ValueError, match="action_gain on the source is missing"):
             make(target, with_options(metres, action_type="delta"))
+        # An entry of the catalogue gives a gain where it is not 1.
+        known = make(target, with_options(metres, action_type="delta", catalogue="mine/metres@00000000")).sources[1]
+        np.testing.assert_array_equal(known.columns["action"], source.columns["action"])
+
+    def test_an_entry_gives_gains_by_its_own_names(self, recordings, tmp_path):
+        names = ["a", "b", "c"]
+        config = write(tmp_path / "own", commands(), driven(commands(), 0.05), names, names)
+        rules = {x: DimensionConfig(take=a) for x, a in zip(NAMES, names, strict=True)}
+        said = {"dimensions": {"action": rules, "observation.state": rules}, "action_type": "delta"}
+        said["action_gain"] = dict(zip(names, (0.05, 0.05, 0.05), strict=True))
+        with pytest.raises(ValueError, match=r"\['a', 'b', 'c'\] are none of the target's dimensions"):
+            make(recordings["places"], with_options(config, **said))
+        made = make(recordings["places"], with_options(config, **said, catalogue="mine/own@00000000")).sources[1]
+        moved = made.columns["action"] - made.columns["observation.state"]
+        np.testing.assert_allclose(moved, 0.05 * flat(commands()), atol=1e-5)
 
     def test_states_of_another_order_are_found_by_name(self, recordings, tmp_path):
         turned = write(
@@ -275,8 +290,6 @@ class TestConverting:
     def test_a_step_needs_a_state(self, recordings):
         rules = {"observation.state": {"x": {"fill": 0.0}}}
         config = with_options(recordings["steps"], action_type="delta")
-        from lerobot_ambient.data.declared.alignment import DimensionConfig
-
         config.dimensions = {key: {n: DimensionConfig(**r) for n, r in rule.items()} for key, rule in rules.items()}
         with pytest.raises(ValueError, match=r"no state for \['x'\]; declare these absent in action"):
             make(recordings["places"], config)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cameras of other sizes, absent cameras, other frame rates: what the merged images are."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
@@ -57,6 +59,19 @@ def test_another_aspect_ratio_has_to_be_declared(seeing, tmp_path, write_dataset
     for fit in ("stretch", "pad", "crop"):
         config.cameras = {CAM: CameraConfig(fit=fit)}
         assert make(seeing, config).dataset[15][CAM].shape == (2, 3, 12, 16)
+
+
+def test_red_and_blue_are_swapped_back_where_they_were_recorded_so(seeing, tmp_path, write_dataset):
+    config = other(tmp_path, write_dataset, (12, 16))
+    straight, swapped = make(seeing, config), make(seeing, replace(config, bgr=[CAM]))
+    for cache in (None, tmp_path / "frames"):
+        options = replace(OPTIONS, frame_cache=cache)
+        made = [make(seeing, replace(config, bgr=bgr), options=options).dataset[15][CAM] for bgr in (None, [CAM])]
+        assert torch.equal(made[0].flip(1), made[1])
+    assert "'me/other': red and blue of observation.images.cam are swapped back (bgr)" in swapped.notes
+    assert straight.fingerprint[1] != swapped.fingerprint[1] and straight.fingerprint[0] == swapped.fingerprint[0]
+    with pytest.raises(ValueError, match=r"'me/other': bgr names \['top'\], and its cameras are \['observation.images"):
+        make(seeing, replace(config, bgr=["top"]))
 
 
 def test_fits_keep_what_they_promise():

@@ -4,7 +4,7 @@
 import pytest
 
 from lerobot_ambient.data.catalogue.library import entries, references
-from lerobot_ambient.data.catalogue.resolve import options_of
+from lerobot_ambient.data.catalogue.resolve import Beside, options_of
 from lerobot_ambient.data.declared.sources import Source
 
 ENTRIES = entries()
@@ -52,7 +52,7 @@ def test_it_is_a_source(name):
     source = Source(catalogue=name, **own)
     assert source.repo_id == (one.repo_id or "me/converted")
     assert source.catalogue == f"{name}@{one.digest}"
-    options = options_of(one, {})
+    options = options_of(one, Beside({}, {}, ""))
     assert source.rename == options.get("rename", {})
     action = source.dimension_names.get("action")
     assert action is None or tuple(action) == one.action.names

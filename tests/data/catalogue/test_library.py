@@ -104,6 +104,7 @@ def test_damage_is_named_with_file_key_and_fix(tmp_path):
         return changed(features={**VALUES["features"], "action": action})
 
     camera = {"cameras": {"observation.images.front": {"role": "front"}}}
+    colours = {"cameras": {"observation.images.front": {"role": "wrist", "colours": "grb"}}}
     size = {"cameras": {"observation.images.front": {"role": "wrist", "shape": [3, 4, 5]}}}
     for values, message in (
         ("a: [", r"is no YAML"),
@@ -116,6 +117,7 @@ def test_damage_is_named_with_file_key_and_fix(tmp_path):
         (changed(arms=3), r"arms is 3; write one of 1, 2"),
         (changed(quirks="none"), r"quirks is 'none'; write a list of texts"),
         (changed(**camera), r"cameras.observation.images.front.role is 'front'; write one of third_person"),
+        (changed(**colours), r"cameras.observation.images.front.colours is 'grb'; write one of rgb, bgr"),
         (changed(**size), r"front\.shape is \[3, 4, 5\]; write \[height, width\]"),
         (with_action(kind="pose"), r"features.action.kind is 'pose'; write one of joint, joint_delta"),
         (with_action(frame=None), r"features.action.frame is None; of ee_delta write one of base, tool"),

@@ -54,6 +54,15 @@ def test_what_the_block_says_stands_above_the_entry():
     assert Source(catalogue="openx/taco_play", action_gain=2.0).action_gain == 2.0
 
 
+def test_swapped_colours_are_the_entrys_unless_said_and_not_of_other_copies():
+    own = ["observation.images.image", "observation.images.wrist_image"]
+    source = Source(catalogue="openx/stanford_hydra", views={"wrist": WRIST})
+    assert source.bgr == own and source.said().keys() == {"catalogue", "views"}
+    assert Source(catalogue="openx/stanford_hydra", repo_id="me/hydra").bgr == own
+    assert Source(catalogue="openx/stanford_hydra", bgr=[]).bgr == []
+    assert Source(catalogue="openx/stanford_hydra", repo_id="IPEC-COMMUNITY/stanford_hydra_dataset_lerobot").bgr is None
+
+
 def test_views_rename_cameras_and_stand_in_for_absent_ones():
     source = Source(catalogue="openx/viola", views=VIEWS)
     assert source.rename == {"observation.images.agentview_rgb": FRONT, "observation.images.eye_in_hand_rgb": WRIST}
@@ -71,6 +80,13 @@ def test_views_rename_cameras_and_stand_in_for_absent_ones():
 def test_a_camera_of_the_targets_key_that_looks_from_elsewhere_makes_room(arm):
     source = Source(catalogue="mine/arm", views={"wrist": FRONT})
     assert source.rename == {WRIST: FRONT, FRONT: "unused.front"}
+
+
+def test_names_go_with_a_feature_that_the_source_renames():
+    source = Source(catalogue="robomind/agilex", repo_id="me/agilex", rename={"actions.joint_position_left": "action"})
+    assert source.dimension_names["action"][0] == "left_joint_1"
+    assert "actions.joint_position_left" not in source.dimension_names
+    assert source.said() == {"catalogue": "robomind/agilex", "repo_id": "me/agilex", "rename": source.rename}
 
 
 def test_views_that_cannot_be():

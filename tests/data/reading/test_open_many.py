@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from lerobot_ambient.core.mixing import Ambient
+from lerobot_ambient.data.declared.groups import group_name
 from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.reading.open_many import in_threads
@@ -33,6 +34,14 @@ def test_one_refusal_stays_as_it_is_and_several_are_told_together():
 
     with pytest.raises(ValueError, match=r"^number 3 is odd$"):
         in_threads(refuse, [0, 2, 3, 4], "working")
+
+    def refuse_with_note(number: int) -> None:
+        error = ValueError(f"number {number} is wrong")
+        error.add_note("declared so")
+        raise error
+
+    with pytest.raises(ValueError, match=r"1\. number 1 is wrong\ndeclared so\n2\. number 2 is wrong\ndeclared so$"):
+        in_threads(refuse_with_note, [1, 2], "working")
     both = r"^2 of 4 datasets cannot be used:\n1\. number 1 is odd\n2\. number 3 is odd$"
     with pytest.raises(ValueError, match=both):
         in_threads(refuse, [0, 1, 2, 3], "working")
@@ -44,6 +53,14 @@ def test_what_is_no_refusal_is_not_collected():
 
     with pytest.raises(RuntimeError, match="a bug at 1"):
         in_threads(break_down, [1, 2], "working")
+
+
+def test_a_group_is_the_robot_or_the_owner():
+    assert group_name(None, "Franka", "lerobot/a") == group_name(None, "franka", "me/b") == "franka"
+    assert group_name(None, "unknown", "lerobot/a") == group_name(None, None, "lerobot/b") == "lerobot"
+    assert group_name("Mine", "franka", "lerobot/a") == "Mine"
+    # Conversions of Open-X call their robots unknown.
+    assert Source(catalogue="openx/toto").group == "franka"
 
 
 def test_a_mixture_names_all_sources_that_cannot_be_used(target_root, source_root, tmp_path):
