@@ -30,7 +30,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         ),
     )
     parser.add_argument("name", nargs="?", metavar="NAME", help="show this entry; all that fit are listed without")
-    parser.add_argument("--robot", help="only robots whose name has this in it, e.g. franka")
+    parser.add_argument("--robot", help="only robots, or entries, whose name has this in it, e.g. franka, so101")
     parser.add_argument(
         "--action", metavar="KIND", help="only actions of this kind, e.g. joint, ee_delta; ee for all ee_*"
     )
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     known = list(library.entries(args.add).values())
     found = library.chosen(known, **wanted)
-    print(json.dumps([described(one) for one in found], indent=2) if args.json else listed(found, len(known)))
+    print(json.dumps([described(one) for one in found], indent=2) if args.json else listed(found, known))
     return 0 if found else 1
 
 
@@ -82,15 +82,18 @@ def described(one: Entry) -> dict[str, Any]:
     return {**values, "complete": one.is_complete}
 
 
-def listed(found: Sequence[Entry], known: int) -> str:
-    """A line an entry."""
+def listed(found: Sequence[Entry], known: Sequence[Entry]) -> str:
+    """A line an entry; where none was found, what robots there are."""
     if not found:
-        return f"none of the {known} entries has all of that."
+        robots = ", ".join(sorted({one.robot for one in known}, key=str.lower))
+        return "\n".join(
+            textwrap.wrap(f"none of the {len(known)} entries has all of that; robots are {robots}.", _WIDTH)
+        )
     head = ("entry", "robot", "arms", "fps", "actions", "numbers", "cameras", "dataset")
     rows = [head, *(_row(one) for one in found)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head) - 1)]
     lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[-1]]) for row in rows]
-    return "\n".join([*lines, "", f"{len(found)} of {known} entries; `lerobot-ambient catalogue NAME` shows one."])
+    return "\n".join([*lines, "", f"{len(found)} of {len(known)} entries; `lerobot-ambient catalogue NAME` shows one."])
 
 
 def _row(one: Entry) -> tuple[str, ...]:

@@ -52,7 +52,10 @@ def test_it_lists_those_that_fit(capsys):
     assert viola.split()[1:] == ["franka", "1", "20", "ee_delta", "7/8", "third_person,wrist", "lerobot/viola"]
     assert re.fullmatch(r"\d+ of \d+ entries; `lerobot-ambient catalogue NAME` shows one\.", lines[-1])
     assert main(["catalogue", "--robot", "no such robot"]) == 1
-    assert "has all of that" in capsys.readouterr().out
+    assert "has all of that; robots are AgiBot_A2D, agilex_3rgb, aloha, " in capsys.readouterr().out
+    # Its info.json calls it so100_follower.
+    assert main(["catalogue", "--robot", "SO101"]) == 0
+    assert "so/so101_pickplace  so100_follower" in capsys.readouterr().out
 
 
 def test_it_shows_one_with_its_sources(capsys):
@@ -167,6 +170,8 @@ def test_suggest_says_that_poses_teach_joints_little(write_dataset, generated_en
     (told,) = json.loads(capsys.readouterr().out)["sources"]
     (note,) = [note for note in told["notes"] if "target_end_effector" in note]
     assert note.startswith("its actions are steps of an end effector, the target's are shoulder.pos, elbow.pos, grip")
+    assert main(["inspect", *options(joints, taco)]) == 2
+    assert "Its actions are of an end effector and the target's are not: policy.target_end" in capsys.readouterr().err
     # Its gains are of dimensions that the target lacks.
     assert main(["inspect", "--json", *options(joints, told["source"])]) == 0
 

@@ -23,6 +23,7 @@ from lerobot_ambient.data.reading.open_dataset import OpenedDataset, is_bookkeep
 logger = logging.getLogger(__name__)
 
 _SHOWN = 6
+_NOTHING = {"dtype": "float32", "shape": (0,), "names": None}
 
 
 def align(target: AlignedSource, source: OpenedDataset, target_action_type: str | None = None) -> AlignedSource:
@@ -85,8 +86,7 @@ def align(target: AlignedSource, source: OpenedDataset, target_action_type: str 
     if problems:
         listing = "\n".join(f"  {line}" for line in problems)
         raise ValueError(
-            f"source '{source.name}' does not fit the target '{target.name}':\n{listing}\n"
-            "`lerobot-ambient inspect --suggest` with the same options proposes what to declare."
+            f"source '{source.name}' does not fit the target '{target.name}':\n{listing}\n{_what_to_do(target, source)}"
         )
     aligned = AlignedSource.of(_with_gain_of_entry(source, maps), maps, features, columns)
     _log(target, source, maps)
@@ -95,6 +95,34 @@ def align(target: AlignedSource, source: OpenedDataset, target_action_type: str 
         logger.info("'%s': %s", source.name, note)
         aligned = replace(aligned, notes=(*aligned.notes, note))
     return convert_actions(target, aligned, target_action_type)
+
+
+def _what_to_do(target: AlignedSource, source: OpenedDataset) -> str:
+    """How the lines that are missing are found."""
+    suggest = "`lerobot-ambient inspect --suggest` with the same options proposes what to declare."
+    if target.computed:
+        lacks = {key: rules for key in target.computed if (rules := _absent(key, target, source))}
+        line = ", ".join(f"{key}: {{{', '.join(rules)}}}" for key, rules in lacks.items())
+        return f"What it lacks of the target's poses is declared so, with the target's means:\n  dimensions: {{{line}}}"
+    here, there = (set(read_names(one.features.get(ACTION, _NOTHING)).names) for one in (target, source))
+    if {"x", "y", "z"} <= there and not {"x", "y", "z"} & here:
+        return (
+            f"{suggest} Its actions are of an end effector and the target's are not: policy.target_end_effector learns "
+            "poses of both, see docs/how-to/train-in-end-effector-space.md."
+        )
+    return suggest
+
+
+def _absent(key: str, target: AlignedSource, source: OpenedDataset) -> list[str]:
+    """Rules for the dimensions of a feature that a source lacks and says nothing of."""
+    there = set(read_names(source.features[key]).names) if key in source.features else set()
+    there |= set(source.config.dimensions.get(key, {}))
+    means = target.columns[key].mean(0)
+    return [
+        f"{name}: {'{mask: true}' if key == ACTION else f'{{fill: {mean:.4g}}}'}"
+        for name, mean in zip(read_names(target.features[key]).names, means, strict=True)
+        if name not in there
+    ]
 
 
 def _with_gain_of_entry(source: OpenedDataset, maps: Mapping[str, FeatureMap]) -> OpenedDataset:

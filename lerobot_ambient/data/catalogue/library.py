@@ -84,7 +84,7 @@ def chosen(
 
     Args:
         known: to choose from.
-        robot: part of the robot's name.
+        robot: part of the robot's name, or of the entry's.
         action: kind of its actions, one of KINDS, or its beginning: `ee` stands for all of end effectors.
         camera: role of a camera, one of ROLES; `wrist` stands for any wrist.
         arms: how many.
@@ -100,7 +100,7 @@ def chosen(
     def fits(one: Entry) -> bool:
         kind = "" if one.action is None else one.action.kind
         return (
-            (robot is None or robot.lower() in one.robot.lower())
+            (robot is None or robot.lower() in one.robot.lower() or robot.lower() in one.name.lower())
             and (action is None or kind.startswith(action))
             and (camera is None or any(camera in seen.role for seen in one.cameras.values()))
             and (arms is None or arms == one.arms)

@@ -207,7 +207,11 @@ def _joint(element: ElementTree.Element, name: str) -> ChainJoint:
         limit = element.find("limit")
         if limit is None:
             raise ValueError(f"{name}: joint '{joint}' is {kind} and has no limit; URDF asks for one.")
-        limits = (float(limit.get("lower", 0.0)), float(limit.get("upper", 0.0)))
+        limits = (_limit(limit, "lower", joint, name), _limit(limit, "upper", joint, name))
+        if not limits[0] <= limits[1]:
+            raise ValueError(
+                f"{name}: joint '{joint}' reaches from {limits[0]:g} to {limits[1]:g}, lower to upper limit."
+            )
     return ChainJoint(
         name=joint,
         kind=kind,
@@ -218,6 +222,14 @@ def _joint(element: ElementTree.Element, name: str) -> ChainJoint:
         axis=axis / length if length and abs(length - 1.0) > 1e-12 else axis,
         limits=limits,
     )
+
+
+def _limit(element: ElementTree.Element, end: str, joint: str, name: str) -> float:
+    text = str(element.get(end, "0"))
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: the {end} limit of joint '{joint}' is '{text}', no number.") from error
 
 
 def _link(joint: ElementTree.Element, which: str, name: str) -> str:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from lerobot_ambient.data.declared.end_effector import EndEffectorConfig, PoseConfig
 from lerobot_ambient.data.files.dimension_names import read_names
 from lerobot_ambient.data.kinematics.chain import Chain, parse_chain, read_chain
-from lerobot_ambient.data.kinematics.joints import beyond_limits, chain_columns, joint_positions
+from lerobot_ambient.data.kinematics.joints import beyond_limits, chain_columns, joint_positions, looks_otherwise
 from lerobot_ambient.data.kinematics.poses import (
     GRIPPER,
     POSE,
@@ -106,6 +106,19 @@ def in_end_effector_space(source: OpenedDataset, learn: str) -> OpenedDataset:
         return _InSpace(source, config).made(learn)
     except ValueError as error:
         raise ValueError(f"'{source.name}': {error}") from error
+
+
+def actions_left_out(source: OpenedDataset) -> list[str]:
+    """The dimensions of its action that its `end_effector` makes nothing of."""
+    config = source.config.end_effector
+    assert config is not None
+    if config.action is not None:
+        used = {*config.action.position, *config.action.rotation, config.action.gripper}
+    else:
+        chain = chain_of(config, f"'{source.name}'")
+        assert chain is not None
+        used = {*(config.joints.get(joint, f"{joint}.pos") for joint in chain.names), config.gripper}
+    return [name for name in read_names(source.features[ACTION]).names if name not in used]
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,8 +206,10 @@ class _InSpace:
         assert self.chain is not None
         config, name = self.config, self.config.gripper
         places = chain_columns(self.chain, config.joints, names, key)
-        positions = joint_positions(self.chain, values[:, places].astype(np.float64), config.unit)
-        if (said := beyond_limits(self.chain, positions)) is not None:
+        recorded = values[:, places].astype(np.float64)
+        positions = joint_positions(self.chain, recorded, config.unit)
+        doubts = beyond_limits(self.chain, positions), looks_otherwise(self.chain, recorded, config.unit)
+        for said in filter(None, doubts):
             logger.warning(
                 "'%s': %s: %s. If the joints are not in %s, write unit: degrees, radians or normalized in its "
                 "end_effector.",

@@ -82,6 +82,23 @@ def chain_columns(chain: Chain, joints: Mapping[str, str], names: Sequence[str],
     return [list(names).index(wanted[joint]) for joint in chain.names]
 
 
+def looks_otherwise(chain: Chain, values: NDArray[np.float64], unit: str) -> str | None:
+    """What to say where joints look as those of another unit do; None where they do not.
+
+    Args:
+        chain: the arm.
+        values: (N, J) as recorded.
+        unit: that is declared.
+    """
+    turning = [place for place, joint in enumerate(chain.moving) if joint.kind != "prismatic"]
+    reach = float(np.abs(values[:, turning]).max(initial=0.0))
+    if unit == "degrees" and 0.0 < reach <= 2.0 * math.pi:
+        return f"no joint is ever further than {reach:.3g} from 0, as in radians"
+    if unit != "normalized" and 99.0 <= reach <= 100.0:
+        return "joints end at 100 or -100, as normalized ones do (LeRobot's use_degrees=false)"
+    return None
+
+
 def beyond_limits(chain: Chain, positions: NDArray[np.float64]) -> str | None:
     """What to say where joints are often further than 10 degrees beyond their limits; None where they are not.
 

@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from lerobot.utils.constants import ACTION, OBS_STATE
 
+from lerobot_ambient.data.alignment.match_names import Dimension
 from lerobot_ambient.data.catalogue.compare import doubtful
 from lerobot_ambient.data.catalogue.library import entry, unpinned
 from lerobot_ambient.data.declared.end_effector import EndEffectorConfig
 from lerobot_ambient.data.files.dimension_names import read_names
-from lerobot_ambient.data.kinematics.end_effector import chain_of, in_end_effector_space, names_of
+from lerobot_ambient.data.kinematics.end_effector import actions_left_out, chain_of, in_end_effector_space, names_of
 from lerobot_ambient.data.kinematics.from_catalogue import from_entry
 from lerobot_ambient.data.kinematics.poses import POSE
 from lerobot_ambient.data.reading.open_dataset import OpenedDataset
@@ -63,7 +65,32 @@ def in_shared_space(opened: OpenedDataset, space: EndEffectorConfig | None) -> O
         )
     if config is not space:
         config.require_source(opened.name)
-    return in_end_effector_space(opened, learn)
+        return in_end_effector_space(opened, learn)
+    made = in_end_effector_space(opened, learn)
+    if left := actions_left_out(opened):
+        _refuse_second_arm(opened, left)
+        logger.warning(
+            "'%s': the policy learns an end effector and nothing of its action's %s, which a rollout leaves as it is.",
+            *(opened.name, left),
+        )
+    return made
+
+
+def _refuse_second_arm(target: OpenedDataset, left: Sequence[str]) -> None:
+    """A policy in end-effector space has one arm.
+
+    Raises:
+        ValueError: what is left out of the target's actions is of the other side.
+    """
+    sides = {name: Dimension.parse(name).side for name in read_names(target.features[ACTION]).names}
+    used = {side for name, side in sides.items() if name not in left}
+    other = [name for name in left if sides[name] is not None and sides[name] not in used]
+    if other:
+        raise ValueError(
+            f"'{target.name}': end-effector space has one arm, and the target's action has {other} of another one, "
+            "which the policy would never move. Learn joints (no policy.target_end_effector), or record the one arm "
+            "for itself."
+        )
 
 
 def _from_catalogue(opened: OpenedDataset, said: EndEffectorConfig | None) -> OpenedDataset:

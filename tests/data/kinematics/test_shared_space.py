@@ -183,6 +183,26 @@ def test_a_declaration_that_does_not_fit_is_refused_with_both_sides(space):
 def test_joints_in_another_unit_are_told(space, caplog):
     in_shared_space(as_joints(config := space(unit="radians")), config)
     assert "If the joints are not in radians, write unit: degrees" in caplog.text
+    joints, _ = motion()
+    for scale, said in (
+        (np.pi / 180, "no joint is ever further than 0.6"),
+        (99.9 / np.abs(joints[:, :5]).max(), "end at 100"),
+    ):
+        caplog.clear()
+        in_shared_space(opened(scale * joints[1:], scale * joints[:-1], MOTORS, config := space(gripper=None)), config)
+        assert said in caplog.text and "If the joints are not in degrees" in caplog.text
+
+
+def test_a_second_arm_of_the_target_is_refused_and_other_motors_are_told(space, caplog):
+    joints, _ = motion()
+    both = np.concatenate([joints, joints], axis=1)
+    config = space(joints={joint.name: f"left_{joint.name}.pos" for joint in JOINTS[:5]}, gripper="left_gripper.pos")
+    names = [f"{side}_{name}" for side in ("left", "right") for name in MOTORS]
+    with pytest.raises(ValueError, match=r"has one arm, and the target's action has \['right_shoulder_pan.pos', "):
+        in_shared_space(opened(both[1:], both[:-1], names, config), config)
+    neck = np.concatenate([joints, joints[:, :1]], axis=1)
+    in_shared_space(opened(neck[1:], neck[:-1], [*MOTORS, "neck.pos"], config := space()), config)
+    assert "nothing of its action's ['neck.pos'], which a rollout leaves as it is" in caplog.text
 
 
 def test_a_dataset_in_the_space_stays_as_it_is(space):
@@ -223,6 +243,13 @@ def test_a_mixture_in_the_space_is_normalised_and_resampled_in_it(space, tmp_pat
     # Statistics are of the new numbers, and nothing is said of the recording's.
     np.testing.assert_allclose(mixture.meta.stats["action"]["max"], first.columns["action"].max(0), rtol=1e-6)
     assert "does not fit the data" not in caplog.text
+    # What a source lacks is written down for its user.
+    alone = replace(sources[0], end_effector=EndEffectorConfig(action=pose_config(kind="delta_base")))
+    alone.dimensions = {"observation.state": {GRIPPER: DimensionConfig(take="grip"), "ee.x": DimensionConfig(fill=0.1)}}
+    own = Source("me/target", root=str(target), end_effector=config)
+    with pytest.raises(ValueError, match=r"means:\n  dimensions: \{observation.state: \{ee.y: \{fill: ") as refusal:
+        make_mixture(own, [alone], OPTIONS, RECIPE)
+    assert "inspect --suggest" not in str(refusal.value)
     # At twice the rate a step covers half of the time.
     again = open_dataset(Source("me/steps", root=str(steps), end_effector=declared), "me/steps")
     raw = in_shared_space(again, config).columns["action"]
