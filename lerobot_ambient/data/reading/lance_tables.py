@@ -106,6 +106,10 @@ class LanceTables(FilesHere):
     def content(self, meta: LeRobotDatasetMetadata, key: str) -> Any:
         return {"/".join(map(str, place)): size for place, size in sorted(self._rows(meta).items()) if place[0] == key}
 
+    @property
+    def in_files(self) -> bool:
+        return False
+
     def _video(self, meta: LeRobotDatasetMetadata, path: Path) -> VideoSource:
         # <folder>/<camera>/chunk-000/file-000.mp4, the form of LeRobot's video_path.
         return LanceVideo(str(meta.root), _place(path, path.parts[-3]))

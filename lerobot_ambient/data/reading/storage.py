@@ -98,6 +98,10 @@ class Storage(Protocol):
         """JSON values that stand for every pixel of a camera without reading one."""
 
     @property
+    def in_files(self) -> bool:
+        """Whether its videos are files here, each of which can be looked into."""
+
+    @property
     def room(self) -> int | None:
         """How many blocks of its frames are kept here; None where they are not fetched as they are drawn."""
 
@@ -192,6 +196,10 @@ class FilesHere:
         in_parquet = meta.features[key]["dtype"] == "image"
         files = set(table.data_files(table.number) if in_parquet else table.video_files(table.number, key))
         return {str(file): (root / file).stat().st_size for file in sorted(files) if (root / file).is_file()}
+
+    @property
+    def in_files(self) -> bool:
+        return True
 
     @property
     def room(self) -> int | None:

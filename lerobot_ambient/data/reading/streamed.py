@@ -28,7 +28,7 @@ from lerobot_ambient.data.files.hub_errors import NOT_ON_THE_HUB, reason_of
 from lerobot_ambient.data.reading.storage import FilesHere
 from lerobot_ambient.data.remote.blocks import RemoteBlocks
 from lerobot_ambient.data.remote.options import StreamOptions
-from lerobot_ambient.data.remote.pinned_repo import PinnedRepo
+from lerobot_ambient.data.remote.pinned_repo import PinnedRepo, RemoteReadError
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +48,12 @@ class VideosOnTheHub(FilesHere):
     blocks: RemoteBlocks
 
     def fetch(self, meta: LeRobotDatasetMetadata, episodes: Sequence[int], videos: Sequence[str]) -> None:
+        if meta.image_keys:
+            logger.warning(
+                "'%s': %s are pictures beside the numbers, which are downloaded whole; `stream` leaves only videos on "
+                "the Hub.",
+                *(self.config.repo_id, meta.image_keys),
+            )
         table = EpisodeTable(meta)
         known = [episode for episode, row in zip(episodes, table.rows(episodes), strict=True) if row >= 0]
         files = sorted({str(path) for path in table.data_files(known)})
@@ -94,6 +100,10 @@ class VideosOnTheHub(FilesHere):
         return found
 
     @property
+    def in_files(self) -> bool:
+        return False
+
+    @property
     def room(self) -> int | None:
         return self.blocks.store.capacity // self.blocks.store.block_bytes
 
@@ -118,7 +128,12 @@ def open_streamed(config: Source, meta: LeRobotDatasetMetadata, stream: StreamOp
     below = Path(meta.video_path).parts[0] if meta.video_keys else ""
     kept = store.folder / config.repo_id.replace("/", "--") / commit / LISTING
     if meta.video_keys:
-        repo = PinnedRepo.open(config.repo_id, commit, below, kept)
+        try:
+            repo = PinnedRepo.open(config.repo_id, commit, below, kept)
+        except OSError as error:
+            if not isinstance(error, RemoteReadError):
+                error.add_note(f"while writing the block cache in {store.folder} (--policy.stream_cache).")
+            raise
     else:
         repo = PinnedRepo(config.repo_id, commit, {})
     return VideosOnTheHub(config, RemoteBlocks(repo, store))

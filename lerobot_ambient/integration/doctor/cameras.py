@@ -16,6 +16,7 @@ from lerobot_ambient.data.cameras.video_files import broken_videos, count_videos
 from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.files.episode_table import EpisodeTable
 from lerobot_ambient.data.reading.column_reader import read_columns
+from lerobot_ambient.data.reading.storage import Storage
 from lerobot_ambient.integration.doctor.installation import Check
 
 _MANY = 40
@@ -33,6 +34,7 @@ def check_cameras(
     wanted: Sequence[str] | None,
     tolerance_s: float,
     progress: bool,
+    storage: Storage | None = None,
 ) -> list[Check]:
     """What of a dataset's pictures and videos a training could not read.
 
@@ -44,9 +46,12 @@ def check_cameras(
         wanted: the target's cameras, by the target's keys; None for the target itself.
         tolerance_s: of the training, allowed distance of a timestamp from its frame.
         progress: show bars.
+        storage: how the dataset is kept; in files here when None. Of videos that are not, the listing is checked.
     """
     filled = {key for key, camera in config.cameras.items() if camera.fill is not None}
     keys = [key for key in needed_cameras(meta, config.rename, wanted) if config.rename.get(key, key) not in filled]
+    if storage is not None and not storage.in_files:
+        return _check_listed(role, config, meta, episodes, keys, storage)
     frameless = cameras_without_frames(meta, episodes, keys)
     checks = [_no_frames(role, config, key, reason) for key, reason in frameless.items()]
     keys = [key for key in keys if key not in frameless]
@@ -62,6 +67,26 @@ def check_cameras(
         broken = broken_pictures(meta, episodes, pictures, progress=progress)
         whole = f"every picture of {', '.join(pictures)} can be decoded and is what meta/info.json says"
         checks.append(_check(f"{role} pictures", config, episodes, broken, whole))
+    return checks
+
+
+def _check_listed(
+    role: str,
+    config: Source,
+    meta: LeRobotDatasetMetadata,
+    episodes: Sequence[int],
+    keys: Sequence[str],
+    storage: Storage,
+) -> list[Check]:
+    """The same of videos on the Hub or in tables, none of which is opened: that would read a part of each."""
+    frameless = storage.frameless(meta, episodes, keys)
+    checks = [_no_frames(role, config, key, reason) for key, reason in frameless.items()]
+    keys = [key for key in keys if key not in frameless]
+    if keys:
+        broken = storage.broken(meta, episodes, keys, thorough=True)
+        listed = count_videos(meta, episodes, [key for key in keys if key in meta.video_keys])
+        whole = f"{listed} of {listed} files are there, by their listing; none was opened"
+        checks.append(_check(f"{role} videos", config, episodes, broken, whole))
     return checks
 
 

@@ -61,12 +61,18 @@ def check_configuration(config_path: str | None, arguments: Sequence[str], *, pr
         wanted = None if index == 0 else cameras
         if index == 0:
             cameras = [config.rename.get(key, key) for key in needed_cameras(meta, config.rename)]
+        if opened is None and config.stream:
+            checks.append(Check(f"{role} cameras", "skipped", "videos on the Hub are checked once the mixture stands"))
+            continue
         try:
-            checks.extend(
-                check_cameras(
-                    role, config, meta, episodes, wanted=wanted, tolerance_s=cfg.tolerance_s, progress=progress
-                )
+            found = check_cameras(
+                *(role, config, meta, episodes),
+                wanted=wanted,
+                tolerance_s=cfg.tolerance_s,
+                progress=progress,
+                storage=None if opened is None else opened.storage,
             )
+            checks.extend(found)
         except Exception as error:  # A dataset may be damaged in ways that no check expects.
             checks.append(Check(f"{role} cameras", "problem", _message(error), _traceback_fix(error)))
     if mixture is None and any(result[-1].found == check.found for check in checks):

@@ -20,6 +20,8 @@ from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.provenance.fingerprint import require_same_mixture
 from lerobot_ambient.data.remote import blocks
 from lerobot_ambient.data.remote.pinned_repo import RemoteReadError
+from lerobot_ambient.integration.doctor.cameras import check_cameras
+from lerobot_ambient.integration.doctor.installation import Check
 
 from .conftest import BLOCK, CAM
 
@@ -216,6 +218,26 @@ def test_a_video_that_the_hub_lacks_is_named_before_training(remote, put, copy_o
     put(remote.hub, copy_of)
     with pytest.raises(ValueError, match=r"episodes 0, 1, 2: videos.*is empty"):
         remote.open(skip_broken=True)
+
+
+def test_doctor_checks_the_listing_and_opens_no_video(remote):
+    (source,) = remote.open().sources
+    blocks.settle()
+    before = len(videos_asked(remote))
+    chosen = {"wanted": None, "tolerance_s": 1e-4, "progress": False, "storage": source.storage}
+    (check,) = check_cameras("target", source.config, source.meta, [0, 1, 2], **chosen)
+    assert check == Check("target videos", "ok", "1 of 1 files are there, by their listing; none was opened")
+    assert len(videos_asked(remote)) == before
+    source.storage.blocks.repo.files = {}
+    (check,) = check_cameras("target", source.config, source.meta, [0, 1, 2], **chosen)
+    assert check.status == "problem" and "none of its 1 video files is on the Hub" in check.found
+
+
+def test_pictures_that_are_downloaded_all_the_same_are_told_of(remote, put, write_dataset, tmp_path, caplog):
+    put(remote.hub, write_dataset(tmp_path / "pictures", "me/filmed", [12], image=(48, 64)))
+    mixture = remote.open()
+    assert "['observation.images.cam'] are pictures beside the numbers, which are downloaded whole" in caplog.text
+    assert not mixture.streams and mixture.dataset.gather([0])[CAM].shape == (1, 2, 3, 48, 64)
 
 
 def test_a_folder_of_ones_own_is_not_streamed(remote, filmed, monkeypatch, copy_of):
