@@ -155,9 +155,24 @@ def _place(path: Path, key: str) -> tuple[str, int, int]:
     return key, int(path.parent.name.rpartition("-")[2]), int(path.stem.rpartition("-")[2])
 
 
+_opened_by: int | None = None
+"""The process that opened the first table; a spawned one begins anew, a forked one does not."""
+
+
 @lru_cache(maxsize=64)
 def _open(root: str, table: str, process: int) -> Any:
-    """A table, opened once in each process."""
+    """A table, opened once in each process.
+
+    Raises:
+        RuntimeError: this process was forked from one that has tables open.
+    """
+    global _opened_by
+    if _opened_by not in (None, process):
+        raise RuntimeError(
+            f"{root}: Lance's tables cannot be read in a forked process, which lacks the threads of the library and "
+            "would wait for them forever. Spawn the loader workers (--dataloader_multiprocessing_context=spawn)."
+        )
+    _opened_by = process
     import lancedb
 
     return lancedb.connect(root).open_table(table)

@@ -2,16 +2,19 @@
 """A dataset in Lance's tables gives what the same dataset gives in LeRobot's own layout."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from lerobot.configs import RGBEncoderConfig
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
 from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
+from lerobot_ambient.data.reading import lance_tables
 
 from ..small_recipe import OPTIONS, RECIPE
 
@@ -25,7 +28,8 @@ def recorded(tmp_path_factory):
     vector = {"dtype": "float32", "shape": (2,), "names": ["a", "b"]}
     camera = {"dtype": "video", "shape": (48, 64, 3), "names": ["height", "width", "channels"]}
     features = {"action": vector, "observation.state": vector, CAM: camera}
-    dataset = LeRobotDataset.create("me/filmed", 10, features, root=root, use_videos=True)
+    encoder = RGBEncoderConfig(vcodec="h264")
+    dataset = LeRobotDataset.create("me/filmed", 10, features, root=root, use_videos=True, rgb_encoder=encoder)
     rng = np.random.default_rng(0)
     for _ in range(2):
         for i in range(9):
@@ -65,6 +69,14 @@ def test_batches_are_those_of_lerobots_layout(recorded, converted, episodes):
 
 def test_the_mixture_is_the_same(recorded, converted):
     assert mixture(converted).fingerprint == mixture(recorded).fingerprint
+
+
+def test_a_forked_worker_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(lance_tables, "_opened_by", os.getpid() + 1)
+    with pytest.raises(
+        RuntimeError, match=r"cannot be read in a forked process.*dataloader_multiprocessing_context=sp"
+    ):
+        lance_tables._open(str(tmp_path), "videos", os.getpid())
 
 
 def test_a_lost_video_is_named(converted, tmp_path):
