@@ -34,6 +34,7 @@ if find_library("EGL"):
 import numpy as np
 import pytest
 import torch
+from draccus import argparsing, choice_types
 from draccus.wrappers import docstring
 
 if TYPE_CHECKING:
@@ -44,6 +45,38 @@ torch.set_num_threads(1)
 # Draccus searches the sources of every LeRobot class for help texts at each parse, for most of its time. Here a text is
 # searched once in a process; tests/test_help_texts.py parses without this.
 docstring.get_attribute_docstring = functools.cache(docstring.get_attribute_docstring)
+
+
+def _remember_parsers() -> None:
+    """Let draccus build a configuration's parser once in a process: LeRobot's whole one takes half a second.
+
+    A parser depends on its class, its options and what is registered by then, and is as new when it is given again.
+    """
+    build = argparsing.ArgumentParser.__init__
+    built: dict[object, tuple[dict[str, Any], list[tuple[Any, ...]]]] = {}
+
+    @functools.wraps(build)
+    def remembered(self: Any, config_class: type, config_path: str | Path | None = None, **options: Any) -> None:
+        key = (config_class, sys.argv[0], frozenset(options.items()), _registered(choice_types.ChoiceRegistryBase))
+        if key not in built:
+            build(self, config_class, config_path, **options)
+            actions = [(one, one.default, one.type, one.choices) for one in self.parser._actions]
+            built[key] = (dict(vars(self)), actions)
+        attributes, actions = built[key]
+        vars(self).update(attributes, config_path=config_path)
+        for action, *parsed_by in actions:
+            action.default, action.type, action.choices = parsed_by
+
+    argparsing.ArgumentParser.__init__ = remembered
+
+
+def _registered(kind: type) -> frozenset[tuple[type, str, type]]:
+    """Every choice of every registry of draccus."""
+    here = {(kind, name, choice) for name, choice in vars(kind).get("_choice_registry", {}).items()}
+    return frozenset(here.union(*map(_registered, kind.__subclasses__())))
+
+
+_remember_parsers()
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The help texts of options as draccus finds them itself: everywhere else in the tests they come from a cache."""
+"""Options and their help texts as draccus finds them itself: everywhere else in the tests both are remembered."""
 
 import draccus
 import pytest
+from draccus import argparsing
 from draccus.wrappers import docstring
 
 
@@ -15,6 +16,7 @@ def test_a_parse_with_draccus_own_search_is_the_same_and_shows_our_texts(monkeyp
     cached = draccus.parse(TrainPipelineConfig, args=words)
     texts = _help(TrainPipelineConfig, words, capsys)
     monkeypatch.setattr(docstring, "get_attribute_docstring", docstring.get_attribute_docstring.__wrapped__)
+    monkeypatch.setattr(argparsing.ArgumentParser, "__init__", argparsing.ArgumentParser.__init__.__wrapped__)
     assert draccus.encode(draccus.parse(TrainPipelineConfig, args=words)) == draccus.encode(cached)
     assert _help(TrainPipelineConfig, words, capsys) == texts
 

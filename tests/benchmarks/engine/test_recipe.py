@@ -62,8 +62,12 @@ def test_lerobot_parses_every_condition(name, condition, tmp_path):
         assert config["steps"] == round(80 * condition.steps) < 80
         return
     assert fine_tuning_flags(condition, PLACES) == []
-    (tmp_path / "train.yaml").write_text(render_yaml(STUDIES[name].task, config))
-    parsed = draccus.parse(TrainPipelineConfig, tmp_path / "train.yaml", args=[])
+    written = render_yaml(STUDIES[name].task, config)
+    # What LeRobot's own reading of a file ends with; its command line's help before costs half a second each time.
+    parsed = draccus.decode(TrainPipelineConfig, yaml.safe_load(written))
+    if condition.name == "ambient":
+        (tmp_path / "train.yaml").write_text(written)
+        assert draccus.parse(TrainPipelineConfig, tmp_path / "train.yaml", args=[]) == parsed
     steps = round(80 * condition.steps)
     assert (parsed.seed, parsed.steps, parsed.batch_size, parsed.save_freq) == (7, steps, 4, steps // 4)
     assert parsed.dataset.root == f"data/{condition.trained_on}"
