@@ -53,7 +53,7 @@ def _remember_parsers() -> None:
     A parser depends on its class, its options and what is registered by then, and is as new when it is given again.
     """
     build = argparsing.ArgumentParser.__init__
-    built: dict[object, tuple[dict[str, Any], list[tuple[Any, ...]]]] = {}
+    built: dict[object, tuple[dict[str, Any], dict[str, Any], list[tuple[Any, ...]]]] = {}
 
     @functools.wraps(build)
     def remembered(self: Any, config_class: type, config_path: str | Path | None = None, **options: Any) -> None:
@@ -61,9 +61,10 @@ def _remember_parsers() -> None:
         if key not in built:
             build(self, config_class, config_path, **options)
             actions = [(one, one.default, one.type, one.choices) for one in self.parser._actions]
-            built[key] = (dict(vars(self)), actions)
-        attributes, actions = built[key]
+            built[key] = (dict(vars(self)), dict(vars(self.parser)), actions)
+        attributes, of_parser, actions = built[key]
         vars(self).update(attributes, config_path=config_path)
+        self.parser.__dict__ = dict(of_parser)
         for action, *parsed_by in actions:
             action.default, action.type, action.choices = parsed_by
 
