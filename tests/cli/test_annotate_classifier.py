@@ -230,7 +230,11 @@ def test_machines_that_were_launched_together_share_the_work(roots, tmp_path, ca
 @pytest.mark.parametrize(
     ("arguments", "chosen", "message"),
     [
-        (["--folds=13"], {}, r"fewer episodes than the 13 folds.*: 'me/target' \(12\), 'me/shaky' \(11\). Use --folds=11"),
+        (
+            ["--folds=13"],
+            {},
+            r"fewer episodes than the 13 folds.*: 'me/target' \(12\), 'me/shaky' \(11\). Use --folds=11",
+        ),
         (["--folds=12"], {}, "'me/shaky' has 11 episodes, too few for 12 folds"),
         ([], {"sources": ("me/one",)}, "'me/one' has 1 episodes, too few for 2 folds"),
         (["--policy.horizon=64", "--policy.n_action_steps=8"], {"sources": ("me/short",)}, "runs beyond its episode"),
