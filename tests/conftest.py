@@ -3,6 +3,7 @@
 
 import fcntl
 import functools
+import gc
 import hashlib
 import json
 import logging
@@ -80,6 +81,12 @@ def _registered(kind: type) -> frozenset[tuple[type, str, type]]:
 _remember_parsers()
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays: the collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -150,6 +150,7 @@ def test_the_help_is_complete(capsys, name):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("preloaded_commands")
 @pytest.mark.skipif(
     not (importlib.util.find_spec("pydrake") and importlib.util.find_spec("ompl")),
     reason="THE MAZE IS NOT REPRODUCED IN THIS RUN: drake or ompl is missing (pip install "
