@@ -148,12 +148,13 @@ def test_a_tiny_sweep_through_the_stock_commands(
     write_dataset(tmp_path / "sim", "me/sim", [20, 23], seed=2, env_state=False)
     line = options_for(
         tmp_path,
-        '--space={"mixing.type": ["ambient", "cotrain"]}',
+        '--space={"mixing.type": ["ambient"]}',
         *("--steps=4", "--batch_size=8", "--num_workers=0", "--dataset.use_imagenet_stats=false"),
         *("--judge=heldout", "--dataset.eval_split=0.4", "--sampler=grid", "--json"),
     )
     assert main(line) == 0
     found = json.loads(capsys.readouterr().out)
-    assert [trial["state"] for trial in found["trials"]] == ["complete", "complete"]
-    assert all(trial["score"] > 0 and trial["episodes"] == 2 for trial in found["trials"])
+    (trial,) = found["trials"]
+    assert trial["state"] == "complete"
+    assert trial["score"] > 0 and trial["episodes"] == 2
     assert (tmp_path / "out" / "trials" / "0000" / "eval-1" / "run" / "check.html").is_file()

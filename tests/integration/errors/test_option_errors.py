@@ -252,10 +252,10 @@ def test_the_robot_client_ends_with_our_line(command, monkeypatch, tmp_path):
     assert "error: --robot.type=ambient_arm is unknown; " in err.splitlines()[-1]
 
 
-def test_the_program_itself_ends_with_our_line(tmp_path):
-    """A real process, as a user starts it: the hook is in place when the options are read."""
+def test_the_program_itself_ends_with_our_line(tmp_path, preloaded_python):
+    """A process of its own, as a user starts it: the hook is in place when the options are read."""
     words = ("-m", "lerobot.scripts.lerobot_train", *OURS, *TARGET, "--policy.ema_decay=2")
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run([preloaded_python, *words], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1] == "error: policy.ema_decay must lie in (0, 1), or null for none; got 2.0."
