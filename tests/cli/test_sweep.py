@@ -88,12 +88,12 @@ def test_a_forbidden_corner_is_named(tmp_path, capsys):
 @pytest.mark.slow
 @pytest.mark.usefixtures("preloaded_commands")
 def test_a_tiny_sweep_through_the_stock_commands(tmp_path, write_dataset, capsys):
-    """One trial in two segments, then the same command again, which finds everything done."""
+    """Two trials in two segments, then the same command again, which finds everything done."""
     write_dataset(tmp_path / "target", "me/target", [14, 12, 16], env_state=False)
     write_dataset(tmp_path / "sim", "me/sim", [20, 23], seed=2, env_state=False)
     line = options_for(
         tmp_path,
-        '--space={"mixing.type": ["ambient"]}',
+        '--space={"mixing.type": ["ambient", "cotrain"]}',
         *("--steps=20", "--batch_size=8", "--num_workers=0", "--dataset.use_imagenet_stats=false"),
         *("--env.type=ambient_maze", "--env.episode_length=20", "--eval.n_episodes=2", "--eval.use_async_envs=false"),
         *("--sampler=grid", "--prune=median", "--rungs=2", "--second=avg_sum_reward:maximize"),
@@ -101,13 +101,14 @@ def test_a_tiny_sweep_through_the_stock_commands(tmp_path, write_dataset, capsys
     )
     assert main(line) == 0
     found = json.loads(capsys.readouterr().out)
-    (trial,) = found["trials"]
-    assert (trial["state"], trial["params"]) == ("complete", {"mixing.type": "ambient"})
-    assert [(one["step"], one["episodes"]) for one in trial["evaluations"]] == [(10, 2), (20, 2)]
-    folder = tmp_path / "out" / "trials" / f"{trial['slot']:04d}"
-    seeds = json.loads((folder / "eval-2" / "run" / "eval_info.json").read_text())
-    assert seeds["overall"]["n_episodes"] == 2
-    assert "Resuming data order at epoch" in (folder / "train-2" / "log.txt").read_text()
+    assert [trial["state"] for trial in found["trials"]] == ["complete", "complete"]
+    assert [trial["params"] for trial in found["trials"]] == [{"mixing.type": "ambient"}, {"mixing.type": "cotrain"}]
+    for trial in found["trials"]:
+        assert [(one["step"], one["episodes"]) for one in trial["evaluations"]] == [(10, 2), (20, 2)]
+        folder = tmp_path / "out" / "trials" / f"{trial['slot']:04d}"
+        seeds = json.loads((folder / "eval-2" / "run" / "eval_info.json").read_text())
+        assert seeds["overall"]["n_episodes"] == 2
+        assert "Resuming data order at epoch" in (folder / "train-2" / "log.txt").read_text()
     assert found["eval_seeds"] == [50_000, 50_001]
 
     # lerobot-train takes the best configuration as it is.
@@ -121,7 +122,7 @@ def test_a_tiny_sweep_through_the_stock_commands(tmp_path, write_dataset, capsys
 
     stages = sorted((tmp_path / "out").glob("**/done.json"))
     before = [file.read_bytes() for file in stages]
-    assert len(before) == 4
+    assert len(before) == 8
     assert main(line) == 0
     assert json.loads(capsys.readouterr().out) == found
     assert [file.read_bytes() for file in stages] == before
