@@ -94,7 +94,8 @@ def with_numbers(task: Task, condition: Condition, places: Places) -> Condition:
     """A condition whose window was estimated once with that window in numbers, as a sweep would have left it.
 
     A file of windows belongs to the normalisation of the target that it was estimated on, and is refused by others. Of
-    windows that are still to be estimated, before which nothing is trained, nothing is known yet.
+    windows that are still to be estimated, before which nothing is trained, nothing is known yet. A window that admits
+    nothing says to leave the source out, so the target is trained with alone.
     """
     if not condition.windows_once:
         return condition
@@ -105,6 +106,8 @@ def with_numbers(task: Task, condition: Condition, places: Places) -> Condition:
     found = describe_windows(path)
     assert found["granularity"] == "dataset", "one window can be a number"
     window = {bound: found[bound] for bound in ("sigma_min", "sigma_max")}
+    if Window(**window).is_nothing:
+        return replace(condition, mixing={"type": "target_only"}, source=None, windows=None, windows_once=False)
     return replace(condition, source={**(condition.source or {}), **window}, windows=None, windows_once=False)
 
 
@@ -209,6 +212,8 @@ def _window(window: dict[str, Any]) -> str:
             if level is not None
         )
     low, high = window["sigma_min_quantiles"]
+    if Window(window["sigma_min"], window["sigma_max"]).is_nothing:
+        return "nothing: the target alone"
     text = f"σ > {window['sigma_min']:.3f}"
     if low < high:
         text += f" (median), {low:.3f} to {high:.3f} for 90 % of windows"

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from lerobot.configs.train import TrainPipelineConfig
 
-from lerobot_ambient.benchmarks.engine.common_conditions import ESTIMATES, estimated
+from lerobot_ambient.benchmarks.engine.common_conditions import ESTIMATES, estimated, target_only
 from lerobot_ambient.benchmarks.engine.condition import Condition
 from lerobot_ambient.benchmarks.engine.estimated_windows import (
     WINDOW_METHODS,
@@ -142,25 +142,39 @@ def test_declared_windows_show_the_levels_in_force(tmp_path, source, text):
     assert windows_text(windows_json(TASK, condition, tmp_path)) == text
 
 
-def test_a_window_that_was_estimated_once_is_trained_with_in_numbers(tmp_path):
-    condition = replace(estimated("heldout"), windows_once=True)
-    places = Places("t", "s", str(tmp_path))
-    assert with_numbers(TASK, condition, places) is condition
+def one_window(sigma_min, sigma_max):
     index = np.arange(3)
-    table = WindowTable(
+    return WindowTable(
         repo_id="ambient/maze_source",
         episode_index=index,
         frame_index=index,
-        sigma_min=np.full(3, 0.24, np.float32),
-        sigma_max=np.full(3, 0.1, np.float32),
+        sigma_min=np.full(3, sigma_min, np.float32),
+        sigma_max=np.full(3, sigma_max, np.float32),
         normalization=ActionNormalization("MIN_MAX", True, (0.0,), (1.0,), 16),
         method="heldout",
         granularity="dataset",
     )
-    write_windows(table, windows_path(TASK, str(tmp_path), "heldout"))
+
+
+def test_a_window_that_was_estimated_once_is_trained_with_in_numbers(tmp_path):
+    condition = replace(estimated("heldout"), windows_once=True)
+    places = Places("t", "s", str(tmp_path))
+    assert with_numbers(TASK, condition, places) is condition
+    write_windows(one_window(0.24, 0.1), windows_path(TASK, str(tmp_path), "heldout"))
     declared = with_numbers(TASK, condition, places)
     config = train_config(TASK, declared, places, seed=1, steps=10, batch_size=8)
     (source,) = draccus.decode(TrainPipelineConfig, config).policy.sources
     assert (source.windows, source.sigma_min, source.sigma_max) == (None, 0.24, 0.1)
     own = replace(condition, windows_once=False)
     assert with_numbers(TASK, own, places) is own
+
+
+def test_where_the_estimate_leaves_the_source_out_the_target_is_trained_with_alone(tmp_path):
+    condition = replace(estimated("heldout"), windows_once=True)
+    path = windows_path(TASK, str(tmp_path), "heldout")
+    write_windows(one_window(1.0, 0.0), path)
+    declared = with_numbers(TASK, condition, Places("t", "s", str(tmp_path)))
+    sizes = {"seed": 1, "steps": 10, "batch_size": 8}
+    places = Places("t", "s", "w")
+    assert train_config(TASK, declared, places, **sizes) == train_config(TASK, target_only(), places, **sizes)
+    assert windows_text([{"source": "s", **describe_windows(path)}]) == "nothing: the target alone"
