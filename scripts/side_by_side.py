@@ -44,6 +44,8 @@ def main(jobs: str, make: str) -> int:
         try:
             for name, command in commands.items():
                 environment = {**os.environ, "COVERAGE_CORE": "sysmon"}
+                # The tests start hundreds of processes, and each would compile the hundreds of modules of this project.
+                environment.pop("PYTHONDONTWRITEBYTECODE", None)
                 if name in data:
                     environment["COVERAGE_FILE"] = str(data[name])
                 if name != "rest":
