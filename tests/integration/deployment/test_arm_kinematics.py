@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from lerobot_ambient.data.declared.end_effector import EndEffectorConfig, FrameConfig
+from lerobot_ambient.data.declared.end_effector import EndEffectorConfig, FrameConfig, PoseConfig
 from lerobot_ambient.data.kinematics.chain import parse_chain
 from lerobot_ambient.data.kinematics.joints import joint_values
 from lerobot_ambient.data.kinematics.poses import Poses, frame_of
@@ -85,7 +85,7 @@ def test_joints_that_the_robot_lacks_are_named(arm):
     with pytest.raises(ValueError, match=r"the robot has no dimension \['wrist_roll.pos'\]"):
         arm([name for name in MOTORS if name != "wrist_roll"])
     with pytest.raises(ValueError, match="without an arm's URDF"):
-        arm(chain=None, tip=None, action={"position": ["x", "y", "z"]})
+        arm(chain=None, tip=None, action=PoseConfig(["x", "y", "z"], ["roll", "pitch", "yaw"]))
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch):
