@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from lerobot_ambient.benchmarks.engine import score_selection as score_selection
+from lerobot_ambient.benchmarks.engine.common_conditions import target_only
 from lerobot_ambient.benchmarks.engine.condition import AMBIENT_ALPHA, Condition
 from lerobot_ambient.benchmarks.engine.recipe import NOWHERE, Places, Task, render_yaml, train_config, windows_path
 from lerobot_ambient.benchmarks.engine.score_selection import SELECTIONS
@@ -107,7 +108,7 @@ def with_numbers(task: Task, condition: Condition, places: Places) -> Condition:
     assert found["granularity"] == "dataset", "one window can be a number"
     window = {bound: found[bound] for bound in ("sigma_min", "sigma_max")}
     if Window(**window).is_nothing:
-        return replace(condition, mixing={"type": "target_only"}, source=None, windows=None, windows_once=False)
+        return replace(condition, mixing=target_only().mixing, source=None, windows=None, windows_once=False)
     return replace(condition, source={**(condition.source or {}), **window}, windows=None, windows_once=False)
 
 

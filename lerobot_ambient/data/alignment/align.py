@@ -90,7 +90,7 @@ def align(target: AlignedSource, source: OpenedDataset, target_action_type: str 
         )
     aligned = AlignedSource.of(_with_gain_of_entry(source, maps), maps, features, columns)
     _log(target, source, maps)
-    if swapped := [key for key in target.camera_keys if source.original.get(key) in (source.config.bgr or ())]:
+    if swapped := [key for key in target.camera_keys if source.config.has_swapped(source.original.get(key))]:
         note = f"red and blue of {', '.join(swapped)} are swapped back (bgr)"
         logger.info("'%s': %s", source.name, note)
         aligned = replace(aligned, notes=(*aligned.notes, note))

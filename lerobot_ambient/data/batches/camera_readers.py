@@ -54,7 +54,7 @@ def camera_readers(sources: Sequence[AlignedSource], options: ReadOptions) -> li
                 continue
             fit = declared.fit if declared is not None and declared.fit is not None else "stretch"
             reader = _first_seen(_reader(source, key, options, as_uint8))
-            if source.original[key] in (source.config.bgr or ()):
+            if source.config.has_swapped(source.original[key]):
                 reader = SwappedReader(reader)
             made[key] = reader if reader.shape == (channels, *size) else FittedReader(reader, size, aspect, fit)
             if cached:
@@ -116,7 +116,7 @@ def _job(source: AlignedSource, key: str, reader: FrameReader, size: Size, aspec
         "size": list(size),
         # Without a fit the whole image is stretched, whatever the target's shape.
         "fit": fit if fit == "stretch" else [fit, *aspect],
-        **({"colours": "bgr"} if own in (source.config.bgr or ()) else {}),
+        **({"colours": "bgr"} if source.config.has_swapped(own) else {}),
     }
     places = table.column("dataset_from_index")[table.rows(source.episode_ids)]
     episodes = [

@@ -151,9 +151,7 @@ class Source:
             default = one.default if one.default_factory is MISSING else one.default_factory()
             if getattr(self, one.name) != default:
                 said[one.name] = getattr(self, one.name)
-        taken = (
-            {} if self.catalogue is None else stands_for(self.catalogue, Beside(self.views, self.rename, self.repo_id))
-        )
+        taken = {} if self.catalogue is None else stands_for(self.catalogue, self._beside)
         if not taken:
             return said
         said["catalogue"] = unpinned(str(self.catalogue))[0]
@@ -163,6 +161,14 @@ class Source:
             if said.get(name) == value or said.get(name) == {}:
                 del said[name]
         return said
+
+    def has_swapped(self, own: str | None) -> bool:
+        """Whether red and blue of a camera are swapped in the recording, by its own key."""
+        return own in (self.bgr or ())
+
+    @property
+    def _beside(self) -> Beside:
+        return Beside(self.views, self.rename, self.repo_id)
 
     def _take_from_catalogue(self) -> None:
         """What the entry says and this source does not; once, after which its name is pinned."""
@@ -181,7 +187,7 @@ class Source:
                     f"no repo_id; write `catalogue: {name}` to take them from the entry again."
                 )
             return
-        self.catalogue, options = resolved(name, Beside(self.views, self.rename, self.repo_id))
+        self.catalogue, options = resolved(name, self._beside)
         if self.action_type == "absolute":
             options.pop("action_gain", None)
         if self.end_effector is not None:

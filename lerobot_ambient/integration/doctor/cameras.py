@@ -50,11 +50,11 @@ def check_cameras(
     """
     filled = {key for key, camera in config.cameras.items() if camera.fill is not None}
     keys = [key for key in needed_cameras(meta, config.rename, wanted) if config.rename.get(key, key) not in filled]
-    if storage is not None and not storage.in_files:
-        return _check_listed(role, config, meta, episodes, keys, storage)
-    frameless = cameras_without_frames(meta, episodes, keys)
+    frameless = (cameras_without_frames if storage is None else storage.frameless)(meta, episodes, keys)
     checks = [_no_frames(role, config, key, reason) for key, reason in frameless.items()]
     keys = [key for key in keys if key not in frameless]
+    if storage is not None and not storage.in_files:
+        return [*checks, *_check_listed(role, config, meta, episodes, keys, storage)]
     videos, pictures = ([key for key in keys if key in stored] for stored in (meta.video_keys, meta.image_keys))
     if videos:
         broken = broken_videos(meta, episodes, keys=videos, progress=progress)
@@ -79,15 +79,12 @@ def _check_listed(
     storage: Storage,
 ) -> list[Check]:
     """The same of videos on the Hub or in tables, none of which is opened: that would read a part of each."""
-    frameless = storage.frameless(meta, episodes, keys)
-    checks = [_no_frames(role, config, key, reason) for key, reason in frameless.items()]
-    keys = [key for key in keys if key not in frameless]
-    if keys:
-        broken = storage.broken(meta, episodes, keys, thorough=True)
-        listed = count_videos(meta, episodes, [key for key in keys if key in meta.video_keys])
-        whole = f"{listed} of {listed} files are there, by their listing; none was opened"
-        checks.append(_check(f"{role} videos", config, episodes, broken, whole))
-    return checks
+    if not keys:
+        return []
+    broken = storage.broken(meta, episodes, keys, thorough=True)
+    listed = count_videos(meta, episodes, [key for key in keys if key in meta.video_keys])
+    whole = f"{listed} of {listed} files are there, by their listing; none was opened"
+    return [_check(f"{role} videos", config, episodes, broken, whole)]
 
 
 def _no_frames(role: str, config: Source, key: str, reason: str) -> Check:
