@@ -184,6 +184,11 @@ class SourceAnnotation:
                 f"the window of '{self.name}' would admit every noise level. {FULL_TRUST} {CHECK_FIRST} Leave the "
                 "source out, choose its window by a sweep, or give accept_full_trust=True to train on it at all levels."
             )
+        if finding.is_unshown:
+            raise ValueError(
+                f"the window that is named for '{self.name}', {finding.unshown_in_words()}, is not shown to help: "
+                'leave it out, bring more target episodes, or take it all the same, with annotate(take="estimate").'
+            )
         if finding.is_nothing:
             raise ValueError(
                 f"no noise level is known to be safe for '{self.name}': leave it out, bring more episodes, or take the "

@@ -84,10 +84,15 @@ class HeldOutEvidence:
 
     @property
     def named(self) -> tuple[Window, Window]:
-        """The safe window and the estimate; nothing where the verdict names none."""
+        """The safe window and the estimate that the verdict names, shown or not; nothing where it names none."""
         if self.verdict.window.is_nothing:
             return Window(1.0), Window(1.0)
         return self.safe, self.estimate
+
+    @property
+    def shown(self) -> Window:
+        """The safe window where it is shown to help, else nothing: what is not known is not trained with unasked."""
+        return self.safe if self.verdict.word == HELPS else Window(1.0)
 
     def soft_shares(self) -> list[float]:
         """The target's share at each level by what is known there: 1 where the source is as likely to hurt as not.

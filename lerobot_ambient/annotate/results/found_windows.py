@@ -51,7 +51,9 @@ class Finding:
         safe_at_least: below which the safe end does not lie, whatever curves say.
         weak: why the classifiers show nothing by seeing no difference, in words; None where they do.
         sigma_min_estimate: (N,) what `sigma_min` was before the safe end was taken; None where it is the estimate.
-        sigma_max_estimate: levels up to which nothing is found, at least sigma_max, which is what is shown.
+        sigma_max_estimate: levels up to which nothing is found, at least sigma_max.
+        sigma_max_safe: (N,) lower ends of what sigma_max may be; None where `sigma_max` is what is shown.
+        sigma_max_named: (N,) what `sigma_max` was before the safe end was taken; None where it is that.
         gaussian: the Gaussian score, sigma_min of a perfect classifier of Gaussian chunks with these spectra
             (`gaussian_level`); None without spectra.
         tau: margin of a classifier, else None.
@@ -84,6 +86,8 @@ class Finding:
     weak: str | None = None
     sigma_min_estimate: Floats | None = None
     sigma_max_estimate: float | None = None
+    sigma_max_safe: Floats | None = None
+    sigma_max_named: Floats | None = None
     gaussian: float | None = None
     sigmas: tuple[float, ...] = ()
     curves: NDArray[np.float32] | None = None
@@ -125,16 +129,21 @@ class Finding:
         )
 
     def taking(self, end: str) -> Finding:
-        """The finding with this end of what is known of sigma_min as its windows, one of `TAKES`.
-
-        sigma_max stays: it is what is shown, its safe end.
-        """
+        """The finding with this end of what is known of its windows, one of `TAKES`."""
         assert end in TAKES, end
         estimate = self.sigma_min if self.sigma_min_estimate is None else self.sigma_min_estimate
+        named = self.sigma_max if self.sigma_max_named is None else self.sigma_max_named
         if end == "estimate":
-            return replace(self, sigma_min=estimate, sigma_min_estimate=None)
+            return replace(self, sigma_min=estimate, sigma_min_estimate=None, sigma_max=named, sigma_max_named=None)
         assert self.sigma_min_safe is not None, "a method says how far its estimates may be wrong"
-        return replace(self, sigma_min=self.sigma_min_safe, sigma_min_estimate=estimate)
+        shown = named if self.sigma_max_safe is None else self.sigma_max_safe
+        return replace(
+            self,
+            sigma_min=self.sigma_min_safe,
+            sigma_min_estimate=estimate,
+            sigma_max=shown,
+            sigma_max_named=None if self.sigma_max_safe is None else named,
+        )
 
     @property
     def takes(self) -> str:
@@ -172,6 +181,11 @@ class Finding:
     def is_recommended(self) -> bool:
         """Whether the evidence speaks for these windows: it does neither for all levels nor for none."""
         return not (self.is_full_trust or self.is_nothing)
+
+    @property
+    def is_unshown(self) -> bool:
+        """Whether nothing is written because what is named is not shown to help; the estimate would be written."""
+        return self.is_nothing and self.takes == "safe" and not self.taking("estimate").is_nothing
 
     @property
     def as_written(self) -> tuple[float, float]:
@@ -213,6 +227,10 @@ class Finding:
     def _window_in_words(self) -> str:
         """The dataset's window, where held-out errors name one."""
         sigma_min, sigma_max = self.as_written
+        if self.is_unshown:
+            return (
+                f"nothing is written; what --take=estimate would write is not shown to help: {self.unshown_in_words()}"
+            )
         if self.is_nothing:
             return "no window is named"
         if self.full_trust_share == 1.0:
@@ -221,6 +239,12 @@ class Finding:
         bounds += [f"sigma_max {sigma_max:.3f}"] if sigma_max > 0.0 else []
         other = f", the safe end; the estimate of sigma_min is {self.estimate:.3f}" if self.takes == "safe" else ""
         return ", ".join(bounds) + (other if sigma_min < 1.0 else "")
+
+    def unshown_in_words(self) -> str:
+        """The window that is named and not written, see `is_unshown`."""
+        sigma_min, sigma_max = self.taking("estimate").as_written
+        bounds = [f"sigma_min {sigma_min:.3f}"] if sigma_min < 1.0 else []
+        return ", ".join(bounds + ([f"sigma_max {sigma_max:.3f}"] if sigma_max > 0.0 else []))
 
     def _known_in_words(self) -> list[str]:
         """What is known of the dataset's level, each number by its name."""

@@ -87,15 +87,16 @@ class SourceEvidence:
     @classmethod
     def of_held_out(cls, evidence: HeldOutEvidence, chunks: int, schedule: NoiseSchedule) -> SourceEvidence:
         """What held-out errors say of a source of so many samples, by a policy that draws these levels."""
-        verdict, (safe, estimate) = evidence.verdict, evidence.named
+        verdict, (safe, estimate), shown = evidence.verdict, evidence.named, evidence.shown
         finding = Finding(
             source=evidence.source,
             method="heldout",
             granularity="dataset",
             sigma_min=np.full(chunks, estimate.sigma_min),
             sigma_max=np.full(chunks, safe.sigma_max),
-            interval=(estimate.sigma_min, safe.sigma_min),
-            sigma_min_safe=np.full(chunks, safe.sigma_min),
+            interval=(estimate.sigma_min, shown.sigma_min),
+            sigma_min_safe=np.full(chunks, shown.sigma_min),
+            sigma_max_safe=np.full(chunks, shown.sigma_max),
             sigma_max_estimate=estimate.sigma_max,
             schedule=schedule,
             verdict=(verdict.headline, *verdict.reasons),
@@ -116,12 +117,13 @@ class SourceEvidence:
             schedule: the levels that the policy draws.
         """
         rows = source.rows.numpy()
-        safe, estimate, sigma_max = (np.ones(len(rows)) for _ in range(3))
+        safe, estimate, sigma_max, shown_max = (np.ones(len(rows)) for _ in range(4))
         for part in parts:
             assert part.rows is not None
             mine = np.isin(rows, part.rows)
-            window, guess = part.named
-            safe[mine], estimate[mine], sigma_max[mine] = window.sigma_min, guess.sigma_min, window.sigma_max
+            (window, guess), shown = part.named, part.shown
+            estimate[mine], sigma_max[mine] = guess.sigma_min, window.sigma_max
+            safe[mine], shown_max[mine] = shown.sigma_min, shown.sigma_max
         finding = Finding(
             source=source.name,
             method="heldout",
@@ -130,6 +132,7 @@ class SourceEvidence:
             sigma_max=sigma_max,
             interval=(float(np.median(estimate)), float(np.median(safe))),
             sigma_min_safe=safe,
+            sigma_max_safe=shown_max,
             schedule=schedule,
             verdict=(
                 f"{len(parts)} parts by score",

@@ -144,7 +144,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         choices=TAKES,
         default="safe",
         help="which sigma_min to print and write: the safe (upper) end of what is known of it, or the estimate "
-        "(default: %(default)s); the other is named beside it",
+        "(default: %(default)s); the other is named beside it. By heldout the safe end of a window that is not shown "
+        "to help is none",
     )
     parser.add_argument(
         "--accept-full-trust",

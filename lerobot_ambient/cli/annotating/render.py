@@ -130,6 +130,8 @@ def _source_window(finding: Finding, repo_id: str, path: Path | None, accept: bo
     sigma_min, sigma_max = finding.as_written
     if finding.verdict and not finding.helps and (finding.is_full_trust or finding.is_nothing) and not accept:
         choose = "Leave the source out, bring more target episodes, or choose a window by a sweep."
+        if finding.is_unshown:
+            choose += " --take=estimate writes the window that is named, which is not shown to help."
         return SourceWindow(repo_id, {}, (*finding.verdict, choose))
     if finding.verdict:
         why = finding.verdict[:1]

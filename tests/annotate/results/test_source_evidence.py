@@ -1,11 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """What becomes of the evidence for sigma_max."""
 
-import numpy as np
+import dataclasses
+from types import SimpleNamespace
 
+import numpy as np
+import torch
+
+from lerobot_ambient.annotate.heldout.verdict import HELPS, NOT_KNOWN
 from lerobot_ambient.annotate.locality.by_moments import LocalityEvidence
 from lerobot_ambient.annotate.results.found_windows import Finding
 from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
+from lerobot_ambient.cli.annotating.render import source_windows
+from lerobot_ambient.core.noise_levels import NoiseSchedule
+from lerobot_ambient.core.windows import Window
+from tests.annotate.heldout.tables import MAZE, SIGMAS, evidence_of
+
+LEVELS = NoiseSchedule.from_alphas_cumprod(1.0 - torch.linspace(0.02, 0.99, 50) ** 2)
 
 
 def annotation():
@@ -44,3 +55,48 @@ def test_the_lower_of_two_kinds_of_evidence_counts_and_says_why():
     higher = annotation().with_locality(evidence(0.3, 0.3), evidence(0.4, 0.4)).finding
     np.testing.assert_array_equal(higher.sigma_max, 0.3)
     assert higher.notes == ("First.",)
+
+
+def held_out(word, window):
+    """Evidence of a source of three samples with this verdict, as a policy of `LEVELS` takes it."""
+    made = evidence_of(MAZE, np.where(SIGMAS[:, None] < 0.2, 1.0, MAZE), scatter=0.02)
+    verdict = dataclasses.replace(made.verdict, word=word, window=window)
+    return dataclasses.replace(made, safe=window, estimate=window, verdict=verdict)
+
+
+def test_what_is_not_shown_to_help_is_written_only_when_asked_for():
+    found = SourceEvidence.of_held_out(held_out(NOT_KNOWN, Window(0.7, 0.3)), 3, LEVELS)
+    safe, asked = found.taking("safe").finding, found.taking("estimate").finding
+    assert safe.is_nothing and safe.is_unshown and not safe.is_recommended
+    assert (
+        "what --take=estimate would write is not shown to help: sigma_min 0.700, sigma_max 0.300" in safe.headline()[0]
+    )
+    ((nothing,), (written,)) = (source_windows([found.taking(end)], ["me/sim"], [None]) for end in ("safe", "estimate"))
+    assert nothing.options == {}
+    assert any("--take=estimate writes the window" in reason for reason in nothing.why)
+    assert written.options == {"sigma_min": 0.7, "sigma_max": 0.3}
+    assert asked.is_recommended and not asked.is_unshown
+    # Both ends keep the other.
+    again = found.taking("safe").taking("estimate").finding
+    np.testing.assert_array_equal(again.sigma_max, 0.3)
+    np.testing.assert_array_equal(again.sigma_min, 0.7)
+
+
+def test_what_is_shown_to_help_is_written_at_either_end():
+    found = SourceEvidence.of_held_out(held_out(HELPS, Window(0.7, 0.3)), 3, LEVELS)
+    for end in ("safe", "estimate"):
+        finding = found.taking(end).finding
+        assert finding.as_written == (0.7, 0.3)
+        assert not finding.is_unshown
+
+
+def test_a_part_by_score_that_is_not_known_is_left_out():
+    rows = np.arange(6)
+    source = SimpleNamespace(name="me/sim", rows=torch.from_numpy(rows))
+    parts = [
+        dataclasses.replace(held_out(word, Window(0.7, 0.3)), rows=mine)
+        for word, mine in ((HELPS, rows[::2]), (NOT_KNOWN, rows[1::2]))
+    ]
+    finding = SourceEvidence.of_scored_parts(source, parts, LEVELS).taking("safe").finding
+    assert finding.sigma_min.tolist() == [0.7, 1.0] * 3
+    assert finding.sigma_max.tolist() == [0.3, 0.0] * 3
