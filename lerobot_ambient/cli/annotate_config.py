@@ -81,8 +81,8 @@ def render_merged(
     lacking = without_window(file.cfg)
     if lacking:
         lines.append(
-            f"before a training, write a window for {', '.join(lacking)} by hand, for example sigma_min: 0.3, or look "
-            "for one by rollouts with `lerobot-ambient sweep` (docs/how-to/choose-a-window.md)"
+            f"before a training, remove {', '.join(lacking)} from the file, or write a window of your own, for example "
+            "sigma_min: 0.3; `lerobot-ambient sweep` looks for one by rollouts (docs/how-to/choose-a-window.md)"
         )
     if little_left:
         lines.append(

@@ -213,7 +213,7 @@ def test_annotate_merges_its_windows_and_stock_training_starts(here, written, ca
     # One source differs; of the other the chunks show nothing, which is no reason to trust it everywhere.
     assert "written: mine.yaml\n  me/sim: left as it was: chunks alone show no difference" in said
     assert "\n  me/twin: sigma_min: 0." in said
-    assert "before a training, write a window for me/sim by hand" in said
+    assert "before a training, remove me/sim from the file, or write a window of your own" in said
     train = "lerobot-train --config_path=mine.yaml --output_dir=outputs/train/mine"
     assert f"\n  lerobot-ambient inspect --config_path=mine.yaml\n  {train}\n" in said
     after = comparable(load_train_config("mine.yaml", []))

@@ -183,6 +183,8 @@ def _without_window(everywhere: ErrorMap, change: Change) -> str:
 
 
 def _undecided(change: Change) -> str:
+    if change.low > 0.0:
+        return f"the whole error is raised, by {change}, though at no noise level alone it is shown to be"
     more = change.more_episodes
     told = (
         "no number of episodes in reach would tell" if more is None else f"about {more} more target episodes would tell"

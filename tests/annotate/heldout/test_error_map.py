@@ -88,6 +88,15 @@ def test_a_source_without_effect_is_not_known_and_says_what_would_tell():
     assert "target episodes would tell" in verdict.reasons[-1] or "no number of episodes" in verdict.reasons[-1]
 
 
+def test_an_error_raised_on_the_whole_is_said_to_be():
+    one = read(flat([1.04] * 6), scatter=0.1, episodes=20, seed=2)
+    assert not one.raised.any() and Change.of(one).low > 0.0
+    verdict = judge(one, Window(1.0), None)
+    assert verdict.word == NOT_KNOWN
+    assert verdict.reasons[-1].startswith("the whole error is raised, by +")
+    assert "episodes would tell" not in verdict.reasons[-1]
+
+
 def test_a_lower_error_without_a_window_says_what_is_open():
     table = np.full((6, 6), 0.6)
     table[:, 3:] = 1.4
