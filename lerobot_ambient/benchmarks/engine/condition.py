@@ -69,8 +69,8 @@ class Condition:
             raise ValueError(
                 f"condition '{self.name}' is fine-tuned from {self.base}, which is done with the target alone."
             )
-        if not 0.0 < self.steps <= 1.0:
-            raise ValueError(f"condition '{self.name}' has steps = {self.steps}, a share in (0, 1].")
+        if not self.steps > 0.0:
+            raise ValueError(f"condition '{self.name}' has steps = {self.steps}, which must be positive.")
 
     def weighted(self, target_frames: int, source_frames: int) -> Condition:
         """The same condition with the weight of the source that gives the target its `share`."""

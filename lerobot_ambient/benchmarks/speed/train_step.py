@@ -27,7 +27,7 @@ from lerobot_ambient.benchmarks.speed import busy
 from lerobot_ambient.benchmarks.speed.flow_step import now
 from lerobot_ambient.benchmarks.speed.loader import ratio_with_interval
 from lerobot_ambient.integration.training.merged_training import make_merged_datasets
-from lerobot_ambient.integration.training.step import training_step
+from lerobot_ambient.integration.training.step import scaled_pictures, training_step
 from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.options.train_config import TrainConfig
 
@@ -103,7 +103,7 @@ def bench_train_step(cfg: TrainConfig, *, steps: int) -> TrainStep:
                 if batch is None:
                     batches = iter(loader)
                     batch = next(batches)
-                batch = before(batch)
+                batch = before(scaled_pictures(batch, dataset.meta.camera_keys))
             made = clock.spent.pop("batch")
             for name in sorted(kinds, reverse=number % 2 == 0):
                 spent = kinds[name].step(dict(batch)) | {"batch": made}

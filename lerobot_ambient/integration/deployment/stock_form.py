@@ -93,6 +93,8 @@ def why_not_stock(config: MixtureOptions) -> list[str]:
     if isinstance(config, AmbientDiffusionConfig):
         if config.denoiser != "unet":
             reasons.append(f"policy.denoiser={config.denoiser}, and stock has the U-Net only")
+        if config.vision_encoder != "resnet" and config.image_features:
+            reasons.append(f"policy.vision_encoder={config.vision_encoder}, and stock has ResNets only")
         if config.objective != "diffusion":
             reasons.append(f"policy.objective={config.objective}, and stock denoises by DDPM or DDIM only")
         if config.relative_actions:

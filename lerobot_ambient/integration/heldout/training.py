@@ -22,6 +22,7 @@ from lerobot_ambient.core.plan import Plan
 from lerobot_ambient.data.batches.merged_dataset import GROUP_KEY
 from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.integration.heldout.designs import row_draws
+from lerobot_ambient.integration.training.step import scaled_pictures
 
 _WEIGHTS, _BATCHES, _NOISE = 1, 2, 3
 
@@ -74,9 +75,7 @@ class Trainer:
     def batch(self, rows: Tensor, group: Tensor) -> dict[str, Any]:
         """The samples at these rows of the mixture as the policy gets them, each of its group of the plan."""
         raw = self.mixture.dataset.gather(rows.tolist(), cameras=self._sees)
-        for key in self.mixture.meta.camera_keys if self._sees else ():
-            if raw[key].dtype == torch.uint8:
-                raw[key] = raw[key].float() / 255.0
+        scaled_pictures(raw, self.mixture.meta.camera_keys if self._sees else ())
         raw["info"] = {GROUP_KEY: group}
         made: dict[str, Any] = self._before(raw)
         return made

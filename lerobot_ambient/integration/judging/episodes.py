@@ -26,6 +26,7 @@ from lerobot_ambient.data.reading.open_dataset import ReadOptions, open_metadata
 from lerobot_ambient.integration.judging.checkpoint import Checkpoint
 from lerobot_ambient.integration.judging.seen import overlap, uses_of
 from lerobot_ambient.integration.training.merged_training import first_cause
+from lerobot_ambient.integration.training.step import scaled_pictures
 
 
 @dataclass
@@ -210,11 +211,7 @@ class Episodes:
 
     def batch(self, rows: NDArray[np.int64]) -> dict[str, Any]:
         """A collated batch as LeRobot's loop hands it to the preprocessor: pictures as float in [0, 1]."""
-        batch = self.mixture.dataset.gather(rows.tolist())
-        for key in self.mixture.dataset.camera_keys:
-            if batch[key].dtype == torch.uint8:
-                batch[key] = batch[key].float() / 255.0
-        return batch
+        return scaled_pictures(self.mixture.dataset.gather(rows.tolist()), self.mixture.dataset.camera_keys)
 
 
 def open_episodes(checkpoint: Checkpoint, judged: JudgedEpisodes) -> Episodes:

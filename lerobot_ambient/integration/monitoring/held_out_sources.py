@@ -21,6 +21,7 @@ from torch import Tensor
 from lerobot_ambient.data.batches.merged_dataset import GROUP_KEY
 from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.integration.monitoring.bands import BandSums
+from lerobot_ambient.integration.training.step import scaled_pictures
 from lerobot_ambient.policy.shared.following import FollowsMixture
 
 Preprocess = Callable[[dict[str, Any]], dict[str, Any]]
@@ -111,7 +112,7 @@ class HeldOutSources:
         batch = self._dataset.gather(positions.tolist())
         # Held-out frames are in no group of a source that has a window a frame.
         batch["info"] = {GROUP_KEY: torch.full((len(positions),), frames.group)}
-        return {key: _scaled(key, value, self._dataset.camera_keys) for key, value in batch.items()}
+        return scaled_pictures(batch, self._dataset.camera_keys)
 
 
 class _Collected:
@@ -126,13 +127,6 @@ class _Collected:
 
     def ended(self) -> None:
         """Nothing: the pass ends before."""
-
-
-def _scaled(key: str, value: Any, cameras: list[str]) -> Any:
-    """Pictures from 0 to 1, as LeRobot's loop makes them before its preprocessor."""
-    if key in cameras and isinstance(value, Tensor) and value.dtype == torch.uint8:
-        return value.to(dtype=torch.float32) / 255.0
-    return value
 
 
 @contextmanager

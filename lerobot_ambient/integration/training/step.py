@@ -3,7 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+
+import torch
+
+
+def scaled_pictures(batch: dict[str, Any], cameras: Iterable[str]) -> dict[str, Any]:
+    """The batch with its pictures as float in [0, 1], as LeRobot's loop hands it to the preprocessor."""
+    for key in cameras:
+        if key in batch and batch[key].dtype == torch.uint8:
+            batch[key] = batch[key].to(dtype=torch.float32) / 255.0
+    return batch
 
 
 def training_step(

@@ -16,6 +16,7 @@ from lerobot_ambient.policy.diffusion.schedule import denoising_steps, noise_sch
 from lerobot_ambient.policy.options.mixture_options import MixtureOptions, euler_steps
 
 DENOISERS = ("unet", "mlp")
+ENCODERS = ("resnet", "cnn")
 OBJECTIVES = ("diffusion", "flow")
 
 _RESNET_STRIDE = 32
@@ -40,6 +41,9 @@ class AmbientDiffusionConfig(MixtureOptions, DiffusionConfig):
             state need the same dimensions in the same order.
         denoiser: "unet" (LeRobot's), or "mlp", a residual MLP for low-dimensional tasks on small machines.
         mlp_width, mlp_depth: its hidden width and number of residual blocks.
+        vision_encoder: "resnet" (LeRobot's), or "cnn", four small convolutions for small pictures on small machines,
+            which keep a place of every fourth pixel, where a ResNet keeps one of every 32nd; vision_backbone,
+            pretrained_backbone_weights and use_group_norm then do nothing.
         ema_decay: average the weights with this decay (0.999) and act and evaluate with the average; smaller at first,
             so that a short training is averaged over its last ninth; null is off.
         noise_draws: noise levels that each frame of a batch is trained at, drawn independently by the same law; cameras
@@ -55,6 +59,7 @@ class AmbientDiffusionConfig(MixtureOptions, DiffusionConfig):
     denoiser: str = "unet"
     mlp_width: int = 256
     mlp_depth: int = 4
+    vision_encoder: str = "resnet"
     ema_decay: float | None = None
     noise_draws: int = 1
     optimizer_fused: bool | None = None
@@ -63,6 +68,10 @@ class AmbientDiffusionConfig(MixtureOptions, DiffusionConfig):
         super().__post_init__()
         if self.denoiser not in DENOISERS:
             raise ValueError(f"policy.denoiser = '{self.denoiser}' is unknown; choose one of {', '.join(DENOISERS)}.")
+        if self.vision_encoder not in ENCODERS:
+            raise ValueError(
+                f"policy.vision_encoder = '{self.vision_encoder}' is unknown; choose one of {', '.join(ENCODERS)}."
+            )
         if self.objective not in OBJECTIVES:
             raise ValueError(f"policy.objective = '{self.objective}' is unknown; choose {' or '.join(OBJECTIVES)}.")
         flow_time(self)
@@ -120,7 +129,7 @@ class AmbientDiffusionConfig(MixtureOptions, DiffusionConfig):
 
     def _require_trainable_pictures(self) -> None:
         """Refuse pictures that the ResNet shrinks to a single pixel, whose batch normalisation fails on one."""
-        if self.use_group_norm:
+        if self.use_group_norm or self.vision_encoder != "resnet":
             return
         for key, feature in self.image_features.items():
             size = tuple(self.crop_shape or self.resize_shape or feature.shape[1:])

@@ -8,7 +8,12 @@ from typing import Any
 from urllib.error import URLError
 
 import torch
-from lerobot.policies.diffusion.modeling_diffusion import DiffusionModel, DiffusionSinusoidalPosEmb
+from lerobot.policies.diffusion.modeling_diffusion import (
+    DiffusionModel,
+    DiffusionRgbEncoder,
+    DiffusionSinusoidalPosEmb,
+    SpatialSoftmax,
+)
 from lerobot.utils.constants import ACTION, OBS_STATE
 from torch import Tensor, nn
 
@@ -16,18 +21,18 @@ from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import Amb
 from lerobot_ambient.policy.diffusion.flow import integrate
 from lerobot_ambient.policy.diffusion.relative import RelativeActions
 
+_NARROW, _WIDE = 16, 32
+"""Features of the small encoder's first and last two convolutions."""
+
 
 class AmbientDiffusionModel(DiffusionModel):
-    """LeRobot's DiffusionModel with a choice of denoiser and, optionally, relative chunks."""
+    """LeRobot's DiffusionModel with a choice of denoiser and of encoder and, optionally, relative chunks."""
 
     unet: Any
 
     def __init__(self, config: AmbientDiffusionConfig) -> None:
         try:
-            if config.denoiser == "unet":
-                super().__init__(config)
-            else:
-                self._init_without_unet(config)
+            self._init_with_placeholders(config)
         except URLError as error:
             raise OSError(
                 f"policy.pretrained_backbone_weights={config.pretrained_backbone_weights} of the cameras' encoder "
@@ -41,15 +46,28 @@ class AmbientDiffusionModel(DiffusionModel):
             encoder = self.rgb_encoder[0] if config.use_separate_rgb_encoder_per_camera else self.rgb_encoder
             self.absent_camera = nn.Parameter(torch.zeros(len(config.image_features), encoder.feature_dim))
 
-    def _init_without_unet(self, config: AmbientDiffusionConfig) -> None:
-        """LeRobot's constructor with a one-level U-Net of minimal width in place of the full one, then swapped."""
-        down_dims, compile_model = config.down_dims, config.compile_model
-        # The narrowest width that LeRobot's group norms (n_groups, and a fixed 8) divide.
-        config.down_dims, config.compile_model = (math.lcm(8, config.n_groups),), False
+    def _init_with_placeholders(self, config: AmbientDiffusionConfig) -> None:
+        """LeRobot's constructor, with small parts in place of those that are then swapped."""
+        placeholders: dict[str, Any] = {}
+        if config.denoiser == "mlp":
+            # The narrowest width that LeRobot's group norms (n_groups, and a fixed 8) divide.
+            placeholders |= {"down_dims": (math.lcm(8, config.n_groups),), "compile_model": False}
+        if config.vision_encoder == "cnn":
+            placeholders |= {"vision_backbone": "resnet18", "pretrained_backbone_weights": None, "use_group_norm": True}
+        given = {name: getattr(config, name) for name in placeholders}
         try:
+            vars(config).update(placeholders)
             super().__init__(config)
         finally:
-            config.down_dims, config.compile_model = down_dims, compile_model
+            vars(config).update(given)
+        if config.vision_encoder == "cnn" and config.image_features:
+            separate = config.use_separate_rgb_encoder_per_camera
+            for encoder in self.rgb_encoder if separate else [self.rgb_encoder]:
+                _make_small(encoder, config)
+        if config.denoiser == "mlp":
+            self._swap_unet(config)
+
+    def _swap_unet(self, config: AmbientDiffusionConfig) -> None:
         # The placeholder's first FiLM layer knows how long LeRobot's conditioning vector is.
         cond_dim = self.unet.mid_modules[0].cond_encoder[1].in_features - config.diffusion_step_embed_dim
         self.unet = ResidualMlp(
@@ -60,7 +78,7 @@ class AmbientDiffusionModel(DiffusionModel):
             width=config.mlp_width,
             depth=config.mlp_depth,
         )
-        if compile_model:
+        if config.compile_model:
             self.unet = torch.compile(self.unet, mode=config.compile_mode)
 
     def conditional_sample(
@@ -112,6 +130,30 @@ class AmbientDiffusionModel(DiffusionModel):
         if self.relative is None:
             return batch[ACTION]
         return self.relative.encode(batch[ACTION], batch[OBS_STATE][:, -1])
+
+
+def _make_small(encoder: DiffusionRgbEncoder, config: AmbientDiffusionConfig) -> None:
+    """Swap the ResNet of LeRobot's encoder, and its pool, for four convolutions; resizing, crops and the end stay.
+
+    A ResNet-18 shrinks a picture 32 times, one of 40 pixels to 2 places, between which a spatial softmax has to say
+    where things are. Here each place is 4 pixels wide, at a thirtieth of the multiplications (2.9 and 84 million).
+    """
+    picture = next(iter(config.image_features.values())).shape
+    size = config.crop_shape or config.resize_shape or picture[1:]
+    encoder.backbone = nn.Sequential(
+        *_convolution(picture[0], _NARROW, kernel=5, stride=2),
+        *_convolution(_NARROW, _NARROW),
+        *_convolution(_NARROW, _WIDE, stride=2),
+        *_convolution(_WIDE, _WIDE),
+    )
+    # Each of the two strides halves a side, rounded up.
+    shape = (_WIDE, *(math.ceil(math.ceil(side / 2) / 2) for side in size))
+    encoder.pool = SpatialSoftmax(shape, num_kp=config.spatial_softmax_num_keypoints)
+
+
+def _convolution(channels: int, features: int, *, kernel: int = 3, stride: int = 1) -> tuple[nn.Module, ...]:
+    layer = nn.Conv2d(channels, features, kernel, stride=stride, padding=kernel // 2)
+    return layer, nn.GroupNorm(features // 8, features), nn.SiLU()
 
 
 class ResidualMlp(nn.Module):

@@ -126,7 +126,7 @@ def test_comments_stand_at_keys_that_exist():
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match="condition 'a' has windows by 'spectral' and source None"):
         Condition("a", "", {}, None, windows="spectral")
-    with pytest.raises(ValueError, match=r"steps = 0\.0, a share in \(0, 1\]"):
+    with pytest.raises(ValueError, match=r"steps = 0\.0, which must be positive"):
         Condition("a", "", {}, steps=0.0)
     with pytest.raises(ValueError, match=r"'s' tries \(0.3, 0.3\): give at least one value, each once"):
         Sweep("s", "sigma_min", (0.3, 0.3), lambda value: Condition("a", "", {}))

@@ -50,3 +50,9 @@ def test_bad_input(words, capsys):
     assert "--pairs must be at least 1, got 0" in capsys.readouterr().err
     assert main(["bench", "train-step", *words[:2], "--policy.type=ambient_multi_task_dit"]) == 2
     assert "for flow policies there is lerobot-ambient bench flow-step" in capsys.readouterr().err
+
+
+def test_pictures_come_as_lerobots_loop_makes_them(tmp_path, write_dataset, capsys):
+    root = write_dataset(tmp_path / "target", "me/target", [20, 20], image=(32, 32), env_state=False)
+    words = [f"--dataset.root={root}", "--dataset.repo_id=me/target", *SMALL, "--policy.vision_encoder=cnn"]
+    assert list(measured(capsys, *words)["ms"]) == ["ours", "plain Adam", "stock"]

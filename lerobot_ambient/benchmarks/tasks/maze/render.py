@@ -17,7 +17,7 @@ TRAIL, GOAL, _START, ROBOT = (97, 150, 220), (80, 180, 90), (170, 170, 170), (21
 _ROBOT_RADIUS = 0.08
 OBSERVATION_SIZE = 40
 """Height and width in pixels of what a policy observes. A ResNet makes one place of 32 pixels, and LeRobot's encoder
-only says at which place things are: below 33 pixels that is always the same, and the policy is blind."""
+only says at which place things are: below 33 pixels that is always the same, and a policy with one is blind."""
 
 
 class MazePainter:
