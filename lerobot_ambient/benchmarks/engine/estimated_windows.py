@@ -95,8 +95,9 @@ def with_numbers(task: Task, condition: Condition, places: Places) -> Condition:
     """A condition whose window was estimated once with that window in numbers, as a sweep would have left it.
 
     A file of windows belongs to the normalisation of the target that it was estimated on, and is refused by others. Of
-    windows that are still to be estimated, before which nothing is trained, nothing is known yet. A window that admits
-    nothing says to leave the source out, so the target is trained with alone.
+    windows that are still to be estimated, before which nothing is trained, nothing is known yet. Where `annotate`
+    recommends no window the target is trained with alone: where nothing is admitted, and where chunks alone show no
+    difference, so that everything would be.
     """
     if not condition.windows_once:
         return condition
@@ -106,10 +107,12 @@ def with_numbers(task: Task, condition: Condition, places: Places) -> Condition:
         return condition
     found = describe_windows(path)
     assert found["granularity"] == "dataset", "one window can be a number"
-    window = {bound: found[bound] for bound in ("sigma_min", "sigma_max")}
-    if Window(**window).is_nothing:
+    window = Window(**{bound: found[bound] for bound in ("sigma_min", "sigma_max")})
+    admits_all = bool(window.admits(squared_cosine_schedule().sigmas).all())
+    if window.is_nothing or (admits_all and found["method"] != "heldout"):
         return replace(condition, mixing=target_only().mixing, source=None, windows=None, windows_once=False)
-    return replace(condition, source={**(condition.source or {}), **window}, windows=None, windows_once=False)
+    source = {**(condition.source or {}), "sigma_min": window.sigma_min, "sigma_max": window.sigma_max}
+    return replace(condition, source=source, windows=None, windows_once=False)
 
 
 def describe_windows(path: Path) -> dict[str, Any]:

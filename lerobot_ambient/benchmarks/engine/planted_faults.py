@@ -23,7 +23,8 @@ UNSWEPT = ("heldout", "classifier-dataset")
 NOTE = (
     "The windows of `ambient:...-heldout` and `...-classifier-dataset` come from the data, before any rollout, once, "
     "on the draw of the target on which co-training's alpha was swept. The held-out map's is the safe end of what it "
-    "shows."
+    "shows, the classifier's its estimate. Where `annotate` recommends no window, because nothing is shown to help or "
+    "chunks alone show no difference, the target is trained with alone."
 )
 
 

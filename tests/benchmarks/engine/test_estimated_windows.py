@@ -178,3 +178,14 @@ def test_where_the_estimate_leaves_the_source_out_the_target_is_trained_with_alo
     places = Places("t", "s", "w")
     assert train_config(TASK, declared, places, **sizes) == train_config(TASK, target_only(), places, **sizes)
     assert windows_text([{"source": "s", **describe_windows(path)}]) == "nothing: the target alone"
+
+
+@pytest.mark.parametrize(("method", "alone"), [("classifier-dataset", True), ("heldout", False)])
+def test_everything_is_trained_with_where_it_is_shown_to_help_and_not_where_chunks_are_alike(tmp_path, method, alone):
+    condition = replace(estimated(method), windows_once=True)
+    path = windows_path(TASK, str(tmp_path), method)
+    # Below the lowest level of the schedule, which is everything by another name.
+    write_windows(replace(one_window(1e-4, 0.0), method=method.split("-")[0]), path)
+    declared = with_numbers(TASK, condition, Places("t", "s", str(tmp_path)))
+    assert (declared.source is None) == alone
+    assert declared.mixing["type"] == ("target_only" if alone else "ambient")
