@@ -24,12 +24,13 @@ HEAD = (
     "target alone",
     "co-training, best alpha",
     "window swept",
-    "window not swept",
+    "window not swept, by",
+    "success with it",
     "less target alone",
     "less co-training",
 )
-UNSWEPT = ("heldout", "classifier-dataset", "published")
-"""Ways to a window without a sweep, the first that was run counts."""
+UNSWEPT = {"heldout": "held-out map", "classifier-dataset": "classifier", "published": "the paper"}
+"""Ways to a window without a sweep, by the ends of their arms' names."""
 
 
 def page(text: str) -> str:
@@ -41,7 +42,7 @@ def page(text: str) -> str:
 
 
 def rows_of(file: Path) -> Iterator[list[str]]:
-    """A row for each source of a study; none where the file holds no study, or one of an older design."""
+    """A row for each source of a study and each way to its window; none of other files and of an older design."""
     found = json.loads(file.read_text(encoding="utf-8"))
     arms = found.get("arms") if isinstance(found, dict) else None
     if not isinstance(arms, list) or len(arms[0].get("train_seeds", ())) < LEAST:
@@ -54,23 +55,23 @@ def rows_of(file: Path) -> Iterator[list[str]]:
         cotrain = f"cotrain{suffix}"
         alone = _alone(found, by_name, pair)
         swept = next((name for family in ("ambient", "omni") if (name := f"{family}{suffix}") in decided), "")
-        unswept = next(
-            (
-                name
-                for way in UNSWEPT
-                for family in ("ambient", "omni")
-                if (name := f"{family}{suffix}-{way}" if suffix else f"{family}:{way}") in by_name
-            ),
-            "",
-        )
-        ours = unswept or swept
-        if cotrain in decided and ours in by_name:
-            yield [
-                f"[{found['experiment']}]({found['experiment']}.md)",
-                "" if pair == "default" else pair,
-                *(_rate(by_name.get(name)) for name in (alone, cotrain, swept, unswept)),
-                *(_points(trainings, ours, other) for other in (alone, cotrain)),
-            ]
+        unswept = [
+            (name, words)
+            for way, words in UNSWEPT.items()
+            for family in ("ambient", "omni")
+            if (name := f"{family}{suffix}-{way}" if suffix else f"{family}:{way}") in by_name
+        ]
+        for name, words in unswept or [("", "–")]:
+            ours = name or swept
+            if cotrain in decided and ours in by_name:
+                yield [
+                    f"[{found['experiment']}]({found['experiment']}.md)",
+                    "" if pair == "default" else pair,
+                    *(_rate(by_name.get(arm)) for arm in (alone, cotrain, swept)),
+                    words,
+                    _rate(by_name.get(name)),
+                    *(_points(trainings, ours, other) for other in (alone, cotrain)),
+                ]
 
 
 def _alone(found: dict[str, Any], arms: dict[str, dict[str, Any]], pair: str) -> str:
