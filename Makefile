@@ -1,10 +1,10 @@
-# make env | demo | test | lint | format | clean. VENV= names another environment, PYTHON= another interpreter.
+# make env | demo | test | lint | format | docs | clean. VENV= names another environment, PYTHON= another interpreter.
 SHELL := /bin/bash
 VENV ?= .venv
 # The families of flow policies whose tiny models the tests build; groot's own extra brings decord and timm besides,
 # which its model does without.
 FLOW ?= smolvla,pi,multi_task_dit,eo1,vla_jepa,xvla,fastwam,molmoact2,wallx
-EXTRAS ?= maze,arm7,kinematics,lance,aloha,metaworld,pushing,pusht,annotate,sweep,arm,async,$(FLOW),dev
+EXTRAS ?= maze,arm7,kinematics,lance,aloha,metaworld,pushing,pusht,annotate,sweep,arm,async,$(FLOW),docs,dev
 OUTPUTS ?= outputs
 JOBS ?= 2
 BIN := $(VENV)/bin
@@ -16,7 +16,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export MPLBACKEND ?= Agg
 
-.PHONY: help env demo test lint format clean
+.PHONY: help env demo test lint format docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo "make test    format, lint and types beside the tests, with their coverage"
 	@echo "make lint    format, lint and types alone"
 	@echo "make format  rewrite the code as the formatter wants it"
+	@echo "make docs    the documentation as a site in $(OUTPUTS)/site, its notebooks executed"
 	@echo "make clean   remove caches and builds (not $(VENV), not $(OUTPUTS))"
 
 env: $(STAMP)
@@ -47,6 +48,11 @@ test: env
 format: env
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Notebooks are executed again when they or the package changed.
+docs: env
+	$(BIN)/python scripts/docs_site/run_notebooks.py $(OUTPUTS)/notebooks
+	NO_MKDOCS_2_WARNING=1 EXECUTED_NOTEBOOKS=$(OUTPUTS)/notebooks $(BIN)/mkdocs build --strict --site-dir $(OUTPUTS)/site
 
 clean:
 	rm -rf build dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis

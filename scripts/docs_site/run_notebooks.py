@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Executes the notebooks of docs/ for the site: `python scripts/docs_site/run_notebooks.py FOLDER`.
+
+Each runs in a folder of its own, FOLDER/NAME/, on the CPU and without a network; FOLDER/NAME.ipynb is the executed
+copy. One whose notebook, package and LeRobot are as they were is not run again. A notebook that needs recordings which
+are not here is copied as it is, and a line says so; any other failure ends with exit code 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = ROOT / "docs" / "notebooks"
+RECORDINGS = "LEROBOT_AMBIENT_DATA"
+"""The variable that names the folder of real recordings; a notebook that needs them reads it, or else `data`."""
+QUIET = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
+CELL_SECONDS = 600
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("folder", type=Path, help="where the executed copies are written")
+    folder = parser.parse_args().folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    os.environ.pop("MPLBACKEND", None)  # The Makefile's draws into files only; a notebook's shows what it draws.
+    recordings = Path(os.environ.pop(RECORDINGS, None) or ROOT.parent / "shared" / "data").resolve()
+    failed = [path.name for path in sorted(NOTEBOOKS.glob("*.ipynb")) if not written(path, folder, recordings)]
+    return int(bool(failed))
+
+
+def written(path: Path, folder: Path, recordings: Path) -> bool:
+    """Write the copy of one notebook, executed where need be; whether that went well."""
+    source = path.read_text(encoding="utf-8")
+    needs_recordings = RECORDINGS in source
+    target = folder / path.name
+    notebook = nbformat.reads(source, as_version=4)
+    if needs_recordings and not recordings.is_dir():
+        print(f"{path.name}: shown without outputs, the recordings are not here ({RECORDINGS} names their folder)")
+        nbformat.write(notebook, target)
+        return True
+    key = fingerprint(path)
+    if target.is_file() and nbformat.read(target, as_version=4).metadata.get("fingerprint") == key:
+        print(f"{path.name}: nothing it shows has changed")
+        return True
+    place = folder / path.stem
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    if needs_recordings:
+        (place / "data").symlink_to(recordings, target_is_directory=True)
+    begin = time.monotonic()
+    executed = copy.deepcopy(notebook)
+    try:
+        NotebookClient(executed, timeout=CELL_SECONDS, kernel_name="python3").execute(cwd=str(place))
+    except CellExecutionError as error:
+        print(f"{path.name}: {error}", file=sys.stderr)
+        return False
+    executed.metadata["fingerprint"] = key
+    nbformat.write(executed, target)
+    print(f"{path.name}: executed in {time.monotonic() - begin:.0f} s")
+    return True
+
+
+def fingerprint(path: Path) -> str:
+    """Of all that decides what a notebook shows."""
+    total = hashlib.sha256(path.read_bytes())
+    for file in sorted((ROOT / "lerobot_ambient").rglob("*.py")):
+        total.update(file.read_bytes())
+    total.update(importlib.metadata.version("lerobot").encode())
+    return total.hexdigest()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
