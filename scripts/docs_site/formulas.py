@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import html
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import ziamath
 from fontTools import subset
 from markdown import Markdown
 from markdown.extensions import Extension
@@ -21,7 +21,8 @@ from math_core import LatexError, LatexToMathML
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 
-FONT = Path(ziamath.__file__).with_name("fonts") / "STIXTwoMath-Regular.ttf"
+FONT = Path(str(find_spec("ziamath").origin)).with_name("fonts") / "STIXTwoMath-Regular.ttf"  # type: ignore[union-attr]
+"""Of ziamath the font alone is used, so it is not imported."""
 INLINE = re.compile(
     r"\$`(?P<quoted>[^`]+)`\$|(?P<code>`+)[^`].*?(?P=code)|\$(?P<plain>[^\s$`](?:[^$`]*[^\s$`])?)\$(?!\w)"
 )
