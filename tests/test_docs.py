@@ -284,8 +284,10 @@ def test_options_named_in_the_text_exist(page):
     from lerobot.configs import PreTrainedConfig
     from lerobot.configs.default import DatasetConfig, EvalConfig
 
+    from lerobot_ambient.integration import register_now
     from lerobot_ambient.policy.options.mixture_options import ambient_types
 
+    register_now()
     of_policies = [PreTrainedConfig.get_choice_class(kind) for kind in ambient_types()]
     owners = {"policy": of_policies, "dataset": [DatasetConfig], "eval": [EvalConfig]}
     unknown = []

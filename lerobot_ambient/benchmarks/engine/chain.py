@@ -64,8 +64,9 @@ class Chain:
 
     def kept(self) -> Kept:
         """The finished evaluation."""
+        windows = windows_json(self.task, self.condition, self.windows) if self.reused is None or self.shared else []
         if self.reused is not None:
-            return replace(self.reused, name=self.name)
+            return replace(self.reused, name=self.name, windows=windows if self.shared else self.reused.windows)
         rollouts = read_eval_info(self.evaluate.run_folder / "eval_info.json")
         if self.recordings is not None:
             rollouts = replace(rollouts, jerks=recorded_jerks(self.recordings))
@@ -74,7 +75,6 @@ class Chain:
         assert evaluate is not None
         # Stages that an older version finished do not say where.
         machines = tuple(stage.machine or machine() for stage in (self.train, self.evaluate))
-        windows = windows_json(self.task, self.condition, self.windows)
         return Kept(self.name, self.evaluate.key, rollouts, train, evaluate, machines, windows)
 
     def final(self) -> FinalRun:

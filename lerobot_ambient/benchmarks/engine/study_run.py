@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from lerobot_ambient.benchmarks.engine.chain import Chain
+from lerobot_ambient.benchmarks.engine.common_conditions import target_only
 from lerobot_ambient.benchmarks.engine.condition import Condition, Sweep
 from lerobot_ambient.benchmarks.engine.estimated_windows import (
     SCORES,
@@ -64,6 +65,8 @@ class _Run:
         self._first_with: dict[str, Chain] = {}
         kept = [] if options.reuse is None else read_kept(options.reuse, study.name)
         self._reused = {one.key: one for one in kept}
+        everything = study.conditions(study.defaults, options.sizes)
+        self._alone = next((one.data for one in everything if one.name == target_only().name), None)
 
     def outcome(self) -> Outcome:
         before = [
@@ -224,22 +227,25 @@ class _Run:
         if condition.share is not None:
             condition = condition.weighted(*self._data.frames(condition.data, seed))
         chosen = {"seed": seed, "steps": sizes.steps, "batch_size": sizes.batch_size}
+        places = self._places(condition.data, seed, draw, base)
+        declared = with_numbers(task, condition, places)
+        # An estimate that leaves the source out makes an arm that of the target alone, whose policy it shares.
+        left_out = condition.windows_once and declared.source is None
+        trained = replace(declared, data=self._alone or condition.data) if left_out else condition
         inputs = {
             "version": _versions(_TRAINING_VERSION),
             "command": "lerobot-train",
-            "data": self._data.key(condition.data, seed),
-            "config": train_config(task, condition, NOWHERE, **chosen),
+            "data": self._data.key(trained.data, seed),
+            "config": train_config(task, trained, NOWHERE, **chosen),
         }
-        if condition.windows is not None:
-            inputs["windows"] = self._window_stage(condition.data, condition.windows, draw).key
+        if trained.windows is not None:
+            inputs["windows"] = self._window_stage(condition.data, trained.windows, draw).key
         if base is not None:
             inputs["base"] = base.train.key
             inputs["flags"] = fine_tuning_flags(condition, NOWHERE)
         precision = self.options.mixed_precision
         if precision != "no":
             inputs["mixed_precision"] = precision
-        places = self._places(condition.data, seed, draw, base)
-        declared = with_numbers(task, condition, places)
         train_folder = folder / "train"
         train = training_stage(
             train_folder,
@@ -287,7 +293,7 @@ class _Run:
             base,
             None if evaluate.is_done else self._reused.get(evaluate.key),
         )
-        # A sweep's winner may be a fixed condition under another name: both are one policy.
+        # A sweep's winner may be a fixed condition under another name, and so may an estimate: both are one policy.
         first_with = self._first_with.setdefault(evaluate.key, chain)
         if first_with.name == chain.name:
             return chain

@@ -22,11 +22,16 @@ from lerobot_ambient.benchmarks.engine.estimated_windows import (
     with_numbers,
 )
 from lerobot_ambient.benchmarks.engine.recipe import Places, Task, train_config, windows_path
+from lerobot_ambient.benchmarks.engine.study import options_for
+from lerobot_ambient.benchmarks.engine.study_run import run_study
+from lerobot_ambient.benchmarks.studies.catalogue import study_named
 from lerobot_ambient.cli.__main__ import build_parser
 from lerobot_ambient.data.normalization.affine import ActionNormalization
 from lerobot_ambient.data.windows.windows_file import WindowTable, write_windows
+from tests.benchmarks.engine.pretending import Pretending
 
 TASK = Task("maze")
+PUSH = study_named("metaworld-push")
 
 
 @pytest.fixture
@@ -189,3 +194,29 @@ def test_everything_is_trained_with_where_it_is_shown_to_help_and_not_where_chun
     declared = with_numbers(TASK, condition, Places("t", "s", str(tmp_path)))
     assert (declared.source is None) == alone
     assert declared.mixing["type"] == ("target_only" if alone else "ambient")
+
+
+class Estimating(Pretending):
+    """A runner whose estimates all leave the source out."""
+
+    def run(self, chains, title):
+        super().run(chains, title)
+        for stage in (stage for chain in chains for stage in chain):
+            if stage.product is not None and stage.product.endswith(".parquet"):
+                (stage.folder / stage.product).parent.mkdir(parents=True, exist_ok=True)
+                write_windows(replace(one_window(1.0, 0.0), repo_id=PUSH.task.source), stage.folder / stage.product)
+
+
+def test_arms_whose_source_is_left_out_are_the_policies_of_the_target_alone(tmp_path):
+    arms = ("target_only", "ambient:tremble-heldout", "ambient:wrong_goal-heldout")
+    runner = Estimating(tmp_path)
+    options = options_for(PUSH, tmp_path, conditions=arms, sweep=False, seeds=(1, 2), trials=2)
+    outcome = run_study(PUSH, options, runner)
+    assert [name for name in runner.ran if name.startswith("final/")] == [
+        f"final/target_only-seed{seed}/{stage}" for seed in (1, 2) for stage in ("train", "eval")
+    ]
+    returns = {(run.condition.name, run.seed): run.rollouts.returns.tolist() for run in outcome.runs}
+    assert len(returns) == 6
+    assert all(returns[arm, seed] == returns["target_only", seed] for arm in arms for seed in (1, 2))
+    told = {run.condition.name: windows_text(run.kept.windows) for run in outcome.runs}
+    assert told == dict.fromkeys(arms[1:], "nothing: the target alone") | {"target_only": "–"}

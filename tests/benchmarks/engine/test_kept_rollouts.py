@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rollouts that are kept beside the page, and an experiment that goes on from them in another folder."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from lerobot_ambient.benchmarks.engine.study_run import run_study
 from lerobot_ambient.benchmarks.pages.study_report import write_report
 from lerobot_ambient.benchmarks.studies.pushing import STUDY
 from lerobot_ambient.integration.commands.results import Rollouts
-from lerobot_ambient.integration.commands.stages import Stage
+from tests.benchmarks.engine.pretending import Pretending
 
 
 def one(name: str, key: str, returns: Sequence[float], *, jerks: bool = False) -> Kept:
@@ -68,23 +67,6 @@ class TestTheFile:
         with pytest.raises(ValueError, match="not a file of rollouts"):
             write_kept(path, "maze", [one("final/a", "1", [0.0])])
         assert path.read_text() == text
-
-
-class Pretending:
-    """A runner whose commands are done at once; notes their folders."""
-
-    def __init__(self, root: Path) -> None:
-        self.root, self.ran = root, []
-
-    def run(self, chains: Sequence[Sequence[Stage]], title: str) -> None:
-        for stage in (stage for chain in chains for stage in chain):
-            self.ran.append(stage.folder.relative_to(self.root).as_posix())
-            stage.run_folder.mkdir(parents=True)
-            (stage.folder / "done.json").write_text(json.dumps({"key": stage.key, "seconds": 5.0, "machine": "here"}))
-            # Rollouts that depend on what was trained, so that a wrong one would be seen.
-            value = int(stage.key, 16) / 16.0**16
-            metrics = {"successes": [True, False], "sum_rewards": [-value, -1.0]}
-            (stage.run_folder / "eval_info.json").write_text(json.dumps({"per_task": [{"metrics": metrics}]}))
 
 
 @pytest.fixture
