@@ -16,7 +16,6 @@ from lerobot_ambient.benchmarks.studies.catalogue import NAMES, study_named
 from lerobot_ambient.benchmarks.studies.configs import EXAMPLES, SEED, data_folder, example_condition, example_configs
 from lerobot_ambient.figures.families import COLOURS, MARKERS, colour, front_value, marker
 from lerobot_ambient.figures.families import NAMES as FAMILIES
-from lerobot_ambient.integration import register_now
 from lerobot_ambient.policy.diffusion.schedule import noise_schedule
 from lerobot_ambient.policy.options.mixing import MixingConfig
 
@@ -25,11 +24,6 @@ CONDITIONS = [
     (name, condition) for name, study in STUDIES.items() for condition in study.conditions(study.defaults, study.full)
 ]
 PLACES = Places("data/target", "data/source", "windows", "base", "data/frames")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _types_are_known():
-    register_now()
 
 
 def config_of(name: str, condition: Condition) -> dict:
