@@ -1,4 +1,5 @@
-# make env | demo | test | lint | format | docs | clean. VENV= names another environment, PYTHON= another interpreter.
+# make env | demo | test | lint | format | docs | dist | try-wheel | release-check | clean. VENV= names another
+# environment, PYTHON= another interpreter.
 SHELL := /bin/bash
 VENV ?= .venv
 # The families of flow policies whose tiny models the tests build; groot's own extra brings decord and timm besides,
@@ -16,7 +17,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export MPLBACKEND ?= Agg
 
-.PHONY: help env demo test lint format docs clean
+.PHONY: help env demo test lint format docs dist try-wheel release-check clean
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +27,9 @@ help:
 	@echo "make lint    format, lint and types alone"
 	@echo "make format  rewrite the code as the formatter wants it"
 	@echo "make docs    the documentation as a site in $(OUTPUTS)/site, its notebooks executed"
+	@echo "make dist    build the wheel and the sdist into dist/, and check what PyPI would refuse"
+	@echo "make try-wheel      install the wheel of dist/ alone into an empty environment and use it (6.5 GB in TMPDIR)"
+	@echo "make release-check  version, changelog, address and dist/ are ready to be published; TAG=v1.2.3 too"
 	@echo "make clean   remove caches and builds (not $(VENV), not $(OUTPUTS))"
 
 env: $(STAMP)
@@ -53,6 +57,18 @@ format: env
 docs: env
 	$(BIN)/python scripts/docs_site/run_notebooks.py $(OUTPUTS)/notebooks
 	NO_MKDOCS_2_WARNING=1 EXECUTED_NOTEBOOKS=$(OUTPUTS)/notebooks $(BIN)/mkdocs build --strict --site-dir $(OUTPUTS)/site
+
+# Without isolation hatchling is the pinned one, and no network is needed.
+dist: env
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
+
+try-wheel:
+	scripts/try_wheel.sh
+
+release-check: env
+	$(BIN)/python scripts/release_check.py $${TAG:+--tag "$$TAG"}
 
 clean:
 	rm -rf build dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -84,9 +84,43 @@ def test_the_catalogue_is_part_of_the_wheel(built, checkout):
     assert names[0] == names[1] != set()
 
 
-def test_the_name_keeps_its_underscores(built):
+def test_templates_and_other_files_are_part_of_the_wheel(built, checkout):
+    kind, site = built
+    if kind == "editable":
+        return  # They are read where they lie.
+    here, there = (
+        {path.relative_to(root) for path in (root / PACKAGE).rglob("*") if path.is_file() and path.suffix[:3] != ".py"}
+        for root in (checkout, site)
+    )
+    assert Path(PACKAGE, "annotate/report/report.html.j2") in there
+    assert there == here
+
+
+def test_name_and_version_are_those_of_pyproject(built, checkout):
     (info,) = built[1].glob("*.dist-info")
-    assert metadata.Distribution.at(info).metadata["Name"] == DISTRIBUTION
+    found = metadata.Distribution.at(info).metadata
+    project = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]
+    assert (found["Name"], found["Version"]) == (DISTRIBUTION, project["version"])
+
+
+def test_the_version_is_written_once(checkout):
+    """Code and command read it from what is installed."""
+    version = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]["version"]
+    says = re.compile(rf"""version(__)?["']?\s*[:=]+\s*["']?{re.escape(version)}\b""")
+    files = [*(checkout / PACKAGE).rglob("*.py"), checkout / "CITATION.cff", *(checkout / "scripts").iterdir()]
+    assert [str(file) for file in files if file.is_file() and says.search(file.read_text(encoding="utf-8"))] == []
+    assert says.search((checkout / "pyproject.toml").read_text())
+
+
+def test_the_command_and_the_package_say_the_installed_version(capsys):
+    import lerobot_ambient
+    from lerobot_ambient.cli.__main__ import main
+
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    installed = metadata.version(DISTRIBUTION)
+    assert capsys.readouterr().out == f"lerobot-ambient {installed}\n"
+    assert lerobot_ambient.__version__ == installed
 
 
 def test_lerobot_discovers_the_policy(built, tmp_path, checkout, preloaded_python):
