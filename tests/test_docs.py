@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The documentation against the code: links, commands, options, tables. No command is executed here."""
+"""The documentation against the code: links, commands, options, tables.
+
+No command is executed here, but for the dry runs of jobs and the lines for Trackio.
+"""
 
 import argparse
 import ast
@@ -9,6 +12,9 @@ import json
 import re
 import runpy
 import shlex
+import subprocess
+import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -230,6 +236,50 @@ def test_evaluation_commands_are_what_lerobot_eval_accepts():
             pytest.fail(f"{name}: {shlex.join(words)} does not parse")
         assert cfg.env.type.startswith("ambient_") or cfg.env.type == "aloha"
         assert cfg.eval.use_async_envs is False
+
+
+def test_jobs_are_what_the_hub_would_take_and_train_as_lerobot_does(tmp_path, monkeypatch):
+    """The command by its own dry run; what it trains, in the container, by LeRobot's parser."""
+    (tmp_path / "job").mkdir()
+    found = [words for page in OURS for words in commands(page) if words[:3] == ["hf", "jobs", "run"]]
+    assert found
+    for words in found:
+        hf = str(Path(sys.executable).with_name("hf"))
+        line = [hf, "jobs", "run", "--dry-run", *words[3:]]
+        done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "Job not submitted" in done.stdout
+        (inner,) = (word for word in words if "lerobot-train" in word)
+        _, _, training = inner.rpartition("lerobot-train")
+        more = shlex.split(training.replace("/job/mine.yaml", OWN_CONFIG))
+        cfg = resolved(more, monkeypatch)
+        assert (cfg.policy.push_to_hub, cfg.save_checkpoint_to_hub) == (True, True)
+
+
+def test_trackio_is_sent_every_line_of_the_metrics(tmp_path, monkeypatch):
+    """The page's own lines, with a stand-in that keeps what it is given."""
+    text = (ROOT / "docs/how-to/train-elsewhere.md").read_text(encoding="utf-8")
+    (code,) = (body for language, body in FENCE.findall(text) if language == "python" and "import trackio" in body)
+    folder = tmp_path / "outputs/train/mine"
+    folder.mkdir(parents=True)
+    (folder / "metrics.jsonl").write_text(
+        '{"step": 10, "mode": "train", "loss": 1.5, "share/me/target": 0.75}\n'
+        '{"step": 20, "mode": "eval", "eval_loss": 0.5, "eval_loss/sigma_0.00_0.10": 0.25}\n'
+    )
+    sent: list[object] = []
+    trackio = types.ModuleType("trackio")
+    trackio.init = lambda **given: sent.append(given)
+    trackio.log = lambda values, step: sent.append((step, values))
+    trackio.finish = lambda: sent.append("finish")
+    monkeypatch.setitem(sys.modules, "trackio", trackio)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "train-elsewhere.md", "exec"), {})  # noqa: S102
+    assert sent == [
+        {"project": "ambient", "name": "mine"},
+        (10, {"train/loss": 1.5, "train/share/me/target": 0.75}),
+        (20, {"eval/eval_loss": 0.5, "eval/eval_loss/sigma_0.00_0.10": 0.25}),
+        "finish",
+    ]
 
 
 @pytest.mark.parametrize("script", ["record", "rollout", "teleoperate", "replay"])
