@@ -17,6 +17,9 @@ if [ -n "${KEEP:-}" ]; then
 else
   trap 'rm -rf "$folder"' EXIT
 fi
+# A copy, so that dist/ may be built anew meanwhile.
+cp "$wheel" "$folder"
+wheel=$folder/$(basename "$wheel")
 export HF_HOME="$folder/hf" HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false MPLBACKEND=Agg
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 
