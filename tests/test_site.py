@@ -125,7 +125,15 @@ def test_a_dead_link_ends_the_build(tmp_path):
     copied = tmp_path / "copy"
     for name in ("docs", "scripts/docs_site"):
         shutil.copytree(ROOT / name, copied / name)
-    for name in ("mkdocs.yml", "pyproject.toml", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"):
+    for name in (
+        "mkdocs.yml",
+        "pyproject.toml",
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "SECURITY.md",
+        "LICENSE",
+    ):
         shutil.copy(ROOT / name, copied / name)
     with (copied / "docs/method.md").open("a") as page:
         page.write("[one](architecture.md#no-such-heading), [two](nowhere.md), [three](../lerobot_ambient/nowhere.py)")

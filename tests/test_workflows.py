@@ -68,7 +68,7 @@ def test_files_follow_their_schema(schema):
 BROKEN = [
     ("vendor.github-workflows", ".github/workflows/tests.yml", "runs-on:", "run-on:"),
     ("vendor.github-workflows", ".github/workflows/release.yml", "needs: build", "needs: [[build]]"),
-    ("custom.github-workflows-require-timeout", ".github/workflows/docs.yml", "    timeout-minutes: 45\n", ""),
+    ("custom.github-workflows-require-timeout", ".github/workflows/docs.yml", "    timeout-minutes: 60\n", ""),
     ("vendor.github-issue-forms", ".github/ISSUE_TEMPLATE/bug.yml", "type: dropdown", "type: menu"),
     ("vendor.github-issue-config", ".github/ISSUE_TEMPLATE/config.yml", "false", "7"),
     ("vendor.dependabot", ".github/dependabot.yml", "github-actions", "github-action"),

@@ -2,8 +2,8 @@
 """A hook of MkDocs: the pages that lie outside docs/, and links that hold on GitHub and in the site alike.
 
 README.md is the site's front page. A link to any other file of the repository leads to a copy of it in the site, as
-text, so that no link depends on where the repository is hosted. `[project.urls]` of pyproject.toml, where it names a
-`Repository` or a `Documentation`, gives the site its link to the code and its own address.
+text, so that no link depends on where the repository is hosted. The address in pyproject.toml, from which
+scripts/addresses.py makes the project's links, gives the site its link to the code.
 """
 
 from __future__ import annotations
@@ -20,7 +20,12 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
-ELSEWHERE = {"index.md": "README.md", "contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
+ELSEWHERE = {
+    "index.md": "README.md",
+    "contributing.md": "CONTRIBUTING.md",
+    "changelog.md": "CHANGELOG.md",
+    "security.md": "SECURITY.md",
+}
 """Pages of the site that are files of the repository outside docs/."""
 IN_SITE = {file: page for page, file in ELSEWHERE.items()}
 CODE = re.compile(r"^ *(?P<fence>`{3,})[^`\n]*\n.*?^ *(?P=fence) *$|(?P<ticks>`+)[^`].*?(?P=ticks)", re.M | re.S)
