@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 DISTRIBUTION = "lerobot_policy_ambient_diffusion"
 
-VERBS = ("doctor", "catalogue", "init", "inspect", "annotate", "merge", "check", "sweep", "card", "export")
+VERBS = ("doctor", "catalogue", "init", "inspect", "view", "annotate", "merge", "check", "sweep", "card", "export")
 """The verb modules beside this one, in the order of a user's work and of `--help`; a verb is typed with hyphens."""
 
 LABORATORY = ("make_data", "reproduce", "bench", "virtual_arm", "loopback_hub", "policy_server")
@@ -49,6 +49,7 @@ EXTRAS = {
     "torchdiffeq": "wallx",
     "timm": "groot",
     "decord": "groot",
+    "rerun": "view",
 }
 """Optional modules, and the extra of the distribution that installs each."""
 

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
                 "a file cannot hold sources beside policy.path; name the type and its weights, e.g. "
                 "--policy.type=ambient_smolvla --policy.pretrained_path=lerobot/smolvla_base."
             )
-    if args.small and _names_type(args.more):
+    if args.small and names_type(args.more):
         raise ValueError("--small is of ambient_diffusion's own network; leave it out, or --policy.type.")
     path = args.write or Path("mine.yaml")
     # Late, so that the help of every verb stays quick.
@@ -70,14 +70,14 @@ def run(args: argparse.Namespace) -> int:
     from lerobot_ambient.integration.training.merged_training import load_train_config
 
     require_free(path, overwrite=args.overwrite)
-    target, *sources = (_named(text) for text in (args.target, *args.source))
+    target, *sources = (named_dataset(text) for text in (args.target, *args.source))
     if "catalogue" in target:
         raise ValueError(f"--target={args.target}: the target is a dataset of its own; the catalogue is for sources.")
     words = [f"--dataset.{key}={value}" for key, value in target.items()]
     cfg = load_train_config(
         None,
         [
-            *([] if _names_type(args.more) else ["--policy.type=ambient_diffusion"]),
+            *([] if names_type(args.more) else ["--policy.type=ambient_diffusion"]),
             *words,
             f"--policy.sources={json.dumps(sources)}",
             *(_SMALL if args.small else ()),
@@ -98,7 +98,8 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any(suggestion.problems for suggestion in suggestions) else 0
 
 
-def _names_type(words: Sequence[str]) -> bool:
+def names_type(words: Sequence[str]) -> bool:
+    """Whether LeRobot's options say the policy's type."""
     return any(word.partition("=")[0] == "--policy.type" for word in words)
 
 
@@ -146,7 +147,7 @@ def _ask(question: str, *, optional: bool = False) -> str:
             return answer
 
 
-def _named(text: str) -> dict[str, str]:
+def named_dataset(text: str) -> dict[str, str]:
     """REPO[=FOLDER], or catalogue:ENTRY[=FOLDER], as options of a dataset.
 
     Raises:

@@ -225,12 +225,12 @@ def render(report: dict[str, Any], most: int | None = None) -> str:
         levels += f"\nThe policy itself draws every cell equally often: its time follows {law}."
     return "\n".join(
         [
-            *_table(head, rows),
+            *table(head, rows),
             *_folded(report, listed),
             "",
             levels,
             "",
-            *_table(band_head, band_rows),
+            *table(band_head, band_rows),
             *(f"\nnote: {note}" for note in _some(report["notes"], most)),
             *(f"\nwarning: {warning}" for warning in report["warnings"]),
         ]
@@ -278,7 +278,8 @@ def _levels(source: dict[str, Any], top: float) -> str:
     return " and ".join(parts + ([] if above is None else [f"{above:.4f} to {top:.4f}"]))
 
 
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+def table(head: list[str], rows: list[list[str]]) -> list[str]:
+    """Lines of columns, the first flush left and the others right."""
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
 
     def line(row: list[str]) -> str:

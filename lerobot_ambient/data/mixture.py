@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -210,6 +210,7 @@ def make_mixture(
     recipe: MixtureRecipe,
     *,
     held_out: bool = False,
+    choose: Callable[[Source, str], Source] | None = None,
 ) -> AssembledMixture:
     """Open, align, group, plan, merge: each step one function, each made of what the one before returns.
 
@@ -220,12 +221,16 @@ def make_mixture(
         options: how datasets are read.
         recipe: everything else.
         held_out: leave out the sources of a merged dataset.
+        choose: each dataset and its name to the dataset with fewer episodes, for who looks at a part of a large one.
 
     Raises:
         ValueError: anything that keeps the mixture from being what was asked for; the message names the dataset,
             both values and the fix.
     """
     declared = _declare(target, sources, recipe, held_out=held_out)
+    if choose is not None:
+        chosen = [choose(config, name) for config, name in zip(declared.configs, declared.names, strict=True)]
+        declared = replace(declared, configs=chosen)
     aligned = _align(declared, options)
     stats, aligned, own = _normalize(declared, aligned, recipe)
     tasks = merged_tasks(aligned)

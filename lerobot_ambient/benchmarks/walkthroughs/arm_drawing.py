@@ -23,7 +23,7 @@ from lerobot_ambient.data.reading.column_reader import read_columns
 from lerobot_ambient.data.reading.open_dataset import open_metadata
 from lerobot_ambient.figures.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, styled, subplots, write_figure
 from lerobot_ambient.testing.virtual_arm.geometry import links, moving_tip
-from lerobot_ambient.testing.virtual_arm.joints import JOINTS
+from lerobot_ambient.testing.virtual_arm.joints import JOINTS, places_of_joints
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,7 +70,9 @@ def read_arm_episode(root: Path, number: int = 0) -> ArmEpisode:
     held = sorted(EpisodeTable(meta).number.tolist())
     if number not in held:
         raise ValueError(f"{root} has no episode {number}; its {len(held)} episodes go from {held[0]} to {held[-1]}.")
-    places = {key: _places(dimension_names(meta.features[key])) for key in (STATE, ACTION) if key in meta.features}
+    places = {
+        key: places_of_joints(dimension_names(meta.features[key])) for key in (STATE, ACTION) if key in meta.features
+    }
     if places[STATE] is None:
         raise ValueError(
             f"{root}: {STATE} is {', '.join(dimension_names(meta.features[STATE]))}; only the six joints of an SO-100 "
@@ -201,9 +203,3 @@ def _panels() -> tuple[Figure, tuple[Axes, Axes, Axes]]:
     for axis in grid[1]:
         axis.remove()
     return figure, (above_curves[0], above_curves[1], figure.add_subplot(places[1, :]))
-
-
-def _places(names: list[str]) -> list[int] | None:
-    """Where the six joints stand among `names`; None if one is not there. LeRobot adds `.pos`, once wrote `main_`."""
-    plain = [name.removesuffix(".pos").removeprefix("main_") for name in names]
-    return [plain.index(joint) for joint in NAMES] if set(NAMES) <= set(plain) else None

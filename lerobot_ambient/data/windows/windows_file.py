@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -157,26 +157,28 @@ def _rows(table: WindowTable, rows: slice) -> pa.Table:
     )
 
 
-def read_windows(path: Path, *, curves: bool = True) -> WindowTable:
+def read_windows(path: Path, *, curves: bool = True, episodes: Sequence[int] | None = None) -> WindowTable:
     """Read a windows file.
 
     Args:
         path: of the file.
         curves: read the curves too, by far the largest part (4 bytes per frame and level, twice while they are read);
             without them `p` is None.
+        episodes: read the rows of these alone, and of a large file the parts that hold them; all when None.
 
     Raises:
         ValueError: not a windows file, of a newer schema, or of several datasets.
         FileNotFoundError: no such file.
     """
     with _named(path):
-        return _read_windows(path, curves=curves)
+        return _read_windows(path, curves=curves, episodes=episodes)
 
 
-def _read_windows(path: Path, *, curves: bool) -> WindowTable:
+def _read_windows(path: Path, *, curves: bool, episodes: Sequence[int] | None) -> WindowTable:
     values = windows_metadata(path)
     names = [name for name in pq.read_schema(path).names if curves or name != "p"]
-    arrow = pq.read_table(path, columns=names)
+    only = None if episodes is None else [("episode_index", "in", list(episodes))]
+    arrow = pq.read_table(path, columns=names, filters=only)
     lacking = [name for name in _SCHEMA.names if name not in names and name != "p"]
     nulls = [name for name in names if name not in ("revision", "p") and arrow[name].null_count]
     if lacking or nulls:

@@ -153,7 +153,7 @@ def make_merged_datasets(cfg: TrainConfig) -> tuple[MergedTrainingDataset, Merge
         )
     train_target, eval_target = _split_target(cfg)
     transforms = ImageTransforms(cfg.dataset.image_transforms) if cfg.dataset.image_transforms.enable else None
-    options = _read_options(cfg, transforms)
+    options = read_options(cfg, transforms)
     # The policy's own list stays as it was declared: it goes into the checkpoint.
     mixture = make_mixture(train_target, located(cfg, policy.sources), options, recipe_of(policy))
     if cfg.rename_map:
@@ -314,7 +314,7 @@ _SAY_SOURCES = " Beside --policy.path it is read as one of them where --policy.s
 
 def mixture_of(cfg: TrainConfig) -> AssembledMixture:
     """The mixture of a training configuration, with all of the target's episodes; builds no frame cache."""
-    options = replace(_read_options(cfg), frame_cache=None)
+    options = replace(read_options(cfg), frame_cache=None)
     return make_mixture(target_config(cfg), cfg.policy.sources, options, recipe_of(cfg.policy))
 
 
@@ -328,7 +328,7 @@ def mixture_without_windows(cfg: TrainConfig) -> AssembledMixture:
     # Held-out episodes too: a windows file covers every frame, whichever a later run holds out.
     unsaid: dict[str, Any] = {"sigma_min": None, "sigma_max": None, "windows": None, "holdout": 0.0}
     sources = [replace(source, **unsaid) for source in cfg.policy.sources]
-    options = replace(_read_options(cfg), frame_cache=None)
+    options = replace(read_options(cfg), frame_cache=None)
     return make_mixture(target_config(cfg), sources, options, replace(recipe_of(cfg.policy), mixing=Cotrain()))
 
 
@@ -346,7 +346,7 @@ def recipe_of(policy: MixtureOptions) -> MixtureRecipe:
     )
 
 
-def _read_options(cfg: TrainConfig, image_transforms: Any = None) -> ReadOptions:
+def read_options(cfg: TrainConfig, image_transforms: Any = None) -> ReadOptions:
     """How a training run reads its datasets."""
     return ReadOptions(
         observation_deltas=cfg.policy.observation_offsets,

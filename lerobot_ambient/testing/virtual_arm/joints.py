@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -73,6 +74,13 @@ JOINTS = (
     Joint("gripper", Calibration(6, 0, -300, 1980, 3440), is_gripper=True),
 )
 """From the base to the gripper; motor IDs 1 to 6."""
+
+
+def places_of_joints(names: Sequence[str]) -> list[int] | None:
+    """Where the six joints stand among `names`; None if one is not there. LeRobot adds `.pos`, once wrote `main_`."""
+    plain = [name.removesuffix(".pos").removeprefix("main_") for name in names]
+    wanted = [joint.name for joint in JOINTS]
+    return [plain.index(name) for name in wanted] if set(wanted) <= set(plain) else None
 
 
 def shipped_calibration() -> dict[str, Calibration]:
