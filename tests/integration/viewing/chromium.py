@@ -32,7 +32,9 @@ class Browser:
         dark: whether it asks for dark pages.
     """
 
-    def __init__(self, program: str, profile: Path, width: int = 1280, height: int = 900, *, dark: bool = False) -> None:
+    def __init__(
+        self, program: str, profile: Path, width: int = 1280, height: int = 900, *, dark: bool = False
+    ) -> None:
         ours, its = os.pipe(), os.pipe()
 
         def join() -> None:

@@ -23,7 +23,11 @@ from lerobot_ambient.testing.virtual_arm.joints import JOINTS
 JOINT_NAMES = [f"{joint.name}.pos" for joint in JOINTS]
 CAMERA = "observation.images.front"
 EVIL = "me/<img src=x onerror=document.title='broken'>"
-TARGET_LENGTHS, SOURCE_LENGTHS, ROLLOUT_LENGTHS = [40, 44, 36, 40, 42, 38, 41], [70, 80, 76, 84, 72, 78, 74, 82], [33, 35]
+TARGET_LENGTHS, SOURCE_LENGTHS, ROLLOUT_LENGTHS = (
+    [40, 44, 36, 40, 42, 38, 41],
+    [70, 80, 76, 84, 72, 78, 74, 82],
+    [33, 35],
+)
 SHAKY = 3
 
 
@@ -32,7 +36,9 @@ def shade(episode: int, frame: int) -> tuple[int, int, int]:
     return 20 + 20 * episode, 30 + 2 * frame, 200
 
 
-def recording(root: Path, lengths: list[int], seed: int, *, fps: int, shaky: int | None = None, camera: bool = True) -> Path:
+def recording(
+    root: Path, lengths: list[int], seed: int, *, fps: int, shaky: int | None = None, camera: bool = True
+) -> Path:
     """Smooth joints; in the `shaky` episode the elbow trembles."""
     rng = np.random.default_rng(seed)
     parts, pictures = [], []
@@ -42,7 +48,7 @@ def recording(root: Path, lengths: list[int], seed: int, *, fps: int, shaky: int
         move = np.array([30.0, -60, 50, 40, 20, 40]) * np.sin(2 * np.pi * (time + phase))
         move += np.array([0.0, -10, 40, 20, 0, 50])
         if episode == shaky:
-            move[:, 2] += 25 * rng.standard_normal(length)
+            move[:, 2] += 60 * rng.standard_normal(length)
         parts.append(move)
         if camera:
             for frame in range(length):
@@ -91,7 +97,9 @@ def config(arm_data: SimpleNamespace) -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def windows_file(arm_data: SimpleNamespace, config: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def windows_file(
+    arm_data: SimpleNamespace, config: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A window per frame of the source: sigma_min rises from 0.2 with the frame, sigma_max is 0.1 in odd episodes."""
     normalization = open_to_view(config(sigma_min=0.5)).mixture.normalization
     episode = np.repeat(np.arange(len(SOURCE_LENGTHS)), SOURCE_LENGTHS)
