@@ -82,6 +82,11 @@ def test_inspect_suggest(answer, contract):
     contract("json/inspect_suggest.json", shape(answer("inspect", "--suggest", source="renamed")))
 
 
+def test_view(answer, contract, tmp_path):
+    words = ("--episodes=50", f"--output-dir={tmp_path / 'page'}")
+    contract("json/view.json", shape(answer("view", *words, sigma_min=0.4)))
+
+
 def test_doctor(answer, contract, monkeypatch):
     # It asks another process, which imports LeRobot anew, whether the plugin is found; that takes seconds.
     monkeypatch.setattr(subprocess, "run", lambda words, **_: subprocess.CompletedProcess(words, 1, "", "not asked"))

@@ -267,6 +267,30 @@ class Mixture:
         ]
         return Mixture(changed)
 
+    def view(self, folder: str | Path, *, rollouts: Sequence[Source] = (), images: int = 600) -> Path:
+        """Write a page that plays the episodes, what looks wrong first, and return its path; a browser opens it.
+
+        >>> mix = la.Mixture.open(la.Source("me/target", root="data/target"), horizon=8, n_action_steps=4)
+        >>> mix.view("outputs/view").name
+        'index.html'
+
+        Args:
+            folder: a new one, or one that a view was written into before.
+            rollouts: recordings of a policy, shown beside the datasets.
+            images: frames of cameras that are written, over all episodes.
+
+        Raises:
+            ValueError: the folder holds something else, or rollouts that do not fit.
+        """
+        from lerobot_ambient.integration.viewing.opened import open_to_view
+        from lerobot_ambient.integration.viewing.page_files import require_folder, write_page
+        from lerobot_ambient.integration.viewing.shown import View
+
+        require_folder(Path(folder))
+        with command_line():
+            shown = View.of(open_to_view(self.config, rollouts))
+        return write_page(shown, Path(folder), images=images).page
+
     def without_windows(self) -> AssembledMixture:
         """What estimates of windows are made on: the same datasets, all admitted everywhere."""
         return self._assembled if self._without_window else mixture_without_windows(self.config)

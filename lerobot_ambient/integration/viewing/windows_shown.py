@@ -84,8 +84,8 @@ _GRANULARITY = {"dataset": "dataset", "bucket": "bucket", "datapoint": "frame"}
 
 
 def _one(window: Window, frames: int, words: str | None = None) -> ShownWindows:
-    levels = (np.full(frames, level, dtype=np.float32) for level in (window.sigma_min, window.sigma_max))
-    return ShownWindows(f"teaches at noise levels {window}" if words is None else words, *levels)
+    low, high = (np.full(frames, level, dtype=np.float32) for level in (window.sigma_min, window.sigma_max))
+    return ShownWindows(f"teaches at noise levels {window}" if words is None else words, low, high)
 
 
 def _plain(values: NDArray[np.float32]) -> Sequence[float]:
