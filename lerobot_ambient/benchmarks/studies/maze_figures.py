@@ -14,6 +14,8 @@ from lerobot_ambient.benchmarks.engine.crossed import Trainings
 from lerobot_ambient.benchmarks.engine.trajectories import Trajectory, read_demonstrations, read_recordings
 from lerobot_ambient.benchmarks.pages.comparison import trainings_of
 from lerobot_ambient.benchmarks.studies.denoising import Denoising, denoise
+from lerobot_ambient.benchmarks.studies.maze_animation import FAILED, FAILED_END, draw_animation
+from lerobot_ambient.benchmarks.studies.maze_animation import draw_maze as draw_walls
 from lerobot_ambient.benchmarks.tasks.maze.environment import MazeEnv
 from lerobot_ambient.benchmarks.tasks.maze.geometry import DEFAULT_MAZE_SEED, Maze
 from lerobot_ambient.figures.families import colour, label
@@ -21,14 +23,12 @@ from lerobot_ambient.figures.style import styled, subplots, write_png_and_svg
 from lerobot_ambient.integration.commands.results import Measure
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from lerobot_ambient.benchmarks.engine.outcome import Outcome
     from lerobot_ambient.benchmarks.engine.study import Figure
 
-_FAILED, WALL = "#9A9A9A", "#33373D"
-_DENOISED = ("target_only", "cotrain", "ambient")
+_COMPARED = ("target_only", "cotrain", "ambient")
 LEVELS, DRAWS = (0.95, 0.5, 0.1), 8
 _TASK_SEED = 500_000
 """Of the start and the goal that are shown; far from those of any evaluation."""
@@ -54,7 +54,16 @@ def _trajectories(outcome: Outcome, begin: Path) -> Sequence[Figure]:
             draw_trajectories(demonstrations, first, trainings_of(outcome), outcome.study.measures[0], path),
             "Twenty demonstrations of each dataset, and the same twenty tasks rolled out by each arm. Dot: start; "
             "grey with a cross: failed. MSA: mean squared acceleration of all successful rollouts.",
-        )
+        ),
+        (
+            draw_animation(
+                demonstrations,
+                {name: some for name, some in first.items() if name in _COMPARED},
+                begin.with_name(f"{begin.name}-moving"),
+            ),
+            "The first twelve of them as they move, all at one pace: the demonstrations, and the three arms that "
+            "tell the story.",
+        ),
     ]
 
 
@@ -65,7 +74,7 @@ def _denoising(outcome: Outcome, begin: Path) -> Sequence[Figure]:
     observation = {f"observation.{to}": seen[key] for key, to in _OBSERVED.items()}
     found: dict[str, list[Denoising]] = {}
     for run in outcome.runs:
-        if run.policy is not None and run.condition.name in _DENOISED and run.condition.name not in found:
+        if run.policy is not None and run.condition.name in _COMPARED and run.condition.name not in found:
             found[run.condition.name] = denoise(run.policy, observation, LEVELS, DRAWS)
     if not found:
         return []
@@ -115,13 +124,13 @@ def draw_trajectories(
     for axis in axes.flat[len(panels) :]:
         axis.set_axis_off()
     for axis, (title, shade, trajectories) in zip(axes.flat, panels, strict=False):
-        _draw_maze(axis, maze)
+        draw_walls(axis, maze)
         for one in sorted(trajectories, key=lambda one: one.success):
-            ink = shade if one.success else _FAILED
+            ink = shade if one.success else FAILED
             axis.plot(*one.points.T, color=ink, linewidth=0.9, alpha=0.85 if one.success else 0.7)
             axis.plot(*one.points[0], marker="o", markersize=2.2, color=ink)
             if not one.success:
-                axis.plot(*one.points[-1], marker="x", markersize=4, color="#B00020", markeredgewidth=1.1)
+                axis.plot(*one.points[-1], marker="x", markersize=4, color=FAILED_END, markeredgewidth=1.1)
         axis.set_title(title, color=shade)
     return write_png_and_svg(figure, path)
 
@@ -145,21 +154,11 @@ def _draw_denoising(conditions: Mapping[str, Sequence[Denoising]], start: NDArra
     maze = Maze.from_seed(DEFAULT_MAZE_SEED)
     for row, (name, levels) in zip(axes, conditions.items(), strict=True):
         for axis, one in zip(row, levels, strict=True):
-            _draw_maze(axis, maze)
-            axis.plot(*one.noisy.reshape(-1, 2).T, ".", markersize=1.8, color=_FAILED, alpha=0.6)
+            draw_walls(axis, maze)
+            axis.plot(*one.noisy.reshape(-1, 2).T, ".", markersize=1.8, color=FAILED, alpha=0.6)
             for chunk in one.clean:
                 axis.plot(*chunk.T, color=colour(name), linewidth=1.1, alpha=0.8)
             axis.plot(*start, marker="o", markersize=4, color="black")
             axis.set(xlim=(start[0] - reach, start[0] + reach), ylim=(start[1] - reach, start[1] + reach))
             axis.set_title(f"{label(name)}, $\\sigma$ = {one.sigma:.2f}", color=colour(name))
     return write_png_and_svg(figure, path)
-
-
-def _draw_maze(axis: Axes, maze: Maze) -> None:
-    from matplotlib.patches import Rectangle
-
-    for low_x, low_y, high_x, high_y in maze.wall_rectangles:
-        axis.add_patch(Rectangle((low_x, low_y), high_x - low_x, high_y - low_y, color=WALL, linewidth=0))
-    margin = maze.wall / 2 + 0.02
-    axis.set(xlim=(-margin, maze.cells + margin), ylim=(-margin, maze.cells + margin), aspect="equal")
-    axis.set_axis_off()
