@@ -135,10 +135,10 @@ def _open(args: argparse.Namespace) -> Opened:
     from lerobot_ambient.cli.init import named_dataset, names_type
     from lerobot_ambient.cli.progress import say
     from lerobot_ambient.integration.training.merged_training import load_train_config
-    from lerobot_ambient.integration.viewing.opened import Bounds, align_as_proposed, open_to_view, rollout_source
+    from lerobot_ambient.integration.viewing.opened import Bounds, align_as_proposed, open_to_view, rollout_sources
 
     bounds = Bounds(episodes=args.episodes)
-    rollouts = [rollout_source(*_split(text)) for text in args.rollout]
+    rollouts = [one for text in args.rollout for one in rollout_sources(*_split(text))]
     if args.target is None:
         cfg = load_train_config(args.config_path, args.more)
     else:

@@ -93,7 +93,6 @@ class _Scene:
     def __init__(self, panels: Sequence[tuple[str, str, Sequence[Trajectory]]]) -> None:
         self._figure: Figure
         self._figure, axes = subplots(1, len(panels), figsize=(1.9 * len(panels), 2.35))
-        self._figure.subplots_adjust(left=0.01, right=0.99, bottom=0.02, top=0.82, wspace=0.06)
         maze = Maze.from_seed(DEFAULT_MAZE_SEED)
         self._lines = []
         for axis, (title, shade, some) in zip(axes.flat, panels, strict=True):

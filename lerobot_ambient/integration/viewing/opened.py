@@ -6,6 +6,8 @@ Windows are not asked for: a source that has none yet is what one wants to look 
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,8 +26,13 @@ from lerobot_ambient.data.suggest.suggest import facts_of
 from lerobot_ambient.integration.training.merged_training import read_options, recipe_of, target_config
 from lerobot_ambient.policy.options.train_config import TrainConfig
 
+logger = logging.getLogger(__name__)
+
 _RUNS = 8
 """Stretches of neighbouring episodes that a part consists of: neighbours share a file, so that few files are read."""
+_RECORDINGS = 24
+"""Datasets of a folder of rollouts."""
+_PARTS = re.compile(r"(\d+)")
 _ALONE = 8
 """Datasets up to which each may be looked at as far as one would."""
 
@@ -136,7 +143,8 @@ def open_to_view(cfg: TrainConfig, rollouts: Sequence[Source] = (), bounds: Boun
     fitted = [_fitted(cfg, rollout, "recording of rollouts") for rollout in rollouts]
     declared = [*cfg.policy.sources, *fitted]
     unsaid = [replace(source, sigma_min=None, sigma_max=None, windows=None, holdout=0.0) for source in declared]
-    chosen = Chosen((bounds or Bounds()).among(1 + len(declared)))
+    # Recordings of rollouts are many and small; together they count as one.
+    chosen = Chosen((bounds or Bounds()).among(1 + len(cfg.policy.sources) + bool(fitted)))
     mixture = make_mixture(
         target,
         unsaid,
@@ -156,22 +164,31 @@ def open_to_view(cfg: TrainConfig, rollouts: Sequence[Source] = (), bounds: Boun
     )
 
 
-def rollout_source(name: str, root: str | None) -> Source:
+def rollout_sources(name: str, root: str | None) -> list[Source]:
     """A recording of rollouts as a dataset, by the name of its folder where only that is given.
 
+    `lerobot-eval` records a dataset for each of its environments: of a folder of such the first 24 are taken.
+
     Raises:
-        ValueError: a folder that is no dataset.
+        ValueError: a folder without a dataset.
     """
     if root is not None:
-        return Source(repo_id=name, root=root)
-    if Path(name).is_dir():
-        if not (Path(name) / "meta" / "info.json").is_file():
-            raise ValueError(
-                f"--rollout={name}: the folder is no LeRobot dataset, it has no meta/info.json. Rollouts are recorded "
-                "by lerobot-rollout --dataset.root=FOLDER, lerobot-record, or lerobot-eval --eval.recording=true."
-            )
-        return Source(repo_id=Path(name).resolve().name, root=name)
-    return Source(repo_id=name)
+        return [Source(repo_id=name, root=root)]
+    folder = Path(name)
+    if not folder.is_dir():
+        return [Source(repo_id=name)]
+    if (folder / "meta" / "info.json").is_file():
+        return [Source(repo_id=folder.resolve().name, root=name)]
+    found = [info.parents[1] for pattern in ("*", "*/*") for info in folder.glob(f"{pattern}/meta/info.json")]
+    if not found:
+        raise ValueError(
+            f"--rollout={name}: there is no LeRobot dataset in the folder, no meta/info.json. Rollouts are recorded by "
+            "lerobot-rollout --dataset.root=FOLDER, lerobot-record, or lerobot-eval --eval.recording=true."
+        )
+    ordered = sorted(found, key=lambda one: [int(part) if part.isdigit() else part for part in _PARTS.split(str(one))])
+    if len(ordered) > _RECORDINGS:
+        logger.warning("%s holds %d recordings; the first %d are shown.", name, len(ordered), _RECORDINGS)
+    return [Source(repo_id=one.relative_to(folder).as_posix(), root=str(one)) for one in ordered[:_RECORDINGS]]
 
 
 def align_as_proposed(cfg: TrainConfig) -> None:

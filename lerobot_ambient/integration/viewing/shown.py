@@ -3,7 +3,8 @@
 
 The order. Each episode is held against the others of its own dataset by what `annotate` computes without a classifier
 (where the joints are, how much and how roughly they move; `annotate/episodes/odd.py`). Its score is how far it sticks
-out over how far one has to stick out to be named; above 1 it is named, in datasets of enough episodes.
+out over how far one has to stick out to be named; above 1 it is named, in datasets of enough episodes. After those that
+are named come rollouts that failed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from lerobot.utils.constants import ACTION, OBS_STATE
+from lerobot.utils.constants import ACTION, OBS_STATE, SUCCESS
 from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks, chunks_of
@@ -46,6 +47,7 @@ class ShownEpisode:
         score: see above.
         odd: whether it is named.
         why: what sticks out, in words; of those that are named.
+        success: whether it reached its goal, of datasets that say so, as recordings by lerobot-eval do.
     """
 
     dataset: int
@@ -55,6 +57,7 @@ class ShownEpisode:
     score: float
     odd: bool
     why: tuple[str, ...]
+    success: bool | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,12 +117,17 @@ class View:
             far = dict(zip(odd.episode.tolist(), odd.deviations.tolist(), strict=True))
             why = {one.episode: one.why for one in odd.found}
             against = limit(max(len(odd.episode), _LEAST))
-            lengths = (source.stops - source.starts).tolist()
-            for place, (number, frames) in enumerate(zip(source.episode_ids.tolist(), lengths, strict=True)):
+            reached = source.columns.get(SUCCESS)
+            runs = zip(source.episode_ids.tolist(), source.starts.tolist(), source.stops.tolist(), strict=True)
+            for place, (number, start, stop) in enumerate(runs):
+                success = None if reached is None else bool(reached[start:stop].any())
                 # An episode too short to start a sample is not among the chunks.
                 score = far.get(number, 0.0) / against
-                found.append(ShownEpisode(dataset, place, number, frames, score, number in why, why.get(number, ())))
-        return sorted(found, key=lambda one: (not one.odd, -one.score, one.dataset, one.episode))
+                odd_one = why.get(number, ())
+                found.append(ShownEpisode(dataset, place, number, stop - start, score, number in why, odd_one, success))
+        return sorted(
+            found, key=lambda one: (not one.odd, one.success is not False, -one.score, one.dataset, one.episode)
+        )
 
     @cached_property
     def names(self) -> dict[str, list[str]]:
@@ -181,6 +189,7 @@ class View:
                     "score": round(one.score, 3),
                     "odd": one.odd,
                     "why": list(one.why),
+                    "success": one.success,
                 }
                 for one in self.episodes
             ],
@@ -198,10 +207,12 @@ class View:
                     f"'{source.name}': {len(source.episode_ids)} of its {episodes} episodes are looked at, "
                     f"{len(source)} of {frames} frames, spread over the dataset (--episodes says how many)."
                 )
-            elif not np.isfinite(self.odd[index].limit):
-                notes.append(f"'{source.name}': {self.odd[index].rule}")
             if self.windows[index].note is not None:
                 notes.append(f"'{source.name}': its windows were {self.windows[index].note}.")
+        few = [f"'{odd.source}'" for odd in self.odd if not np.isfinite(odd.limit)]
+        if few:
+            more = f" and {len(few) - 3} more" if len(few) > 3 else ""
+            notes.append(f"{', '.join(few[:3])}{more}: with fewer than {_LEAST} episodes none is said to stick out.")
         longest = max(one.frames for one in self.episodes)
         if longest > MOST_FRAMES:
             notes.append(f"of an episode the first {MOST_FRAMES} frames are shown; the longest has {longest}.")

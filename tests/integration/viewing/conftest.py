@@ -15,7 +15,7 @@ import pytest
 
 from lerobot_ambient.data.windows.windows_file import WindowTable, write_windows
 from lerobot_ambient.integration.training.merged_training import load_train_config
-from lerobot_ambient.integration.viewing.opened import Bounds, open_to_view, rollout_source
+from lerobot_ambient.integration.viewing.opened import Bounds, open_to_view, rollout_sources
 from lerobot_ambient.integration.viewing.shown import View
 from lerobot_ambient.testing.generated.dataset_files import write_dataset as write_files
 from lerobot_ambient.testing.virtual_arm.joints import JOINTS
@@ -37,7 +37,14 @@ def shade(episode: int, frame: int) -> tuple[int, int, int]:
 
 
 def recording(
-    root: Path, lengths: list[int], seed: int, *, fps: int, shaky: int | None = None, camera: bool = True
+    root: Path,
+    lengths: list[int],
+    seed: int,
+    *,
+    fps: int,
+    shaky: int | None = None,
+    camera: bool = True,
+    reached: list[int] | None = None,
 ) -> Path:
     """Smooth joints; in the `shaky` episode the elbow trembles."""
     rng = np.random.default_rng(seed)
@@ -62,17 +69,22 @@ def recording(
     if camera:
         features[CAMERA] = {"dtype": "image", "shape": (48, 64, 3), "names": ["height", "width", "channels"]}
         columns[CAMERA] = pictures
+    if reached is not None:
+        # In a recording the last frame of a rollout says it.
+        ends = np.cumsum(lengths)[reached] - 1
+        features["next.success"] = {"dtype": "float32", "shape": (1,), "names": None}
+        columns["next.success"] = np.isin(np.arange(sum(lengths)), ends)[:, None].astype(np.float32)
     return write_files(root, features, columns, lengths, fps=fps, task="pick <b>it</b> up")
 
 
 @pytest.fixture(scope="session")
 def arm_data(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """Folders `target` (20 fps), `source` (40 fps) and `rollouts` (20 fps, no camera)."""
+    """Folders `target` (20 fps), `source` (40 fps) and `rollouts` (20 fps, no camera, the second failed)."""
     folder = tmp_path_factory.mktemp("viewed")
     return SimpleNamespace(
         target=recording(folder / "target", TARGET_LENGTHS, 1, fps=20),
         source=recording(folder / "source", SOURCE_LENGTHS, 2, fps=40, shaky=SHAKY),
-        rollouts=recording(folder / "rollouts", ROLLOUT_LENGTHS, 3, fps=20, camera=False),
+        rollouts=recording(folder / "rollouts", ROLLOUT_LENGTHS, 3, fps=20, camera=False, reached=[0]),
     )
 
 
@@ -122,5 +134,5 @@ def windows_file(
 @pytest.fixture(scope="session")
 def view(arm_data: SimpleNamespace, config: Callable[..., Any], windows_file: Path) -> View:
     """All of it, opened."""
-    rollouts = [rollout_source(str(arm_data.rollouts), None)]
+    rollouts = rollout_sources(str(arm_data.rollouts), None)
     return View.of(open_to_view(config(windows=str(windows_file)), rollouts, Bounds()))

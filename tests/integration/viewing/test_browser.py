@@ -192,6 +192,9 @@ def test_rollouts_are_marked_and_their_arm_is_drawn(page):
     page.click("#episodes li button")
     page.wait("shown.episode.dataset === 2")
     assert page.ask("document.getElementById('task').textContent").startswith("rollouts · ")
+    assert page.ask("document.getElementById('why').textContent") == "failed"
+    told = page.ask("[...document.querySelectorAll('#episodes li')].map(one => one.textContent)")
+    assert told == ["episode 11.8 sfailed", "episode 01.6 sreached its goal"]
     assert page.ask("document.getElementById('verdict').textContent").startswith("A rollout is not trained on")
     assert page.ask("document.getElementById('pictures').textContent").startswith(
         "observation.images.front: this dataset lacks it"

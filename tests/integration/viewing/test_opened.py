@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lerobot_ambient.data.declared.sources import Source
-from lerobot_ambient.integration.viewing.opened import Bounds, Chosen, open_to_view, rollout_source, spread_part
+from lerobot_ambient.integration.viewing.opened import Bounds, Chosen, open_to_view, rollout_sources, spread_part
 
 from .conftest import EVIL, SOURCE_LENGTHS
 
@@ -56,10 +56,23 @@ def test_a_selection_is_chosen_from_and_not_left(arm_data):
 
 
 def test_rollouts_are_called_by_their_folder(arm_data, tmp_path):
-    assert rollout_source(str(arm_data.rollouts), None).repo_id == "rollouts"
-    assert rollout_source("me/mine", "somewhere").root == "somewhere"
+    (one,) = rollout_sources(str(arm_data.rollouts), None)
+    assert (one.repo_id, one.root) == ("rollouts", str(arm_data.rollouts))
+    assert rollout_sources("me/mine", "somewhere") == [Source("me/mine", root="somewhere")]
+    assert rollout_sources("me/mine", None) == [Source("me/mine")]
     with pytest.raises(ValueError, match=r"no meta/info\.json. Rollouts are recorded by lerobot-rollout"):
-        rollout_source(str(tmp_path), None)
+        rollout_sources(str(tmp_path), None)
+
+
+def test_a_folder_of_recordings_gives_each_of_them_by_their_numbers(tmp_path, caplog):
+    for number in range(30):
+        meta = tmp_path / "maze_0" / f"env_{number}" / "meta"
+        meta.mkdir(parents=True)
+        (meta / "info.json").write_text("{}")
+    found = rollout_sources(str(tmp_path), None)
+    assert [one.repo_id for one in found] == [f"maze_0/env_{number}" for number in range(24)]
+    assert found[10].root == str(tmp_path / "maze_0" / "env_10")
+    assert "holds 30 recordings; the first 24 are shown" in caplog.text
 
 
 def test_no_episodes_are_refused():

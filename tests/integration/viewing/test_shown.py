@@ -29,8 +29,13 @@ def test_the_shaky_episode_comes_first_and_says_why(view):
     assert "moves elbow_flex.pos" in first.why[0]
     assert first.score > 1.0
     assert [one.odd for one in view.episodes].count(True) == 1
-    scores = [one.score for one in view.episodes]
+    # Then the rollout that failed, and after it the others by their scores.
+    second = view.episodes[1]
+    assert (second.dataset, second.episode, second.success) == (2, 1, False)
+    scores = [one.score for one in view.episodes[2:]]
     assert scores == sorted(scores, reverse=True)
+    assert view.find(2, 0).success is True
+    assert view.find(0, 0).success is None
     assert len(view.episodes) == len(TARGET_LENGTHS) + len(SOURCE_LENGTHS) + len(ROLLOUT_LENGTHS)
 
 
@@ -109,4 +114,4 @@ def test_everything_is_json_without_infinity(view):
     index = json.loads(json.dumps(view.index(), allow_nan=False))
     assert [one["name"] for one in index["datasets"]] == ["me/target", EVIL, "rollouts"]
     assert [one["cameras"] for one in index["datasets"]] == [[True], [True], [False]]
-    assert any("'rollouts': 2 episodes are too few" in note for note in index["notes"])
+    assert "'rollouts': with fewer than 6 episodes none is said to stick out." in index["notes"]

@@ -15,15 +15,23 @@ function drawList() {
   const all = listed(), some = all.slice(0, shown.listed);
   $("episodes").replaceChildren(...some.map((one) => {
     const button = element("button", { type: "button", role: roleOf(one.dataset), "aria-current": one === shown.entry },
-      element("span", { class: "dot" }), element("span", { text: `episode ${one.episode}` }),
+      element("span", { class: "dot" }), element("span", { class: "name", text: called(one) }),
       element("span", { class: "score", text: `${one.seconds.toFixed(1)} s`, title: `score ${one.score}; above 1 it sticks out of its dataset` }));
     if (one.odd) button.append(element("span", { class: "why", text: one.why[0] }));
+    if (one.success !== null) button.append(element("span", { class: one.success ? "ended" : "why", text: ended(one) }));
     button.addEventListener("click", () => open(one));
     return element("li", {}, button);
   }));
   $("more").hidden = all.length <= some.length;
   $("more").textContent = `${all.length - some.length} more`;
 }
+
+// Of several datasets of one role the episode alone would not say which it is.
+function called(one) {
+  const alike = shown.index.datasets.filter((other) => other.role === roleOf(one.dataset)).length > 1;
+  return `${alike ? `${shown.index.datasets[one.dataset].name.split("/").pop()}, ` : ""}episode ${one.episode}`;
+}
+const ended = (one) => (one.success ? "reached its goal" : "failed");
 
 function drawDatasets() {
   const entry = (dataset, name, title) => {
@@ -52,7 +60,8 @@ async function open(entry, frame = 0) {
   $("name").dataset.role = dataset.role;
   const cut = shown.episode.recorded > shown.episode.frames ? `, the first ${shown.episode.frames} of ${shown.episode.recorded} frames` : "";
   $("task").textContent = `${dataset.role}${shown.episode.task ? ` · ${shown.episode.task}` : ""}${cut}`;
-  $("why").replaceChildren(...entry.why.slice(0, 4).map((text) => element("li", { text })));
+  const told = entry.success === null ? [] : [ended(entry)];
+  $("why").replaceChildren(...[...told, ...entry.why.slice(0, 4)].map((text) => element("li", { text })));
   $("levels").hidden = false;
   $("levels-words").textContent = dataset.window;
   $("scrub").max = shown.episode.frames - 1;
