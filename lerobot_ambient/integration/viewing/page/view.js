@@ -18,7 +18,7 @@ function drawList() {
       element("span", { class: "dot" }), element("span", { class: "name", text: called(one) }),
       element("span", { class: "score", text: `${one.seconds.toFixed(1)} s`, title: `score ${one.score}; above 1 it sticks out of its dataset` }));
     if (one.odd) button.append(element("span", { class: "why", text: one.why[0] }));
-    if (one.success !== null) button.append(element("span", { class: one.success ? "ended" : "why", text: ended(one) }));
+    if (one.success != null) button.append(element("span", { class: one.success ? "ended" : "why", text: ended(one) }));
     button.addEventListener("click", () => open(one));
     return element("li", {}, button);
   }));
@@ -60,7 +60,7 @@ async function open(entry, frame = 0) {
   $("name").dataset.role = dataset.role;
   const cut = shown.episode.recorded > shown.episode.frames ? `, the first ${shown.episode.frames} of ${shown.episode.recorded} frames` : "";
   $("task").textContent = `${dataset.role}${shown.episode.task ? ` · ${shown.episode.task}` : ""}${cut}`;
-  const told = entry.success === null ? [] : [ended(entry)];
+  const told = entry.success == null ? [] : [ended(entry)];
   $("why").replaceChildren(...[...told, ...entry.why.slice(0, 4)].map((text) => element("li", { text })));
   $("levels").hidden = false;
   $("levels-words").textContent = dataset.window;

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageColor
 
 from lerobot_ambient.benchmarks.engine.trajectories import Trajectory
-from lerobot_ambient.benchmarks.studies.maze_animation import FAILED, FAILED_END, draw_animation
+from lerobot_ambient.benchmarks.pages.maze_animation import FAILED, FAILED_END, draw_animation
 from lerobot_ambient.figures.families import colour
 from lerobot_ambient.figures.style import SOURCE, TARGET
 

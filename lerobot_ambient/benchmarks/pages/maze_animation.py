@@ -46,6 +46,8 @@ def draw_animation(
     Returns:
         Its path.
     """
+    from PIL.Image import Dither
+
     shades = {"target": TARGET, "source": SOURCE}
     panels = [(f"{kind}:\ndemonstrations", shades[kind], some[:_SHOWN]) for kind, some in demonstrations.items()]
     panels += [(f"{label(name)}:\nrollouts", colour(name), some[:_SHOWN]) for name, some in paths.items()]
@@ -54,7 +56,7 @@ def draw_animation(
     stride = math.ceil(steps / _MOST_FRAMES)
     frames = [scene.at(step) for step in range(1, steps, stride)] + [scene.at(steps)]
     palette = _palette([shade for _, shade, _ in panels])
-    first, *others = (frame.quantize(palette=palette, dither=0) for frame in frames)
+    first, *others = (frame.quantize(palette=palette, dither=Dither.NONE) for frame in frames)
     content = io.BytesIO()
     durations = [_MILLISECONDS] * len(others) + [_HOLD]
     first.save(content, "gif", save_all=True, append_images=others, duration=durations, loop=_PLAYS - 1, optimize=True)
