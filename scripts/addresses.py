@@ -15,6 +15,8 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<path>[^)\s:#][^)\s:]*)\)")
 """A link or an image with a path; not one with a scheme, nor an anchor of the page itself."""
+TAG_IMAGE = re.compile(r'(?P<name>\s(?:src|srcset)=")(?P<path>[^":\s]+)(?=")')
+"""An image in HTML."""
 
 
 class Addresses(MetadataHookInterface):
@@ -42,4 +44,4 @@ def absolute(text: str, repository: str, tag: str) -> str:
         kind = "raw" if found["image"] else "blob"
         return f"{found['image']}[{found['text']}]({repository}/{kind}/{tag}/{found['path']})"
 
-    return LINK.sub(replace, text)
+    return TAG_IMAGE.sub(rf"\g<name>{repository}/raw/{tag}/\g<path>", LINK.sub(replace, text))

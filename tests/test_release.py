@@ -50,6 +50,9 @@ def test_the_address_of_the_repository_is_written_once():
         ("[a](https://arxiv.org/abs/1)", "[a](https://arxiv.org/abs/1)"),
         ("[a](mailto:b)", "[a](mailto:b)"),
         ("f [b, c], (d)", "f [b, c], (d)"),
+        ('<img src="docs/a.gif" alt="x">', f'<img src="{PUBLIC}/raw/v1/docs/a.gif" alt="x">'),
+        ('<source srcset="docs/b.png">', f'<source srcset="{PUBLIC}/raw/v1/docs/b.png">'),
+        ('<img src="https://example.org/a.png">', '<img src="https://example.org/a.png">'),
     ],
 )
 def test_relative_links_lead_into_the_repository(text, becomes):
@@ -100,9 +103,10 @@ def test_what_pypi_shows_has_no_relative_link(built):
     links = re.findall(r"\[[^\]]*\]\(([^)\s]+)\)", text)
     assert links
     assert [link for link in links if not link.startswith(("https://", "#"))] == []
-    for kind, path in re.findall(rf"{re.escape(REPOSITORY)}/(blob|raw)/v{re.escape(version)}/([^)#\s]+)", text):
+    for kind, path in re.findall(rf"{re.escape(REPOSITORY)}/(blob|raw)/v{re.escape(version)}/([^)#\s"]+)", text):
         assert (ROOT / path).is_file(), path
-        assert (kind == "raw") == (path.endswith(".png"))
+        assert (kind == "raw") == path.endswith((".png", ".gif"))
+    assert re.findall(r' (?:src|srcset)="(?!https://)[^"]*"', text) == []
 
 
 # The check before a release

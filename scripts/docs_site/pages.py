@@ -29,7 +29,10 @@ ELSEWHERE = {
 """Pages of the site that are files of the repository outside docs/."""
 IN_SITE = {file: page for page, file in ELSEWHERE.items()}
 CODE = re.compile(r"^ *(?P<fence>`{3,})[^`\n]*\n.*?^ *(?P=fence) *$|(?P<ticks>`+)[^`].*?(?P=ticks)", re.M | re.S)
-LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)(?P<path>[^)\s#]+)(?P<anchor>#[^)\s]*)?(?=\))")
+LINK = re.compile(
+    r"""(?:(?<=\]\()|(?<=\ssrc=")|(?<=\ssrcset="))(?![a-z]+:|#)(?P<path>[^)\s#"]+)(?P<anchor>#[^)\s"]*)?(?=[)"])"""
+)
+"""The path of a link or an image, in Markdown or in the HTML between it."""
 
 log = logging.getLogger("mkdocs.hooks.pages")
 
