@@ -103,7 +103,8 @@ def test_what_pypi_shows_has_no_relative_link(built):
     links = re.findall(r"\[[^\]]*\]\(([^)\s]+)\)", text)
     assert links
     assert [link for link in links if not link.startswith(("https://", "#"))] == []
-    for kind, path in re.findall(rf"{re.escape(REPOSITORY)}/(blob|raw)/v{re.escape(version)}/([^)#\s"]+)", text):
+    inside = rf"""{re.escape(REPOSITORY)}/(blob|raw)/v{re.escape(version)}/([^)#\s"]+)"""
+    for kind, path in re.findall(inside, text):
         assert (ROOT / path).is_file(), path
         assert (kind == "raw") == path.endswith((".png", ".gif"))
     assert re.findall(r' (?:src|srcset)="(?!https://)[^"]*"', text) == []

@@ -56,10 +56,12 @@ class AmbientDiffusionModel(DiffusionModel):
             placeholders |= {"vision_backbone": "resnet18", "pretrained_backbone_weights": None, "use_group_norm": True}
         given = {name: getattr(config, name) for name in placeholders}
         try:
-            vars(config).update(placeholders)
+            for name, value in placeholders.items():
+                setattr(config, name, value)
             super().__init__(config)
         finally:
-            vars(config).update(given)
+            for name, value in given.items():
+                setattr(config, name, value)
         if config.vision_encoder == "cnn" and config.image_features:
             separate = config.use_separate_rgb_encoder_per_camera
             for encoder in self.rgb_encoder if separate else [self.rgb_encoder]:
