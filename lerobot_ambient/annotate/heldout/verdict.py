@@ -45,8 +45,8 @@ class Change:
     episodes: int
 
     @classmethod
-    def of(cls, read: ErrorMap, levels: np.ndarray | None = None) -> Change:
-        """Of a map, over all of its levels, or those of a mask (L,)."""
+    def of(cls, read: ErrorMap, levels: np.ndarray | None = None, confidence: float | None = None) -> Change:
+        """Of a map, over all of its levels, or those of a mask (L,); with the confidence of its rule when None."""
         from scipy import stats
 
         ratio = read.ratio
@@ -54,7 +54,8 @@ class Change:
         value = float(ratio.log[chosen, POSITION].mean())
         error = float(ratio.error_of(ratio.influence[:, chosen, POSITION].mean(1)))
         count = len(ratio.first)
-        half = float(stats.t.ppf(0.5 + read.rule.confidence / 2, max(count - 1, 1))) * error
+        confidence = read.rule.confidence if confidence is None else confidence
+        half = float(stats.t.ppf(0.5 + confidence / 2, max(count - 1, 1))) * error
         return cls(value, error, value - half, value + half, count)
 
     @property
@@ -109,7 +110,8 @@ class Verdict:
 def doubtful_part(everywhere: ErrorMap, *, safe: bool) -> Window | None:
     """The part of the levels to name where none is closed, and it is not shown that the source helps at all of them.
 
-    It was chosen by what looked lower on these very episodes, so nothing on them can confirm it: see `judge`.
+    It was chosen by what looked lower on these very episodes, so they confirm it only with an interval that allows for
+    the choice: see `judge`.
 
     Args:
         everywhere: of a design that admits the source at every level.
@@ -131,7 +133,8 @@ def judge(everywhere: ErrorMap, window: Window, confirmed: ErrorMap | None, *, d
         everywhere: of a design that admits it at every level.
         window: that was read from it.
         confirmed: of a design that admits it in that window; None where there was none to train with.
-        doubtful: whether the window is a `doubtful_part`, of which no verdict is more than 'not known'.
+        doubtful: whether the window is a `doubtful_part`. Any of L levels may have been the end of a window below it
+            or of one above, so it helps if that is shown with 2 L comparisons in mind (Bonferroni).
     """
     harm = _harm(everywhere)
     all_levels = Change.of(everywhere)
@@ -147,8 +150,12 @@ def judge(everywhere: ErrorMap, window: Window, confirmed: ErrorMap | None, *, d
     # Nothing is shown to be worse in it; it is named where the estimate speaks for it, and never all levels.
     named = window if change.log < 0.0 and not window.is_everything else Window(1.0)
     if doubtful:
-        chosen = "the window holds the levels at which the error is lower one by one; episodes of their own would tell"
-        return Verdict(NOT_KNOWN, named, all_levels, change, (_undecided(all_levels), chosen))
+        chosen = "the window holds the levels at which the error is lower one by one"
+        settled = Change.of(confirmed, confidence=1.0 - (1.0 - confirmed.rule.confidence) / (2 * len(confirmed.sigmas)))
+        if settled.high < 0.0:
+            return Verdict(HELPS, window, all_levels, settled, (f"{chosen}; the interval allows for that choice",))
+        choice = f"{chosen}; with that choice in mind the error changes by {settled}: episodes of their own would tell"
+        return Verdict(NOT_KNOWN, named, all_levels, change, (_undecided(all_levels), choice))
     return Verdict(NOT_KNOWN, named, all_levels, change, (*reasons, _undecided(change)))
 
 

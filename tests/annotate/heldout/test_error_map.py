@@ -142,15 +142,28 @@ def test_few_episodes_name_the_part_that_is_lower():
     found = [(one, part) for one in draws if (part := doubtful_part(one, safe=True)) is not None]
     assert len(found) >= 5
     better, worse = read(flat([0.7] * 12), sigmas=GRID), read(flat([1.2] * 12), sigmas=GRID)
+    # Shown by itself, and not among the windows that might have been chosen.
+    slightly = read(flat([0.93] * 12), sigmas=GRID, scatter=0.25, episodes=15, seed=2)
+    assert Change.of(slightly).high < 0.0
     for one, safe in found:
         estimate = doubtful_part(one, safe=False)
         assert safe.sigma_min == 1.0
         assert 0.0 < safe.sigma_max < 0.95
         assert estimate is None or safe.sigma_max <= estimate.sigma_max
-        assert judge(one, safe, better, doubtful=True).word == NOT_KNOWN
-        assert judge(one, safe, better, doubtful=True).window == safe
+        shown, unsure = (judge(one, safe, confirmed, doubtful=True) for confirmed in (better, slightly))
+        assert (shown.word, shown.window) == (HELPS, safe)
+        assert "the interval allows for that choice" in shown.reasons[0]
+        assert shown.confirmed.high > Change.of(better).high
+        assert (unsure.word, unsure.window) == (NOT_KNOWN, safe)
+        assert "with that choice in mind" in unsure.reasons[1]
         assert judge(one, safe, worse, doubtful=True).window.is_nothing
     assert 0.2 <= np.median([safe.sigma_max for _, safe in found]) <= 0.8
+
+
+def test_chance_names_no_part():
+    """Without an effect, whatever the luck of trainings: a level is named only where all of them are in mind."""
+    draws = [read(flat([1.0] * 12), sigmas=GRID, scatter=0.1, episodes=10, training=0.2, seed=k) for k in range(100)]
+    assert sum(doubtful_part(one, safe=True) is not None for one in draws) <= 5
 
 
 def test_nothing_is_taken_from_a_source_that_helps_everywhere():
