@@ -47,7 +47,7 @@ from lerobot_ambient.data.reading.alike_warnings import alike_together
 from lerobot_ambient.data.reading.open_dataset import OpenedDataset, ReadOptions, open_dataset, open_metadata
 from lerobot_ambient.data.reading.open_many import in_threads
 from lerobot_ambient.data.sampling.grouping import WindowGroups, split_windows
-from lerobot_ambient.data.sampling.sampler import FrameIndex, GroupedFrames, MixtureSampler
+from lerobot_ambient.data.sampling.sampler import FrameIndex, FramesInOrder, GroupedFrames, MixtureSampler
 from lerobot_ambient.data.windows.merged_file import MergedFile, merged_file_of
 from lerobot_ambient.data.windows.source_windows import windows_of
 
@@ -102,6 +102,11 @@ class AssembledMixture:
         most = min(rooms, default=0) // (_BLOCKS_A_DRAW * max(1, len(self.dataset.camera_keys)))
         ahead = min(look_ahead, most) if self.streams else 0
         return MixtureSampler(self.frames, self.plan.group_law.numpy(), seed=seed, look_ahead=ahead)
+
+    def in_order(self) -> FramesInOrder:
+        """All frames that may start a sample, one after another."""
+        rows = [self.sample_rows(index) + self.dataset.offsets[index] for index in range(len(self.sources))]
+        return FramesInOrder(np.concatenate(rows).tolist())
 
     @property
     def streams(self) -> bool:

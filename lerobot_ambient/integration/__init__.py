@@ -21,20 +21,12 @@ def register() -> None:
     Our types become known together with LeRobot's own of the same kind. Nothing of LeRobot is loaded here: that takes
     seconds, which `lerobot-ambient --help` and the helpers of a long experiment have no use for.
     """
-    from lerobot_ambient.integration.errors import option_errors
     from lerobot_ambient.integration.hooks.after_import import after_import
-    from lerobot_ambient.integration.seams import base_policy as base_seam
-    from lerobot_ambient.integration.seams import evaluate as eval_seam
-    from lerobot_ambient.integration.seams import rollout as rollout_seam
-    from lerobot_ambient.integration.seams import train as seam
+    from lerobot_ambient.integration.seams.table import install_when_imported
 
     for theirs, ours in _TYPES.items():
         after_import(theirs, partial(_load, ours))
-    base_seam.install_when_imported()
-    seam.install_when_imported()
-    rollout_seam.install_when_imported()
-    eval_seam.install_when_imported()
-    option_errors.install_when_imported()
+    install_when_imported()
 
 
 def register_now() -> None:

@@ -22,7 +22,9 @@ from lerobot_ambient.integration.doctor import installation as doctor
 from lerobot_ambient.integration.doctor.installation import Check
 from lerobot_ambient.integration.errors import decoder_notice
 from lerobot_ambient.integration.errors.decoder_notice import ShortenedNotice
-from lerobot_ambient.integration.seams import train as seam
+from lerobot_ambient.integration.seams import push
+from lerobot_ambient.integration.seams.table import LOST, TRAIN_MODULE
+from lerobot_ambient.policy.card import hub_card
 
 RENAME = {"actions": "action", "state": "observation.state", "image": "observation.images.front"}
 
@@ -68,13 +70,50 @@ def test_the_command_finds_the_plugin_and_prints_its_report_only(write_dataset, 
 
 
 def test_an_unknown_training_script_is_a_problem(capsys, monkeypatch, no_discovery):
-    script = importlib.import_module(seam.TRAIN_MODULE)
+    script = importlib.import_module(TRAIN_MODULE)
     monkeypatch.setattr(script, "make_train_eval_datasets", lambda cfg, extra: None)
     code, checks = report(capsys)
     assert code == 1
     assert checks["lerobot-train"]["status"] == "problem"
-    assert "make_train_eval_datasets takes ('cfg', 'extra'), expected ('cfg',)" in checks["lerobot-train"]["found"]
+    assert "make_train_eval_datasets takes ('cfg', 'extra'), asks for extra besides" in checks["lerobot-train"]["found"]
     assert checks["lerobot-train"]["fix"].startswith("pip install 'lerobot[training,diffusion]<0.7,>=0.6.1'")
+
+
+def test_a_part_that_lerobot_can_do_without_is_a_warning(monkeypatch):
+    script = importlib.import_module(TRAIN_MODULE)
+    monkeypatch.setattr(script, "update_policy", lambda batch: None)
+    checks = {check.name: check for check in doctor.check_seam()}
+    assert checks["metrics"].status == "warning"
+    assert checks["metrics"].found.splitlines() == [
+        "update_policy takes ('batch',), lacks train_metrics, policy, accelerator",
+        LOST["metrics"],
+    ]
+    assert checks["lerobot-train"].status == "ok"
+
+
+def test_the_way_of_each_part_is_told():
+    checks = {check.name: check for check in doctor.check_seam()}
+    assert set(checks) == {"lerobot-train", *LOST} - {"sources"}
+    assert {check.status for check in checks.values()} == {"ok"}
+    script = "lerobot.scripts.lerobot_train"
+    told = checks["lerobot-train"].found
+    assert told == f"by make_train_eval_datasets and EpisodeAwareSampler in {script}"
+    by_function = (
+        f"by publish_trained_model in {script}; by generate_model_card and publish_trained_model in "
+        "lerobot.common.train_utils"
+    )
+    by_method = "by the policy's own methods push_model_to_hub and generate_model_card"
+    assert checks["model card"].found == (by_function if push.is_by_function() else by_method)
+
+
+def test_a_lerobot_that_goes_neither_way_with_cards_is_a_warning(monkeypatch):
+    utils = importlib.import_module("lerobot.common.train_utils")
+    monkeypatch.setattr(hub_card, "is_by_method", lambda: False)
+    monkeypatch.setattr(utils, "generate_model_card", lambda checkpoint: None, raising=False)
+    check = next(check for check in doctor.check_seam() if check.name == "model card")
+    assert check.status == "warning"
+    assert "generate_model_card takes ('checkpoint',), lacks model_cfg, cfg" in check.found
+    assert LOST["model card"] in check.found
 
 
 @pytest.mark.parametrize(
@@ -121,7 +160,7 @@ def test_other_ends_of_discovery_are_told(monkeypatch, code, out, found):
 
 
 @pytest.mark.parametrize(
-    ("version", "status"), [("0.6.0", "problem"), ("0.6.1", "ok"), ("0.6.9", "ok"), ("0.7.0", "problem")]
+    ("version", "status"), [("0.6.0", "problem"), ("0.6.1", "ok"), ("0.6.9", "ok"), ("0.7.0", "warning")]
 )
 def test_lerobot_is_held_against_the_declared_range(monkeypatch, version, status):
     monkeypatch.setattr(doctor.metadata, "version", lambda name: version)

@@ -239,6 +239,23 @@ class MixtureSampler:
         return self._offset
 
 
+class FramesInOrder:
+    """Sampler of the same frames in every pass, for those that are held out.
+
+    Args:
+        indices: positions in the mixture.
+    """
+
+    def __init__(self, indices: Sequence[int]) -> None:
+        self.indices = list(indices)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.indices)
+
+
 def _sort_pairs(key: IntArray, position: IntArray) -> tuple[IntArray, IntArray]:
     """Both arrays sorted by (key, position); position < 2^16, 0 <= key < 2^47.
 

@@ -16,7 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from itertools import groupby
@@ -30,9 +30,10 @@ from lerobot.utils.constants import HF_LEROBOT_HOME
 from lerobot.utils.import_utils import get_safe_default_video_backend
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from lerobot_ambient.integration.errors.decoder_notice import explain_torchcodec
-from lerobot_ambient.integration.seams import train as seam
+from lerobot_ambient.integration.seams.table import CARD, HOOKS, LOST, SOURCES, Way, ways
 from lerobot_ambient.policy.flow.configuration_ambient import PREFIX
 from lerobot_ambient.policy.flow.families import FAMILIES
 
@@ -152,6 +153,9 @@ def check_lerobot(requirements: list[Requirement]) -> Check:
     allowed = _supported_lerobot(requirements)
     if allowed.contains(version, prereleases=True):
         return Check("lerobot", "ok", f"{version}, supported {allowed}")
+    if all(Version(version) >= Version(bound.version) for bound in allowed):
+        fix = f"see below whether it has what is needed; else {_other_lerobot(allowed)}"
+        return Check("lerobot", "warning", f"{version}, tried with {allowed} alone", fix)
     return Check("lerobot", "problem", f"{version}, supported {allowed}", _other_lerobot(allowed))
 
 
@@ -267,19 +271,34 @@ def _plugin_check(failure: str | None, known: bool, file: str | None) -> Check:
 
 
 def check_seam() -> list[Check]:
-    """Whether LeRobot's training script is one that the seam knows."""
-    try:
-        module = importlib.import_module(seam.TRAIN_MODULE)
-    except ImportError as error:
-        fix = "pip install 'lerobot[training,diffusion]'"
-        return [Check("lerobot-train", "problem", f"{seam.TRAIN_MODULE} cannot be imported: {error}", fix)]
-    found = seam.problems(module)
-    if found:
+    """A check for each part of the seam: by which of LeRobot's names it is done here, or why it is not."""
+    found: dict[str, list[Way]] = {part: [] for part in LOST}
+    failed: dict[str, ImportError] = {}
+    for name in dict.fromkeys(hook.module for hook in HOOKS):
+        try:
+            module = importlib.import_module(name)
+        except ImportError as error:
+            failed |= {hook.part: error for hook in HOOKS if hook.module == name}
+        else:
+            for way in ways(module):
+                found[way.part].append(way)
+    return [_seam_check(part, found[part], failed.get(part)) for part in LOST]
+
+
+def _seam_check(part: str, done: Sequence[Way], failed: ImportError | None) -> Check:
+    name = "lerobot-train" if part == SOURCES else part
+    if failed is not None:
+        status, fix = ("problem", "pip install 'lerobot[training,diffusion]'") if part == SOURCES else ("skipped", None)
+        return Check(name, status, f"LeRobot's module cannot be imported: {failed}", fix)
+    problems = [way for way in done if way.problems]
+    if problems:
+        told = "; ".join(problem for way in problems for problem in way.problems)
         fix = _other_lerobot(_supported_lerobot(_requirements()))
-        return [
-            Check("lerobot-train", "problem", f"sources cannot be merged inside lerobot-train: {'; '.join(found)}", fix)
-        ]
-    return [Check("lerobot-train", "ok", f"{seam.TRAIN_MODULE} is one that sources can be merged in")]
+        return Check(name, "problem" if part == SOURCES else "warning", f"{told}\n{LOST[part]}", fix)
+    if not done:
+        assert part == CARD, f"no name of LeRobot's belongs to {part}"
+        return Check(name, "ok", "by the policy's own methods push_model_to_hub and generate_model_card")
+    return Check(name, "ok", "; ".join(f"by {' and '.join(way.names)} in {way.module}" for way in done))
 
 
 def check_decoders() -> list[Check]:

@@ -20,7 +20,6 @@ from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
 from functools import cache, partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NoReturn
 
 import yaml
@@ -38,11 +37,7 @@ from lerobot_ambient.integration.errors.near_options import (
     offered,
     verb_options,
 )
-from lerobot_ambient.integration.hooks.after_import import after_import
-from lerobot_ambient.integration.hooks.substitute import substitute, unfamiliar
 
-_MODULE = "draccus.argparsing"
-_PARAMETERS = ("self", "args", "namespace", "is_parse_args")
 _OURS = "ambient_diffusion"
 _PREFIX = "ambient_"
 
@@ -57,18 +52,6 @@ def raised_to_python() -> Iterator[None]:
         yield
     finally:
         _raising.reset(before)
-
-
-def install_when_imported() -> None:
-    """Replace the parser's method now where draccus is loaded, else as soon as it is."""
-    after_import(_MODULE, install)
-
-
-def install(module: ModuleType) -> None:
-    """Replace `ArgumentParser.parse_known_args` of draccus; an unknown draccus is left alone. Idempotent."""
-    parser = getattr(module, "ArgumentParser", None)
-    if parser is not None and unfamiliar(parser, "parse_known_args", _PARAMETERS) is None:
-        substitute(parser, "parse_known_args", _telling)
 
 
 def ours_are_meant(words: Sequence[str], config_class: type | None = None, config_file: Any = None) -> bool:
@@ -113,7 +96,9 @@ def _mentions(file: Path) -> bool:
     )
 
 
-def _telling(original: Any) -> Any:
+def telling(original: Any) -> Any:
+    """draccus' `ArgumentParser.parse_known_args`, which tells of options that do not fit what would."""
+
     def parse_known_args(
         self: Any, args: Sequence[str] | None = None, namespace: Any = None, *, is_parse_args: bool = False
     ) -> Any:

@@ -23,7 +23,7 @@ class Use:
 
     Args:
         role: "target" or "source".
-        repo_id, root, episodes: as declared.
+        repo_id, root, episodes, excluded: as declared.
         eval_split: the share of each task's episodes that was held out.
         frames: that were trained on; None where it is not told.
     """
@@ -34,6 +34,7 @@ class Use:
     episodes: Sequence[int] | None
     eval_split: float = 0.0
     frames: int | None = None
+    excluded: Sequence[int] = ()
 
     def is_of(self, repo_id: str, root: str | None) -> bool:
         """Whether it may be the dataset of this name or in this folder."""
@@ -46,6 +47,7 @@ class Use:
         """The episodes of that dataset that were trained on, and those that were held out."""
         known = sorted(EpisodeTable(meta).number.tolist())
         chosen = known if self.episodes is None else sorted(set(self.episodes) & set(known))
+        chosen = [one for one in chosen if one not in self.excluded]
         merged = merged_file_of(meta)
         # Of a dataset that `merge` wrote, target and sources in one, only the target's episodes are held out.
         target = chosen if merged is None else merged.expand(Source(self.repo_id, episodes=chosen))[0].episodes
@@ -76,6 +78,7 @@ def uses_of(training: Mapping[str, Any] | None) -> list[Use]:
         dataset.get("episodes"),
         float(dataset.get("eval_split") or 0.0),
         frames[0],
+        dataset.get("exclude_episodes") or (),
     )
     return [
         target,

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The functions of LeRobot's scripts that are replaced, a module a script."""
+"""The functions of LeRobot that are replaced: one table of them, and what stands in their places."""

@@ -2,39 +2,19 @@
 """How `--policy.path=lerobot/smolvla_base --policy.sources=...` goes on from a stock checkpoint.
 
 LeRobot reads the checkpoint's configuration as the type that it names, and that type has no sources. Where options of a
-mixture are among those given beside `--policy.path`, the same file is read as the ambient form of its type. The
-replacement passes everything else to LeRobot's own function; on an unknown LeRobot it is not made, and the log says so.
+mixture are among those given beside `--policy.path`, the same file is read as the ambient form of its type. Everything
+else goes to LeRobot's own function.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import fields
-from types import ModuleType
 from typing import Any
 
-from lerobot_ambient.integration.hooks.after_import import after_import
-from lerobot_ambient.integration.hooks.substitute import substitute_or_warn
 
-_MODULE = "lerobot.configs.policies"
-_PARAMETERS = ("pretrained_name_or_path",)
-
-
-def install_when_imported() -> None:
-    """Substitute the method now where LeRobot's configurations are loaded, else as soon as they are."""
-    after_import(_MODULE, install)
-
-
-def install(module: ModuleType) -> None:
-    """Substitute `PreTrainedConfig.from_pretrained`, or say why not. Idempotent."""
-    lost = (
-        "Everything works but --policy.path of a stock policy with sources; write --policy.type=ambient_... "
-        "--policy.pretrained_path=... instead."
-    )
-    substitute_or_warn(module.PreTrainedConfig, "from_pretrained", _PARAMETERS, _reading, lost=lost, first=True)
-
-
-def _reading(original: Callable[..., Any]) -> Any:
+def reading(original: Callable[..., Any]) -> Any:
+    """LeRobot's `PreTrainedConfig.from_pretrained`, a class method."""
     read = original.__func__  # type: ignore[attr-defined]
 
     def from_pretrained(cls: Any, pretrained_name_or_path: Any, **kwargs: Any) -> Any:

@@ -1,73 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a run of `lerobot-train` comes to tell of its held-out losses by noise level, and to keep a metrics file.
 
-Four more names in LeRobot's training script are replaced: `update_policy` says which policy, tracker and step it is,
-`make_pre_post_processors` gives the preprocessor, `update_last_checkpoint` says that a checkpoint was written, and
-`eval_policy_all` what rollouts in an environment found. Each calls the original and changes nothing of it. Where this
-LeRobot has other ones, none is replaced and training works.
+`update_policy` says which policy, tracker and step it is, `make_pre_post_processors` gives the preprocessor,
+`update_last_checkpoint` says that a checkpoint was written, and `eval_policy_all` what rollouts in an environment
+found. Each function calls the original and changes nothing of it.
 """
 
 from __future__ import annotations
 
-import logging
 import weakref
 from collections.abc import Callable
-from importlib.metadata import version
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from lerobot_ambient.integration.hooks.substitute import substitute, unfamiliar
+from lerobot_ambient.integration.hooks.substitute import arguments
 
 if TYPE_CHECKING:
     from lerobot_ambient.integration.monitoring.recorder import Recorder
     from lerobot_ambient.integration.training.merged_training import MergedTrainingDataset
     from lerobot_ambient.policy.options.train_config import TrainConfig
 
-logger = logging.getLogger(__name__)
-
-_STEP = (
-    "train_metrics",
-    "policy",
-    "batch",
-    "optimizer",
-    "grad_clip_norm",
-    "accelerator",
-    "lr_scheduler",
-    "lock",
-    "sample_weighter",
-)
 _of_run: weakref.ref[Recorder] | None = None
 """The recorder of the run in this process, which its dataset keeps; LeRobot's loop has no object to hang it on."""
-
-
-def install(module: ModuleType) -> None:
-    """Substitute the names in LeRobot's training script, or say why not. Idempotent."""
-    found = problems(module)
-    if found:
-        logger.warning(
-            "lerobot %s: %s. Training works, but held-out losses are not told apart by noise level, and no metrics "
-            "file is written.",
-            *(version("lerobot"), "; ".join(found)),
-        )
-        return
-    substitute(module, "update_policy", _update_policy)
-    substitute(module, "make_pre_post_processors", _make_processors)
-    substitute(module, "update_last_checkpoint", _update_last_checkpoint)
-    substitute(module, "eval_policy_all", _eval_policy_all)
-
-
-def problems(module: ModuleType) -> list[str]:
-    """How LeRobot's training script differs from what is known; empty when it does not. Changes nothing."""
-    tracker = getattr(module, "MetricsTracker", None)
-    asked = [
-        unfamiliar(module, "update_policy", _STEP),
-        unfamiliar(module, "make_pre_post_processors", ("policy_cfg", "pretrained_path"), first=True),
-        unfamiliar(module, "update_last_checkpoint", ("checkpoint_dir",)),
-        unfamiliar(module, "eval_policy_all", ("envs", "policy"), first=True),
-        "the script has no MetricsTracker" if tracker is None else unfamiliar(tracker, "reset_averages", ("self",)),
-        None if tracker is None else unfamiliar(tracker, "to_dict", ("self",), first=True),
-    ]
-    return [problem for problem in asked if problem is not None]
 
 
 def begin(cfg: TrainConfig, dataset: MergedTrainingDataset, held_out: MergedTrainingDataset | None) -> None:
@@ -89,13 +42,16 @@ def _recorder() -> Recorder | None:
     return None if _of_run is None else _of_run()
 
 
-def _update_policy(original: Callable[..., Any]) -> Callable[..., Any]:
-    def update_policy(train_metrics: Any, policy: Any, batch: Any, *args: Any, **kwargs: Any) -> Any:
+def stepping(original: Callable[..., Any]) -> Callable[..., Any]:
+    """LeRobot's `update_policy`, which a recorder watches."""
+
+    def update_policy(*args: Any, **kwargs: Any) -> Any:
         recorder = _recorder()
-        accelerator = kwargs["accelerator"] if "accelerator" in kwargs else args[2]
-        if recorder is not None and recorder.attach(policy, train_metrics, accelerator):
-            _tell_of_log_steps(train_metrics, recorder)
-        return original(train_metrics, policy, batch, *args, **kwargs)
+        if recorder is not None:
+            given = arguments(original, args, kwargs)
+            if recorder.attach(given["policy"], given["train_metrics"], given["accelerator"]):
+                _tell_of_log_steps(given["train_metrics"], recorder)
+        return original(*args, **kwargs)
 
     return update_policy
 
@@ -114,7 +70,9 @@ def _tell_of_log_steps(tracker: Any, recorder: Recorder) -> None:
     vars(tracker)["reset_averages"] = reset_averages
 
 
-def _make_processors(original: Callable[..., Any]) -> Callable[..., Any]:
+def processing(original: Callable[..., Any]) -> Callable[..., Any]:
+    """LeRobot's `make_pre_post_processors`, whose preprocessor the recorder takes."""
+
     def make_pre_post_processors(*args: Any, **kwargs: Any) -> Any:
         made = original(*args, **kwargs)
         recorder = _recorder()
@@ -125,9 +83,11 @@ def _make_processors(original: Callable[..., Any]) -> Callable[..., Any]:
     return make_pre_post_processors
 
 
-def _update_last_checkpoint(original: Callable[..., Any]) -> Callable[..., Any]:
-    def update_last_checkpoint(checkpoint_dir: Any) -> Any:
-        result = original(checkpoint_dir)
+def checkpointing(original: Callable[..., Any]) -> Callable[..., Any]:
+    """LeRobot's `update_last_checkpoint`, after which the recorder draws its figure."""
+
+    def update_last_checkpoint(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
         recorder = _recorder()
         if recorder is not None:
             recorder.checkpointed()
@@ -136,7 +96,9 @@ def _update_last_checkpoint(original: Callable[..., Any]) -> Callable[..., Any]:
     return update_last_checkpoint
 
 
-def _eval_policy_all(original: Callable[..., Any]) -> Callable[..., Any]:
+def rolling_out(original: Callable[..., Any]) -> Callable[..., Any]:
+    """LeRobot's `eval_policy_all`, whose result the recorder writes."""
+
     def eval_policy_all(*args: Any, **kwargs: Any) -> Any:
         found = original(*args, **kwargs)
         recorder = _recorder()

@@ -15,11 +15,10 @@ from typing import Any, TypeGuard
 import datasets
 import draccus
 import torch
-from lerobot.common.train_utils import load_training_step
 from lerobot.configs.train import TrainPipelineConfig
 from lerobot.configs.types import NormalizationMode
 from lerobot.transforms import ImageTransforms
-from lerobot.utils.constants import ACTION, IMAGENET_STATS, OBS_ENV_STATE, OBS_STATE, TRAINING_STATE_DIR
+from lerobot.utils.constants import ACTION, IMAGENET_STATS, OBS_ENV_STATE, OBS_STATE, TRAINING_STATE_DIR, TRAINING_STEP
 from torch.utils.data import Dataset
 
 from lerobot_ambient.core.mixing import Cotrain
@@ -45,6 +44,7 @@ from lerobot_ambient.integration.deployment.environment import refuse_environmen
 from lerobot_ambient.integration.errors.error_report import CONFIG_SUFFIXES, not_there, on_the_way_to_configuration
 from lerobot_ambient.integration.errors.near_options import config_file_typed
 from lerobot_ambient.integration.training.fine_tuning import refuse_lost_settings, require_model, without_base
+from lerobot_ambient.integration.training.honoured import refuse_unhonoured
 from lerobot_ambient.integration.training.run_roots import located
 from lerobot_ambient.policy.options.mixture_options import MixtureOptions, ambient_types
 from lerobot_ambient.policy.options.train_config import TrainConfig
@@ -133,6 +133,7 @@ def make_merged_datasets(cfg: TrainConfig) -> tuple[MergedTrainingDataset, Merge
     """
     policy: MixtureOptions = cfg.policy
     refuse_lost_settings()
+    refuse_unhonoured(cfg)
     require_model(policy)
     for name, least in (("batch_size", 1), ("num_workers", 0)):
         # torch would say so, after all the data were read and with a traceback.
@@ -152,8 +153,7 @@ def make_merged_datasets(cfg: TrainConfig) -> tuple[MergedTrainingDataset, Merge
             "`weight` or --policy.mixing.alpha instead, and remove sample_weighting."
         )
     train_target, eval_target = _split_target(cfg)
-    transforms = ImageTransforms(cfg.dataset.image_transforms) if cfg.dataset.image_transforms.enable else None
-    options = read_options(cfg, transforms)
+    options = read_options(cfg, _image_transforms(cfg))
     # The policy's own list stays as it was declared: it goes into the checkpoint.
     mixture = make_mixture(train_target, located(cfg, policy.sources), options, recipe_of(policy))
     if cfg.rename_map:
@@ -192,6 +192,18 @@ def make_merged_datasets(cfg: TrainConfig) -> tuple[MergedTrainingDataset, Merge
         for dataset in merged:
             _use_imagenet_stats(dataset.meta)
     return merged[0], merged[1] if len(merged) > 1 else None
+
+
+def _image_transforms(cfg: TrainConfig) -> ImageTransforms | None:
+    """What the loader augments pictures with; None where LeRobot's loop does so itself, on the GPU."""
+    declared = cfg.dataset.image_transforms
+    backend = getattr(declared, "backend", "dataloader")
+    if backend not in ("dataloader", "gpu"):
+        raise ValueError(
+            f"--dataset.image_transforms.backend={backend}: who would augment the pictures is not known. Use "
+            "dataloader or gpu."
+        )
+    return ImageTransforms(declared) if declared.enable and backend == "dataloader" else None
 
 
 def _with_end_effectors(declared: Sequence[Source], mixture: AssembledMixture) -> list[Source]:
@@ -257,8 +269,8 @@ def _take_state_size(policy: MixtureOptions, features: dict[str, Any]) -> None:
 def _warn_if_finished(cfg: TrainConfig) -> None:
     if not cfg.resume or cfg.checkpoint_path is None:
         return
-    state = Path(cfg.checkpoint_path) / TRAINING_STATE_DIR
-    if state.is_dir() and (step := load_training_step(state)) >= cfg.steps:
+    state = Path(cfg.checkpoint_path) / TRAINING_STATE_DIR / TRAINING_STEP
+    if state.is_file() and (step := int(json.loads(state.read_text(encoding="utf-8"))["step"])) >= cfg.steps:
         logger.warning(
             "the checkpoint is at step %d and steps=%d counts from the beginning of the run, so nothing is left to "
             "train: give a larger --steps, e.g. --steps=%d.",
@@ -315,7 +327,7 @@ _SAY_SOURCES = " Beside --policy.path it is read as one of them where --policy.s
 def mixture_of(cfg: TrainConfig) -> AssembledMixture:
     """The mixture of a training configuration, with all of the target's episodes; builds no frame cache."""
     options = replace(read_options(cfg), frame_cache=None)
-    return make_mixture(target_config(cfg), cfg.policy.sources, options, recipe_of(cfg.policy))
+    return make_mixture(_chosen_target(cfg), cfg.policy.sources, options, recipe_of(cfg.policy))
 
 
 def mixture_without_windows(cfg: TrainConfig) -> AssembledMixture:
@@ -329,7 +341,7 @@ def mixture_without_windows(cfg: TrainConfig) -> AssembledMixture:
     unsaid: dict[str, Any] = {"sigma_min": None, "sigma_max": None, "windows": None, "holdout": 0.0}
     sources = [replace(source, **unsaid) for source in cfg.policy.sources]
     options = replace(read_options(cfg), frame_cache=None)
-    return make_mixture(target_config(cfg), sources, options, replace(recipe_of(cfg.policy), mixing=Cotrain()))
+    return make_mixture(_chosen_target(cfg), sources, options, replace(recipe_of(cfg.policy), mixing=Cotrain()))
 
 
 def recipe_of(policy: MixtureOptions) -> MixtureRecipe:
@@ -381,6 +393,30 @@ def target_config(cfg: TrainConfig) -> Source:
     )
 
 
+def _chosen_target(cfg: TrainConfig) -> Source:
+    """The target where it lies, without the episodes that `--dataset.exclude_episodes` names, of LeRobot after 0.6.1.
+
+    Raises:
+        ValueError: an episode that the target does not have, or none is left.
+    """
+    (target,) = located(cfg, [target_config(cfg)])
+    excluded = set(getattr(cfg.dataset, "exclude_episodes", None) or ())
+    if not excluded:
+        return target
+    meta = open_metadata(target, target.repo_id)
+    merged = merged_file_of(meta)
+    whole = replace(target, episodes=None)
+    held = wanted_episodes(whole if merged is None else merged.expand(whole)[0], meta, target.repo_id)
+    unknown = sorted(excluded.difference(held))
+    if unknown:
+        raise ValueError(f"--dataset.exclude_episodes: the target '{target.repo_id}' has no episodes {unknown}.")
+    chosen = held if target.episodes is None else wanted_episodes(target, meta, target.repo_id)
+    left = [episode for episode in chosen if episode not in excluded]
+    if not left:
+        raise ValueError(f"--dataset.exclude_episodes leaves no episode of the target '{target.repo_id}'.")
+    return replace(target, episodes=left)
+
+
 def first_cause(error: BaseException) -> str:
     """The parser's message, and the one of what it called, which it hides."""
     first = error
@@ -391,7 +427,7 @@ def first_cause(error: BaseException) -> str:
 
 def _split_target(cfg: TrainConfig) -> tuple[Source, Source | None]:
     """The target's training and held-out episodes by LeRobot's rule: the last ceil(n * eval_split) of each task."""
-    (target,) = located(cfg, [target_config(cfg)])
+    target = _chosen_target(cfg)
     if cfg.dataset.eval_split == 0.0:
         return target, None
     meta = open_metadata(target, target.repo_id)

@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a policy comes to the Hub with its own card: LeRobot's push, with the two methods it leaves to the policy.
+"""How a policy comes to the Hub with its own card, by LeRobot's push.
 
-LeRobot's `push_model_to_hub` uploads weights, configurations and card, but no pictures, and its `generate_model_card`
-asks huggingface.co whether the header is valid, whatever HF_ENDPOINT says. Here the picture goes first, so that the
-card never refers to a file that is not there; the header is checked by the endpoint that gets the commit, before any
-upload.
+LeRobot uploads weights, configurations and card, but no pictures, and asks huggingface.co whether the card's header is
+valid, whatever HF_ENDPOINT says. Here the endpoint that gets the commits checks the header before anything is uploaded,
+and the picture goes first, so that the card never refers to a file that is not there.
+
+LeRobot 0.6.1 leaves push and card to two methods of the policy, `CardOnHub`. A later one has functions for both, in
+whose places `integration/seams/push.py` puts those that call `before_push` and `card_of`.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import HfApi, ModelCard
+from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 from lerobot.policies.pretrained import PreTrainedPolicy
 
 from lerobot_ambient.data.files.hub_errors import NOT_ON_THE_HUB, reason_of
@@ -44,21 +48,13 @@ class CardOnHub(PreTrainedPolicy):
             raise
 
     def push_model_to_hub(self, cfg: TrainConfig, peft_model: Any = None, **kwargs: Any) -> None:
-        """As LeRobot's; the plan's picture is uploaded in a commit before. Safe to repeat.
+        """As LeRobot's, after `before_push`. Safe to repeat.
 
         Raises:
             HfHubHTTPError, httpx.TransportError: what the Hub answers; nothing local is changed.
         """
-        picture = plan_picture(self.config)
-        if picture is not None:
-            api = HfApi()
-            repo_id = api.create_repo(repo_id=self.config.repo_id, private=self.config.private, exist_ok=True).repo_id
-            api.upload_file(
-                path_or_fileobj=picture,
-                path_in_repo=FIGURE,
-                repo_id=repo_id,
-                commit_message="Upload the plan's picture",
-            )
+        if is_by_method():
+            before_push(self.config, cfg)
         super().push_model_to_hub(cfg, peft_model=peft_model, **kwargs)
 
     def generate_model_card(
@@ -73,6 +69,50 @@ class CardOnHub(PreTrainedPolicy):
         """The card, from the configuration and `cfg`; the other arguments are LeRobot's and already in these."""
         train = {"dataset": {"repo_id": dataset_repo_id}} if cfg is None else cfg.to_dict()
         return model_card(self.config, train, figure=_can_draw(self.config))
+
+
+def is_by_method() -> bool:
+    """Whether this LeRobot asks the policy for its card, as 0.6.1 does."""
+    return hasattr(PreTrainedPolicy, "generate_model_card")
+
+
+def card_of(config: MixtureOptions, cfg: TrainConfig | None) -> ModelCard:
+    """The card of a policy that is pushed, with the plan's picture where it can be drawn."""
+    return model_card(config, None if cfg is None else cfg.to_dict(), figure=_can_draw(config))
+
+
+def before_push(config: MixtureOptions, cfg: TrainConfig) -> None:
+    """Have the Hub check the card's header, then upload the plan's picture in a commit of its own. Safe to repeat.
+
+    Raises:
+        ValueError: a header that the Hub does not take, e.g. a licence that it does not know.
+        HfHubHTTPError, httpx.TransportError: what the Hub answers.
+    """
+    api = HfApi()
+    _check_header(card_of(config, cfg), api)
+    picture = plan_picture(config)
+    if picture is None:
+        return
+    repo_id = api.create_repo(repo_id=config.repo_id, private=config.private, exist_ok=True).repo_id
+    api.upload_file(
+        path_or_fileobj=picture,
+        path_in_repo=FIGURE,
+        repo_id=repo_id,
+        commit_message="Upload the plan's picture",
+    )
+
+
+def _check_header(card: ModelCard, api: HfApi) -> None:
+    # huggingface_hub asks the same before a commit, but LeRobot may have uploaded the weights by then.
+    response = get_session().post(
+        f"{api.endpoint}/api/validate-yaml",
+        json={"content": str(card), "repoType": "model"},
+        headers=build_hf_headers(),
+    )
+    if response.status_code == HTTPStatus.BAD_REQUEST:
+        told = "\n".join(f"- {error.get('message')}" for error in response.json().get("errors", []))
+        raise ValueError(f"Invalid metadata in README.md.\n{told}")
+    hf_raise_for_status(response)
 
 
 def write_card(

@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 
 NOT_MERGED = (
     "training must go through lerobot-train (or lerobot.scripts.lerobot_train.train after `import lerobot_ambient`), "
-    "which then reads `--policy.sources`. See `lerobot-ambient inspect --config_path=...`."
+    "which then reads `--policy.sources`. See `lerobot-ambient inspect --config_path=...`, and `lerobot-ambient "
+    "doctor` for whether this LeRobot is one that sources can be merged in."
 )
 
 

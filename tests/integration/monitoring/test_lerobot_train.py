@@ -226,7 +226,7 @@ def test_rollouts_in_an_environment_are_kept_too(longer, tmp_path, lerobot_train
     from lerobot_ambient.integration.training import merged_training
 
     overall = {"pc_success": 40.0, "avg_sum_reward": 1.5, "eval_s": 2.0, "video_paths": []}
-    monkeypatch.setattr(script, "eval_policy_all", recording._eval_policy_all(lambda **_: {"overall": dict(overall)}))
+    monkeypatch.setattr(script, "eval_policy_all", recording.rolling_out(lambda **_: {"overall": dict(overall)}))
     # No environment is made: what its rollouts find is given.
     monkeypatch.setattr(merged_training, "refuse_environment_of_training", lambda cfg, features: None)
     monkeypatch.setattr(script, "make_env", lambda *_, **__: {})
@@ -240,13 +240,3 @@ def test_rollouts_in_an_environment_are_kept_too(longer, tmp_path, lerobot_train
         "avg_sum_reward": 1.5,
         "eval_s": 2.0,
     }
-
-
-def test_on_an_unknown_lerobot_nothing_is_replaced(caplog):
-    module = types.ModuleType("lerobot.scripts.lerobot_train")
-    module.update_policy = lambda batch: None
-    before = dict(vars(module))
-    recording.install(module)
-    assert dict(vars(module)) == before
-    assert "update_policy takes ('batch',)" in caplog.text
-    assert "Training works, but held-out losses are not told apart by noise level" in caplog.text

@@ -146,11 +146,11 @@ def test_a_token_that_may_only_read_or_none_is_refused(hub, client, push):
     assert hub.repos == {}
 
 
-def test_a_card_with_a_bad_header_is_refused_before_the_policy_is_uploaded(hub, client, push):
+def test_a_card_with_a_bad_header_is_refused_before_anything_is_uploaded(hub, client, push):
     client(hub)
     with pytest.raises(ValueError, match=r"Invalid metadata in README.md(.|\n)*\"license\" must be one of"):
         push(license="my own")
-    assert set(hub.files("me/policy")) == {"ambient_plan.png"}
+    assert hub.repos == {}
 
 
 DATA = [
