@@ -69,6 +69,16 @@ def test_the_command_finds_the_plugin_and_prints_its_report_only(write_dataset, 
     assert "torchcodec" not in done.stderr
 
 
+def test_a_configuration_of_a_flow_policy_is_read(write_dataset, tmp_path):
+    # In a process of its own: what doctor loads first may not keep LeRobot's types from being known.
+    target = write_dataset(tmp_path / "target", "me/target", [60], image=(32, 32), env_state=False)
+    words = ["--policy.type=ambient_smolvla", "--dataset.repo_id=me/target", f"--dataset.root={target}"]
+    command = [sys.executable, "-m", "lerobot_ambient.cli", "doctor", "--json", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "is unknown" not in done.stderr
+    assert "the target alone, 60 frames" in done.stdout
+
+
 def test_an_unknown_training_script_is_a_problem(capsys, monkeypatch, no_discovery):
     script = importlib.import_module(TRAIN_MODULE)
     monkeypatch.setattr(script, "make_train_eval_datasets", lambda cfg, extra: None)
@@ -97,9 +107,9 @@ def test_the_way_of_each_part_is_told():
     assert {check.status for check in checks.values()} == {"ok"}
     script = "lerobot.scripts.lerobot_train"
     told = checks["lerobot-train"].found
-    assert told == f"by make_train_eval_datasets and EpisodeAwareSampler in {script}"
+    assert told == f"by make_train_eval_datasets, EpisodeAwareSampler in {script}"
     by_function = (
-        f"by publish_trained_model in {script}; by generate_model_card and publish_trained_model in "
+        f"by publish_trained_model in {script}; by generate_model_card, publish_trained_model in "
         "lerobot.common.train_utils"
     )
     by_method = "by the policy's own methods push_model_to_hub and generate_model_card"

@@ -33,7 +33,8 @@ from lerobot_ambient.benchmarks.speed.loader import ratio_with_interval
 from lerobot_ambient.core.mixing import Ambient
 from lerobot_ambient.core.plan import Group, make_plan
 from lerobot_ambient.core.windows import EVERYTHING, Window
-from lerobot_ambient.policy.flow.configuration_ambient import PREFIX, FlowOptions
+from lerobot_ambient.policy.flow.configuration_ambient import FlowOptions
+from lerobot_ambient.policy.flow.families import PREFIX
 
 GROUPS = 200
 """Of the source, each with a window of its own: more than data annotated per episode has."""

@@ -34,8 +34,7 @@ from packaging.version import Version
 
 from lerobot_ambient.integration.errors.decoder_notice import explain_torchcodec
 from lerobot_ambient.integration.seams.table import CARD, HOOKS, LOST, SOURCES, Way, ways
-from lerobot_ambient.policy.flow.configuration_ambient import PREFIX
-from lerobot_ambient.policy.flow.families import FAMILIES
+from lerobot_ambient.policy.flow.families import FAMILIES, PREFIX
 
 DISTRIBUTION = "lerobot_policy_ambient_diffusion"
 _POLICY_TYPE = "ambient_diffusion"
@@ -298,7 +297,7 @@ def _seam_check(part: str, done: Sequence[Way], failed: ImportError | None) -> C
     if not done:
         assert part == CARD, f"no name of LeRobot's belongs to {part}"
         return Check(name, "ok", "by the policy's own methods push_model_to_hub and generate_model_card")
-    return Check(name, "ok", "; ".join(f"by {' and '.join(way.names)} in {way.module}" for way in done))
+    return Check(name, "ok", "; ".join(f"by {', '.join(way.names)} in {way.module}" for way in done))
 
 
 def check_decoders() -> list[Check]:

@@ -16,8 +16,8 @@ from lerobot_ambient.core.draws import TimestepLaw
 from lerobot_ambient.core.flow_time import TimeTransport
 from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.policy.card.hub_card import CardOnHub
-from lerobot_ambient.policy.flow.configuration_ambient import PREFIX, FlowOptions
-from lerobot_ambient.policy.flow.families import FAMILIES
+from lerobot_ambient.policy.flow.configuration_ambient import FlowOptions
+from lerobot_ambient.policy.flow.families import FAMILIES, PREFIX
 from lerobot_ambient.policy.flow.probe import Probe
 from lerobot_ambient.policy.flow.step import Step
 from lerobot_ambient.policy.flow.watched import Compared

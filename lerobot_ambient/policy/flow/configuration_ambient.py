@@ -14,13 +14,11 @@ from typing import Any
 from lerobot.configs import PreTrainedConfig
 
 from lerobot_ambient.core.noise_levels import NoiseSchedule
-from lerobot_ambient.policy.flow.families import FAMILIES
+from lerobot_ambient.policy.flow.families import FAMILIES, PREFIX
 from lerobot_ambient.policy.flow.family import Family
 from lerobot_ambient.policy.options.mixture_options import MixtureOptions
 
 logger = logging.getLogger(__name__)
-
-PREFIX = "ambient_"
 
 
 @dataclass

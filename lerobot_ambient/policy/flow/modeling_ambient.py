@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from lerobot_ambient.policy.flow import configuration_ambient
-from lerobot_ambient.policy.flow.configuration_ambient import PREFIX, FlowOptions
+from lerobot_ambient.policy.flow.configuration_ambient import FlowOptions
+from lerobot_ambient.policy.flow.families import PREFIX
 
 _SUFFIX = "Policy"
 
