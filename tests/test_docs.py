@@ -347,7 +347,8 @@ def test_options_named_in_the_text_exist(page):
             fields = {field.name for config in owners[owner] for field in dataclasses.fields(config)}
             if name not in fields | {"type", "path"}:
                 unknown.append(option)
-    assert unknown == []
+    # Of LeRobots after the pinned one; what is done with them is told too.
+    assert set(unknown) <= {"dataset.exclude_episodes", "dataset.split_ratio"}
 
 
 def test_python_examples_compile_and_import_what_exists():
