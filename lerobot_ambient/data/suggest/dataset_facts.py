@@ -131,7 +131,8 @@ def _episode_stats(
 ) -> dict[str, dict[str, NDArray[np.float64]]]:
     """min, max, mean and std over the selected episodes, for keys of which every episode has all four.
 
-    q01 and q99 too where every episode has them: their weighted means, as LeRobot aggregates them.
+    q01 and q99 too where every episode has them: their weighted means, as LeRobot 0.6.1 aggregates them. (A later one
+    keeps the least and the greatest, which a jerk in one episode moves.)
     """
     files = sorted((root / "meta" / "episodes").glob("*/*.parquet"))
     collected: dict[str, list[dict[str, NDArray[np.float64]]]] = {key: [] for key in keys}

@@ -3,8 +3,8 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
-from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
 from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.suggest.dataset_facts import facts_of
@@ -71,10 +71,12 @@ def test_a_rename_of_an_unknown_key_is_refused(root):
 
 def test_the_usual_range_is_lerobots_quantiles_and_a_jerk_does_not_move_it(root, tmp_path):
     facts = facts_of(Source("me/sim", root=str(root)))
-    stats = LeRobotDatasetMetadata("me/sim", root=root).stats["actions"]
+    # The episodes' own, weighted by their frames: what LeRobot 0.6.1 writes of the dataset.
+    episodes = pq.read_table(root / "meta/episodes").to_pydict()
+    weights = np.array(episodes["length"]) / sum(episodes["length"])
     names = facts.names("actions")
     for axis, name in enumerate(names):
-        expected = float(stats["q01"][axis]), float(stats["q99"][axis])
-        assert facts.usual_range("actions", name) == pytest.approx(expected)
+        low, high = (weights @ np.array(episodes[f"stats/actions/{which}"])[:, axis] for which in ("q01", "q99"))
+        assert facts.usual_range("actions", name) == pytest.approx((low, high))
     lacking = replace(facts, stats={"actions": {"min": [0.0, 1.0], "max": [3.0, 4.0]}})
     assert lacking.usual_range("actions", names[1]) == (1.0, 4.0)

@@ -95,15 +95,20 @@ def test_the_stock_policy_acts_bit_for_bit_as_the_ambient_one(case, tmp_path, ca
     assert all(torch.equal(a, b) for a, b in zip(actions(ours, tmp_path / "ours", config, seen), theirs, strict=True))
 
 
+def contents(folder):
+    """The files below a folder; a LeRobot after 0.6.1 puts a tokenizer into a folder of its own."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_a_lerobot_without_this_package_loads_a_smolvla(tmp_path, preloaded_python, capsys):
     pytest.importorskip("transformers")
     config = ambient_config(tiny_smolvla(tmp_path))
     ours = save(tmp_path / "ours", config)
-    before = {file.name: file.read_bytes() for file in (tmp_path / "ours").iterdir()}
+    before = contents(tmp_path / "ours")
     capsys.readouterr()
     assert main(["export", str(tmp_path / "ours"), f"--output-dir={tmp_path / 'stock'}", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"written": str(tmp_path / "stock"), "type": "smolvla"}
-    after = {file.name: file.read_bytes() for file in (tmp_path / "stock").iterdir()}
+    after = contents(tmp_path / "stock")
     kept = set(before) - {"config.json", "train_config.json", "README.md"}
     assert set(after) == kept | {"config.json"} and all(after[name] == before[name] for name in kept)
     seen = observation(config)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from huggingface_hub import constants
 from lerobot.configs import PreTrainedConfig
 
@@ -45,6 +46,8 @@ def tiny_config(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[
     def make(family: str, **options: Any) -> PreTrainedConfig:
         pytest.importorskip("transformers", reason=f"the extra of {family} is not installed")
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tiny_folder / "hub"))
+        if family == "vla_jepa":
+            _skip_if_masks_break_it()
         if family in OF_A_FOLDER:
             return OF_A_FOLDER[family](tiny_folder, **options)
         write_cache(tiny_folder / "hub")
@@ -52,3 +55,15 @@ def tiny_config(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[
         return OF_PI[family](**options)
 
     return make
+
+
+def _skip_if_masks_break_it() -> None:
+    """LeRobot's head of August 2026 prepares `observation.images.*_is_pad` as a picture, so its own trainings fail."""
+    from lerobot.policies.vla_jepa import processor_vla_jepa as processor
+
+    if not hasattr(processor, "ImagePrepProcessorStep"):
+        return
+    try:
+        processor.ImagePrepProcessorStep().observation({"observation.images.cam_is_pad": torch.zeros(1, 1)})
+    except IndexError:
+        pytest.skip("LeRobot's own processor of vla_jepa takes the mask of padded frames for a picture")

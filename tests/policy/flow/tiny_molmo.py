@@ -3,6 +3,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,12 @@ def tiny_molmoact2(folder: Path, *, cameras: Sequence[str] = CAMERAS, **options:
     if not checkpoint.exists():
         _write_checkpoint(checkpoint)
     size = {"chunk_size": CHUNK, "n_action_steps": 4, "num_inference_steps": 2, "max_sequence_length": 1024}
-    named = {"checkpoint_path": str(checkpoint), "action_mode": "continuous", "model_dtype": "float32"}
+    # LeRobot after 0.6.1 names the type as its other policies do, and leaves a gripper out that names tell it of.
+    known = {field.name for field in fields(MolmoAct2Config)}
+    dtype = "dtype" if "dtype" in known else "model_dtype"
+    named: dict[str, Any] = {"checkpoint_path": str(checkpoint), "action_mode": "continuous", dtype: "float32"}
+    if "dataset_feature_names" in known:
+        named["normalize_gripper"] = True
     named |= {"inference_action_mode": "continuous", "enable_inference_cuda_graph": False}
     return MolmoAct2Config(**(common(cameras) | named | size | options))
 
