@@ -327,7 +327,7 @@ _SAY_SOURCES = " Beside --policy.path it is read as one of them where --policy.s
 def mixture_of(cfg: TrainConfig) -> AssembledMixture:
     """The mixture of a training configuration, with all of the target's episodes; builds no frame cache."""
     options = replace(read_options(cfg), frame_cache=None)
-    return make_mixture(_chosen_target(cfg), cfg.policy.sources, options, recipe_of(cfg.policy))
+    return make_mixture(chosen_target(cfg), cfg.policy.sources, options, recipe_of(cfg.policy))
 
 
 def mixture_without_windows(cfg: TrainConfig) -> AssembledMixture:
@@ -341,7 +341,7 @@ def mixture_without_windows(cfg: TrainConfig) -> AssembledMixture:
     unsaid: dict[str, Any] = {"sigma_min": None, "sigma_max": None, "windows": None, "holdout": 0.0}
     sources = [replace(source, **unsaid) for source in cfg.policy.sources]
     options = replace(read_options(cfg), frame_cache=None)
-    return make_mixture(_chosen_target(cfg), sources, options, replace(recipe_of(cfg.policy), mixing=Cotrain()))
+    return make_mixture(chosen_target(cfg), sources, options, replace(recipe_of(cfg.policy), mixing=Cotrain()))
 
 
 def recipe_of(policy: MixtureOptions) -> MixtureRecipe:
@@ -393,7 +393,7 @@ def target_config(cfg: TrainConfig) -> Source:
     )
 
 
-def _chosen_target(cfg: TrainConfig) -> Source:
+def chosen_target(cfg: TrainConfig) -> Source:
     """The target where it lies, without the episodes that `--dataset.exclude_episodes` names, of LeRobot after 0.6.1.
 
     Raises:
@@ -427,7 +427,7 @@ def first_cause(error: BaseException) -> str:
 
 def _split_target(cfg: TrainConfig) -> tuple[Source, Source | None]:
     """The target's training and held-out episodes by LeRobot's rule: the last ceil(n * eval_split) of each task."""
-    target = _chosen_target(cfg)
+    target = chosen_target(cfg)
     if cfg.dataset.eval_split == 0.0:
         return target, None
     meta = open_metadata(target, target.repo_id)

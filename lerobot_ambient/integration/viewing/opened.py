@@ -23,7 +23,12 @@ from lerobot_ambient.data.mixture import AssembledMixture, make_mixture
 from lerobot_ambient.data.reading.open_dataset import open_metadata, wanted_episodes
 from lerobot_ambient.data.suggest.by_catalogue import suggest_known
 from lerobot_ambient.data.suggest.suggest import facts_of
-from lerobot_ambient.integration.training.merged_training import read_options, recipe_of, target_config
+from lerobot_ambient.integration.training.merged_training import (
+    chosen_target,
+    read_options,
+    recipe_of,
+    target_config,
+)
 from lerobot_ambient.policy.options.train_config import TrainConfig
 
 logger = logging.getLogger(__name__)
@@ -139,7 +144,7 @@ def open_to_view(cfg: TrainConfig, rollouts: Sequence[Source] = (), bounds: Boun
     Raises:
         ValueError: anything that keeps them from being one mixture.
     """
-    target = target_config(cfg)
+    target = chosen_target(cfg)
     fitted = [_fitted(cfg, rollout, "recording of rollouts") for rollout in rollouts]
     declared = [*cfg.policy.sources, *fitted]
     unsaid = [replace(source, sigma_min=None, sigma_max=None, windows=None, holdout=0.0) for source in declared]
