@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from lerobot_ambient.core.plan import make_plan as make_plan
     from lerobot_ambient.core.windows import Window as Window
     from lerobot_ambient.data.declared.sources import Source as Source
+    from lerobot_ambient.integration.from_python.check import check as check
     from lerobot_ambient.integration.from_python.mixture import Mixture as Mixture
     from lerobot_ambient.integration.from_python.train import train as train
+    from lerobot_ambient.integration.judging.judgement import Judgement as Judgement
 
 _HOME = {
     "Source": "data.declared.sources",
@@ -49,6 +51,8 @@ _HOME = {
     "Annotations": "annotate.annotations",
     "SourceAnnotation": "annotate.annotations",
     "train": "integration.from_python.train",
+    "check": "integration.from_python.check",
+    "Judgement": "integration.judging.judgement",
     "NoiseSchedule": "core.noise_levels",
     "MixingRule": "core.mixing",
     "Ambient": "core.mixing",

@@ -17,6 +17,7 @@ ROOMS = {
     "Data and plan": ("Source", "Window", "Mixture", "Plan", "Group", "make_plan", "NoiseSchedule"),
     "Mixings": ("Ambient", "Soft", "Cotrain", "TargetOnly", "Exclusive", "MixingRule"),
     "Windows from data": ("annotate", "Annotations", "SourceAnnotation"),
+    "Judging": ("check", "Judgement"),
     "Training": ("train", "denoising_target", "ambient_target", "ambient_pair", "renoise"),
 }
 HEAD = """# Python

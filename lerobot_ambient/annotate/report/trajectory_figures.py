@@ -8,6 +8,7 @@ Symbols
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ from lerobot_ambient.figures.style import (
 )
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks, Path
 
 _EPISODES = 3
@@ -177,15 +180,13 @@ def noise_levels(sigma_min: float, sigma_max: float = 0.0) -> list[tuple[float, 
 
 
 @styled
-def draw_noised(trajectories: Trajectories, sigma_min: float, sigma_max: float = 0.0) -> Picture | None:
-    """Chunks of both at the levels of `noise_levels`, a row a dimension; None where no chunks are known."""
-    if trajectories.chunks is None:
-        return None
+def noised_figure(trajectories: Trajectories, levels: Sequence[tuple[float, str]]) -> Figure:
+    """Chunks of both at noise levels, a column each, a row a dimension; only of trajectories whose chunks are known."""
     from matplotlib.lines import Line2D
 
+    assert trajectories.chunks is not None
     target, source = trajectories.chunks
     dims = most_moved(trajectories, _MOST_NOISED)
-    levels = noise_levels(sigma_min, sigma_max)
     fps = trajectories.axes.fps
     times = np.arange(target.shape[1]) / (fps or 1.0)
     noise = np.random.default_rng(0).standard_normal((2, *target.shape))
@@ -217,14 +218,24 @@ def draw_noised(trajectories: Trajectories, sigma_min: float, sigma_max: float =
         title="Can the source be told from the target?",
         alignment="left",
     )
-    left = target.shape[2] - len(dims)
+    return figure
+
+
+@styled
+def draw_noised(trajectories: Trajectories, sigma_min: float, sigma_max: float = 0.0) -> Picture | None:
+    """Chunks of both at the levels of `noise_levels`, a row a dimension; None where no chunks are known."""
+    if trajectories.chunks is None:
+        return None
+    target, _ = trajectories.chunks
+    shown, levels = len(most_moved(trajectories, _MOST_NOISED)), noise_levels(sigma_min, sigma_max)
+    left = target.shape[2] - shown
     return Picture(
         "noised.png",
-        png_of(figure),
+        png_of(noised_figure(trajectories, levels)),
         "What the denoiser sees",
         f"Action chunks, normalised, of {len(target)} target episodes (solid) and the most similar ones of the source "
         "(dashed), with the noise of training. Where the two can still be told from each other, the source teaches "
         f"its own ways; a window leaves these levels out.{f' {left} dimensions are not shown.' if left else ''}",
-        f"{len(target)} pairs of chunks in {len(dims)} dimensions at sigma "
+        f"{len(target)} pairs of chunks in {shown} dimensions at sigma "
         f"{', '.join(f'{sigma:.2f}' for sigma, _ in levels)}.",
     )

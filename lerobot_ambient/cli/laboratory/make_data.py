@@ -105,6 +105,20 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_common(pusht, source_episodes=300)
     pusht.add_argument("--processes", type=int, default=1, help="demonstrators side by side (default: %(default)s)")
     pusht.set_defaults(run=_run_pusht)
+    so101 = tasks.add_parser(
+        "so101",
+        help="careful and clumsy recordings as of one SO-101, in the place of one's own",
+        description=(
+            "Writes ROOT/target, few careful recordings of a cube that is put into a box, and ROOT/source, more by a "
+            "hand that trembles and hesitates. They are computed, not recorded. Runs again at no cost, and continues "
+            "after a kill."
+        ),
+    )
+    _add_common(so101, target_episodes=20, source_episodes=60)
+    so101.add_argument(
+        "--camera", type=int, metavar="SIZE", help="also a camera above the table, of SIZE pixels (default: none)"
+    )
+    so101.set_defaults(run=_run_so101)
     sorting = tasks.add_parser(
         "sorting",
         help="target demonstrations that sort blocks right, and source demonstrations that do not",
@@ -214,6 +228,20 @@ def _run_pusht(args: argparse.Namespace) -> int:
         partial(make_pusht_data, fault=args.fault, reach=args.reach, processes=args.processes),
         lambda one: (
             f"{one['attempts']} attempts, mean squared acceleration {one['mean_squared_acceleration']:.0f} pixels^2/s^4"
+        ),
+    )
+
+
+def _run_so101(args: argparse.Namespace) -> int:
+    """Make recordings as of an SO-101."""
+    # Late, so that the help of every verb stays quick.
+    from lerobot_ambient.benchmarks.tasks.so101.data import make_so101_data
+
+    return _make(
+        args,
+        partial(make_so101_data, pixels=args.camera),
+        lambda one: (
+            f"a {one['hand']} hand, mean squared acceleration {one['mean_squared_acceleration']:.0f} degrees^2/s^4"
         ),
     )
 

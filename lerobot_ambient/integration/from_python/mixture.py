@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lerobot.configs import PreTrainedConfig
 from lerobot.configs.default import DatasetConfig
@@ -27,6 +27,7 @@ from lerobot_ambient.data.remote.options import BATCHES_AHEAD
 from lerobot_ambient.integration.errors import decoder_notice
 from lerobot_ambient.integration.errors.near_options import near_names
 from lerobot_ambient.integration.errors.option_errors import raised_to_python
+from lerobot_ambient.integration.training.fine_tuning import Base
 from lerobot_ambient.integration.training.merged_training import (
     MergedTrainingDataset,
     load_train_config,
@@ -35,8 +36,11 @@ from lerobot_ambient.integration.training.merged_training import (
     target_config,
 )
 from lerobot_ambient.policy import registered as registered
-from lerobot_ambient.policy.options.mixing import as_choice
+from lerobot_ambient.policy.options.mixing import MixingConfig, as_choice
 from lerobot_ambient.policy.options.mixture_options import ambient_types
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _OF_THE_TARGET = (
     *("repo_id", "root", "revision", "episodes", "rename", "dimension_names", "action_type", "action_gain"),
@@ -98,7 +102,8 @@ class Mixture:
         sources: Sequence[Source] = (),
         *,
         mixing: MixingRule | None = None,
-        policy_type: str = "ambient_diffusion",
+        policy_type: str | None = None,
+        policy_path: str | Path | None = None,
         **policy: Any,
     ) -> Mixture:
         """Open a target and its sources.
@@ -107,29 +112,36 @@ class Mixture:
             target: the trusted dataset, as a `Source` or by its repo_id alone; it takes no window and no weight.
             sources: the others.
             mixing: how they share the noise levels, such as `la.Soft.linear(1.0, 0.1)`; `la.Ambient()` when None.
-            policy_type: one of LeRobot's `--policy.type` that begin with ambient_, such as "ambient_smolvla".
+            policy_type: one of LeRobot's `--policy.type` that begin with ambient_, such as "ambient_smolvla";
+                "ambient_diffusion" when None.
+            policy_path: in its place a checkpoint to go on from, LeRobot's `--policy.path`: a folder, or a model on the
+                Hub such as "lerobot/smolvla_base". One of a stock type goes on as the ambient form of that type, and
+                what `policy` does not say stays as the checkpoint says.
             policy: options of that policy, for ambient_diffusion such as `horizon=16`, `num_train_timesteps=100`,
                 `device="cpu"`; all are in docs/reference/policy-config.md. Nothing is pushed to the Hub without
                 `repo_id=...`.
 
         Raises:
             ValueError: an option that is not one, or datasets that do not fit; the message says what to write.
+            FileNotFoundError: no such checkpoint.
         """
         decoder_notice.install()
         target = Source(target) if isinstance(target, str) else target
         _refuse_source_options(target)
         if isinstance(sources, Source | str):
             raise ValueError(f'sources are a list, [la.Source("me/sim", sigma_min=0.3)]; got {sources!r}.')
-        types = ambient_types()
-        if policy_type not in types:
-            near = near_names([policy_type], types)
-            raise ValueError(f"policy_type='{policy_type}' is no type that has a mixture{near}")
-        config_class: Any = PreTrainedConfig.get_choice_class(policy_type)
+        if policy_path is not None and policy_type is not None:
+            raise ValueError(
+                f"policy_path='{policy_path}' says its type itself; leave policy_type='{policy_type}' out."
+            )
+        base = None if policy_path is None else _ambient_base(policy_path)
+        config_class = _ambient_class(policy_type or "ambient_diffusion") if base is None else type(base)
         known = [one.name for one in dataclasses.fields(config_class) if one.name not in _GIVEN_OTHERWISE]
         wrong = [name for name in policy if name not in known]
         if wrong:
             near = near_names(wrong, known)
-            raise ValueError(f"{', '.join(wrong)} is no option of the policy {policy_type}{near}")
+            kind = policy_type or getattr(base, "type", "ambient_diffusion")
+            raise ValueError(f"{', '.join(wrong)} is no option of the policy {kind}{near}")
         for source in sources:
             if not isinstance(source, Source):
                 raise ValueError(f'a source is written la.Source("me/sim", sigma_min=0.3); got {source!r}.')
@@ -138,7 +150,7 @@ class Mixture:
             raise ValueError(
                 f"mixing is a rule such as la.Ambient(alpha=0.5), la.Cotrain() or la.TargetOnly(); got {rule!r}."
             )
-        config = config_class(
+        options = dict(
             sources=list(sources),
             mixing=as_choice(rule),  # type: ignore[arg-type]
             target_rename=target.rename,
@@ -149,6 +161,7 @@ class Mixture:
             target_end_effector=target.end_effector,
             **{"push_to_hub": policy.get("repo_id") is not None, **policy},
         )
+        config = config_class(**options) if base is None else dataclasses.replace(base, **options)
         dataset = DatasetConfig(
             repo_id=target.repo_id, root=target.root, revision=target.revision, episodes=target.episodes
         )
@@ -169,6 +182,77 @@ class Mixture:
         with command_line(f"--config_path={path}", *options), raised_to_python():
             config = load_train_config(str(path), options)
         return cls(config)
+
+    def write_config(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the configuration of this mixture: what `lerobot-train --config_path` and `from_config` read.
+
+        >>> sim = la.Source("me/sim", root="data/sim", sigma_min=0.3)
+        >>> mix = la.Mixture.open(la.Source("me/target", root="data/target"), [sim], horizon=8, n_action_steps=4)
+        >>> file = mix.write_config("outputs/mine.yaml")
+        >>> print(file.read_text())
+        # Written by `Mixture.write_config`: an ordinary configuration of lerobot-train.
+        ...
+        >>> la.Mixture.from_config(file).sources == mix.sources
+        True
+
+        Args:
+            path: of a YAML file; its folder is made.
+            overwrite: replace a file that is there.
+
+        Returns:
+            The path.
+
+        Raises:
+            ValueError: a file that is there, or a configuration that a file cannot hold.
+        """
+        from lerobot_ambient.integration.training.config_file import write_composed
+
+        path = Path(path)
+        if path.exists() and not overwrite:
+            raise ValueError(f"{path} exists; give overwrite=True to replace it.")
+        if not isinstance(self.config.policy.mixing, MixingConfig):
+            name = type(self.config.policy.mixing).__name__
+            raise ValueError(f"a file cannot hold the mixing rule {name}: only those that an option can name.")
+        with command_line():
+            write_composed(copy.deepcopy(self.config), path, "Mixture.write_config")
+        return path
+
+    def plot_noised(self, levels: Sequence[float] = (0.0, 0.3, 0.9), *, source: str | None = None) -> Figure:
+        """Draw action chunks of the target and of a source under the noise of training: where do they look alike?
+
+        A row an action dimension, a column a noise level. The chunks are normalised as the policy sees them: those of
+        three target episodes in which most happens, and the source's most similar ones.
+
+        >>> sim = la.Source("me/sim", root="data/sim")
+        >>> mix = la.Mixture.open(la.Source("me/target", root="data/target"), [sim], horizon=8, n_action_steps=4)
+        >>> figure = mix.plot_noised((0.0, 0.5))
+        >>> len(figure.axes), figure.axes[1].get_title()
+        (4, 'σ = 0.5')
+
+        Args:
+            levels: sigma of each column, in [0, 1].
+            source: its name; needed where there are several.
+
+        Returns:
+            The figure, outside pyplot: `figure.savefig("noised.png")` writes it.
+
+        Raises:
+            ValueError: no such source, or a level out of range.
+        """
+        from lerobot_ambient.annotate.chunks.mixture_chunks import chunks_of
+        from lerobot_ambient.annotate.report.trajectory_figures import Trajectories, noised_figure
+
+        names = self._declared_names()
+        if source is None and len(names) == 1:
+            (source,) = names
+        if source not in names:
+            said = "name one of its sources" if source is None else f"no source is called {source}"
+            raise ValueError(f"{said}, source=...; the mixture declares {', '.join(names) or 'none'}.")
+        if not levels or any(not 0.0 <= level <= 1.0 for level in levels):
+            raise ValueError(f"levels are noise levels in [0, 1], at least one; got {list(levels)}.")
+        target, *others = chunks_of(self.without_windows())
+        chosen = next(chunks for chunks in others if chunks.name == source)
+        return noised_figure(Trajectories.of(target, chosen), [(level, f"σ = {level:g}") for level in levels])
 
     @property
     def target(self) -> Source:
@@ -353,6 +437,31 @@ def command_line(*words: str) -> Iterator[None]:
         yield
     finally:
         sys.argv = before
+
+
+def _ambient_class(policy_type: str) -> Any:
+    """The configuration class of a policy that has a mixture.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    types = ambient_types()
+    if policy_type not in types:
+        near = near_names([policy_type], types)
+        raise ValueError(f"policy_type='{policy_type}' is no type that has a mixture{near}")
+    return PreTrainedConfig.get_choice_class(policy_type)
+
+
+def _ambient_base(path: str | Path) -> Any:
+    """The configuration of a checkpoint, of the ambient form of its type.
+
+    Raises:
+        FileNotFoundError: no such checkpoint.
+        ValueError: a type that has no ambient form.
+    """
+    # Options of a mixture beside a path ask for the ambient form; the sources come afterwards.
+    with command_line():
+        return Base(str(path), ["--sources=[]"]).config()
 
 
 def _window_options(window: Window | SourceAnnotation, *, accept_full_trust: bool) -> dict[str, Any]:

@@ -10,9 +10,12 @@ error, or one in other units, all are ranked by the same mean over the bands of 
 from __future__ import annotations
 
 import math
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -116,7 +119,14 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """Several checkpoints on the same episodes.
+    """Several checkpoints on the same episodes, as `la.check` finds them; a notebook shows the table and the figures.
+
+    >>> target = la.Source("me/target", root="data/target", episodes=[0, 1, 2, 3, 4, 5])
+    >>> small = {"horizon": 8, "n_action_steps": 4, "denoiser": "mlp", "device": "cpu"}
+    >>> policy = la.train(la.Mixture.open(target, **small), "outputs/alone", steps=2, num_workers=0)
+    >>> judgement = la.check(policy, samples=4, progress=False)
+    >>> judgement.judged.numbers, [place.verdict for place in judgement.places]
+    ([6, 7], ['best'])
 
     Args:
         judged: the episodes.
@@ -209,6 +219,26 @@ class Judgement:
 
     def of(self, name: str) -> Measured:
         return next(one for one in self.measured if one.name == name)
+
+    def __repr__(self) -> str:
+        from lerobot_ambient.integration.judging.tables import render
+
+        return render(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the table and, where matplotlib is there, the figures of the report."""
+        from lerobot_ambient.integration.judging.tables import render
+
+        parts = [f"<pre>{escape(render(self))}</pre>"]
+        if find_spec("matplotlib") is not None:
+            from lerobot_ambient.integration.judging.figures import pictures
+
+            parts += [
+                f'<p><img style="max-width: 100%; width: 40em" alt="{escape(one.alt)}" '
+                f'src="data:image/png;base64,{b64encode(one.png).decode()}"><br>{escape(one.caption)}</p>'
+                for one in pictures(self)
+            ]
+        return "\n".join(parts)
 
 
 def _exp(value: float) -> float:

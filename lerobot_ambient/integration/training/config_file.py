@@ -83,6 +83,21 @@ def write_suggested(
     write_config(path, carry_comments(read, text), cfg, overwrite=overwrite)
 
 
+def write_composed(cfg: TrainConfig, path: Path, written_by: str) -> None:
+    """Write a configuration as it is; a file that is there is replaced.
+
+    Args:
+        cfg: the configuration.
+        path: of the file.
+        written_by: the command, for the first line.
+
+    Raises:
+        ValueError: a name that is not that of a configuration, or one that a file cannot hold.
+    """
+    text = compose(cfg, _sources_as_declared(cfg.policy.sources), written_by)
+    write_config(path, text, cfg, overwrite=True)
+
+
 def text_read(config_path: str | None) -> str:
     """The text of the YAML file that a configuration was read from; empty where it was none."""
     if config_path is None or Path(config_path).suffix not in _SUFFIXES or not Path(config_path).is_file():

@@ -9,6 +9,7 @@ import warnings
 import pytest
 import torch
 from matplotlib.figure import Figure
+from safetensors.torch import load_file
 from torch.utils.data import DataLoader, DistributedSampler, SequentialSampler
 
 import lerobot_ambient as la
@@ -194,3 +195,83 @@ def test_a_source_reads_as_it_is_written():
     source = la.Source("me/sim", root="data/sim", sigma_min=0.3, rename={"actions": "action"})
     assert eval(repr(source), {"Source": la.Source}) == source  # noqa: S307
     assert repr(la.Source("me/sim")) == "Source('me/sim')"
+
+
+def test_a_written_configuration_opens_to_the_same_mixture_and_trains_by_the_command(mix, tmp_path, lerobot_train):
+    file = mix.write_config(tmp_path / "new" / "mine.yaml")
+    assert file == tmp_path / "new" / "mine.yaml"
+    again = la.Mixture.from_config(file)
+    assert repr(again) == repr(mix)
+    assert again.sources == mix.sources and again.target == mix.target
+    run = [f"--output_dir={tmp_path / 'run'}", "--steps=1", "--num_workers=0", "--save_checkpoint=false"]
+    lerobot_train([f"--config_path={file}", *run])
+    with pytest.raises(ValueError, match=r"mine.yaml exists; give overwrite=True to replace it"):
+        mix.write_config(file)
+    other = mix.with_windows({"me/sim": la.Window(0.7)})
+    assert la.Mixture.from_config(other.write_config(file, overwrite=True)).sources[0].sigma_min == 0.7
+    with pytest.raises(ValueError, match=r"a configuration is a YAML file; name it for example .*mine.yaml"):
+        mix.write_config(tmp_path / "mine.txt")
+
+
+def test_what_a_file_cannot_hold_is_not_written(declared, tmp_path):
+    class Mine(la.Ambient):
+        pass
+
+    target, sim = declared
+    own = la.Mixture.open(target, [sim], mixing=Mine(), **SMALL)
+    with pytest.raises(ValueError, match="a file cannot hold the mixing rule Mine"):
+        own.write_config(tmp_path / "mine.yaml")
+    assert not (tmp_path / "mine.yaml").exists()
+
+
+def test_chunks_are_drawn_as_the_policy_sees_them_under_noise(mix):
+    from lerobot_ambient.annotate.chunks.mixture_chunks import chunks_of
+    from lerobot_ambient.annotate.report.trajectory_figures import paired_chunks
+
+    figure = mix.plot_noised((0.0, 0.6))
+    clean, noised = ([line.get_ydata() for line in axis.lines] for axis in figure.axes[:2])
+    target, source = paired_chunks(*chunks_of(mix.without_windows()), 3)
+    for line, chunk in zip(clean, [*source, *target], strict=True):
+        assert torch.equal(torch.tensor(line), torch.tensor(chunk[:, 0]))
+    moved = torch.tensor(noised) - 0.8 * torch.tensor(clean)
+    assert 0.3 < float(moved.std()) < 0.9, "sigma times unit noise"
+    assert [axis.get_title() for axis in figure.axes[:2]] == ["σ = 0", "σ = 0.6"]
+
+
+def test_a_source_that_is_drawn_is_one_there_is_and_levels_are_levels(mix, declared):
+    target, sim = declared
+    with pytest.raises(ValueError, match=r"no source is called me/x, source=...; the mixture declares me/sim"):
+        mix.plot_noised(source="me/x")
+    with pytest.raises(ValueError, match=r"levels are noise levels in \[0, 1\], at least one; got \[0.0, 1.1\]"):
+        mix.plot_noised((0.0, 1.1))
+    two = la.Mixture.open(target, [sim, sim], **SMALL)
+    with pytest.raises(ValueError, match="name one of its sources"):
+        two.plot_noised()
+    alone = la.Mixture.open(target, **SMALL)
+    with pytest.raises(ValueError, match="the mixture declares none"):
+        alone.plot_noised()
+
+
+def test_a_stock_checkpoint_goes_on_as_its_ambient_type(stock_checkpoint, write_dataset, tmp_path):
+    look = {"dims": 6, "image": (32, 32), "env_state": False}
+    target = la.Source("me/target", root=str(write_dataset(tmp_path / "target", "me/target", [12], seed=1, **look)))
+    sim = la.Source("me/sim", root=str(write_dataset(tmp_path / "sim", "me/sim", [12], seed=2, **look)), sigma_min=0.5)
+    base = stock_checkpoint("smolvla", cameras=("observation.images.front",))
+    fresh = {"input_features": None, "output_features": None, "device": "cpu"}
+    mix = la.Mixture.open(target, [sim], mixing=la.Ambient(0.5), policy_path=base, **fresh)
+    policy = mix.config.policy
+    assert (policy.type, policy.chunk_size, str(policy.pretrained_path)) == ("ambient_smolvla", 8, str(base))
+    assert policy.input_features is None and policy.mixing.alpha == 0.5
+    trained = la.train(mix, tmp_path / "run", steps=1, batch_size=2, num_workers=0)
+    stock, ours = (load_file(folder / "model.safetensors") for folder in (base, trained))
+    assert stock.keys() == ours.keys()
+    moved = max(float((ours[name].float() - stock[name].float()).abs().max()) for name in stock)
+    assert 0.0 < moved < 1e-2, "one step from the checkpoint's weights, not from random ones"
+
+
+def test_a_checkpoint_to_go_on_from_is_there_and_alone(declared, tmp_path):
+    target, sim = declared
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        la.Mixture.open(target, [sim], policy_path=tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=r"says its type itself; leave policy_type='ambient_pi0' out"):
+        la.Mixture.open(target, [sim], policy_path="lerobot/pi0_base", policy_type="ambient_pi0")

@@ -7,47 +7,38 @@ whole `lerobot-train`, then needs only the options that `as_arguments` spells. T
 tiny_qwen.py, tiny_molmo.py and tiny_others.py.
 
 Every function returns a configuration of LeRobot's own class for the features of `features`, on the CPU, with a chunk
-of 8 steps.
+of 8 steps. SmolVLA's, and what all of them share, are in lerobot_ambient/testing/tiny_models, where a notebook finds
+them too.
 """
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import draccus
 import torch
-from lerobot.configs import FeatureType, PolicyFeature, PreTrainedConfig
+from lerobot.configs import FeatureType, PreTrainedConfig
 
-JOINTS = 6
-CHUNK = 8
-PIXELS = 32
-CAMERAS = ("observation.images.front", "observation.images.wrist")
+from lerobot_ambient.testing.tiny_models.parts import (
+    ACTION,
+    BEGIN,
+    CAMERAS,
+    CHUNK,
+    END,
+    PIXELS,
+    VOCABULARY,
+    common,
+    own_weights,
+    write_tokenizer,
+)
+from lerobot_ambient.testing.tiny_models.parts import JOINTS as JOINTS
+from lerobot_ambient.testing.tiny_models.parts import statistics as statistics
+from lerobot_ambient.testing.tiny_models.smolvla import tiny_smolvla as tiny_smolvla
+
 TASKS = ("pick up the cube", "open the drawer", "wipe the table", "go home")
 _DERIVED = ("input_features", "output_features", "vlm_config")  # From the dataset, and from what vlm_base names.
-STATE, ACTION = "observation.state", "action"
-
-# Ids 0 to 3, so that no model takes its historical path for an end of text of 2.
-PAD, BEGIN, UNKNOWN, END = "<pad>", "<bos>", "<unk>", "<eos>"
-VOCABULARY = 320
-"""Rows of every embedding of words: 4 special tokens, 256 bytes, and room for what a processor adds."""
-
-
-def features(cameras: Sequence[str] = CAMERAS, pixels: int = PIXELS) -> dict[str, dict[str, PolicyFeature]]:
-    """`input_features` and `output_features` of an arm with six joints."""
-    pictures = {camera: PolicyFeature(FeatureType.VISUAL, (3, pixels, pixels)) for camera in cameras}
-    state = {STATE: PolicyFeature(FeatureType.STATE, (JOINTS,))}
-    return {
-        "input_features": {**state, **pictures},
-        "output_features": {ACTION: PolicyFeature(FeatureType.ACTION, (JOINTS,))},
-    }
-
-
-def common(cameras: Sequence[str] = CAMERAS) -> dict[str, Any]:
-    """The options that every tiny configuration shares."""
-    return {**features(cameras), "device": "cpu", "push_to_hub": False}
 
 
 def tiny_multi_task_dit(
@@ -71,92 +62,6 @@ def tiny_multi_task_dit(
     quick = {"n_action_steps": 4, "num_integration_steps": 2, "num_inference_steps": 2, "num_train_timesteps": 20}
     named = {"vision_encoder_name": str(clip), "text_encoder_name": str(clip), "image_crop_shape": None}
     return MultiTaskDiTConfig(**(common(cameras) | size | quick | named | {"objective": objective} | options))
-
-
-def tiny_smolvla(folder: Path, *, cameras: Sequence[str] = CAMERAS, **options: Any) -> PreTrainedConfig:
-    """A SmolVLAConfig whose SmolVLM is a folder below `folder`."""
-    from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
-    from transformers import (
-        SmolVLMConfig,
-        SmolVLMForConditionalGeneration,
-        SmolVLMImageProcessor,
-        SmolVLMProcessor,
-        SmolVLMVideoProcessor,
-    )
-
-    vlm = folder / "tiny-smolvlm"
-    if not vlm.exists():
-        named = {
-            "fake_image_token": "<fake_token_around_image>",
-            "image_token": "<image>",
-            "global_image_token": "<global-img>",
-            "end_of_utterance_token": "<end_of_utterance>",
-        }
-        tokenizer = write_tokenizer(vlm, named=named)
-        text = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "head_dim": 8}
-        text |= {"num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": VOCABULARY, "model_type": "llama"}
-        text |= {"pad_token_id": tokenizer.pad_token_id}
-        vision = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-        vision |= {"image_size": PIXELS, "patch_size": 8}
-        image_token = tokenizer.convert_tokens_to_ids("<image>")
-        config = SmolVLMConfig(
-            text_config=text,
-            vision_config=vision,
-            scale_factor=2,
-            image_token_id=image_token,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-        with own_weights():
-            SmolVLMForConditionalGeneration(config).save_pretrained(vlm)
-        SmolVLMProcessor(
-            image_processor=SmolVLMImageProcessor(),
-            tokenizer=tokenizer,
-            video_processor=SmolVLMVideoProcessor(),
-            image_seq_len=4,
-        ).save_pretrained(vlm)
-    size = {"num_vlm_layers": 2, "chunk_size": CHUNK, "n_action_steps": 4, "num_steps": 2}
-    named = {"vlm_model_name": str(vlm), "load_vlm_weights": False, "resize_imgs_with_padding": (PIXELS, PIXELS)}
-    return SmolVLAConfig(**(common(cameras) | size | named | options))
-
-
-def write_tokenizer(
-    folder: Path,
-    *,
-    template: str | None = None,
-    named: dict[str, str] | None = None,
-    added: Sequence[str] = (),
-    **options: Any,
-) -> Any:
-    """Save a tokenizer of single bytes, so that different tasks are different tokens, and return it.
-
-    `template` is what surrounds a text; `named` gives special tokens with an attribute's name, `added` without one.
-    """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
-
-    specials = [PAD, BEGIN, UNKNOWN, END]
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: number for number, token in enumerate([*specials, *letters])}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token=UNKNOWN))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    if template is not None:
-        ids = [(token, vocabulary[token]) for token in specials]
-        tokenizer.post_processor = processors.TemplateProcessing(single=template, special_tokens=ids)
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token=PAD,
-        bos_token=BEGIN,
-        unk_token=UNKNOWN,
-        eos_token=END,
-        extra_special_tokens=named or {},
-        **options,
-    )
-    fast.add_tokens(list(added), special_tokens=True)
-    assert len(fast) <= VOCABULARY, f"{len(fast)} tokens do not fit the tiny vocabulary of {VOCABULARY}"
-    fast.save_pretrained(folder)
-    (folder / "config.json").write_text("{}")  # AutoTokenizer asks for one; a model saved beside it writes its own.
-    return fast
 
 
 def write_cached_repository(hub: Path, name: str) -> Path:
@@ -187,18 +92,6 @@ def as_arguments(config: PreTrainedConfig, policy_type: str | None = None) -> li
         encoded = draccus.encode(value)
         words.append(f"--policy.{name}={encoded if isinstance(encoded, str) else json.dumps(encoded)}")
     return words
-
-
-def statistics(config: PreTrainedConfig) -> dict[str, dict[str, torch.Tensor]]:
-    """What `dataset.meta.stats` holds for these features, as if they were of unit variance."""
-    stats = {}
-    for key, feature in {**config.input_features, **config.output_features}.items():
-        shape = (3, 1, 1) if feature.type is FeatureType.VISUAL else feature.shape
-        one = torch.ones(shape)
-        centre = 0.5 * one if feature.type is FeatureType.VISUAL else 0 * one
-        low_high = {"min": -3 * one, "max": 3 * one, "q01": -2 * one, "q99": 2 * one, "q10": -one, "q90": one}
-        stats[key] = {"mean": centre, "std": one, **low_high}
-    return stats
 
 
 def random_batch(config: PreTrainedConfig, size: int = 4, seed: int = 0) -> dict[str, Any]:
@@ -253,11 +146,3 @@ def stir(policy: torch.nn.Module, seed: int = 0) -> None:
     with torch.no_grad():
         for parameter in policy.parameters():
             parameter += 0.05 * torch.randn(parameter.shape, generator=generator).to(parameter)
-
-
-@contextmanager
-def own_weights() -> Iterator[None]:
-    """The same weights in every process, whatever the global generator did before; it is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
