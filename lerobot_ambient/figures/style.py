@@ -107,8 +107,8 @@ def legend_above(axis: Axes, columns: int = 2, handles: Sequence[Artist] | None 
         bbox_to_anchor=(0.0, 1.0),
         ncols=columns,
         borderaxespad=0.2,
-        handlelength=1.6,
-        columnspacing=1.2,
+        handlelength=1.4,
+        columnspacing=1.0,
     )
 
 

@@ -211,7 +211,9 @@ def _key_above(axis: Axes, window: Window | None) -> None:
         Patch(color=UNSHOWN, label="no change shown"),
     ]
     if window is not None:
-        teaches = "no window" if window.is_nothing else f"window: {window_words(window, 'σ')}"
+        levels = window_words(window, "σ")
+        # The figure ends where a longer one would.
+        teaches = "no window" if window.is_nothing else f"window: {levels}" if len(levels) < 12 else "its window"
         handles.append(Patch(color=FAINT if window.is_nothing else INK, label=teaches))
     legend_above(axis, 3, handles)
 
@@ -222,7 +224,7 @@ def map_figure(evidence: HeldOutEvidence) -> Figure:
     def draw() -> Figure:
         figure = new_figure(_map_height(evidence.read), 1.45 * WIDTH)
         heat_map_on(figure.subplots(), evidence.read, evidence.verdict.window)
-        title_over(figure, verdict_words(evidence, 94))
+        title_over(figure, verdict_words(evidence, 86))
         return figure
 
     return styled(draw)()

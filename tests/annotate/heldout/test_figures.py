@@ -120,7 +120,19 @@ def test_the_map_names_frequencies_and_levels_and_says_the_verdict(maze):
     assert any("me/sim helps at" in text for text in said)
     for expected in ("helps: error lower with the source", "hurts: error higher with the source", "no change shown"):
         assert expected in said
-    assert f"window: {window_words(maze.verdict.window, 'σ')}" in said
+    words = window_words(maze.verdict.window, "σ")
+    assert (f"window: {words}" if len(words) < 12 else "its window") in said
+
+
+def test_no_text_of_the_map_ends_outside_the_figure(maze):
+    """With a window of two bounds, whose words are the longest."""
+    doubtful = dataclasses.replace(maze, verdict=dataclasses.replace(maze.verdict, window=Window(0.7004, 0.1234)))
+    figure = map_figure(doubtful)
+    figure.canvas.draw()
+    (axis,) = figure.axes
+    width = figure.bbox.width
+    drawn = [*axis.get_legend().get_texts(), figure._suptitle, axis.xaxis.label]
+    assert [text.get_text() for text in drawn if text.get_window_extent().x1 > width] == []
 
 
 def test_dimensions_are_drawn_by_name_the_first_on_top(maze):

@@ -37,7 +37,7 @@ OPEN, CLOSED = 60.0, 18.0
 Hand = Literal["careful", "clumsy"]
 _TREMOR_BAND = (3.0, 9.0)
 """Hz; a hand's tremor."""
-_TREMOR = {"careful": 0.15, "clumsy": 1.6}
+_TREMOR = {"careful": 0.15, "clumsy": 2.0}
 """Degrees, root mean square."""
 _LAG = 0.45
 """Share of the way to the command that a servo goes in a frame."""
