@@ -2,14 +2,13 @@
 """Executes the notebooks of docs/ for the site: `python scripts/docs_site/run_notebooks.py FOLDER`.
 
 Each runs in a folder of its own, FOLDER/NAME/, on the CPU and without a network; FOLDER/NAME.ipynb is the executed
-copy. One whose notebook, package and LeRobot are as they were is not run again. A notebook that needs recordings which
-are not here is copied as it is, and a line says so; any other failure ends with exit code 1.
+copy. One whose notebook, package and LeRobot are as they were is not run again. All make the data they need: recordings
+of this machine would make another page of each. A failure ends with exit code 1.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import hashlib
 import importlib.metadata
 import os
@@ -25,7 +24,7 @@ from nbclient.exceptions import CellExecutionError
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "docs" / "notebooks"
 RECORDINGS = "LEROBOT_AMBIENT_DATA"
-"""The variable that names the folder of real recordings; a notebook that needs them reads it, or else `data`."""
+"""The variable that names a folder of real recordings, which a notebook would take."""
 QUIET = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
 CELL_SECONDS = 600
 
@@ -38,21 +37,15 @@ def main() -> int:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     os.environ.pop("MPLBACKEND", None)  # The Makefile's draws into files only; a notebook's shows what it draws.
-    recordings = Path(os.environ.pop(RECORDINGS, None) or ROOT.parent / "shared" / "data").resolve()
-    failed = [path.name for path in sorted(NOTEBOOKS.glob("*.ipynb")) if not written(path, folder, recordings)]
+    os.environ.pop(RECORDINGS, None)
+    failed = [path.name for path in sorted(NOTEBOOKS.glob("*.ipynb")) if not written(path, folder)]
     return int(bool(failed))
 
 
-def written(path: Path, folder: Path, recordings: Path) -> bool:
+def written(path: Path, folder: Path) -> bool:
     """Write the copy of one notebook, executed where need be; whether that went well."""
-    source = path.read_text(encoding="utf-8")
-    needs_recordings = RECORDINGS in source
     target = folder / path.name
-    notebook = nbformat.reads(source, as_version=4)
-    if needs_recordings and not recordings.is_dir():
-        print(f"{path.name}: shown without outputs, the recordings are not here ({RECORDINGS} names their folder)")
-        nbformat.write(notebook, target)
-        return True
+    executed = nbformat.read(path, as_version=4)
     key = fingerprint(path)
     if target.is_file() and nbformat.read(target, as_version=4).metadata.get("fingerprint") == key:
         print(f"{path.name}: nothing it shows has changed")
@@ -60,10 +53,7 @@ def written(path: Path, folder: Path, recordings: Path) -> bool:
     place = folder / path.stem
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()
-    if needs_recordings:
-        (place / "data").symlink_to(recordings, target_is_directory=True)
     begin = time.monotonic()
-    executed = copy.deepcopy(notebook)
     try:
         # The kernel's own log says of every start that the loopback is not encrypted.
         quiet = ["--log-level=ERROR"]
