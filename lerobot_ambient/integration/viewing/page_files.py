@@ -28,7 +28,7 @@ ASSETS = {
     "chunk.js": "text/javascript; charset=utf-8",
     "view.js": "text/javascript; charset=utf-8",
 }
-_KIND = 'data-kind="live"'
+_KIND, _WRITTEN_KIND = 'data-kind="live"', 'data-kind="folder"'
 _DATA, _FRAMES = "data", "frames"
 
 
@@ -83,8 +83,14 @@ def require_folder(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--output-dir={folder} is a file; give the folder that the page is to be written into.")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "view.js").is_file():
+    if folder.is_dir() and any(folder.iterdir()) and not _is_ours(folder):
         raise ValueError(f"--output-dir={folder} holds other files; give a new folder, or one that view wrote.")
+
+
+def _is_ours(folder: Path) -> bool:
+    # Its `data` is removed: a file called view.js may be anybody's, this page is not.
+    page = folder / "index.html"
+    return page.is_file() and _WRITTEN_KIND in page.read_text(encoding="utf-8", errors="replace")
 
 
 def write_page(view: View, folder: Path, *, images: int, say: Callable[[str], None] = lambda _: None) -> Written:
@@ -123,7 +129,7 @@ def write_page(view: View, folder: Path, *, images: int, say: Callable[[str], No
             made = {f"{_FRAMES}/{frame_name(one, n, camera)}": pictures.jpeg(one, n, key) for n in frames[one]}
             size, count = size + _write(folder, made), count + len(made)
     # The page last: whoever opens it finds everything.
-    html = asset("view.html").decode().replace(_KIND, 'data-kind="folder"')
+    html = asset("view.html").decode().replace(_KIND, _WRITTEN_KIND)
     size += _write(folder, {**{name: asset(name) for name in ASSETS}, "index.html": html.encode()})
     return Written(folder / "index.html", len(episodes), count, size)
 

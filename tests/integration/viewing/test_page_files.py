@@ -58,6 +58,16 @@ def test_a_folder_of_something_else_is_left_alone(view, tmp_path):
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
+def test_recordings_beside_a_page_of_another_are_left_alone(view, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "episode.parquet").write_text("weeks of work")
+    (tmp_path / "view.js").write_text("")
+    (tmp_path / "index.html").write_text("<!doctype html>")
+    with pytest.raises(ValueError, match="holds other files; give a new folder"):
+        write_page(view, tmp_path, images=0)
+    assert (tmp_path / "data" / "episode.parquet").is_file()
+
+
 def test_what_an_earlier_view_wrote_is_replaced(view, tmp_path):
     write_page(view, tmp_path, images=15)
     stale = tmp_path / "data" / "episode-9-9.js"
