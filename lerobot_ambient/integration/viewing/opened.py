@@ -16,7 +16,7 @@ import draccus
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.core.mixing import Cotrain
+from lerobot_ambient.core.mixing import Cotrain, MixingRule
 from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.files.episode_table import EpisodeTable
 from lerobot_ambient.data.mixture import AssembledMixture, make_mixture
@@ -120,7 +120,7 @@ class Opened:
         mixture: the target first, then what a merged target brings, the sources, and the rollouts; without windows.
         declared: what each dataset was declared as, windows included; None for those that a merged target brings.
         rollouts: how many of the last are rollouts.
-        needs_windows: whether the configuration's mixing acts on windows.
+        mixing: the configuration's, not that of `mixture`, which draws everything.
         totals: by the dataset's name, (episodes, frames) that there are.
         policy_type: of the configuration.
     """
@@ -128,7 +128,7 @@ class Opened:
     mixture: AssembledMixture
     declared: Sequence[Source | None]
     rollouts: int
-    needs_windows: bool
+    mixing: MixingRule
     totals: dict[str, tuple[int, int]]
     policy_type: str
 
@@ -163,7 +163,7 @@ def open_to_view(cfg: TrainConfig, rollouts: Sequence[Source] = (), bounds: Boun
         mixture=mixture,
         declared=[target, *[None] * brought, *declared],
         rollouts=len(fitted),
-        needs_windows=cfg.policy.mixing.needs_windows,
+        mixing=cfg.policy.mixing,
         totals=chosen.totals,
         policy_type=cfg.policy.type,
     )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lerobot_ambient.core.mixing import TargetOnly
 from lerobot_ambient.core.windows import Window
 from lerobot_ambient.data.windows.source_windows import match_frames, window_table, windows_path
 from lerobot_ambient.data.windows.windows_file import read_windows
@@ -17,6 +18,8 @@ from lerobot_ambient.integration.viewing.opened import Opened
 
 TARGET = "the target teaches at every noise level"
 ROLLOUTS = "rollouts are not trained on"
+LEFT_OUT = "target_only: no source is trained on"
+EVERYWHERE = "teaches at every noise level: cotrain ignores windows"
 NONE_YET = "no window yet: it says at which noise levels the source may teach"
 
 
@@ -60,6 +63,10 @@ def _of(opened: Opened, index: int) -> ShownWindows:
         return _one(Window(0.0), len(source), TARGET)
     if index >= len(opened.mixture.sources) - opened.rollouts:
         return ShownWindows(ROLLOUTS)
+    if isinstance(opened.mixing, TargetOnly):
+        return _one(Window(1.0), len(source), LEFT_OUT)
+    if not opened.mixing.admits_by_windows:
+        return _one(Window(0.0), len(source), EVERYWHERE)
     if declared is None:
         # A part of a merged target, which was opened with the windows that it has.
         if source.config.windows is not None:
@@ -75,7 +82,7 @@ def _of(opened: Opened, index: int) -> ShownWindows:
         note = None if difference is None else f"annotated under another normalisation, {difference}"
         words = f"a window per {'frame' if table.granularity is None else _GRANULARITY[table.granularity]}"
         return ShownWindows(f"{words} ({table.method})", *match_frames(asked, table), note)
-    if opened.needs_windows and (declared.sigma_min, declared.sigma_max) == (None, None):
+    if opened.mixing.needs_windows and (declared.sigma_min, declared.sigma_max) == (None, None):
         return ShownWindows(NONE_YET)
     return _one(declared.window(required=False), len(source))
 

@@ -11,7 +11,7 @@ import torch
 from lerobot_ambient.integration.viewing import shown
 from lerobot_ambient.integration.viewing.opened import open_to_view
 from lerobot_ambient.integration.viewing.shown import View
-from lerobot_ambient.integration.viewing.windows_shown import NONE_YET, ROLLOUTS, TARGET
+from lerobot_ambient.integration.viewing.windows_shown import EVERYWHERE, LEFT_OUT, NONE_YET, ROLLOUTS, TARGET
 
 from .conftest import EVIL, JOINT_NAMES, ROLLOUT_LENGTHS, SHAKY, SOURCE_LENGTHS, TARGET_LENGTHS
 
@@ -68,8 +68,23 @@ def test_one_window_and_none_yet(config):
     none = View.of(open_to_view(config()))
     assert none.index()["datasets"][1]["window"] == NONE_YET
     assert none.episode(none.find(1, 0))["window"] is None
-    trusted = View.of(open_to_view(config("--policy.mixing.type=cotrain")))
-    assert trusted.episode(trusted.find(1, 0))["window"] == {"sigma_min": 0.0, "sigma_max": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("mixing", "words", "sigma_min"), [("cotrain", EVERYWHERE, 0.0), ("target_only", LEFT_OUT, 1.0)]
+)
+def test_a_mixing_that_does_not_act_on_windows_is_shown_as_it_trains(config, windows_file, mixing, words, sigma_min):
+    for declared in ({}, {"sigma_min": 0.3}, {"windows": str(windows_file)}):
+        view = View.of(open_to_view(config(f"--policy.mixing.type={mixing}", **declared)))
+        assert view.index()["datasets"][1]["window"] == words
+        assert view.episode(view.find(1, 0))["window"] == {"sigma_min": sigma_min, "sigma_max": 0.0}
+
+
+def test_soft_mixing_keeps_a_window_that_is_declared(config):
+    soft = ("--policy.mixing.type=soft", "--policy.mixing.sigmas=[0.0,1.0]", "--policy.mixing.clean_shares=[1.0,0.5]")
+    for declared, shown_min in (({}, 0.0), ({"sigma_min": 0.3}, 0.3)):
+        view = View.of(open_to_view(config(*soft, **declared)))
+        assert view.episode(view.find(1, 0))["window"] == {"sigma_min": shown_min, "sigma_max": 0.0}
 
 
 def test_windows_of_another_normalisation_are_drawn_and_said(config, windows_file):
