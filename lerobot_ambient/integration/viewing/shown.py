@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -75,7 +75,6 @@ class View:
     windows: Sequence[ShownWindows]
     chunks: Sequence[Chunks]
     odd: Sequence[OddEpisodes]
-    _known: dict[str, Any] = field(default_factory=dict, init=False)
 
     @classmethod
     def of(cls, opened: Opened) -> View:
@@ -131,7 +130,7 @@ class View:
 
     @cached_property
     def names(self) -> dict[str, list[str]]:
-        """The target's dimension names of `action` and `observation.state`, where there is one in every dataset."""
+        """The target's dimension names of `action`, and of `observation.state` where every dataset has one."""
         features = self.sources[0].features
         keys = [ACTION, *([OBS_STATE] if self._has_state else [])]
         return {key: dimension_names(features[key]) for key in keys}
@@ -141,7 +140,10 @@ class View:
         return OBS_STATE in self.opened.mixture.dataset.columns.columns
 
     def values(self, key: str, dataset: int, rows: slice) -> NDArray[np.float64]:
-        """(n, D) numbers of a dataset's rows in the target's units, NaN in dimensions that it lacks."""
+        """(n, D) numbers of a dataset's rows as training has them, NaN in dimensions that it lacks.
+
+        They are in the target's units, except in a dataset that keeps its own statistics: see `own_normalized`.
+        """
         first = int(self.opened.mixture.dataset.offsets[dataset])
         column = self.opened.mixture.dataset.columns.columns[key]
         raw = column[first + rows.start : first + rows.stop].double().numpy()
@@ -157,9 +159,11 @@ class View:
 
     def find(self, dataset: int, episode: int) -> ShownEpisode | None:
         """The episode of this number, if it is looked at."""
-        known = self._known.setdefault("episodes", {(one.dataset, one.episode): one for one in self.episodes})
-        found: ShownEpisode | None = known.get((dataset, episode))
-        return found
+        return self._by_number.get((dataset, episode))
+
+    @cached_property
+    def _by_number(self) -> dict[tuple[int, int], ShownEpisode]:
+        return {(one.dataset, one.episode): one for one in self.episodes}
 
     def index(self) -> dict[str, Any]:
         """What the page needs before any episode: datasets, the order of episodes, names, ranges, the normalisation."""
@@ -206,6 +210,11 @@ class View:
                 notes.append(
                     f"'{source.name}': {len(source.episode_ids)} of its {episodes} episodes are looked at, "
                     f"{len(source)} of {frames} frames, spread over the dataset (--episodes says how many)."
+                )
+            if source.config.normalization == "own":
+                notes.append(
+                    f"'{source.name}' keeps its own statistics: its joints are shown as training has them, moved and "
+                    "scaled to the target's range; they are no angles, and no arm is drawn of them."
                 )
             if self.windows[index].note is not None:
                 notes.append(f"'{source.name}': its windows were {self.windows[index].note}.")
@@ -265,6 +274,8 @@ class View:
         return [[_short(a), _short(b)] for a, b in zip(low.tolist(), high.tolist(), strict=True)]
 
     def _arm(self, one: ShownEpisode, rows: slice) -> dict[str, Any] | None:
+        if self.sources[one.dataset].config.normalization == "own":
+            return None
         key = OBS_STATE if OBS_STATE in self.names else ACTION
         return arm_poses(self.names[key], self.values(key, one.dataset, rows))
 

@@ -116,6 +116,15 @@ def test_the_arm_stands_where_its_joints_say(view):
     assert view.names["action"] == JOINT_NAMES
 
 
+def test_a_source_with_its_own_statistics_says_that_its_numbers_are_moved(config, view):
+    own = View.of(open_to_view(config(sigma_min=0.3, normalization="own")))
+    assert own.episode(own.find(1, 0))["arm"] is None
+    assert own.episode(own.find(0, 0))["arm"] is not None
+    said = "keeps its own statistics: its joints are shown as training has them"
+    assert [EVIL in note for note in own.notes if said in note] == [True]
+    assert not any(said in note for note in view.notes)
+
+
 def test_an_episode_is_cut_at_the_bound(view, monkeypatch):
     monkeypatch.setattr(shown, "MOST_FRAMES", 10)
     told = view.episode(view.find(0, 0))
