@@ -133,6 +133,27 @@ def test_another_episode_by_key_and_by_hand(page, view):
     )
 
 
+def test_an_episode_that_is_opened_while_another_plays_begins_at_its_beginning(page):
+    page.ask("document.getElementById('speed').value = '0.25'; go(60); play(true)")
+    page.wait("shown.frame > 60")
+    page.click("#episodes li:last-child button")
+    page.wait("shown.entry !== shown.index.episodes[0] && shown.episode.episode === shown.entry.episode")
+    page.wait("player.playing && player.from === 0 && shown.frame > 0")
+    assert page.ask("shown.frame") < 30
+
+
+def test_what_could_not_be_read_is_asked_for_again(browser, url):
+    browser.open(url)
+    browser.wait(READY)
+    browser.ask("window.whole = window.fetch; window.fetch = async () => { throw new Error('away'); };")
+    browser.click("#episodes li:last-child button")
+    browser.wait("!document.getElementById('trouble').hidden")
+    browser.ask("window.fetch = window.whole;")
+    browser.click("#episodes li:last-child button")
+    browser.wait("document.getElementById('trouble').hidden && shown.episode.episode === shown.entry.episode")
+    assert current(browser)[:2] != [1, SHAKY]
+
+
 def test_the_noise_level_decides_whether_the_frame_teaches(page):
     """Episode 3 teaches below 0.1 and above 0.2 + 0.005 * 20 at frame 20."""
     page.ask("go(20)")

@@ -19,7 +19,12 @@ const element = (tag, words = {}, ...children) => {
 const waiting = new Map(), known = new Map();
 window.viewData = (name, value) => waiting.get(name)?.(value);
 function load(name) {
-  if (!known.has(name)) known.set(name, live ? fetched(name) : scripted(name));
+  if (!known.has(name)) {
+    const asked = live ? fetched(name) : scripted(name);
+    // What failed once may be asked for again.
+    asked.catch(() => known.delete(name));
+    known.set(name, asked);
+  }
   return known.get(name);
 }
 async function fetched(name) {

@@ -72,16 +72,21 @@ async function open(entry, frame = 0) {
   buildJoints();
   drawList();
   await chooseOther();
-  go(Math.min(frame, shown.episode.frames - 1));
+  if (shown.entry !== entry) return;
+  go(frame);
+  restart();
 }
 
 async function chooseOther() {
-  const value = $("behind").value, entry = shown.episode;
+  const value = $("behind").value, episode = shown.episode;
   shown.other = null;
+  let other = null;
   if (value) {
-    try { shown.other = await load(value); } catch (error) { trouble(error.message); }
+    try { other = await load(value); } catch (error) { trouble(error.message); }
   }
-  if (shown.episode === entry) { drawJoints(); }
+  if (shown.episode !== episode || $("behind").value !== value) return;
+  shown.other = other;
+  drawJoints();
 }
 
 function buildPictures() {
