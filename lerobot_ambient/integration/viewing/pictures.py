@@ -74,15 +74,18 @@ def spread_pictures(view: View, episodes: list[ShownEpisode], most: int) -> Mapp
 
     Args:
         view: what is shown.
-        episodes: that are written.
-        most: pictures of all cameras and episodes together; an episode gets none where this is less than one each.
+        episodes: that are written, the worst first.
+        most: pictures of all cameras and episodes together; where this is less than one each, the first episodes get
+            one each and the others none.
     """
     cameras = {one: sum(view.has_camera(one.dataset, key) for key in view.cameras) for one in episodes}
     wanted = sum(cameras.values())
-    each = most // wanted if wanted else 0
-    return {
-        one: sorted(set(np.linspace(0, one.frames - 1, min(each, one.frames)).round().astype(int).tolist()))
-        if cameras[one]
-        else []
-        for one in episodes
-    }
+    each, left = most // wanted if wanted else 0, most
+    frames: dict[ShownEpisode, list[int]] = {}
+    for one in episodes:
+        shown = view.rows(one)
+        length = shown.stop - shown.start
+        count = min(max(each, 1), length) if 0 < cameras[one] <= left else 0
+        frames[one] = np.linspace(0, length - 1, count).round().astype(int).tolist()
+        left -= count * cameras[one]
+    return frames

@@ -7,6 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from lerobot_ambient.integration.viewing import shown
 from lerobot_ambient.integration.viewing.pictures import Pictures, spread_pictures
 
 from .conftest import CAMERA, shade
@@ -49,4 +50,16 @@ def test_pictures_are_spread_over_the_episodes_that_have_a_camera(view):
     assert {len(numbers) for numbers in seen.values()} == {3}
     assert all(one.dataset != 2 for one in seen)
     assert frames[view.find(0, 0)] == [0, 20, 39]
-    assert not any(spread_pictures(view, view.episodes, 14).values())
+
+
+def test_where_there_are_fewer_pictures_than_episodes_the_worst_get_one(view):
+    with_camera = [one for one in view.episodes if one.dataset != 2]
+    for most in (0, 1, 14, 15):
+        frames = spread_pictures(view, view.episodes, most)
+        assert [one for one, numbers in frames.items() if numbers] == with_camera[:most]
+        assert all(numbers in ([], [0]) for numbers in frames.values())
+
+
+def test_no_picture_is_of_a_frame_beyond_those_shown(view, monkeypatch):
+    monkeypatch.setattr(shown, "MOST_FRAMES", 10)
+    assert spread_pictures(view, view.episodes, 50)[view.find(0, 0)] == [0, 4, 9]
