@@ -226,7 +226,6 @@ class Finding:
 
     def _window_in_words(self) -> str:
         """The dataset's window, where held-out errors name one."""
-        sigma_min, sigma_max = self.as_written
         if self.is_unshown:
             return (
                 f"nothing is written; what --take=estimate would write is not shown to help: {self.unshown_in_words()}"
@@ -235,16 +234,23 @@ class Finding:
             return "no window is named"
         if self.full_trust_share == 1.0:
             return "nothing is shown to be worse at any noise level"
-        bounds = [f"sigma_min {sigma_min:.3f}"] if sigma_min < 1.0 else []
-        bounds += [f"sigma_max {sigma_max:.3f}"] if sigma_max > 0.0 else []
-        other = f", the safe end; the estimate of sigma_min is {self.estimate:.3f}" if self.takes == "safe" else ""
-        return ", ".join(bounds) + (other if sigma_min < 1.0 else "")
+        if self.granularity == "dataset" and self.takes == "safe" and self.as_written[0] < 1.0:
+            return f"{self._bounds_in_words()}, the safe end; the estimate of sigma_min is {self.estimate:.3f}"
+        return self._bounds_in_words()
 
     def unshown_in_words(self) -> str:
-        """The window that is named and not written, see `is_unshown`."""
-        sigma_min, sigma_max = self.taking("estimate").as_written
-        bounds = [f"sigma_min {sigma_min:.3f}"] if sigma_min < 1.0 else []
-        return ", ".join(bounds + ([f"sigma_max {sigma_max:.3f}"] if sigma_max > 0.0 else []))
+        """The windows that are named and not written, see `is_unshown`."""
+        return self.taking("estimate")._bounds_in_words()
+
+    def _bounds_in_words(self) -> str:
+        """Every window that there is, once; several where parts of a source have one each."""
+        windows = np.unique(np.stack([self.sigma_min, self.sigma_max], axis=1), axis=0)
+        said = []
+        for sigma_min, sigma_max in windows.tolist():
+            bounds = [f"sigma_min {sigma_min:.3f}"] if sigma_min < 1.0 else []
+            bounds += [f"sigma_max {sigma_max:.3f}"] if sigma_max > 0.0 else []
+            said.append(", ".join(bounds) or "none")
+        return said[0] if len(said) == 1 else f"by part {' or '.join(said)}"
 
     def _known_in_words(self) -> list[str]:
         """What is known of the dataset's level, each number by its name."""

@@ -136,7 +136,7 @@ class SourceEvidence:
             schedule=schedule,
             verdict=(
                 f"{len(parts)} parts by score",
-                *(f"{part.source}: {part.verdict.headline}; {window_words(part.named[0])}" for part in parts),
+                *(f"{part.source}: {part.verdict.headline}; {_window_of(part)}" for part in parts),
             ),
             helps=any(part.verdict.word == HELPS for part in parts),
             notes=(f"Judged by {parts[0].denoiser}, {parts[0].steps} steps a training.",),
@@ -185,3 +185,9 @@ class SourceEvidence:
         sigma_max = np.full(len(self.finding.sigma_min), shown)
         finding = replace(self.finding, sigma_max=sigma_max, sigma_max_estimate=found).with_notes(*notes)
         return replace(self, finding=finding, locality=evidence)
+
+
+def _window_of(part: HeldOutEvidence) -> str:
+    named = part.named[0]
+    asked = ", with --take=estimate only" if part.shown.is_nothing and not named.is_nothing else ""
+    return window_words(named) + asked

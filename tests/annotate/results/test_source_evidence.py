@@ -90,13 +90,30 @@ def test_what_is_shown_to_help_is_written_at_either_end():
         assert not finding.is_unshown
 
 
-def test_a_part_by_score_that_is_not_known_is_left_out():
+def scored(*words_and_windows):
+    """The finding on six samples whose parts by score, of which they are members in turn, have these verdicts."""
     rows = np.arange(6)
     source = SimpleNamespace(name="me/sim", rows=torch.from_numpy(rows))
+    count = len(words_and_windows)
     parts = [
-        dataclasses.replace(held_out(word, Window(0.7, 0.3)), rows=mine)
-        for word, mine in ((HELPS, rows[::2]), (NOT_KNOWN, rows[1::2]))
+        dataclasses.replace(held_out(word, window), rows=rows[place::count], source=f"part {place}")
+        for place, (word, window) in enumerate(words_and_windows)
     ]
-    finding = SourceEvidence.of_scored_parts(source, parts, LEVELS).taking("safe").finding
+    return SourceEvidence.of_scored_parts(source, parts, LEVELS).finding
+
+
+def test_a_part_by_score_that_is_not_known_is_left_out():
+    found = scored((HELPS, Window(0.7, 0.3)), (NOT_KNOWN, Window(0.7, 0.3)))
+    finding = found.taking("safe")
     assert finding.sigma_min.tolist() == [0.7, 1.0] * 3
     assert finding.sigma_max.tolist() == [0.3, 0.0] * 3
+    first, of_helping, of_unknown = finding.headline()
+    assert first == "me/sim: 2 parts by score; by part sigma_min 0.700, sigma_max 0.300 or none"
+    assert of_helping.endswith("; sigma < 0.30 and sigma > 0.70")
+    assert of_unknown.endswith("; sigma < 0.30 and sigma > 0.70, with --take=estimate only")
+
+
+def test_windows_of_parts_that_are_not_shown_are_named_whichever_sample_is_first():
+    finding = scored((NOT_KNOWN, Window(1.0)), (NOT_KNOWN, Window(0.7)), (NOT_KNOWN, Window(0.4))).taking("safe")
+    assert finding.is_unshown
+    assert finding.unshown_in_words() == "by part sigma_min 0.400 or sigma_min 0.700 or none"
