@@ -270,6 +270,21 @@ def test_notebooks_are_executed_once_and_failures_are_told(tmp_path, capsys, mon
     assert not (folder / "wrong.ipynb").exists()
 
 
+def test_a_notebook_is_executed_again_where_any_file_of_the_package_changed(tmp_path, monkeypatch):
+    made = runpy.run_path(str(SCRIPTS / "run_notebooks.py"))["fingerprint"]
+    monkeypatch.setitem(made.__globals__, "ROOT", tmp_path)
+    notebook = tmp_path / "a.ipynb"
+    notebook.write_text("{}")
+    (tmp_path / "lerobot_ambient").mkdir()
+    found = {made(notebook)}
+    for name in ("a.py", "catalogue.yaml", "page.html.j2"):
+        (tmp_path / "lerobot_ambient" / name).write_text(name)
+        found.add(made(notebook))
+    assert len(found) == 4
+    (tmp_path / "lerobot_ambient" / "a.pyc").write_text("compiled")
+    assert made(notebook) in found
+
+
 @pytest.mark.parametrize(
     ("pyproject", "address"),
     [

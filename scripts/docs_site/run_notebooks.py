@@ -72,8 +72,10 @@ def written(path: Path, folder: Path) -> bool:
 def fingerprint(path: Path) -> str:
     """Of all that decides what a notebook shows."""
     total = hashlib.sha256(path.read_bytes())
-    for file in sorted((ROOT / "lerobot_ambient").rglob("*.py")):
-        total.update(file.read_bytes())
+    for file in sorted((ROOT / "lerobot_ambient").rglob("*")):
+        # The catalogue and templates too, but no bytecode.
+        if file.is_file() and file.suffix != ".pyc":
+            total.update(file.read_bytes())
     total.update(importlib.metadata.version("lerobot").encode())
     return total.hexdigest()
 
