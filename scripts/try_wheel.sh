@@ -105,9 +105,7 @@ step "lerobot-eval, one rollout" lerobot-eval --policy.path=trained/checkpoints/
   --eval.n_episodes=1 --eval.batch_size=1 --eval.use_async_envs=false
 says "pc_success"
 
-if [[ " $verbs " == *" view "* ]]; then
-  step "view --output-dir" lerobot-ambient view --config_path=mine.yaml --output-dir page
-fi
+step "view --output-dir" lerobot-ambient view --config_path=mine.yaml --output-dir page
 
 # What an extra brings is looked up without installing it, except the one whose page is a file of the wheel.
 for name in $(python -c "
