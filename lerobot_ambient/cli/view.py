@@ -19,6 +19,7 @@ EXAMPLE = (
     "lerobot-ambient view --config_path=mine.yaml\n"
     "  lerobot-ambient view --target me/target=data/target --source me/sim=data/sim --rollout outputs/rollouts"
 )
+_IMAGES = 600
 _LISTED = 12
 """Episodes that are named in the terminal."""
 
@@ -73,7 +74,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--images",
         type=int,
-        default=600,
+        default=_IMAGES,
         metavar="N",
         help="frames of cameras that --output-dir and --rerun write, over all episodes (default: %(default)s)",
     )
@@ -129,6 +130,14 @@ def _refuse(args: argparse.Namespace) -> None:
         raise ValueError(f"--images must be 0 or more, got {args.images}.")
     if not 0 <= args.port < 65536:
         raise ValueError(f"--port must be from 0 to 65535, got {args.port}.")
+    written = args.output_dir is not None or args.rerun is not None
+    if args.images != _IMAGES and not written:
+        raise ValueError(f"--images={args.images} is of what --output-dir or --rerun write; give one of them too.")
+    if args.port and (written or args.json):
+        raise ValueError(
+            f"--port={args.port} is of the page that is served, and --output-dir, --rerun and --json end without it; "
+            "leave it out."
+        )
 
 
 def _open(args: argparse.Namespace) -> Opened:
