@@ -34,7 +34,9 @@ def page(tmp_path_factory):
     samples = 200
     sigma_min = np.linspace(0.1, 0.9, samples)
     report = SourceReport(
-        finding=Finding(NAME, "classifier", "datapoint", sigma_min, np.zeros(samples), (0.3, 0.6), ("A note.",), tau=0.05),
+        finding=Finding(
+            NAME, "classifier", "datapoint", sigma_min, np.zeros(samples), (0.3, 0.6), ("A note.",), tau=0.05
+        ),
         spectral=None,
         classifier=None,
         locality=None,
