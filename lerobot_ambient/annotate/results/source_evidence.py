@@ -21,6 +21,11 @@ from lerobot_ambient.annotate.results.found_windows import Finding
 from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 
+_LOW_ONLY = (
+    "A window below a sigma_max alone suits a source that decides wrongly and moves well. Where motion was at fault it "
+    "did harm in rollouts that the held-out error had not foretold (docs/results): look at episodes, or at rollouts."
+)
+
 
 @dataclass(frozen=True, eq=False)
 class SourceEvidence:
@@ -101,7 +106,10 @@ class SourceEvidence:
             schedule=schedule,
             verdict=(verdict.headline, *verdict.reasons),
             helps=verdict.word == HELPS,
-            notes=(f"Judged by {evidence.denoiser}, {evidence.steps} steps a training.",),
+            notes=(
+                f"Judged by {evidence.denoiser}, {evidence.steps} steps a training.",
+                *([_LOW_ONLY] if safe.sigma_min >= 1.0 and safe.sigma_max > 0.0 else []),
+            ),
         )
         return cls(finding, heldout=evidence)
 

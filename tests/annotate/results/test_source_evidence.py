@@ -117,3 +117,12 @@ def test_windows_of_parts_that_are_not_shown_are_named_whichever_sample_is_first
     finding = scored((NOT_KNOWN, Window(1.0)), (NOT_KNOWN, Window(0.7)), (NOT_KNOWN, Window(0.4))).taking("safe")
     assert finding.is_unshown
     assert finding.unshown_in_words() == "by part sigma_min 0.400 or sigma_min 0.700 or none"
+
+
+def test_a_window_at_the_low_end_alone_comes_with_what_rollouts_said_of_such():
+    low, both = (
+        SourceEvidence.of_held_out(held_out(HELPS, window), 3, LEVELS).finding.notes
+        for window in (Window(1.0, 0.3), Window(0.7, 0.3))
+    )
+    assert "suits a source that decides wrongly and moves well" in low[-1]
+    assert both == low[:1]
