@@ -126,7 +126,9 @@ def doubtful_part(everywhere: ErrorMap, *, safe: bool) -> Window | None:
     return None if part.is_everything or part.is_nothing else part
 
 
-def judge(everywhere: ErrorMap, window: Window, confirmed: ErrorMap | None, *, doubtful: bool = False) -> Verdict:
+def judge(
+    everywhere: ErrorMap, window: Window, confirmed: ErrorMap | None, *, doubtful: bool = False, shares: int = 1
+) -> Verdict:
     """The verdict on a source.
 
     Args:
@@ -134,7 +136,8 @@ def judge(everywhere: ErrorMap, window: Window, confirmed: ErrorMap | None, *, d
         window: that was read from it.
         confirmed: of a design that admits it in that window; None where there was none to train with.
         doubtful: whether the window is a `doubtful_part`. Any of L levels may have been the end of a window below it
-            or of one above, so it helps if that is shown with 2 L comparisons in mind (Bonferroni).
+            or of one above, at each share, so it helps if that is shown with as many comparisons in mind (Bonferroni).
+        shares: of the target, of which the best was taken.
     """
     harm = _harm(everywhere)
     all_levels = Change.of(everywhere)
@@ -151,12 +154,13 @@ def judge(everywhere: ErrorMap, window: Window, confirmed: ErrorMap | None, *, d
     named = window if change.log < 0.0 and not window.is_everything else Window(1.0)
     if doubtful:
         chosen = "the window holds the levels at which the error is lower one by one"
-        settled = Change.of(confirmed, confidence=1.0 - (1.0 - confirmed.rule.confidence) / (2 * len(confirmed.sigmas)))
+        choices = 2 * len(confirmed.sigmas) * shares
+        settled = Change.of(confirmed, confidence=1.0 - (1.0 - confirmed.rule.confidence) / choices)
         if settled.high < 0.0:
             return Verdict(HELPS, window, all_levels, settled, (f"{chosen}; the interval allows for that choice",))
         choice = f"{chosen}; with that choice in mind the error changes by {settled}: episodes of their own would tell"
         return Verdict(NOT_KNOWN, named, all_levels, change, (_undecided(all_levels), choice))
-    return Verdict(NOT_KNOWN, named, all_levels, change, (*reasons, _undecided(change)))
+    return Verdict(NOT_KNOWN, named, all_levels, change, (*reasons, f"with its window, {_undecided(change)}"))
 
 
 def _harm(read: ErrorMap) -> list[str]:

@@ -64,9 +64,12 @@ class Chain:
 
     def kept(self) -> Kept:
         """The finished evaluation."""
-        windows = windows_json(self.task, self.condition, self.windows) if self.reused is None or self.shared else []
+        if self.reused is not None and not self.shared:
+            windows = self.reused.windows
+        else:
+            windows = windows_json(self.task, self.condition, self.windows)
         if self.reused is not None:
-            return replace(self.reused, name=self.name, windows=windows if self.shared else self.reused.windows)
+            return replace(self.reused, name=self.name, windows=windows)
         rollouts = read_eval_info(self.evaluate.run_folder / "eval_info.json")
         if self.recordings is not None:
             rollouts = replace(rollouts, jerks=recorded_jerks(self.recordings))

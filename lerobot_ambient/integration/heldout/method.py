@@ -221,7 +221,7 @@ def annotate_held_out(
                 confirmed=confirmed,
                 safe=safe,
                 estimate=estimate,
-                verdict=judge(read, safe, confirmed, doubtful=doubtful),
+                verdict=judge(read, safe, confirmed, doubtful=doubtful, shares=len(method.shares)),
                 dataset=dataset[part],
                 rows=None if method.column is None else parts[part].rows.numpy(),
                 adds=adds,

@@ -154,6 +154,7 @@ def test_few_episodes_name_the_part_that_is_lower():
         assert (shown.word, shown.window) == (HELPS, safe)
         assert "the interval allows for that choice" in shown.reasons[0]
         assert shown.confirmed.high > Change.of(better).high
+        assert judge(one, safe, better, doubtful=True, shares=2).confirmed.high > shown.confirmed.high
         assert (unsure.word, unsure.window) == (NOT_KNOWN, safe)
         assert "with that choice in mind" in unsure.reasons[1]
         assert judge(one, safe, worse, doubtful=True).window.is_nothing
