@@ -5,7 +5,7 @@ VENV ?= .venv
 # The families of flow policies whose tiny models the tests build; groot's own extra brings decord and timm besides,
 # which its model does without.
 FLOW ?= smolvla,pi,multi_task_dit,eo1,vla_jepa,xvla,fastwam,molmoact2,wallx
-EXTRAS ?= maze,arm7,kinematics,lance,aloha,metaworld,pushing,pusht,annotate,view,sweep,arm,async,$(FLOW),docs,dev
+EXTRAS ?= maze,arm7,kinematics,lance,aloha,metaworld,pushing,pusht,annotate,view,space,sweep,arm,async,$(FLOW),docs,dev
 OUTPUTS ?= outputs
 JOBS ?= 2
 # Of test-next: a checkout of another LeRobot, the environment it is put into, and what is run there.
