@@ -70,7 +70,7 @@ def render_merged(
     """
     from lerobot_ambient.cli.own_config import next_commands, without_window
 
-    lines = [f"written: {file.path}"]
+    lines = [f"{'written' if any(window.options for window in windows) else 'unchanged'}: {file.path}"]
     for source, window in zip(file.cfg.policy.sources, windows, strict=True):
         said = ", ".join(f"{name}: {value}" for name, value in window.options.items())
         lines.append(f"  {source.repo_id}: {said or window.why}")

@@ -95,7 +95,15 @@ def run(args: argparse.Namespace) -> int:
             print(f"{suggestion.heading}: {'does not fit' if suggestion.problems else needs}")
             print("".join(f"  note: {note}\n" for note in suggestion.notes), end="")
         print(render_written(path, cfg, suggestions))
+        if not (args.small or names_type(args.more) or _has_accelerator()):
+            print("no GPU here: `init --small` writes a network that a CPU trains in minutes, this one takes days")
     return 1 if any(suggestion.problems for suggestion in suggestions) else 0
+
+
+def _has_accelerator() -> bool:
+    import torch
+
+    return torch.accelerator.is_available()
 
 
 def names_type(words: Sequence[str]) -> bool:

@@ -69,4 +69,7 @@ def next_commands(path: Path, cfg: TrainConfig, more: Sequence[str] = (), *, ann
     annotate = ["lerobot-ambient", "annotate", *words, "--method=classifier", f"--write-config={file}"]
     look = ["lerobot-ambient", "inspect", *words]
     train = ["lerobot-train", *words, f"--output_dir=outputs/train/{shlex.quote(path.stem)}"]
+    if annotated and len(without_window(cfg)) == len(cfg.policy.sources):
+        # No source may teach anywhere, as far as is known.
+        train.append("--policy.mixing.type=target_only")
     return "\n".join(f"  {' '.join(command)}" for command in ([annotate] if lacks else [look]) + [train])

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+LEAST_STEPS = 300
+"""Of a training; what denoisers say that were trained for less is no evidence."""
+
+
 def window_words(window: Window, sigma: str = "sigma") -> str:
     """ "sigma > 0.27", "sigma < 0.10 and sigma > 0.50", "every noise level", "no noise level"."""
     if window.is_everything:

@@ -69,7 +69,8 @@ class Change:
 
     def __str__(self) -> str:
         part, low, high = (100.0 * np.expm1(value) for value in (self.log, self.low, self.high))
-        return f"{part:+.0f} % [{low:+.0f}, {high:+.0f}]"
+        # No "-0": what rounds to nothing has no sign.
+        return "{:+.0f} % [{:+.0f}, {:+.0f}]".format(*(round(one) + 0.0 for one in (part, low, high)))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values: ratios of errors."""
@@ -158,8 +159,8 @@ def judge(
         settled = Change.of(confirmed, confidence=1.0 - (1.0 - confirmed.rule.confidence) / choices)
         if settled.high < 0.0:
             return Verdict(HELPS, window, all_levels, settled, (f"{chosen}; the interval allows for that choice",))
-        choice = f"{chosen}; with that choice in mind the error changes by {settled}: episodes of their own would tell"
-        return Verdict(NOT_KNOWN, named, all_levels, change, (_undecided(all_levels), choice))
+        choice = f"{chosen}; the interval allows for that choice, and episodes of their own would tell"
+        return Verdict(NOT_KNOWN, named, all_levels, settled, (f"at every level, {_undecided(all_levels)}", choice))
     return Verdict(NOT_KNOWN, named, all_levels, change, (*reasons, f"with its window, {_undecided(change)}"))
 
 

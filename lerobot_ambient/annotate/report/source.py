@@ -205,7 +205,7 @@ def warnings(report: SourceReport, share: float, sigmas: Floats) -> list[str]:
             f"Too little evidence: {finding.weak}. That they see no difference shows nothing, so the safe end is the "
             "level from which on spectra show chunks to be alike, or none."
         )
-    if share == 0.0:
+    if share == 0.0 and not (finding.verdict and finding.is_nothing):
         found.append("With these windows nothing is ever drawn from it.")
     elif little := little_left(report, share, sigmas):
         found.append(little)

@@ -12,7 +12,7 @@ import numpy as np
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.episodes.odd import OddEpisodes
-from lerobot_ambient.annotate.heldout.evidence import HeldOutEvidence, window_words
+from lerobot_ambient.annotate.heldout.evidence import LEAST_STEPS, HeldOutEvidence, window_words
 from lerobot_ambient.annotate.heldout.verdict import HELPS
 from lerobot_ambient.annotate.locality.by_classifier import CropEvidence
 from lerobot_ambient.annotate.locality.by_moments import LocalityEvidence
@@ -21,6 +21,10 @@ from lerobot_ambient.annotate.results.found_windows import Finding
 from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 
+_TOO_FEW = (
+    f"Fewer than {LEAST_STEPS} steps a training: denoisers that have hardly learnt err alike with any source, so this is "
+    "no evidence for it."
+)
 _LOW_ONLY = (
     "A window below a sigma_max alone suits a source that decides wrongly and moves well. Where motion was at fault it "
     "did harm in rollouts that the held-out error had not foretold (docs/results): look at episodes, or at rollouts."
@@ -108,6 +112,7 @@ class SourceEvidence:
             helps=verdict.word == HELPS,
             notes=(
                 f"Judged by {evidence.denoiser}, {evidence.steps} steps a training.",
+                *([_TOO_FEW] if evidence.steps < LEAST_STEPS else []),
                 *([_LOW_ONLY] if safe.sigma_min >= 1.0 and safe.sigma_max > 0.0 else []),
             ),
         )

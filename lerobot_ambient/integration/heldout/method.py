@@ -19,7 +19,7 @@ from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks, chunks_of, le
 from lerobot_ambient.annotate.classifier.shared_work import Processes, WorkFolder, lone_process
 from lerobot_ambient.annotate.heldout.error_map import ErrorMap, MapRule
 from lerobot_ambient.annotate.heldout.errors import POSITION, HeldOutErrors
-from lerobot_ambient.annotate.heldout.evidence import HeldOutEvidence
+from lerobot_ambient.annotate.heldout.evidence import LEAST_STEPS, HeldOutEvidence
 from lerobot_ambient.annotate.heldout.scored_parts import scored_parts
 from lerobot_ambient.annotate.heldout.verdict import doubtful_part, judge
 from lerobot_ambient.core.arrays import Floats
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 LEVELS = (0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 1.0)
 """Where errors are measured, by default; the nearest of the policy's levels are taken."""
-_LEAST_STEPS, _MOST_STEPS = 300, 4000
+_MOST_STEPS = 4000
 _TIMED, _WARM = 30, 10
 _BATCH = 128
 _GROUPINGS = ("source", "group")
@@ -185,6 +185,12 @@ def annotate_held_out(
         ),
         work=work,
     )
+    if method.steps is not None and method.steps < LEAST_STEPS:
+        logger.warning(
+            "--steps=%d: denoisers are trained for %d steps at least where --budget sets them. Those that have hardly "
+            "learnt err alike with any source, so believe nothing that they say of one.",
+            *(method.steps, LEAST_STEPS),
+        )
     # Each unit may take one more design, which confirms its window.
     steps = method.steps or _steps_within(fits, method, len(designs) + len(units), processes)
     fits = replace(fits, options=replace(fits.options, steps=steps))
@@ -331,12 +337,12 @@ def _steps_within(fits: HeldOutCrossFit, method: HeldOutMethod, designs: int, pr
         fits.time_steps(_WARM + _TIMED, lambda: started.append(time.perf_counter()))
         seconds = (started[-1] - started[_WARM - 1]) / _TIMED
         fitting = _FOR_STEPS * 60.0 * method.minutes * processes.world / (trainings * seconds)
-        steps = int(np.clip(fitting // 100 * 100, _LEAST_STEPS, _MOST_STEPS))
-        if fitting < _LEAST_STEPS:
+        steps = int(np.clip(fitting // 100 * 100, LEAST_STEPS, _MOST_STEPS))
+        if fitting < LEAST_STEPS:
             logger.warning(
                 "%d trainings of the least %d steps take about %.0f minutes, more than the budget of %g; fewer "
                 "--shares or --folds, or a smaller denoiser, are quicker.",
-                *(trainings, _LEAST_STEPS, trainings * _LEAST_STEPS * seconds / 60 / processes.world, method.minutes),
+                *(trainings, LEAST_STEPS, trainings * LEAST_STEPS * seconds / 60 / processes.world, method.minutes),
             )
         replace_file(file, json.dumps({"steps": steps, "seconds_a_step": seconds}).encode())
     processes.wait()

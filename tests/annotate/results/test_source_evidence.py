@@ -126,3 +126,5 @@ def test_a_window_at_the_low_end_alone_comes_with_what_rollouts_said_of_such():
     )
     assert "suits a source that decides wrongly and moves well" in low[-1]
     assert both == low[:1]
+    hasty = dataclasses.replace(held_out(HELPS, Window(0.7)), steps=299)
+    assert "no evidence for it" in SourceEvidence.of_held_out(hasty, 3, LEVELS).finding.notes[1]

@@ -102,7 +102,7 @@ function buildPictures() {
   });
   if (shown.episode.arm) {
     cameras.push(element("figure", {}, element("canvas", { id: "arm", role: "img", "aria-label": "pose of the arm" }),
-      element("figcaption", { text: "the recorded pose, its joints read in degrees; faint: the episode of the target" })));
+      element("figcaption", { text: "the recorded pose, its joints read as degrees, which another unit makes wrong; faint: the episode of the target" })));
   }
   $("pictures").replaceChildren(...cameras);
   $("pictures").hidden = !cameras.length;
@@ -211,7 +211,7 @@ function drawChunks() {
   draw($("other-chunk"), both[1], spans[1], Drawing.colour(behindColour()));
   const name = index.names[ACTION][joint];
   $("own-caption").textContent = both[0] ? `${name} from frame ${shown.frame} on, ${steps} steps, normalised` : `${name}: this dataset lacks it, and it carries no loss`;
-  $("other-caption").textContent = both[1] ? `the target's, episode ${other.episode} from frame ${same} on, on the same scale` : "";
+  $("other-caption").textContent = both[1] ? `the target's, episode ${other.episode} from frame ${same} on, equally tall, each about its own middle` : "";
   $("own-chunk").setAttribute("aria-label", `noised chunk of ${name}`);
   $("other-chunk").setAttribute("aria-label", `noised chunk of ${name} of the target`);
   $("verdict").textContent = verdict();
