@@ -234,7 +234,7 @@ def test_what_lerobot_s_own_extra_brings_is_looked_for(monkeypatch):
 
 def test_every_extra_is_looked_at(checkout):
     project = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]
-    assert set(doctor.EXTRAS) == set(project["optional-dependencies"]) - {"dev"}
+    assert set(doctor.EXTRAS) == set(project["optional-dependencies"]) - {"dev", "docs"}
     assert set(LACKING.values()) <= set(doctor.EXTRAS)
 
 

@@ -53,6 +53,7 @@ EXTRAS = {
     "aloha": "make-data aloha, reproduce aloha and lerobot-eval --env.type=aloha",
     "arm": "LeRobot's drivers of SO-100 and SO-101, and reproduce arm-story",
     "plots": "inspect --png",
+    "view": "view --rerun",
     "kinematics": "LeRobot's inverse kinematics, in rollouts in end-effector space",
     "lance": "datasets that are kept as Lance's tables",
     "annotate": "annotate's classifiers and reports",
