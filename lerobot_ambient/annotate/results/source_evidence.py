@@ -22,8 +22,8 @@ from lerobot_ambient.annotate.spectra.spectrum import SpectralEvidence
 from lerobot_ambient.core.noise_levels import NoiseSchedule
 
 _TOO_FEW = (
-    f"Fewer than {LEAST_STEPS} steps a training: denoisers that have hardly learnt err alike with any source, so this is "
-    "no evidence for it."
+    f"Fewer than {LEAST_STEPS} steps a training: denoisers that have hardly learnt err alike with any source, so this "
+    "is no evidence for it."
 )
 _LOW_ONLY = (
     "A window below a sigma_max alone suits a source that decides wrongly and moves well. Where motion was at fault it "

@@ -218,6 +218,8 @@ def _window(window: dict[str, Any]) -> str:
     low, high = window["sigma_min_quantiles"]
     if Window(window["sigma_min"], window["sigma_max"]).is_nothing:
         return "nothing: the target alone"
+    if low >= 1.0:
+        return f"σ < {window['sigma_max']:.3f}"
     text = f"σ > {window['sigma_min']:.3f}"
     if low < high:
         text += f" (median), {low:.3f} to {high:.3f} for 90 % of windows"

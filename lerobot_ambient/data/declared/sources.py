@@ -230,7 +230,8 @@ class Source:
                 f"source '{self.repo_id}' declares no window, and this mixing needs one: it says at which noise "
                 "levels the source may teach. Write for example `sigma_min: 0.3` (teach only above level 0.3), "
                 "`sigma_max: 0.2` (only below 0.2), `windows: meta/ambient_windows.parquet`, or `sigma_min: 0.0` "
-                "to trust it everywhere, which is plain co-training; `lerobot-ambient annotate` looks for one in the data."
+                "to trust it everywhere, which is plain co-training. `lerobot-ambient annotate` looks for one in the "
+                "data."
             )
         return EVERYTHING if window is None else window
 

@@ -161,6 +161,12 @@ def one_window(sigma_min, sigma_max):
     )
 
 
+def test_a_window_at_the_low_end_alone_is_told_by_its_one_bound(tmp_path):
+    path = windows_path(TASK, str(tmp_path), "heldout")
+    write_windows(one_window(1.0, 0.4), path)
+    assert windows_text([{"source": "s", **describe_windows(path)}]) == "σ < 0.400"
+
+
 def test_a_window_that_was_estimated_once_is_trained_with_in_numbers(tmp_path):
     condition = replace(estimated("heldout"), windows_once=True)
     places = Places("t", "s", str(tmp_path))
