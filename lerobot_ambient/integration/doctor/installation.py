@@ -54,6 +54,7 @@ EXTRAS = {
     "arm": "LeRobot's drivers of SO-100 and SO-101, and reproduce arm-story",
     "plots": "inspect --png",
     "view": "view --rerun",
+    "space": "the app in spaces/windows",
     "kinematics": "LeRobot's inverse kinematics, in rollouts in end-effector space",
     "lance": "datasets that are kept as Lance's tables",
     "annotate": "annotate's classifiers and reports",
