@@ -7,6 +7,7 @@ set -euo pipefail
 
 wheel=$(realpath -e "${1:-$(ls dist/*.whl)}")
 constraints=$(realpath -e constraints.txt)
+tour=$(realpath -e docs/notebooks/maze-tour.ipynb)
 here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
 source "$here/installer.sh"
 
@@ -117,5 +118,9 @@ step "install the extra annotate" extra annotate
 step "annotate --report" lerobot-ambient annotate --config_path=mine.yaml --method=classifier --steps=20 --folds=2 \
   --report=report
 test -s report/report.html || { ls report; echo "FAILED: no page in report/" >&2; exit 1; }
+
+step "install the extras maze and annotate, and a kernel" extra maze,annotate nbclient ipykernel
+cp "$tour" .
+step "the tour of the maze, cell by cell" jupyter execute "$(basename "$tour")"
 
 echo "$(basename "$wheel") works alone; $((SECONDS - began)) s"

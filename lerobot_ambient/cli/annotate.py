@@ -20,6 +20,7 @@ from lerobot_ambient.cli.annotating.options import (
     held_out_method,
 )
 from lerobot_ambient.cli.annotating.rethreshold import run_rethreshold
+from lerobot_ambient.data.files.config_path import require_config_name
 
 if TYPE_CHECKING:
     from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks
@@ -55,21 +56,20 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Annotate; `args.more` holds LeRobot's own options."""
     require_sensible(args)
+    if args.write_config is not None:
+        require_config_name(args.write_config)
     from lerobot_ambient.annotate.results.trust import require_trust
     from lerobot_ambient.cli.annotate_config import render_merged, windows_of
     from lerobot_ambient.cli.annotating.render import render, source_windows, yaml_to_paste
     from lerobot_ambient.cli.annotating.report import Outcome
     from lerobot_ambient.cli.progress import say
     from lerobot_ambient.data.windows.windows_file import write_windows
-    from lerobot_ambient.integration.training.config_file import require_config_name
     from lerobot_ambient.integration.training.merged_training import (
         load_train_config,
         mixture_without_windows,
         recipe_of,
     )
 
-    if args.write_config is not None:
-        require_config_name(args.write_config)
     cfg = load_train_config(args.config_path, args.more)
     if not cfg.policy.sources:
         raise ValueError("the configuration has no sources to annotate; give --policy.sources='[{repo_id: me/sim}]'.")

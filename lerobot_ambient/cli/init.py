@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from lerobot_ambient.data.files.config_path import require_free
+
 EXAMPLE = "lerobot-ambient init --target me/target=data/target --source me/sim=data/sim --write mine.yaml"
 _SMALL = (
     *("--policy.denoiser=mlp", "--policy.prediction_type=sample", "--policy.ema_decay=0.999"),
@@ -64,15 +66,22 @@ def run(args: argparse.Namespace) -> int:
     if args.small and names_type(args.more):
         raise ValueError("--small is of ambient_diffusion's own network; leave it out, or --policy.type.")
     path = args.write or Path("mine.yaml")
-    # Late, so that the help of every verb stays quick.
-    from lerobot_ambient.cli.own_config import render_written, suggestions_for
-    from lerobot_ambient.integration.training.config_file import require_free, write_suggested
-    from lerobot_ambient.integration.training.merged_training import load_train_config
-
     require_free(path, overwrite=args.overwrite)
     target, *sources = (named_dataset(text) for text in (args.target, *args.source))
     if "catalogue" in target:
         raise ValueError(f"--target={args.target}: the target is a dataset of its own; the catalogue is for sources.")
+    for one in (target, *sources):
+        if (root := one.get("root")) is not None and not Path(root).exists():
+            raise ValueError(
+                f"dataset '{one.get('repo_id', one.get('catalogue'))}': there is no folder {root} (that is "
+                f"{Path(root).absolute()}). Check the spelling, give the folder that holds its meta/ and data/, or "
+                "leave it out for a dataset on the Hub."
+            )
+    # Late, so that the help of every verb stays quick.
+    from lerobot_ambient.cli.own_config import render_written, suggestions_for
+    from lerobot_ambient.integration.training.config_file import write_suggested
+    from lerobot_ambient.integration.training.merged_training import load_train_config
+
     words = [f"--dataset.{key}={value}" for key, value in target.items()]
     cfg = load_train_config(
         None,

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lerobot_ambient.data.files.config_path import require_free
+
 if TYPE_CHECKING:
     from lerobot_ambient.core.plan import Group
     from lerobot_ambient.data.mixture import AssembledMixture
@@ -60,8 +62,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Inspect; `args.more` holds LeRobot's own options."""
     from lerobot_ambient.cli.progress import require_picture, say
-    from lerobot_ambient.integration.training.config_file import require_free
-    from lerobot_ambient.integration.training.merged_training import load_train_config, mixture_of
 
     if args.write is not None and not args.suggest:
         raise ValueError("--write writes what --suggest proposes; add --suggest.")
@@ -73,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
         require_picture("--png", args.png)
     if args.write is not None:
         require_free(args.write, overwrite=args.overwrite)
+    from lerobot_ambient.integration.training.merged_training import load_train_config, mixture_of
+
     cfg = load_train_config(args.config_path, args.more)
     if args.suggest:
         return _suggest(cfg, args)

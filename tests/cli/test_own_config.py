@@ -3,6 +3,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -279,3 +281,27 @@ def test_windows_that_a_configuration_cannot_take(here, written, capsys, words, 
     assert main(["annotate", "--config_path=mine.yaml", "--write-config=mine.yaml", *words]) == 2
     assert message in capsys.readouterr().err
     assert (here / "mine.yaml").read_text() == written
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["init", "--target=me/no=data/none", "--source=me/twin=data"],
+            "dataset 'me/no': there is no folder data/none",
+        ),
+        (["init", "--target=me/a=data", "--source=me/b=data", "--write=data"], "a configuration is a YAML file"),
+        (["inspect", "--suggest", "--write=mine.json"], "a configuration is a YAML file"),
+        (["annotate", "--method=spectral", "--write-config=mine.json"], "a configuration is a YAML file"),
+    ],
+)
+def test_what_needs_no_lerobot_is_refused_before_it_is_loaded(tmp_path, words, message):
+    (tmp_path / "data").mkdir()
+    program = (
+        "import sys; from lerobot_ambient.cli.__main__ import main; code = main(sys.argv[1:]); "
+        "assert not {'torch', 'lerobot'} & set(sys.modules), 'loaded'; sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, message in done.stderr) == (2, True), done.stderr

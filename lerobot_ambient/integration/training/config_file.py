@@ -23,6 +23,7 @@ from lerobot.configs.default import DatasetConfig
 from lerobot.configs.train import TrainPipelineConfig
 
 from lerobot_ambient.data.declared.sources import Source
+from lerobot_ambient.data.files.config_path import SUFFIXES, require_free
 from lerobot_ambient.data.files.replace_file import replace_file
 from lerobot_ambient.data.suggest.as_yaml import sources_block
 from lerobot_ambient.data.suggest.config_comments import carry_comments
@@ -32,7 +33,6 @@ from lerobot_ambient.integration.training.merged_training import load_train_conf
 from lerobot_ambient.policy.options.train_config import TrainConfig
 
 _WIDTH = 110
-_SUFFIXES = (".yaml", ".yml")
 
 
 def compose(cfg: TrainConfig, sources: str, written_by: str) -> str:
@@ -100,7 +100,7 @@ def write_composed(cfg: TrainConfig, path: Path, written_by: str) -> None:
 
 def text_read(config_path: str | None) -> str:
     """The text of the YAML file that a configuration was read from; empty where it was none."""
-    if config_path is None or Path(config_path).suffix not in _SUFFIXES or not Path(config_path).is_file():
+    if config_path is None or Path(config_path).suffix not in SUFFIXES or not Path(config_path).is_file():
         return ""
     return Path(config_path).read_text(encoding="utf-8")
 
@@ -209,25 +209,6 @@ def write_config(path: Path, text: str, cfg: TrainConfig, *, overwrite: bool) ->
     if differences:
         raise ValueError(f"{path} was not written, it would not read as it should: {'; '.join(differences)}.")
     replace_file(path, text.encode("utf-8"))
-
-
-def require_config_name(path: Path) -> None:
-    """Raises:
-    ValueError: a name that is not that of a configuration, or a folder.
-    """
-    if path.suffix not in _SUFFIXES:
-        raise ValueError(f"{path}: a configuration is a YAML file; name it for example {path.with_suffix('.yaml')}.")
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; name a file in it, for example {path / 'mine.yaml'}.")
-
-
-def require_free(path: Path, *, overwrite: bool) -> None:
-    """Raises:
-    ValueError: a file is there and may not be replaced, or its name is not that of a configuration.
-    """
-    require_config_name(path)
-    if path.exists() and not overwrite:
-        raise ValueError(f"{path} exists; add --overwrite to replace it, or name another file.")
 
 
 def comparable(cfg: TrainConfig) -> dict[str, Any]:
