@@ -10,8 +10,9 @@ from draccus.wrappers import docstring
 def test_a_parse_with_draccus_own_search_is_the_same_and_shows_our_texts(monkeypatch, capsys):
     from lerobot.configs.train import TrainPipelineConfig
 
-    import lerobot_ambient  # noqa: F401
+    from lerobot_ambient.integration import register_now
 
+    register_now()
     words = ["--policy.type=ambient_diffusion", "--policy.device=cpu", "--dataset.repo_id=me/target"]
     cached = draccus.parse(TrainPipelineConfig, args=words)
     texts = _help(TrainPipelineConfig, words, capsys)
