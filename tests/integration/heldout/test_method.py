@@ -95,7 +95,7 @@ def test_a_budget_is_kept_and_remembered(roots, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "lerobot_ambient.integration.heldout.method.time.perf_counter", lambda: timed.append(1) or next(clock) * 0.02
     )
-    monkeypatch.setattr("lerobot_ambient.integration.heldout.method._LEAST_STEPS", 5)
+    monkeypatch.setattr("lerobot_ambient.integration.heldout.method.LEAST_STEPS", 5)
     (one,) = annotated(roots, tmp_path, "wrong", steps=None, minutes=0.4)
     # 3 designs (one confirms) times 3 folds of 0.02 s steps: 113 fit into 85 % of 24 s, in hundreds.
     assert one.steps == 100

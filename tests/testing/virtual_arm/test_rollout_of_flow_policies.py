@@ -30,9 +30,9 @@ def test_it_is_timed_and_moves_the_arm(family, start_arm, rollout, tiny_config, 
     # A vision-language-action model may know more cameras than the robot has; a model that stacks them may not.
     cameras = ["observation.images.table", *(["observation.images.other"] if family == "smolvla" else [])]
     policy = save(tmp_path / "policy", tiny_config(family, cameras=cameras, **_frames(family)))
-    rollout(arm, policy, "--duration=1", "--task=pick up the cube", "--fps=400")
+    rollout(arm, policy, "--duration=1", "--task=pick up the cube", "--fps=2000")
     told = capfd.readouterr().err
-    assert "(Euler, 2 steps), a control step at 400 Hz" in told
+    assert "(Euler, 2 steps), a control step at 2000 Hz" in told
     steps = {"smolvla": "num_steps", "multi_task_dit": "num_integration_steps"}[family]
     assert f"What helps: fewer steps by --policy.{steps}, or --fps=" in told
     assert ("The robot has no camera 'observation.images.other'" in told) == (family == "smolvla")
