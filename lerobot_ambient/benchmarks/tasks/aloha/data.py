@@ -23,9 +23,11 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from lerobot_ambient.benchmarks.tasks.aloha.demonstrations import KINDS, LIMIT, STYLES, Kind, Played, demonstration
+from lerobot_ambient.benchmarks.tasks.aloha.demonstrations import LIMIT, STYLES, Played, demonstration
 from lerobot_ambient.benchmarks.tasks.aloha.scene import CAMERA, FPS, HEIGHT, NAMES, WIDTH, AlohaScene
 from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import (
+    KINDS,
+    Kind,
     finished,
     require_at_least,
     summaries_of,

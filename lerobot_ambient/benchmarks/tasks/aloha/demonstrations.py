@@ -20,18 +20,16 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.benchmarks.tasks.aloha.reach import Reach
 from lerobot_ambient.benchmarks.tasks.aloha.scene import FPS, SUCCESS, AlohaScene
+from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import KINDS, Kind
 from lerobot_ambient.benchmarks.tasks.shared.motion import minimum_jerk
 from lerobot_ambient.core.arrays import Floats
 
-Kind = Literal["target", "source"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 LIMIT = 400
 """A demonstration has fewer steps than this, LeRobot's `episode_length` of the environment."""
 ATTEMPTS = 20

@@ -11,14 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from lerobot_ambient.benchmarks.tasks.arm7.demonstrations import (
-    CLEARANCES,
-    KINDS,
-    Kind,
-    demonstrations,
-)
+from lerobot_ambient.benchmarks.tasks.arm7.demonstrations import CLEARANCES, demonstrations
 from lerobot_ambient.benchmarks.tasks.arm7.task import FPS, GOAL_TOLERANCE, JOINTS, MIN_SEPARATION, SPACING, TASK
 from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import (
+    KINDS,
+    Kind,
     finished,
     require_at_least,
     summaries_of,

@@ -13,7 +13,6 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
 from itertools import pairwise
 from multiprocessing import get_context
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +20,9 @@ from numpy.typing import NDArray
 from lerobot_ambient.benchmarks.tasks.arm7.planner import raw_path, short_path
 from lerobot_ambient.benchmarks.tasks.arm7.scene import ArmScene
 from lerobot_ambient.benchmarks.tasks.arm7.task import CLEARANCE, EPISODE_LENGTH, SPACING, draw_task
+from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import KINDS, Kind
 from lerobot_ambient.core.arrays import Floats
 
-Kind = Literal["target", "source"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 CLEARANCES: dict[Kind, float] = {"target": CLEARANCE, "source": 0.01}
 """How far, in m, demonstrations keep from obstacles."""
 _TRIES = 4

@@ -21,8 +21,6 @@ from tqdm import tqdm
 
 from lerobot_ambient.benchmarks.tasks.maze.demonstrations import (
     BLOCK_SIZE,
-    KINDS,
-    Kind,
     blocks_for,
     load_block,
     plan_blocks,
@@ -32,7 +30,13 @@ from lerobot_ambient.benchmarks.tasks.maze.geometry import DEFAULT_CELLS, DEFAUL
 from lerobot_ambient.benchmarks.tasks.maze.images import add_pictures
 from lerobot_ambient.benchmarks.tasks.maze.render import MazePainter
 from lerobot_ambient.benchmarks.tasks.maze.task import CLEARANCE, FPS, MIN_SEPARATION, SPACING, TASK
-from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import finished, summaries_of, write_recorded
+from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import (
+    KINDS,
+    Kind,
+    finished,
+    summaries_of,
+    write_recorded,
+)
 from lerobot_ambient.benchmarks.tasks.shared.lowdim_writer import Episode, write_low_dim_dataset
 from lerobot_ambient.benchmarks.tasks.shared.motion import mean_squared_acceleration
 

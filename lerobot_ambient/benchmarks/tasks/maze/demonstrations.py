@@ -14,17 +14,16 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.benchmarks.tasks.maze.geometry import Maze
 from lerobot_ambient.benchmarks.tasks.maze.task import CLEARANCE, draw_start_goal, resample
+from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import KINDS, Kind
 from lerobot_ambient.core.arrays import Floats
 
-Kind = Literal["target", "source"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 BLOCK_SIZE = 250
 ATTEMPTS = 20
 _STREAM = 0x6D617A65

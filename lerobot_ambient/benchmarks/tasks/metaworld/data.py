@@ -11,15 +11,15 @@ import numpy as np
 from tqdm import tqdm
 
 from lerobot_ambient.benchmarks.tasks.metaworld.demonstrations import (
-    KINDS,
     Demonstration,
-    Kind,
     source_demonstration,
     target_demonstration,
 )
 from lerobot_ambient.benchmarks.tasks.metaworld.faults import Fault, FaultName
 from lerobot_ambient.benchmarks.tasks.metaworld.task import DEFAULT_TASK, FPS, HAND_NAMES, STATE_NAMES, task_named
 from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import (
+    KINDS,
+    Kind,
     finished,
     require_at_least,
     summaries_of,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +26,6 @@ from lerobot_ambient.benchmarks.tasks.metaworld.task import (
 from lerobot_ambient.benchmarks.tasks.shared.lowdim_writer import Episode
 from lerobot_ambient.core.arrays import Floats
 
-Kind = Literal["target", "source"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 TAIL = 8
 """Commands that follow a success, so that a demonstration shows how to stay there."""
 ATTEMPTS = 20

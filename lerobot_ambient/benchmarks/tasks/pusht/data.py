@@ -13,7 +13,7 @@ from dataclasses import asdict
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -22,6 +22,8 @@ from lerobot_ambient.benchmarks.tasks.pusht.demonstrations import Demonstration,
 from lerobot_ambient.benchmarks.tasks.pusht.styles import CLEAN, FAULTS, Fault, Style, style_of
 from lerobot_ambient.benchmarks.tasks.pusht.task import FPS, KEYPOINTS, TASK, require_reach
 from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import (
+    KINDS,
+    Kind,
     finished,
     require_at_least,
     summaries_of,
@@ -30,8 +32,6 @@ from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import (
 from lerobot_ambient.benchmarks.tasks.shared.lowdim_writer import write_low_dim_dataset
 from lerobot_ambient.benchmarks.tasks.shared.motion import mean_squared_acceleration
 
-Kind = Literal["target", "source"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 REPO_IDS: dict[Kind, str] = {"target": "ambient/pusht_target", "source": "ambient/pusht_source"}
 FEATURES: dict[str, dict[str, Any]] = {
     "observation.state": {"dtype": "float32", "shape": (2,), "names": ["x", "y"]},

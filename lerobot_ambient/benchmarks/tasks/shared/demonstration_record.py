@@ -8,8 +8,11 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
+Kind = Literal["target", "source"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""The two datasets of a task."""
 RECORD = Path("meta") / "ambient_make_data.json"
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import (
+    KINDS,
+    Kind,
     finished,
     require_at_least,
     summaries_of,
@@ -27,8 +29,6 @@ from lerobot_ambient.benchmarks.tasks.so101.recordings import FPS, Hand, record
 from lerobot_ambient.testing.generated.dataset_files import write_dataset
 from lerobot_ambient.testing.virtual_arm.joints import JOINTS
 
-Kind = Literal["target", "source"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 HANDS: dict[Kind, Hand] = {"target": "careful", "source": "clumsy"}
 REPO_IDS: dict[Kind, str] = {"target": "ambient/so101_careful", "source": "ambient/so101_clumsy"}
 TASK = "put the cube into the box"

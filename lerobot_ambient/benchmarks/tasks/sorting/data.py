@@ -10,12 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import finished, summaries_of, write_recorded
+from lerobot_ambient.benchmarks.tasks.shared.demonstration_record import (
+    KINDS,
+    Kind,
+    finished,
+    summaries_of,
+    write_recorded,
+)
 from lerobot_ambient.benchmarks.tasks.shared.lowdim_writer import Episode, write_low_dim_dataset
 from lerobot_ambient.benchmarks.tasks.sorting.demonstrations import demonstrate
 from lerobot_ambient.benchmarks.tasks.sorting.environment import SortingEnv
@@ -32,8 +38,6 @@ from lerobot_ambient.benchmarks.tasks.sorting.task import (
     environment_state_names,
 )
 
-Kind = Literal["target", "source"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 REPO_IDS: dict[Kind, str] = {"target": "ambient/sorting_target", "source": "ambient/sorting_source"}
 FLAGS: dict[Kind, float] = {"target": 1.0, "source": 0.0}
 VERSION = 3
