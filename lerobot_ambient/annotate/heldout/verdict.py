@@ -25,6 +25,7 @@ from lerobot_ambient.core.windows import Window
 
 HELPS, HURTS, NOT_KNOWN = "helps", "hurts", "not known"
 _MOST = 10_000
+_CHOSEN = "the window holds the levels at which the error is lower one by one; the interval allows for that choice"
 
 
 @dataclass(frozen=True)
@@ -149,18 +150,17 @@ def judge(
     if still:
         return Verdict(HURTS, Window(1.0), all_levels, change, tuple(f"with its window, {one}" for one in still))
     reasons = tuple(f"at every level, {one}" for one in harm)
-    if change.high < 0.0 and not doubtful:
+    if doubtful:
+        choices = 2 * len(confirmed.sigmas) * shares
+        change = Change.of(confirmed, confidence=1.0 - (1.0 - confirmed.rule.confidence) / choices)
+        reasons = (_CHOSEN,)
+    if change.high < 0.0:
         return Verdict(HELPS, window, all_levels, change, reasons)
     # Nothing is shown to be worse in it; it is named where the estimate speaks for it, and never all levels.
     named = window if change.log < 0.0 and not window.is_everything else Window(1.0)
     if doubtful:
-        chosen = "the window holds the levels at which the error is lower one by one"
-        choices = 2 * len(confirmed.sigmas) * shares
-        settled = Change.of(confirmed, confidence=1.0 - (1.0 - confirmed.rule.confidence) / choices)
-        if settled.high < 0.0:
-            return Verdict(HELPS, window, all_levels, settled, (f"{chosen}; the interval allows for that choice",))
-        choice = f"{chosen}; the interval allows for that choice, and episodes of their own would tell"
-        return Verdict(NOT_KNOWN, named, all_levels, settled, (f"at every level, {_undecided(all_levels)}", choice))
+        told = (f"at every level, {_undecided(all_levels)}", f"{_CHOSEN}, and episodes of their own would tell")
+        return Verdict(NOT_KNOWN, named, all_levels, change, told)
     return Verdict(NOT_KNOWN, named, all_levels, change, (*reasons, f"with its window, {_undecided(change)}"))
 
 
