@@ -14,6 +14,7 @@ from lerobot.policies.diffusion.modeling_diffusion import (
     DiffusionSinusoidalPosEmb,
     SpatialSoftmax,
 )
+from lerobot.policies.utils import get_output_shape
 from lerobot.utils.constants import ACTION, OBS_STATE
 from torch import Tensor, nn
 
@@ -148,8 +149,7 @@ def _make_small(encoder: DiffusionRgbEncoder, config: AmbientDiffusionConfig) ->
         *_convolution(_NARROW, _WIDE, stride=2),
         *_convolution(_WIDE, _WIDE),
     )
-    # Each of the two strides halves a side, rounded up.
-    shape = (_WIDE, *(math.ceil(math.ceil(side / 2) / 2) for side in size))
+    shape = get_output_shape(encoder.backbone, (1, picture[0], *size))[1:]
     encoder.pool = SpatialSoftmax(shape, num_kp=config.spatial_softmax_num_keypoints)
 
 
