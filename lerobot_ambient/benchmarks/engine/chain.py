@@ -65,9 +65,8 @@ class Chain:
     def kept(self) -> Kept:
         """The finished evaluation."""
         if self.reused is not None and not self.shared:
-            windows = self.reused.windows
-        else:
-            windows = windows_json(self.task, self.condition, self.windows)
+            return replace(self.reused, name=self.name)
+        windows = windows_json(self.task, self.condition, self.windows)
         if self.reused is not None:
             return replace(self.reused, name=self.name, windows=windows)
         rollouts = read_eval_info(self.evaluate.run_folder / "eval_info.json")

@@ -65,15 +65,11 @@ class _Run:
         self._first_with: dict[str, Chain] = {}
         kept = [] if options.reuse is None else read_kept(options.reuse, study.name)
         self._reused = {one.key: one for one in kept}
-        everything = study.conditions(study.defaults, options.sizes)
-        self._alone = next((one.data for one in everything if one.name == target_only().name), None)
+        self._declared = study.conditions(study.defaults, options.sizes)
+        self._alone = next((one.data for one in self._declared if one.name == target_only().name), None)
 
     def outcome(self) -> Outcome:
-        before = [
-            condition
-            for condition in self.study.conditions(self.study.defaults, self.options.sizes)
-            if condition.name in self.options.conditions
-        ]
+        before = [condition for condition in self._declared if condition.name in self.options.conditions]
         needs = {need for condition in before for need in condition.needs} if self.options.sizes.sweep else set()
         sweeps = [sweep for sweep in self.study.sweeps if sweep.name in needs]
         seeds = self.options.sizes.seeds
