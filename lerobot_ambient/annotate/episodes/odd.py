@@ -24,7 +24,7 @@ from lerobot_ambient.annotate.classifier.episode_scores import EpisodeScores
 from lerobot_ambient.annotate.episodes.motion import EpisodeMotion
 from lerobot_ambient.core.arrays import Floats, Ints
 
-_LEAST_EPISODES = 6
+LEAST_EPISODES = 6
 _LIMIT, _FEW = 5.0, 30.0
 _PLACE_FLOOR, _POWER_FLOOR, _SCORE_FLOOR = 0.15, 0.5, 0.3
 """Least robust deviations: normalised units, logs of powers, log odds. What five of them come to anyone would see: a
@@ -77,7 +77,7 @@ class OddEpisodes:
     def rule(self) -> str:
         """By what they are told, in words."""
         if not np.isfinite(self.limit):
-            return f"{len(self.episode)} episodes are too few to say which sticks out; {_LEAST_EPISODES} are needed."
+            return f"{len(self.episode)} episodes are too few to say which sticks out; {LEAST_EPISODES} are needed."
         return (
             "An episode is named where the place of a joint, the amount of motion, the roughness of a joint or the "
             f"classifier's score lies more than {self.limit:.1f} robust standard deviations from the median "
@@ -98,7 +98,7 @@ class OddEpisodes:
 
 def limit(episodes: int) -> float:
     """Robust standard deviations from which on an episode sticks out of so many; infinite for too few."""
-    return _LIMIT + _FEW / episodes if episodes >= _LEAST_EPISODES else np.inf
+    return _LIMIT + _FEW / episodes if episodes >= LEAST_EPISODES else np.inf
 
 
 def deviations(values: Floats, floor: float) -> Floats:

@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -338,10 +338,15 @@ def mixture_without_windows(cfg: TrainConfig) -> AssembledMixture:
     """
     cfg.policy.refuse_estimates()
     # Held-out episodes too: a windows file covers every frame, whichever a later run holds out.
-    unsaid: dict[str, Any] = {"sigma_min": None, "sigma_max": None, "windows": None, "holdout": 0.0}
-    sources = [replace(source, **unsaid) for source in cfg.policy.sources]
+    sources = without_windows(cfg.policy.sources)
     options = replace(read_options(cfg), frame_cache=None)
     return make_mixture(chosen_target(cfg), sources, options, replace(recipe_of(cfg.policy), mixing=Cotrain()))
+
+
+def without_windows(sources: Iterable[Source]) -> list[Source]:
+    """The same datasets, with no window declared and no episode held out."""
+    unsaid: dict[str, Any] = {"sigma_min": None, "sigma_max": None, "windows": None, "holdout": 0.0}
+    return [replace(source, **unsaid) for source in sources]
 
 
 def recipe_of(policy: MixtureOptions) -> MixtureRecipe:

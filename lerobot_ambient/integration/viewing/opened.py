@@ -28,6 +28,7 @@ from lerobot_ambient.integration.training.merged_training import (
     read_options,
     recipe_of,
     target_config,
+    without_windows,
 )
 from lerobot_ambient.policy.options.train_config import TrainConfig
 
@@ -147,12 +148,11 @@ def open_to_view(cfg: TrainConfig, rollouts: Sequence[Source] = (), bounds: Boun
     target = chosen_target(cfg)
     fitted = [_fitted(cfg, rollout, "recording of rollouts") for rollout in rollouts]
     declared = [*cfg.policy.sources, *fitted]
-    unsaid = [replace(source, sigma_min=None, sigma_max=None, windows=None, holdout=0.0) for source in declared]
     # Recordings of rollouts are many and small; together they count as one.
     chosen = Chosen((bounds or Bounds()).among(1 + len(cfg.policy.sources) + bool(fitted)))
     mixture = make_mixture(
         target,
-        unsaid,
+        without_windows(declared),
         replace(read_options(cfg), frame_cache=None),
         # Everything may be drawn, so that nothing is refused for want of a window.
         replace(recipe_of(cfg.policy), mixing=Cotrain(), max_amplification=None),

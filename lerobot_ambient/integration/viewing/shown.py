@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.chunks.mixture_chunks import Chunks, chunks_of
 from lerobot_ambient.annotate.episodes.motion import episode_motion
-from lerobot_ambient.annotate.episodes.odd import OddEpisodes, limit, odd_episodes
+from lerobot_ambient.annotate.episodes.odd import LEAST_EPISODES, OddEpisodes, limit, odd_episodes
 from lerobot_ambient.data.alignment.aligned_source import AlignedSource
 from lerobot_ambient.data.files.dimension_names import dimension_names
 from lerobot_ambient.integration.viewing.arm_pose import arm_poses
@@ -31,8 +31,6 @@ from lerobot_ambient.integration.viewing.windows_shown import ShownWindows, wind
 MOST_FRAMES = 20_000
 """Of one episode; a browser draws no more with ease."""
 _RANGE = (0.01, 0.99)
-_LEAST = 6
-"""Episodes from which on one is named; the score of fewer is against what six would have."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,8 @@ class View:
         for dataset, (source, odd) in enumerate(zip(self.sources, self.odd, strict=True)):
             far = dict(zip(odd.episode.tolist(), odd.deviations.tolist(), strict=True))
             why = {one.episode: one.why for one in odd.found}
-            against = limit(max(len(odd.episode), _LEAST))
+            # The score of too few is against what just enough would have.
+            against = limit(max(len(odd.episode), LEAST_EPISODES))
             reached = source.columns.get(SUCCESS)
             runs = zip(source.episode_ids.tolist(), source.starts.tolist(), source.stops.tolist(), strict=True)
             for place, (number, start, stop) in enumerate(runs):
@@ -221,7 +220,9 @@ class View:
         few = [f"'{odd.source}'" for odd in self.odd if not np.isfinite(odd.limit)]
         if few:
             more = f" and {len(few) - 3} more" if len(few) > 3 else ""
-            notes.append(f"{', '.join(few[:3])}{more}: with fewer than {_LEAST} episodes none is said to stick out.")
+            notes.append(
+                f"{', '.join(few[:3])}{more}: with fewer than {LEAST_EPISODES} episodes none is said to stick out."
+            )
         longest = max(one.frames for one in self.episodes)
         if longest > MOST_FRAMES:
             notes.append(f"of an episode the first {MOST_FRAMES} frames are shown; the longest has {longest}.")
