@@ -71,11 +71,9 @@ def run(args: argparse.Namespace) -> int:
     found = to_dict(judgement)
     print(json.dumps(found, indent=2) if args.json else render(judgement))
     if args.report is not None:
-        from lerobot_ambient.cli.progress import say
         from lerobot_ambient.integration.judging.page import write_page
 
         say("drawing the page")
-
         command = shlex.join(["lerobot-ambient", "check", *_typed(args)])
         page = write_page(args.report, judgement, found, command)
         print(f"\npage: {page}", file=sys.stderr if args.json else sys.stdout)

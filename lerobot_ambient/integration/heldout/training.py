@@ -75,7 +75,7 @@ class Trainer:
     def batch(self, rows: Tensor, group: Tensor) -> dict[str, Any]:
         """The samples at these rows of the mixture as the policy gets them, each of its group of the plan."""
         raw = self.mixture.dataset.gather(rows.tolist(), cameras=self._sees)
-        scaled_pictures(raw, self.mixture.meta.camera_keys if self._sees else ())
+        scaled_pictures(raw, self.mixture.meta.camera_keys)
         raw["info"] = {GROUP_KEY: group}
         made: dict[str, Any] = self._before(raw)
         return made
