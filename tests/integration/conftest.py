@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import runpy
 import sys
 from collections.abc import Callable, Sequence
@@ -40,6 +41,24 @@ def roots(tmp_path_factory: pytest.TempPathFactory, write_dataset: Callable[...,
         write_dataset(folder / "target", "me/target", [14, 12, 16], seed=1),
         write_dataset(folder / "sim", "me/sim", [20, 23], seed=2),
     )
+
+
+@pytest.fixture
+def configured(roots: tuple[Path, Path]) -> Callable[..., Any]:
+    """configured(*words): a training configuration of me/target and of me/sim above sigma 0.4."""
+    from lerobot_ambient.integration.training.merged_training import load_train_config
+
+    def make(*words: str) -> Any:
+        target, sim = roots
+        source = {"repo_id": "me/sim", "root": str(sim), "sigma_min": 0.4}
+        options = [
+            "--dataset.repo_id=me/target",
+            f"--dataset.root={target}",
+            f"--policy.sources={json.dumps([source])}",
+        ]
+        return load_train_config(None, [*options, *SMALL_POLICY, *words])
+
+    return make
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import subprocess
 import sys
+from functools import partial
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -16,10 +16,8 @@ import pytest
 from lerobot_ambient.integration.hooks.substitute import SeamError
 from lerobot_ambient.integration.seams import push
 from lerobot_ambient.integration.seams.table import CARD, HOOKS, LOST, SOURCES, install, ways
-from lerobot_ambient.integration.training.merged_training import load_train_config
 from lerobot_ambient.policy.card import hub_card
 
-from ..conftest import SMALL_POLICY
 from .generations import GENERATIONS, TRAIN, UTILS, V061, V07, Head, MetricsTracker, Packed
 
 
@@ -40,20 +38,9 @@ def installed(monkeypatch):
 
 
 @pytest.fixture
-def configured(roots, tmp_path):
-    """configured(*words): a training configuration with target and source, seed 3."""
-
-    def make(*words: str) -> Any:
-        target, sim = roots
-        source = {"repo_id": "me/sim", "root": str(sim), "sigma_min": 0.4}
-        options = [
-            "--dataset.repo_id=me/target",
-            f"--dataset.root={target}",
-            f"--policy.sources={json.dumps([source])}",
-        ]
-        return load_train_config(None, [*options, *SMALL_POLICY, "--seed=3", f"--output_dir={tmp_path}", *words])
-
-    return make
+def configured(configured, tmp_path):
+    """With seed 3, and a folder of its own."""
+    return partial(configured, "--seed=3", f"--output_dir={tmp_path}")
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)

@@ -6,7 +6,6 @@ The sections that 0.6.1 does not have stand in as dataclasses with the fields th
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -67,18 +66,11 @@ class Parallelism:
 
 
 @pytest.fixture
-def later(roots):
+def later(configured):
     """later(*words): a training configuration of a later LeRobot."""
 
     def make(*words: str) -> Any:
-        target, sim = roots
-        source = {"repo_id": "me/sim", "root": str(sim), "sigma_min": 0.4}
-        options = [
-            "--dataset.repo_id=me/target",
-            f"--dataset.root={target}",
-            f"--policy.sources={json.dumps([source])}",
-        ]
-        cfg: Any = load_train_config(None, [*options, *SMALL_POLICY, *words])
+        cfg = configured(*words)
         known = {one.name: getattr(cfg.dataset, one.name) for one in fields(DatasetConfig)}
         cfg.dataset = LaterDataset(**{**known, "image_transforms": LaterTransforms()})
         cfg.ema, cfg.accelerator, cfg.parallelism = Ema(), Accelerator(), Parallelism()
