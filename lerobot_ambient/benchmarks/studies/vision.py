@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from lerobot_ambient.benchmarks.engine.outcome import Outcome
 
 _DRAWS, _STEPS_OF_ONE_DRAW = 4, 1.5
-"""A step with four draws takes 1.5 times as long as one with one: 44.2 and 29.5 ms of a core, `lerobot-ambient bench
-train-step --config_path=TRAIN --policy.noise_draws=1` (and 4) with the study's own configuration."""
+"""A step with four draws takes 1.5 to 1.6 times as long as one with one: 44.2 and 29.5 ms of a core on a busy machine,
+37.7 and 23.6 on an idle one, `lerobot-ambient bench train-step --config_path=TRAIN --policy.noise_draws=1` (and 4) with
+the study's own configuration."""
 TASK = Task(
     "maze",
     # One picture an observation: the point has no momentum, and a second one doubles the encoder's work.
