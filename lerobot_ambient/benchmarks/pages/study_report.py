@@ -45,7 +45,8 @@ def write_report(outcome: Outcome, command: str, results_dir: Path | None = None
     folder = results_dir if results_dir is not None else output / "results"
     folder.mkdir(parents=True, exist_ok=True)
     stages = [json.loads(file.read_text()) for file in _finished_stages(output)]
-    reused = [one for one in outcome.kept if one.reused]
+    # Arms may share a policy, whose time counts once.
+    reused = {one.key: one for one in outcome.kept if one.reused}.values()
     seconds = sum(stage["seconds"] for stage in stages) + sum(one.train_seconds + one.eval_seconds for one in reused)
     # Stages that an older version finished do not say where.
     ran_on = [stage.get("machine", machine()) for stage in stages] + [name for one in reused for name in one.machines]

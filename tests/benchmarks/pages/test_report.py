@@ -2,6 +2,7 @@
 """The page, the results JSON and the figures, from made-up rollouts."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from lerobot_ambient.benchmarks.engine.crossed import Trainings
 from lerobot_ambient.benchmarks.engine.estimated_windows import windows_json
 from lerobot_ambient.benchmarks.engine.kept_rollouts import Kept
 from lerobot_ambient.benchmarks.engine.outcome import FinalRun, Outcome, SweepPoint
-from lerobot_ambient.benchmarks.engine.study import options_for
+from lerobot_ambient.benchmarks.engine.study import no_figures, options_for
 from lerobot_ambient.benchmarks.engine.trajectories import Trajectory
 from lerobot_ambient.benchmarks.pages.figures import draw_comparison, draw_scaling, draw_shares, draw_sweeps
 from lerobot_ambient.benchmarks.pages.report import markdown, results_json, trainings_of
+from lerobot_ambient.benchmarks.pages.study_report import write_report
 from lerobot_ambient.benchmarks.studies.maze import ACCELERATION, STUDY, claims
 from lerobot_ambient.benchmarks.studies.maze_figures import draw_trajectories
 from lerobot_ambient.core.proportions import wilson_interval
@@ -135,6 +137,13 @@ def test_the_page_holds_the_numbers_and_says_what_was_missed(outcome):
     for table in page.split("\n\n"):
         rows = [line for line in table.splitlines() if line.startswith("|")]
         assert len({line.count("|") for line in rows}) <= 1
+
+
+def test_the_time_of_a_policy_that_arms_share_counts_once(outcome, tmp_path):
+    one = kept("ambient-1", rollouts(30, 300, 1.5), [], reused=True)
+    runs = [FinalRun(run.condition, 1, replace(one, name=run.condition.name)) for run in outcome.runs[::2]]
+    shared = replace(outcome, study=replace(STUDY, draw=no_figures), sweeps=[], runs=runs)
+    assert write_report(shared, "c", tmp_path / "docs").results["stage_seconds"] == 360.0
 
 
 def test_the_figures_are_drawn_and_repeat_exactly(outcome, tmp_path):
