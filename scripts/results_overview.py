@@ -29,7 +29,12 @@ HEAD = (
     "less target alone",
     "less co-training",
 )
-UNSWEPT = {"heldout": "held-out map", "classifier-dataset": "classifier", "published": "the paper"}
+UNSWEPT = {
+    "heldout": "held-out map",
+    "classifier-dataset": "classifier",
+    "classifier-episode": "classifier, each episode",
+    "published": "the paper",
+}
 """Ways to a window without a sweep, by the ends of their arms' names."""
 
 

@@ -22,6 +22,7 @@ from lerobot_ambient.core.target_share import crowded_out, repeated_few
 from lerobot_ambient.core.windows import Window
 from lerobot_ambient.data.alignment.align import align, align_target, left_out_keys
 from lerobot_ambient.data.alignment.aligned_source import AlignedSource
+from lerobot_ambient.data.alignment.copied_episodes import told_of_copies
 from lerobot_ambient.data.alignment.foreign_units import foreign_units
 from lerobot_ambient.data.alignment.target_keys import require_policy_keys
 from lerobot_ambient.data.batches.camera_readers import camera_readers
@@ -310,7 +311,7 @@ def _align(declared: _Declared, options: ReadOptions) -> list[AlignedSource]:
     with alike_together(many=len(others) > MANY):
         sources = in_threads(brought, list(zip(others, names, strict=True)), "opening datasets")
         for source in sources:
-            for line in foreign_units(target, source):
+            for line in [*told_of_copies(target, source), *foreign_units(target, source)]:
                 logger.warning("%s", line)
     aligned = [target, *sources]
     for key in left_out_keys(aligned):

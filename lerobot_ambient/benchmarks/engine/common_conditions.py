@@ -15,6 +15,7 @@ ESTIMATES = {
     "spectral": "the spectra of the action chunks",
     "classifier-dataset": "a classifier, one window for the dataset",
     "classifier-bucket": "a classifier, a window for each of 32 clusters of like chunks",
+    "classifier-episode": "a classifier, a window for each episode",
     "classifier-datapoint": "a classifier, a window for each chunk",
     "classifier-datapoint-locality": "a classifier, a window for each chunk, with a sigma_max by locality",
     "heldout": "the held-out map, the safe end of its window",
@@ -25,7 +26,7 @@ SELECTIONS = {
     "weighted": "chunks of the source drawn by the odds that a classifier gives them to be the target's",
 }
 """`score_selection.SELECTIONS` in words."""
-_FINE = ("classifier-bucket", "classifier-datapoint", "classifier-datapoint-locality")
+_FINE = ("classifier-bucket", "classifier-episode", "classifier-datapoint", "classifier-datapoint-locality")
 """Those that give one source many windows."""
 
 
@@ -57,6 +58,12 @@ def omni(sigma_max: float, alpha: float = AMBIENT_ALPHA) -> Condition:
     """Ambient omni: the source below a sigma_max only."""
     summary = "Ambient omni: the source teaches only below sigma_max, where motion is local."
     return Condition("omni", summary, {"type": "ambient", "alpha": alpha}, {"sigma_min": 1.0, "sigma_max": sigma_max})
+
+
+def soft() -> Condition:
+    """The talk's first remedy: a share of the target that is linear in the noise level."""
+    summary = "Soft ambient: the target's share falls linearly with the noise level."
+    return Condition("soft", summary, {"type": "soft", "sigmas": [0.0, 1.0], "clean_shares": [1.0, 0.2]})
 
 
 def by_size(ambient: Condition) -> Condition:

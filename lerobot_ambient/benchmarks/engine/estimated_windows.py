@@ -26,6 +26,7 @@ WINDOW_METHODS: dict[str, tuple[str, ...]] = {
     "spectral": ("--method=spectral",),
     "classifier-dataset": ("--method=classifier",),
     "classifier-bucket": ("--method=classifier", "--granularity=bucket", "--bucket=clusters:32"),
+    "classifier-episode": ("--method=classifier", "--granularity=bucket", "--bucket=episode"),
     "classifier-datapoint": ("--method=classifier", "--granularity=datapoint"),
     "classifier-datapoint-locality": ("--method=classifier", "--granularity=datapoint", "--locality"),
     "heldout": ("--method=heldout", f"--shares={AMBIENT_ALPHA:g}", "--steps=1500"),

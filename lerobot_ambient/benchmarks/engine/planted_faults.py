@@ -3,7 +3,8 @@
 
 Every fault has its own co-training and its own window, swept with equal budgets, and windows that nobody swept, from
 the held-out map and from a classifier. A fault of the motion is hidden by noise: its source teaches above a sigma_min.
-A wrong goal is a fault of the decision: its source teaches below a sigma_max. The target does not depend on the fault.
+A wrong goal is a fault of the decision: its source teaches below a sigma_max. A fault that only some episodes have asks
+for windows of episodes. The target does not depend on the fault.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from lerobot_ambient.benchmarks.engine.condition import Choices, Condition, Swee
 SIGMA_MAX = "sigma_max"
 UNSWEPT = ("heldout", "classifier-dataset")
 """Ways to a window without a sweep, the one that promises first."""
+BY_EPISODE = "classifier-episode"
+"""The way to a window of each episode."""
 NOTE = (
     "The windows of `ambient:...-heldout` and `...-classifier-dataset` come from the data, before any rollout, once, "
     "on the draw of the target on which co-training's alpha was swept. The held-out map's is the safe end of what it "
@@ -38,6 +41,7 @@ class Faults:
         windows: by the bound of the window that fits a fault, the values that are tried, as many as of alpha.
         defaults: the value of each where nothing is swept, `COTRAIN_ALPHA` among them.
         decisions: faults of where the motion goes, not of how it goes there.
+        mixed: faults of some of the source's episodes, where one window cannot fit all.
     """
 
     names: tuple[str, ...]
@@ -45,6 +49,7 @@ class Faults:
     windows: Mapping[str, tuple[float, ...]]
     defaults: Mapping[str, float]
     decisions: tuple[str, ...] = ()
+    mixed: tuple[str, ...] = ()
 
     def bound(self, fault: str) -> str:
         """Which bound of the window fits a fault, and is swept."""
@@ -77,12 +82,15 @@ class Faults:
         ]
 
     def _conditions_of(self, fault: str, choices: Choices) -> list[Condition]:
-        bound = self.bound(fault)
+        bound, alpha = self.bound(fault), choices[sweep_of(fault, COTRAIN_ALPHA)]
+        swept = windowed(fault, bound, choices[sweep_of(fault, bound)])
         return [
             on(fault, common_conditions.source_only()),
-            cotrain(fault, choices[sweep_of(fault, COTRAIN_ALPHA)]),
-            windowed(fault, bound, choices[sweep_of(fault, bound)]),
+            cotrain(fault, alpha),
+            swept,
             *(common_conditions.estimated_once(fault, method) for method in UNSWEPT),
+            *(_of_some_episodes(fault, alpha) if fault in self.mixed else ()),
+            *(_other_ways(fault, swept) if bound == SIGMA_MIN else ()),
         ]
 
     def claims(self, conditions: Conditions) -> list[Claim]:
@@ -104,6 +112,29 @@ def windowed(fault: str, bound: str, value: float) -> Condition:
     """The source of a fault above a sigma_min, or below a sigma_max (omni)."""
     condition = common_conditions.ambient(value) if bound == SIGMA_MIN else common_conditions.omni(value)
     return replace(on(fault, condition), needs=(sweep_of(fault, bound),))
+
+
+def _of_some_episodes(fault: str, alpha: float) -> list[Condition]:
+    """Ways that tell good episodes from bad ones, by one classifier, on a training's own draw of the target."""
+    window = common_conditions.estimated(BY_EPISODE)
+    selected = [common_conditions.selected(way, alpha) for way in common_conditions.SELECTIONS]
+    needs = (sweep_of(fault, COTRAIN_ALPHA),)
+    return [
+        replace(window, name=f"ambient:{fault}-{BY_EPISODE}", data=fault),
+        *(replace(on(fault, condition), needs=needs) for condition in selected),
+    ]
+
+
+def _other_ways(fault: str, swept: Condition) -> list[Condition]:
+    """What else is done with a source of clumsy motion."""
+    pretraining, tuned = (on(fault, condition) for condition in common_conditions.pretrained_then_tuned())
+    return [
+        on(fault, common_conditions.soft()),
+        common_conditions.by_size(swept),
+        common_conditions.with_ambient_loss(swept),
+        pretraining,
+        replace(tuned, base=pretraining.name),
+    ]
 
 
 def _claims_of(fault: str, conditions: Conditions) -> Sequence[Claim]:

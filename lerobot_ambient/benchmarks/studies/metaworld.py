@@ -46,7 +46,9 @@ class Ground:
 
     @property
     def sources(self) -> Faults:
-        return Faults(self.faults, _ALPHAS, _WINDOWS, _DEFAULTS, decisions=("wrong_goal", "wrong_task"))
+        return Faults(
+            self.faults, _ALPHAS, _WINDOWS, _DEFAULTS, decisions=("wrong_goal", "wrong_task"), mixed=("broken",)
+        )
 
 
 GROUNDS = (

@@ -16,21 +16,18 @@ from lerobot_ambient.integration.commands.results import SUCCESS, acceleration_m
 TASK = Task("pushing", policy=FEW_STEPS, revision=1)
 ACCELERATION = acceleration_measure("cm²/s⁴")
 ESTIMATED = ("classifier-dataset", "classifier-bucket", "classifier-datapoint", "classifier-datapoint-locality")
-SOFT = {"type": "soft", "sigmas": [0.0, 1.0], "clean_shares": [1.0, 0.2]}
-"""The talk's first remedy: a clean share linear in the noise level."""
 
 
 def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
     """All conditions."""
     cotrain = common_conditions.cotrain(choices[COTRAIN_ALPHA])
     ambient = common_conditions.ambient(choices[SIGMA_MIN])
-    soft = "Soft ambient: the target's share falls linearly with the noise level."
     return [
         common_conditions.target_only(),
         common_conditions.source_only(),
         cotrain,
         ambient,
-        Condition("soft", soft, SOFT),
+        common_conditions.soft(),
         *(common_conditions.estimated(method) for method in ESTIMATED),
         *map(common_conditions.fine_tuned, (cotrain, ambient)),
         *common_conditions.pretrained_then_tuned(),

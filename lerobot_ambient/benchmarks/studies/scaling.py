@@ -40,7 +40,7 @@ def _kinds() -> list[Condition]:
         Condition("cotrain:by-size", f"Co-training; {by_size}.", {"type": "cotrain"}),
         Condition("ambient:by-size", f"Ambient co-training; {by_size}.", {"type": "ambient", "alpha": None}, window),
         replace(common_conditions.ambient(SIGMA_MIN), name="ambient:share", needs=()),
-        Condition("soft", "Soft ambient: the target's share falls linearly with the noise level.", pushing.SOFT),
+        common_conditions.soft(),
         replace(bucket, name="ambient:bucket", share=None),
     ]
 

@@ -35,3 +35,30 @@ def test_a_fault_of_the_decision_is_taught_below_a_sigma_max() -> None:
     for way in ("heldout", "classifier-dataset"):
         unswept = made[f"ambient:wrong_goal-{way}"]
         assert unswept.windows_once and unswept.needs == () and unswept.mixing == made["omni:wrong_goal"].mixing
+
+
+def test_where_some_episodes_are_at_fault_windows_and_selections_are_of_a_part() -> None:
+    ground = next(ground for ground in metaworld.GROUNDS if "broken" in ground.faults)
+    made = {one.name: one for one in metaworld.conditions(ground, ground.sources.choices(), Sizes())}
+    assert made["ambient:broken-classifier-episode"].windows == "classifier-episode"
+    assert made["ambient:broken-classifier-episode"].share == 0.5
+    for way in ("filtered", "weighted"):
+        kept = made[f"cotrain:{way}:broken"]
+        assert (kept.windows, kept.data) == (f"classifier-{way}", "broken")
+        assert (
+            kept.needs == made["cotrain:broken"].needs
+            and kept.mixing["alpha"] == made["cotrain:broken"].mixing["alpha"]
+        )
+    assert not [name for name in made if "tremble" in name and ("filtered" in name or "episode" in name)]
+
+
+def test_other_ways_are_those_of_the_same_source() -> None:
+    made = {one.name: one for one in metaworld.conditions(PUSH, PUSH.sources.choices(), Sizes())}
+    ambient, tuned = made["ambient:tremble"], made["cotrain:pretrained-tuned:tremble"]
+    assert made["ambient:tremble:by-size"].mixing == {"type": "ambient", "alpha": None}
+    assert made["ambient:tremble:ambient-loss"].policy == {"ambient_loss": True}
+    for way in ("by-size", "ambient-loss"):
+        assert made[f"ambient:tremble:{way}"].source == ambient.source
+    assert made[tuned.base].steps + tuned.steps == 1.0
+    assert {made[name].data for name in made if name.endswith(":tremble") or "tremble" in name} == {"tremble"}
+    assert "soft:wrong_goal" not in made
