@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_ambient.annotate.buckets.windows import BucketWindows
+from lerobot_ambient.annotate.classifier.calibration import chunk_scores
 from lerobot_ambient.annotate.classifier.curves import (
     CROSSINGS,
     TAU,
@@ -27,6 +28,7 @@ from lerobot_ambient.annotate.classifier.curves import (
     sigma_min_interval,
     sigma_min_of,
 )
+from lerobot_ambient.annotate.classifier.episode_kinds import two_kinds
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.results.found_windows import Finding
 from lerobot_ambient.core.arrays import Floats
@@ -75,7 +77,10 @@ def data_set_finding(evidence: ClassifierEvidence, chunks: int, threshold: Thres
     """One window for the whole source, of `chunks` samples."""
     curve = evidence.curve
     (sigma_min,) = threshold(curve.sigmas, curve.p[None])
-    return _finding(evidence, threshold, seed, "dataset", np.full(chunks, sigma_min), curve.p[None], None)
+    finding = _finding(evidence, threshold, seed, "dataset", np.full(chunks, sigma_min), curve.p[None], None)
+    scores = chunk_scores(evidence.scores.source, evidence.calibration)
+    told = two_kinds(scores, lambda curves: threshold(curve.sigmas, curves)) if finding.weak is None else None
+    return finding if told is None else finding.with_notes(told)
 
 
 def data_point_finding(evidence: ClassifierEvidence, threshold: Threshold, *, seed: int = 0) -> Finding:

@@ -21,17 +21,24 @@ SIGMAS = np.array([0.05, 0.3, 0.6, 0.9])
 DISTANCES = np.array([1.5, 1.0, 0.5, 0.1])
 
 
-def evidence(gain=1.0, *, distances=DISTANCES, episodes=40, chunks=30):
-    """Evidence of the exact logits of two unit normals that are `distances` apart, times a gain."""
+def evidence(gain=1.0, *, distances=DISTANCES, episodes=40, chunks=30, alike=0.0):
+    """Evidence of the exact logits of two unit normals that are `distances` apart, times a gain.
+
+    Of the source's episodes a part, `alike`, is drawn from the target's normal.
+    """
     rng = np.random.default_rng(0)
 
-    def held_out(sign):
+    def held_out(*signs):
         n = episodes * chunks
+        sign = np.repeat(signs, chunks)[:, None, None]
         x = rng.standard_normal((n, len(SIGMAS), 4)) + sign * distances[:, None] / 2
-        logits = (gain * distances[:, None] * x).astype(np.float32)
+        odds = np.exp(gain * distances[:, None] * x)
+        logits = np.log(odds / (alike * odds + 1.0 - alike)).astype(np.float32)
         return HeldOutLogits(np.arange(n), np.arange(n) // chunks, np.arange(n) // chunks % 2, logits)
 
-    scores = Scores("me/target", "me/sim", SIGMAS, held_out(+1), held_out(-1), cross_fitted=True)
+    same = round(alike * episodes)
+    parts = held_out(*[+1] * episodes), held_out(*[+1] * same, *[-1] * (episodes - same))
+    scores = Scores("me/target", "me/sim", SIGMAS, *parts, cross_fitted=True)
     calibration = calibrate(scores)
     return ClassifierEvidence(
         scores,
@@ -62,6 +69,18 @@ def test_laws_that_hardly_overlap_say_nothing_of_confidence():
 
 def test_classifiers_that_memorise_are_called_over_confident():
     assert "over-confident on episodes they did not see (calibration slope 0.3" in said(evidence(gain=3.0))
+
+
+def test_a_source_of_two_kinds_of_episodes_is_told_of():
+    far = np.array([6.0, 4.0, 3.0, 1.0])
+    line = "Of two kinds: 28 of 40 episodes look like the target's at every level, 12 differ even above 0.5."
+    assert line in said(evidence(distances=far, alike=0.7))
+    assert "--granularity=bucket --bucket=episode" in said(evidence(distances=far, alike=0.7))
+    # All alike, none alike, a handful apart, or too few to say.
+    for alike in (0.0, 0.95, 1.0):
+        assert "two kinds" not in said(evidence(distances=far, alike=alike))
+    assert "two kinds" not in said(evidence(distances=far, alike=0.7, episodes=10))
+    assert "two kinds" not in said(evidence(distances=far, alike=0.7, chunks=4))
 
 
 def test_the_safe_end_lies_above_every_estimate():
