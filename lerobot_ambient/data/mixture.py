@@ -310,9 +310,9 @@ def _align(declared: _Declared, options: ReadOptions) -> list[AlignedSource]:
 
     with alike_together(many=len(others) > MANY):
         sources = in_threads(brought, list(zip(others, names, strict=True)), "opening datasets")
-        for source in sources:
-            for line in [*told_of_copies(target, source), *foreign_units(target, source)]:
-                logger.warning("%s", line)
+        foreign = [line for source in sources for line in foreign_units(target, source)]
+        for line in [*told_of_copies(target, sources), *foreign]:
+            logger.warning("%s", line)
     aligned = [target, *sources]
     for key in left_out_keys(aligned):
         logger.info("feature %s is not in every dataset and is left out of the mixture.", key)

@@ -17,7 +17,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lerobot_ambient.annotate.buckets.windows import BucketWindows
+from lerobot_ambient.annotate.buckets.episode_kinds import two_kinds
+from lerobot_ambient.annotate.buckets.partition import by_episode
+from lerobot_ambient.annotate.buckets.windows import BucketWindows, bucket_windows
 from lerobot_ambient.annotate.classifier.calibration import chunk_scores
 from lerobot_ambient.annotate.classifier.curves import (
     CROSSINGS,
@@ -28,7 +30,6 @@ from lerobot_ambient.annotate.classifier.curves import (
     sigma_min_interval,
     sigma_min_of,
 )
-from lerobot_ambient.annotate.classifier.episode_kinds import two_kinds
 from lerobot_ambient.annotate.classifier.evidence import ClassifierEvidence
 from lerobot_ambient.annotate.results.found_windows import Finding
 from lerobot_ambient.core.arrays import Floats
@@ -78,8 +79,11 @@ def data_set_finding(evidence: ClassifierEvidence, chunks: int, threshold: Thres
     curve = evidence.curve
     (sigma_min,) = threshold(curve.sigmas, curve.p[None])
     finding = _finding(evidence, threshold, seed, "dataset", np.full(chunks, sigma_min), curve.p[None], None)
+    if finding.weak is not None:
+        return finding
     scores = chunk_scores(evidence.scores.source, evidence.calibration)
-    told = two_kinds(scores, lambda curves: threshold(curve.sigmas, curves)) if finding.weak is None else None
+    each = by_episode(scores.episode)
+    told = two_kinds(bucket_windows(scores, curve.sigmas, each, tau=threshold.tau, rule=threshold.rule))
     return finding if told is None else finding.with_notes(told)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from lerobot.utils.constants import ACTION
 
-from lerobot_ambient.data.alignment.copied_episodes import copied_episodes
+from lerobot_ambient.data.alignment.copied_episodes import by_mark, copied_episodes
 from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
 
@@ -46,8 +46,8 @@ def test_what_it_says_to_do_ends_it(caplog, folder):
 def test_an_episode_with_the_same_ends_is_not_a_copy(folder, caplog):
     mixture, _ = told(caplog, folder, "copy")
     target, source = mixture.sources
-    assert copied_episodes(target, source) == [0, 1, 2]
+    assert copied_episodes(target, source, by_mark(target)) == [0, 1, 2]
     actions = np.array(source.columns[ACTION])
     actions[int(source.starts[1]) + 3] += 1e-3
     source.columns[ACTION] = actions
-    assert copied_episodes(target, source) == [0, 2]
+    assert copied_episodes(target, source, by_mark(target)) == [0, 2]

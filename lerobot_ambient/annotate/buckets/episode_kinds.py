@@ -7,13 +7,7 @@ astray here and there, leaves a heap of windows at 0 and one near 1, and the dat
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import numpy as np
-from numpy.typing import NDArray
-
-from lerobot_ambient.annotate.classifier.held_out import ChunkScores
-from lerobot_ambient.core.arrays import Floats
+from lerobot_ambient.annotate.buckets.windows import BucketWindows
 
 _CHUNKS, _EPISODES = 5, 20
 """Chunks by which an episode is judged, and episodes by which a source is."""
@@ -24,19 +18,15 @@ _ALIKE, _APART = 1 / 3, 0.1
 mixtures with 30 % of broken episodes 0.6 (docs/results/README.md, Meta-World)."""
 
 
-def two_kinds(scores: ChunkScores, sigma_min_of: Callable[[NDArray[np.floating]], Floats]) -> str | None:
+def two_kinds(windows: BucketWindows) -> str | None:
     """What to do with a source of two kinds of episodes, in words; None where it is of one, or too little was seen.
 
     Args:
-        scores: c of chunks of the source.
-        sigma_min_of: (E,) levels of the curves (E, L) of episodes.
+        windows: of its episodes, each a bucket.
     """
-    _, which, count = np.unique(scores.episode, return_inverse=True, return_counts=True)
-    sums = np.stack([np.bincount(which, weights=column) for column in scores.mean.T], axis=1)
-    seen = count >= _CHUNKS
-    if seen.sum() < _EPISODES:
+    levels = windows.sigma_min[windows.sizes >= _CHUNKS]
+    if len(levels) < _EPISODES:
         return None
-    levels = sigma_min_of((sums / count[:, None])[seen])
     alike, apart = (levels == 0.0).sum(), (levels > _FAR).sum()
     if alike < _ALIKE * len(levels) or apart < _APART * len(levels):
         return None
