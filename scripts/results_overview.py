@@ -75,7 +75,7 @@ def rows_of(file: Path) -> Iterator[list[str]]:
                     *(_rate(by_name.get(arm)) for arm in (alone, cotrain, swept)),
                     words,
                     _rate(by_name.get(name)),
-                    *(_points(trainings, ours, other) for other in (alone, cotrain)),
+                    *(points(trainings, ours, other) for other in (alone, cotrain)),
                 ]
 
 
@@ -105,7 +105,8 @@ def _rate(arm: dict[str, Any] | None) -> str:
     return f"{100 * arm['successes'] / arm['trials']:.1f} % [{low}, {high}]"
 
 
-def _points(trainings: dict[str, Trainings], ours: str, other: str) -> str:
+def points(trainings: dict[str, Trainings], ours: str, other: str) -> str:
+    """Success of one arm less another in points, paired, with its 95 % interval; a dash without either."""
     found = difference(SUCCESS, trainings[ours], trainings[other]) if ours and other in trainings else None
     if found is None:
         return "–"
