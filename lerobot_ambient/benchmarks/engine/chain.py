@@ -60,7 +60,7 @@ class Chain:
 
     @property
     def recordings(self) -> Path | None:
-        return self.evaluate.run_folder / "recordings" if self.recorded and self.reused is None else None
+        return self.evaluate.run_folder / "recordings" if self.recorded and self.evaluate.is_done else None
 
     def kept(self) -> Kept:
         """The finished evaluation."""
@@ -80,5 +80,5 @@ class Chain:
         return Kept(self.name, self.evaluate.key, rollouts, train, evaluate, machines, windows)
 
     def final(self) -> FinalRun:
-        policy = self.pretrained if self.reused is None else None
+        policy = self.pretrained if self.train.is_done else None
         return FinalRun(self.condition, self.seed, self.kept(), self.recordings, policy)

@@ -13,6 +13,7 @@ Layout of the output folder
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import metadata
@@ -34,11 +35,13 @@ from lerobot_ambient.benchmarks.engine.outcome import Outcome, SweepPoint
 from lerobot_ambient.benchmarks.engine.recipe import NOWHERE, Places, fine_tuning_flags, render_yaml, train_config
 from lerobot_ambient.benchmarks.engine.study import SWEEP_TRAIN_SEED, Options, Study
 from lerobot_ambient.benchmarks.engine.study_data import KINDS, StudyData, folder_of
-from lerobot_ambient.integration.commands.stages import Stage, StageRunner, stock_command
+from lerobot_ambient.integration.commands.stages import DONE, Stage, StageRunner, stock_command
 from lerobot_ambient.integration.commands.training_stage import LAST_CHECKPOINT, training_stage
 
 SWEEP_EVAL_SEED, FINAL_EVAL_SEED = 50_000, 100_000
 """First evaluation seeds. All final runs are rolled out on the same layouts, those of the sweeps are others."""
+_TRAINING, _EVALUATION = "train", "eval"
+"""Folders of a policy's two stages."""
 _EVAL_BATCH = 200
 VERSION = 3
 """Raise it, and the next, when the same inputs would give other results."""
@@ -65,6 +68,7 @@ class _Run:
         self._first_with: dict[str, Chain] = {}
         kept = [] if options.reuse is None else read_kept(options.reuse, study.name)
         self._reused = {one.key: one for one in kept}
+        self._finished = _finished_below(self.output)
         self._declared = study.conditions(study.defaults, options.sizes)
         self._alone = next((one.data for one in self._declared if one.name == target_only().name), None)
 
@@ -242,7 +246,7 @@ class _Run:
         precision = self.options.mixed_precision
         if precision != "no":
             inputs["mixed_precision"] = precision
-        train_folder = folder / "train"
+        train_folder = folder / _TRAINING
         train = training_stage(
             train_folder,
             inputs,
@@ -262,7 +266,7 @@ class _Run:
             *(["--eval.recording=true"] if recorded else []),
         ]
         evaluate = Stage(
-            folder / "eval",
+            folder / _EVALUATION,
             {
                 "version": self._task_versions(),
                 "command": "lerobot-eval",
@@ -273,21 +277,22 @@ class _Run:
                 *stock_command("lerobot-eval", "lerobot.scripts.lerobot_eval"),
                 f"--policy.path={train_folder / LAST_CHECKPOINT}",
                 *settings,
-                f"--output_dir={folder / 'eval' / 'run'}",
+                f"--output_dir={folder / _EVALUATION / 'run'}",
             ],
             product="run/eval_info.json",
         )
-        chain = Chain(
-            folder.relative_to(self.output).as_posix(),
-            condition,
-            seed,
-            train,
-            evaluate,
-            recorded,
-            task,
-            self._windows_folder(condition.data, draw),
-            base,
-            None if evaluate.is_done else self._reused.get(evaluate.key),
+        chain = self._found(
+            Chain(
+                folder.relative_to(self.output).as_posix(),
+                condition,
+                seed,
+                train,
+                evaluate,
+                recorded,
+                task,
+                self._windows_folder(condition.data, draw),
+                base,
+            )
         )
         # A sweep's winner may be a fixed condition under another name, and so may an estimate: both are one policy.
         first_with = self._first_with.setdefault(evaluate.key, chain)
@@ -296,6 +301,21 @@ class _Run:
         return replace(
             chain, train=first_with.train, evaluate=first_with.evaluate, reused=first_with.reused, shared=True
         )
+
+    def _found(self, chain: Chain) -> Chain:
+        """The same chain with its rollouts, where an earlier call made them as another arm's, or they were kept."""
+        if chain.evaluate.is_done:
+            return chain
+        folder = self._finished.get(chain.evaluate.key)
+        if folder is not None:
+            train, evaluate = (
+                replace(stage, folder=folder / stage.folder.name) for stage in (chain.train, chain.evaluate)
+            )
+            made = replace(chain, train=train, evaluate=evaluate)
+            if train.is_done:
+                # Read at once: the other arm may have other settings by now, and its folder be moved aside.
+                return replace(made, reused=made.kept())
+        return replace(chain, reused=self._reused.get(chain.evaluate.key))
 
     def _choose(self, tried: Sequence[tuple[Sweep, float, Chain]]) -> list[SweepPoint]:
         points = [SweepPoint(sweep, chain.condition, value, chain.kept()) for sweep, value, chain in tried]
@@ -308,6 +328,12 @@ class _Run:
 
 def _stages_of(chains: Sequence[Chain]) -> list[list[Stage]]:
     return [stages for chain in chains if (stages := chain.stages)]
+
+
+def _finished_below(output: Path) -> dict[str, Path]:
+    """Folders of the policies that an earlier call rolled out, by the keys of their evaluations."""
+    marks = sorted(output.glob(f"*/*/{_EVALUATION}/{DONE}"))
+    return {json.loads(mark.read_text(encoding="utf-8"))["key"]: mark.parent.parent for mark in marks}
 
 
 def _draw_of_windows(condition: Condition, seed: int) -> int:

@@ -40,6 +40,8 @@ from lerobot_ambient.integration.commands.machine import machine
 from lerobot_ambient.integration.commands.progress import Display, clock, tail
 from lerobot_ambient.integration.monitoring.metrics_file import FIGURE_SWITCH
 
+DONE = "done.json"
+"""The file in a stage's folder that says it is finished."""
 _TAIL_LINES = 25
 
 
@@ -111,7 +113,7 @@ class Stage:
         return re.sub(r"-\d+$", "", self.folder.name)
 
     def _done(self) -> dict[str, Any] | None:
-        done = _read_json(self.folder / "done.json")
+        done = _read_json(self.folder / DONE)
         return done if done and done.get("key") == self.key else None
 
 
@@ -228,7 +230,7 @@ class StageRunner:
                 "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
                 "machine": machine(),
             }
-            _write_json(stage.folder / "done.json", done)
+            _write_json(stage.folder / DONE, done)
             display.end(self._name(stage), seconds)
 
     @contextmanager

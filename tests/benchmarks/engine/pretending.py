@@ -16,7 +16,11 @@ class Pretending:
 
     def run(self, chains: Sequence[Sequence[Stage]], title: str) -> None:
         for stage in (stage for chain in chains for stage in chain):
+            if stage.is_done:
+                continue
             self.ran.append(stage.folder.relative_to(self.root).as_posix())
+            if stage.folder.exists():
+                stage.folder.rename(stage.folder.with_name(f"{stage.folder.name}.old-1"))
             stage.run_folder.mkdir(parents=True)
             (stage.folder / "done.json").write_text(json.dumps({"key": stage.key, "seconds": 5.0, "machine": "here"}))
             # Rollouts that depend on what was trained, so that a wrong one would be seen.

@@ -2,6 +2,7 @@
 """Rollouts that are kept beside the page, and an experiment that goes on from them in another folder."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 
 from lerobot_ambient.benchmarks.engine.kept_rollouts import Kept, kept_file, read_kept, write_kept
 from lerobot_ambient.benchmarks.engine.outcome import Outcome
-from lerobot_ambient.benchmarks.engine.study import Options, options_for
+from lerobot_ambient.benchmarks.engine.study import Options, Study, options_for
 from lerobot_ambient.benchmarks.engine.study_run import run_study
 from lerobot_ambient.benchmarks.pages.study_report import write_report
+from lerobot_ambient.benchmarks.studies import maze
 from lerobot_ambient.benchmarks.studies.pushing import STUDY
 from lerobot_ambient.integration.commands.results import Rollouts
 from tests.benchmarks.engine.pretending import Pretending
@@ -80,9 +82,9 @@ def data(tmp_path) -> Path:
 SWEPT = len(next(sweep for sweep in STUDY.sweeps if sweep.parameter == "alpha").values)
 
 
-def ran(options: Options) -> tuple[Outcome, list[str]]:
+def ran(options: Options, study: Study = STUDY) -> tuple[Outcome, list[str]]:
     runner = Pretending(options.output_dir)
-    return run_study(STUDY, options, runner), runner.ran
+    return run_study(study, options, runner), runner.ran
 
 
 def test_an_experiment_goes_on_in_another_folder(tmp_path, data):
@@ -128,3 +130,42 @@ def test_only_equal_settings_are_taken(tmp_path, data):
     (data / "source" / "meta" / "info.json").write_text('{"total_episodes": 5, "total_frames": 9}')
     _, stages = ran(options_for(STUDY, tmp_path / "other", reuse=file, **sizes))
     assert len(stages) == 4
+
+
+class TestAPolicyThatAnEarlierCallMadeAsAnotherArms:
+    """The default of the sweep, alpha 0.5, is also a fixed arm of the front: one policy, two names."""
+
+    study = replace(maze.STUDY, task=replace(maze.TASK, recorded=False))
+
+    def run(self, tmp_path: Path, data: Path, *arms: str, sweep: bool = False) -> tuple[Outcome, list[str]]:
+        sizes = {"trials": 2, "sweep_trials": 2, "data_root": data, "seeds": (1, 2), "sweep": sweep}
+        return ran(options_for(self.study, tmp_path / "out", conditions=arms, **sizes), self.study)
+
+    def test_is_not_trained_again(self, tmp_path, data):
+        first, stages = self.run(tmp_path, data, "cotrain:0.5")
+        assert len(stages) == 4
+        second, stages = self.run(tmp_path, data, "cotrain", "cotrain:0.5")
+        assert stages == []
+        assert [run.rollouts.returns.tolist() for run in second.runs] == 2 * [
+            run.rollouts.returns.tolist() for run in first.runs
+        ]
+        assert [(run.kept.name, run.policy) for run in second.runs] == [
+            (f"final/{arm}-seed{seed}", run.policy)
+            for arm in ("cotrain", "cotrain-0.5")
+            for seed, run in zip((1, 2), first.runs, strict=True)
+        ]
+        assert all(run.policy is not None and not run.kept.reused for run in second.runs)
+
+    def test_is_told_even_when_the_other_arm_is_made_anew(self, tmp_path, data):
+        first, _ = self.run(tmp_path, data, "cotrain")
+        second, stages = self.run(tmp_path, data, "cotrain", "cotrain:0.5", sweep=True)
+        assert second.choices["cotrain_alpha"] != 0.5
+        assert not any("cotrain-0.5" in stage and stage.startswith("final") for stage in stages)
+        found = [run.rollouts.returns.tolist() for run in second.runs if run.condition.name == "cotrain:0.5"]
+        assert found == [run.rollouts.returns.tolist() for run in first.runs]
+
+    def test_is_trained_again_where_its_training_is_gone(self, tmp_path, data):
+        self.run(tmp_path, data, "cotrain:0.5")
+        (tmp_path / "out" / "final" / "cotrain-0.5-seed1" / "train" / "done.json").unlink()
+        _, stages = self.run(tmp_path, data, "cotrain")
+        assert stages == ["final/cotrain-seed1/train", "final/cotrain-seed1/eval"]
