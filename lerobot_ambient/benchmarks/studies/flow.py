@@ -85,4 +85,6 @@ STUDY = Study(
     full=Sizes(trials=200, steps=3500),
     quick=Sizes(seeds=(1,), trials=100, steps=3500, source_episodes=1000, sweep=False),
     quick_conditions=("target_only", "cotrain", "ambient"),
+    question="Do windows that work for DDPM do for a policy that regresses on a velocity what they do there?",
+    limits=("Large networks: that of the maze is small, and rough under flow matching with no source at all.",),
 )

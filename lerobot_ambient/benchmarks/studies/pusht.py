@@ -71,4 +71,12 @@ STUDY = Study(
     full=Sizes(steps=4000, batch_size=64, target_episodes=50, source_episodes=300),
     quick=Sizes(seeds=(1,), trials=50, steps=3000, batch_size=64, target_episodes=50, source_episodes=100, sweep=False),
     quick_conditions=("target_only", *(f"{kind}:{SOURCES.names[0]}" for kind in ("cotrain", "ambient"))),
+    question=(
+        "A hand trembles, or acts late. Does a window that the data alone suggests help with either, and never hurt?"
+    ),
+    limits=(
+        "People's demonstrations, and gym-pusht's whole range of starts.",
+        "Pictures: the policies see keypoints.",
+        "How windows vary with the draw of the target: each was estimated on one.",
+    ),
 )
