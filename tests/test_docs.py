@@ -179,7 +179,7 @@ def type_of(path: str) -> str:
 
 def resolved(words: list[str], monkeypatch: pytest.MonkeyPatch):
     """LeRobot's configuration of a training command, parsed as lerobot-train and inspect parse it."""
-    from lerobot_ambient.integration.training.merged_training import load_train_config
+    from lerobot_ambient.integration.training.configured_mixture import load_train_config
 
     config = next((word.partition("=")[2] for word in words if word.startswith("--config_path=")), None)
     more = [word for word in words if not word.startswith("--config_path=")]

@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     from lerobot_ambient.cli.annotating.report import Outcome
     from lerobot_ambient.cli.progress import say
     from lerobot_ambient.data.windows.windows_file import write_windows
-    from lerobot_ambient.integration.training.merged_training import (
+    from lerobot_ambient.integration.training.configured_mixture import (
         load_train_config,
         mixture_without_windows,
         recipe_of,

@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 def _all_checks(args: argparse.Namespace) -> Iterator[Check]:
     from lerobot_ambient.integration.doctor import data as doctor_data
     from lerobot_ambient.integration.doctor import installation as doctor
-    from lerobot_ambient.integration.training import merged_training as training
+    from lerobot_ambient.integration.training import configured_mixture as training
 
     configured = args.config_path is not None or bool(args.more)
     if configured:

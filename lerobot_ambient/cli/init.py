@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     # Late, so that the help of every verb stays quick.
     from lerobot_ambient.cli.own_config import render_written, suggestions_for
     from lerobot_ambient.integration.training.config_file import write_suggested
-    from lerobot_ambient.integration.training.merged_training import load_train_config
+    from lerobot_ambient.integration.training.configured_mixture import load_train_config
 
     words = [f"--dataset.{key}={value}" for key, value in target.items()]
     cfg = load_train_config(

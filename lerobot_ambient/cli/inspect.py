@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         require_picture("--png", args.png)
     if args.write is not None:
         require_free(args.write, overwrite=args.overwrite)
-    from lerobot_ambient.integration.training.merged_training import load_train_config, mixture_of
+    from lerobot_ambient.integration.training.configured_mixture import load_train_config, mixture_of
 
     cfg = load_train_config(args.config_path, args.more)
     if args.suggest:

@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     from lerobot_ambient.cli.progress import say
     from lerobot_ambient.data.export.aligned_episodes import MixtureEpisodes
     from lerobot_ambient.data.export.physical_merge import write_merge
-    from lerobot_ambient.integration.training.merged_training import load_train_config, mixture_of, recipe_of
+    from lerobot_ambient.integration.training.configured_mixture import load_train_config, mixture_of, recipe_of
 
     if not args.repo_id:
         raise ValueError("--repo-id is empty; name the new dataset, e.g. --repo-id=me/merged.")

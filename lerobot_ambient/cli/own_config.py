@@ -21,7 +21,7 @@ def suggestions_for(cfg: TrainConfig) -> list[Suggestion]:
     """
     from lerobot_ambient.data.suggest.by_catalogue import suggest_known
     from lerobot_ambient.data.suggest.suggest import facts_of
-    from lerobot_ambient.integration.training.merged_training import target_config
+    from lerobot_ambient.integration.training.configured_mixture import target_config
 
     if cfg.policy.target_end_effector is not None:
         raise ValueError(

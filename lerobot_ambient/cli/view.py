@@ -143,7 +143,7 @@ def _refuse(args: argparse.Namespace) -> None:
 def _open(args: argparse.Namespace) -> Opened:
     from lerobot_ambient.cli.init import named_dataset, names_type
     from lerobot_ambient.cli.progress import say
-    from lerobot_ambient.integration.training.merged_training import load_train_config
+    from lerobot_ambient.integration.training.configured_mixture import load_train_config
     from lerobot_ambient.integration.viewing.opened import Bounds, align_as_proposed, open_to_view, rollout_sources
 
     bounds = Bounds(episodes=args.episodes)

@@ -13,7 +13,7 @@ import draccus
 import yaml
 from lerobot.configs.train import TrainPipelineConfig
 
-from lerobot_ambient.integration.training.merged_training import load_train_config
+from lerobot_ambient.integration.training.configured_mixture import load_train_config
 from lerobot_ambient.sweep.evaluation import HELD_OUT, ROLLOUTS
 from lerobot_ambient.sweep.space import Space
 

@@ -189,7 +189,7 @@ def test_spectra_need_none_of_the_packages_of_the_extra(annotate, preloaded_pyth
     ]
     script = f"""
 import lerobot.configs.train, sys  # what LeRobot imports for itself is no business of ours
-from lerobot_ambient.integration.training import merged_training as training
+import lerobot_ambient.integration.training.configured_mixture
 for name in ("scipy", "sklearn", "matplotlib", "jinja2"):
     for loaded in [module for module in sys.modules if module.partition(".")[0] == name]:
         del sys.modules[loaded]

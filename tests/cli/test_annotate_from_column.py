@@ -69,7 +69,7 @@ def test_input_is_checked(annotate, arguments, said):
 def test_a_number_with_many_values_is_divided_by_quantiles(annotate, home):
     from lerobot_ambient.annotate.chunks.mixture_chunks import chunks_of
     from lerobot_ambient.annotate.heldout.scored_parts import scored_parts
-    from lerobot_ambient.integration.training.merged_training import load_train_config, mixture_without_windows
+    from lerobot_ambient.integration.training.configured_mixture import load_train_config, mixture_without_windows
 
     mixture = mixture_without_windows(load_train_config(None, options(home / "target", home / "sim")))
     source = chunks_of(mixture)[1]

@@ -9,7 +9,7 @@ import yaml
 
 from lerobot_ambient.cli.__main__ import main
 from lerobot_ambient.data.catalogue.library import VARIABLE
-from lerobot_ambient.integration.training.merged_training import load_train_config
+from lerobot_ambient.integration.training.configured_mixture import load_train_config
 
 FRONT, WRIST = "observation.images.front", "observation.images.wrist"
 ARM = """

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lerobot_ambient.cli.__main__ import main
-from lerobot_ambient.integration.training import merged_training as training
+from lerobot_ambient.integration.training import configured_mixture as training
 
 CONFIGURED = (
     "--policy.type=ambient_diffusion",

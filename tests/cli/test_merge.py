@@ -15,7 +15,8 @@ import torch
 from lerobot.datasets import LeRobotDataset
 
 from lerobot_ambient.cli.__main__ import main
-from lerobot_ambient.integration.training.merged_training import load_train_config, make_merged_datasets, mixture_of
+from lerobot_ambient.integration.training.configured_mixture import load_train_config, mixture_of
+from lerobot_ambient.integration.training.merged_training import make_merged_datasets
 
 POLICY = (
     "--policy.type=ambient_diffusion",

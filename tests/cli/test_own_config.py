@@ -13,7 +13,7 @@ import yaml
 
 from lerobot_ambient.cli.__main__ import main
 from lerobot_ambient.integration.training.config_file import comparable
-from lerobot_ambient.integration.training.merged_training import load_train_config
+from lerobot_ambient.integration.training.configured_mixture import load_train_config
 
 JOINTS = ["shoulder_pan", "elbow_flex", "wrist_roll"]
 

@@ -112,7 +112,7 @@ def test_a_tiny_sweep_through_the_stock_commands(tmp_path, write_dataset, capsys
     assert found["eval_seeds"] == [50_000, 50_001]
 
     # lerobot-train takes the best configuration as it is.
-    from lerobot_ambient.integration.training.merged_training import load_train_config
+    from lerobot_ambient.integration.training.configured_mixture import load_train_config
 
     best = load_train_config(str(tmp_path / "out" / "best.yaml"), [])
     assert best.policy.mixing.alpha == 0.5

@@ -46,7 +46,7 @@ def roots(tmp_path_factory: pytest.TempPathFactory, write_dataset: Callable[...,
 @pytest.fixture
 def configured(roots: tuple[Path, Path]) -> Callable[..., Any]:
     """configured(*words): a training configuration of me/target and of me/sim above sigma 0.4."""
-    from lerobot_ambient.integration.training.merged_training import load_train_config
+    from lerobot_ambient.integration.training.configured_mixture import load_train_config
 
     def make(*words: str) -> Any:
         target, sim = roots

@@ -19,7 +19,8 @@ from lerobot_ambient.data.export.record import decode_shares, encode_shares, lic
 from lerobot_ambient.data.normalization.affine import ActionNormalization
 from lerobot_ambient.data.provenance.data_record import DataRecord
 from lerobot_ambient.data.windows.windows_file import WINDOWS_PATH, WindowTable, write_windows
-from lerobot_ambient.integration.training.merged_training import load_train_config, make_merged_datasets
+from lerobot_ambient.integration.training.configured_mixture import load_train_config
+from lerobot_ambient.integration.training.merged_training import make_merged_datasets
 from lerobot_ambient.policy.card.alignment import alignment
 from lerobot_ambient.policy.card.hub_card import plan_picture
 from lerobot_ambient.policy.card.model_card import Result, model_card, record_shares

@@ -19,7 +19,7 @@ from lerobot_ambient.cli.__main__ import main
 from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions
-from lerobot_ambient.integration.training.merged_training import recipe_of
+from lerobot_ambient.integration.training.configured_mixture import recipe_of
 from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
 from lerobot_ambient.policy.diffusion.processor_ambient_diffusion import make_ambient_diffusion_pre_post_processors

@@ -17,7 +17,8 @@ import pytest
 import torch
 from scipy import stats
 
-from lerobot_ambient.integration.training.merged_training import load_train_config, make_merged_datasets
+from lerobot_ambient.integration.training.configured_mixture import load_train_config
+from lerobot_ambient.integration.training.merged_training import make_merged_datasets
 
 from ..policy.flow.tiny import PIXELS, as_arguments, tiny_multi_task_dit
 

@@ -32,7 +32,7 @@ from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.integration.heldout.method import HeldOutMethod, annotate_held_out
 from lerobot_ambient.integration.heldout.training import FitOptions, Trainer
-from lerobot_ambient.integration.training.merged_training import mixture_without_windows
+from lerobot_ambient.integration.training.configured_mixture import mixture_without_windows
 from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.options.train_config import TrainConfig
 

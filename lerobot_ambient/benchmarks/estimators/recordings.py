@@ -39,7 +39,7 @@ from lerobot_ambient.core.arrays import Floats
 from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.data.reading.open_dataset import open_dataset
-from lerobot_ambient.integration.training.merged_training import load_train_config, mixture_without_windows
+from lerobot_ambient.integration.training.configured_mixture import load_train_config, mixture_without_windows
 
 TARGET, LATER = "recordings/target", "recordings/later"
 LATER_JITTERED, TARGET_JITTERED = f"{LATER}-jittered", f"{TARGET}-jittered"

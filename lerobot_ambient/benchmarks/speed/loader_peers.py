@@ -24,7 +24,8 @@ from torch.utils.data import DataLoader, Dataset
 from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.mixture import make_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions
-from lerobot_ambient.integration.training.merged_training import MergedTrainingDataset, recipe_of
+from lerobot_ambient.integration.training.configured_mixture import recipe_of
+from lerobot_ambient.integration.training.merged_training import MergedTrainingDataset
 from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
 
 logger = logging.getLogger(__name__)

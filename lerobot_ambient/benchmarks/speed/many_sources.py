@@ -28,7 +28,7 @@ from lerobot_ambient.data.catalogue.library import entries
 from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.suggest.suggest import Suggestion, facts_of, suggest
 from lerobot_ambient.integration.commands.stages import stock_command
-from lerobot_ambient.integration.training.merged_training import load_train_config, mixture_of
+from lerobot_ambient.integration.training.configured_mixture import load_train_config, mixture_of
 from lerobot_ambient.testing.generated.entry_dataset import generated_entry_dataset
 
 _EPISODES, _FRAMES = 4, 40

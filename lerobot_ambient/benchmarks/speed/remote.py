@@ -34,7 +34,8 @@ from lerobot_ambient.data.reading.open_dataset import ReadOptions
 from lerobot_ambient.data.remote.block_store import BlockStore
 from lerobot_ambient.data.remote.options import BATCHES_AHEAD, StreamOptions
 from lerobot_ambient.integration.commands.machine import machine
-from lerobot_ambient.integration.training.merged_training import MergedTrainingDataset, recipe_of
+from lerobot_ambient.integration.training.configured_mixture import recipe_of
+from lerobot_ambient.integration.training.merged_training import MergedTrainingDataset
 from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.testing.loopback_hub.hub import LoopbackHub
 from lerobot_ambient.testing.loopback_hub.store import Repo

@@ -39,7 +39,7 @@ def add_train_step(benches: argparse._SubParsersAction[argparse.ArgumentParser])
 def run_train_step(args: argparse.Namespace) -> int:
     """Measure and print; `args.more` holds options of lerobot-train."""
     from lerobot_ambient.benchmarks.speed.train_step import bench_train_step
-    from lerobot_ambient.integration.training.merged_training import load_train_config
+    from lerobot_ambient.integration.training.configured_mixture import load_train_config
 
     # LeRobot prints on stdout how it cuts images; what is printed here may be read by a program.
     with contextlib.redirect_stdout(sys.stderr):

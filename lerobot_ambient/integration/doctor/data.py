@@ -16,7 +16,7 @@ from lerobot_ambient.data.mixture import AssembledMixture
 from lerobot_ambient.data.reading.open_dataset import open_metadata
 from lerobot_ambient.integration.doctor.cameras import check_cameras
 from lerobot_ambient.integration.doctor.installation import Check, captured_logs
-from lerobot_ambient.integration.training.merged_training import load_train_config, mixture_of, target_config
+from lerobot_ambient.integration.training.configured_mixture import load_train_config, mixture_of, target_config
 from lerobot_ambient.policy.options.train_config import TrainConfig
 
 

@@ -27,14 +27,13 @@ from lerobot_ambient.data.remote.options import BATCHES_AHEAD
 from lerobot_ambient.integration.errors import decoder_notice
 from lerobot_ambient.integration.errors.near_options import near_names
 from lerobot_ambient.integration.errors.option_errors import raised_to_python
-from lerobot_ambient.integration.training.fine_tuning import Base
-from lerobot_ambient.integration.training.merged_training import (
-    MergedTrainingDataset,
+from lerobot_ambient.integration.training.configured_mixture import (
     load_train_config,
-    make_merged_datasets,
     mixture_without_windows,
     target_config,
 )
+from lerobot_ambient.integration.training.fine_tuning import Base
+from lerobot_ambient.integration.training.merged_training import MergedTrainingDataset, make_merged_datasets
 from lerobot_ambient.policy import registered as registered
 from lerobot_ambient.policy.options.mixing import MixingConfig, as_choice
 from lerobot_ambient.policy.options.mixture_options import ambient_types

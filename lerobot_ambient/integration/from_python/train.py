@@ -14,7 +14,7 @@ from lerobot.utils.constants import CHECKPOINTS_DIR, LAST_CHECKPOINT_LINK, PRETR
 
 from lerobot_ambient.integration.errors.near_options import near_names
 from lerobot_ambient.integration.from_python.mixture import Mixture, command_line
-from lerobot_ambient.integration.training.merged_training import first_cause
+from lerobot_ambient.integration.training.configured_mixture import first_cause
 from lerobot_ambient.policy.options.mixing import MixingConfig
 
 

@@ -32,7 +32,7 @@ from lerobot_ambient.integration.heldout.cross_fit import HeldOutCrossFit
 from lerobot_ambient.integration.heldout.designs import Design, all_of, designs_of
 from lerobot_ambient.integration.heldout.stand_in import DENOISERS, chosen_denoiser
 from lerobot_ambient.integration.heldout.training import FitOptions, Trainer
-from lerobot_ambient.integration.training.merged_training import mixture_without_windows
+from lerobot_ambient.integration.training.configured_mixture import mixture_without_windows
 from lerobot_ambient.policy.options.train_config import TrainConfig
 
 logger = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ from lerobot_ambient.data.mixture import AssembledMixture, make_mixture
 from lerobot_ambient.data.reading.open_dataset import ReadOptions, open_metadata, wanted_episodes
 from lerobot_ambient.integration.judging.checkpoint import Checkpoint
 from lerobot_ambient.integration.judging.seen import overlap, uses_of
-from lerobot_ambient.integration.training.merged_training import first_cause
+from lerobot_ambient.integration.training.configured_mixture import first_cause
 from lerobot_ambient.integration.training.step import scaled_pictures
 
 

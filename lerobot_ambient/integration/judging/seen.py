@@ -14,7 +14,7 @@ from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.files.checked_metadata import CheckedMetadata
 from lerobot_ambient.data.files.episode_table import EpisodeTable
 from lerobot_ambient.data.windows.merged_file import merged_file_of
-from lerobot_ambient.integration.training.merged_training import split_episodes
+from lerobot_ambient.integration.training.configured_mixture import split_episodes
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ def merging(original: Callable[..., Any]) -> Callable[..., Any]:
     packed = _packing(original)
 
     def make_train_eval_datasets(*args: Any, **kwargs: Any) -> Any:
-        from lerobot_ambient.integration.training.merged_training import is_ambient, make_merged_datasets
+        from lerobot_ambient.integration.training.configured_mixture import is_ambient
+        from lerobot_ambient.integration.training.merged_training import make_merged_datasets
 
         given = arguments(original, args, kwargs)
         cfg = given["cfg"]

@@ -29,7 +29,7 @@ from lerobot_ambient.data.suggest.as_yaml import sources_block
 from lerobot_ambient.data.suggest.config_comments import carry_comments
 from lerobot_ambient.data.suggest.config_windows import OPTIONS, FoundWindow, merge_windows
 from lerobot_ambient.data.suggest.suggest import Suggestion, plain
-from lerobot_ambient.integration.training.merged_training import load_train_config
+from lerobot_ambient.integration.training.configured_mixture import load_train_config
 from lerobot_ambient.policy.options.train_config import TrainConfig
 
 _WIDTH = 110

@@ -23,7 +23,7 @@ from lerobot_ambient.data.mixture import AssembledMixture, make_mixture
 from lerobot_ambient.data.reading.open_dataset import open_metadata, wanted_episodes
 from lerobot_ambient.data.suggest.by_catalogue import suggest_known
 from lerobot_ambient.data.suggest.suggest import facts_of
-from lerobot_ambient.integration.training.merged_training import (
+from lerobot_ambient.integration.training.configured_mixture import (
     chosen_target,
     read_options,
     recipe_of,

@@ -12,7 +12,7 @@ import pytest
 from lerobot_ambient.benchmarks.speed import many_sources
 from lerobot_ambient.benchmarks.speed.many_sources import Cost, ManySources
 from lerobot_ambient.cli.laboratory.bench_sources import add_sources
-from lerobot_ambient.integration.training.merged_training import load_train_config, mixture_of
+from lerobot_ambient.integration.training.configured_mixture import load_train_config, mixture_of
 
 COUNT = 13
 

@@ -10,7 +10,7 @@ from lerobot_ambient.annotate.classifier.shared_work import Processes
 from lerobot_ambient.integration.heldout import training
 from lerobot_ambient.integration.heldout.designs import designs_of
 from lerobot_ambient.integration.heldout.method import HeldOutMethod, annotate_held_out
-from lerobot_ambient.integration.training.merged_training import load_train_config
+from lerobot_ambient.integration.training.configured_mixture import load_train_config
 from tests.integration.heldout.decisions import options, write
 
 

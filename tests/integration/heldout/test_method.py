@@ -13,7 +13,7 @@ from lerobot_ambient.annotate.heldout.errors import POSITION
 from lerobot_ambient.annotate.heldout.verdict import HELPS
 from lerobot_ambient.integration.heldout import training
 from lerobot_ambient.integration.heldout.method import HeldOutMethod, annotate_held_out
-from lerobot_ambient.integration.training.merged_training import load_train_config
+from lerobot_ambient.integration.training.configured_mixture import load_train_config
 from tests.integration.heldout.decisions import options, write
 
 ALONE = Processes(0, 1, torch.device("cpu"))
@@ -149,7 +149,7 @@ def test_from_python(roots, tmp_path):
 
 def test_a_checkpoint_to_begin_with_is_begun_with(roots, tmp_path):
     from lerobot_ambient.integration.heldout.stand_in import chosen_denoiser
-    from lerobot_ambient.integration.training.merged_training import mixture_without_windows
+    from lerobot_ambient.integration.training.configured_mixture import mixture_without_windows
 
     cfg = load_train_config(None, options(roots["target"], roots["wrong"]))
     mixture = mixture_without_windows(cfg)

@@ -20,7 +20,7 @@ from lerobot_ambient.integration.monitoring import recorder as recorder_module
 from lerobot_ambient.integration.monitoring.bands import BANDS
 from lerobot_ambient.integration.monitoring.metrics_file import FIGURE_SWITCH, read_metrics
 from lerobot_ambient.integration.seams import recording
-from lerobot_ambient.integration.training.merged_training import load_train_config, mixture_of
+from lerobot_ambient.integration.training.configured_mixture import load_train_config, mixture_of
 from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy
 
 from ..conftest import SMALL_POLICY

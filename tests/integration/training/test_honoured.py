@@ -15,7 +15,8 @@ from lerobot.transforms import ImageTransformsConfig
 
 from lerobot_ambient.integration.judging.seen import uses_of
 from lerobot_ambient.integration.training import honoured
-from lerobot_ambient.integration.training.merged_training import load_train_config, make_merged_datasets, mixture_of
+from lerobot_ambient.integration.training.configured_mixture import load_train_config, mixture_of
+from lerobot_ambient.integration.training.merged_training import make_merged_datasets
 
 from ..conftest import SMALL_POLICY
 

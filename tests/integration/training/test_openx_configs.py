@@ -13,7 +13,8 @@ from lerobot_ambient.data.declared.end_effector import EndEffectorConfig
 from lerobot_ambient.data.declared.sources import Source
 from lerobot_ambient.data.kinematics.poses import GRIPPER
 from lerobot_ambient.data.kinematics.poses import POSE as EE_POSE
-from lerobot_ambient.integration.training.merged_training import load_train_config, make_merged_datasets, mixture_of
+from lerobot_ambient.integration.training.configured_mixture import load_train_config, mixture_of
+from lerobot_ambient.integration.training.merged_training import make_merged_datasets
 from lerobot_ambient.testing.virtual_arm.geometry import TIP, urdf
 from lerobot_ambient.testing.virtual_arm.joints import JOINTS
 

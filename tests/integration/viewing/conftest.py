@@ -14,7 +14,7 @@ import PIL.Image
 import pytest
 
 from lerobot_ambient.data.windows.windows_file import WindowTable, write_windows
-from lerobot_ambient.integration.training.merged_training import load_train_config
+from lerobot_ambient.integration.training.configured_mixture import load_train_config
 from lerobot_ambient.integration.viewing.opened import Bounds, open_to_view, rollout_sources
 from lerobot_ambient.integration.viewing.shown import View
 from lerobot_ambient.testing.generated.dataset_files import write_dataset as write_files

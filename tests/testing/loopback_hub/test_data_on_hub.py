@@ -11,7 +11,8 @@ import torch
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
 from lerobot_ambient.data.windows.windows_file import WINDOWS_PATH, WindowTable, write_windows
-from lerobot_ambient.integration.training.merged_training import load_train_config, make_merged_datasets
+from lerobot_ambient.integration.training.configured_mixture import load_train_config
+from lerobot_ambient.integration.training.merged_training import make_merged_datasets
 
 from .conftest import SMALL_POLICY
 
