@@ -272,7 +272,9 @@ def _windows(condition: dict[str, Any]) -> str:
 
 
 def _label(condition: dict[str, Any]) -> str:
-    parameters = ", ".join(f"{key} {value}" for key, value in condition["mixing_parameters"].items())
+    # Named as a configuration would say it.
+    given = {key: "null" if value is None else value for key, value in condition["mixing_parameters"].items()}
+    parameters = ", ".join(f"{key} {value}" for key, value in given.items())
     return f"**{condition['arm']}**" + (f" ({parameters})" if parameters else "")
 
 
