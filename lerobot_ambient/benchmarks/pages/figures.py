@@ -83,8 +83,7 @@ def draw_sweeps(sweeps: Sequence[SweepPoint], measures: Sequence[Measure], path:
         lowest = axes[-1][column]
         axes[0][column].set_title(label(condition), color=colour(condition))
         lowest.set_xlabel(_PARAMETERS[points[0].sweep.parameter])
-        if min(values) > 0.0 and _crowding(np.log(values)) < _crowding(values):
-            lowest.set_xscale("log")
+        lowest.set_xscale(_least_crowded(values))
         lowest.set_xticks(values, [f"{value:g}" for value in values])
         lowest.minorticks_off()
     axes[0][0].set_ylabel("success (%)")
@@ -93,6 +92,15 @@ def draw_sweeps(sweeps: Sequence[SweepPoint], measures: Sequence[Measure], path:
         axis.set_ylabel("\n".join(textwrap.wrap(f"{measure.label} ({measure.unit})", 24)))
         axis.set_ylim(bottom=0, top=_PERCENT_TOP if measure.unit == "%" else None)
     return write_png_and_svg(figure, path)
+
+
+def _least_crowded(values: Sequence[float]) -> str:
+    """The scale of an axis on which the nearest two of some values in [0, 1) are furthest apart."""
+    places = {"linear": np.asarray(values)}
+    if min(values) > 0.0:
+        places["log"] = np.log(values)
+        places["logit"] = places["log"] - np.log1p(-places["linear"])
+    return min(places, key=lambda scale: _crowding(places[scale]))
 
 
 def _crowding(places: ArrayLike) -> float:

@@ -15,7 +15,13 @@ from lerobot_ambient.benchmarks.engine.kept_rollouts import Kept
 from lerobot_ambient.benchmarks.engine.outcome import FinalRun, Outcome, SweepPoint
 from lerobot_ambient.benchmarks.engine.study import no_figures, options_for
 from lerobot_ambient.benchmarks.engine.trajectories import Trajectory
-from lerobot_ambient.benchmarks.pages.figures import draw_comparison, draw_scaling, draw_shares, draw_sweeps
+from lerobot_ambient.benchmarks.pages.figures import (
+    _least_crowded,
+    draw_comparison,
+    draw_scaling,
+    draw_shares,
+    draw_sweeps,
+)
 from lerobot_ambient.benchmarks.pages.report import markdown, results_json, trainings_of
 from lerobot_ambient.benchmarks.pages.study_report import write_report
 from lerobot_ambient.benchmarks.studies.maze import ACCELERATION, STUDY, claims
@@ -172,3 +178,16 @@ def test_the_figures_are_drawn_and_repeat_exactly(outcome, tmp_path):
         assert Image.open(one).width > 300
         assert one.read_bytes() == other.read_bytes()
         assert one.with_suffix(".svg").read_bytes() == other.with_suffix(".svg").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [
+        ((0.2, 0.5, 0.8, 0.9, 0.95, 0.98), "logit"),
+        ((0.01, 0.02, 0.05, 0.1), "log"),
+        ((0.0, 0.3, 0.6), "linear"),
+        ((0.5,), "linear"),
+    ],
+)
+def test_values_of_a_sweep_that_lie_close_are_drawn_apart(values, scale):
+    assert _least_crowded(values) == scale
