@@ -68,7 +68,7 @@ STUDY = Study(
         NOTE,
     ),
     draw=no_figures,
-    full=Sizes(steps=4000, batch_size=64, target_episodes=50, source_episodes=300),
+    full=Sizes(steps=16000, batch_size=64, target_episodes=50, source_episodes=300),
     quick=Sizes(seeds=(1,), trials=50, steps=3000, batch_size=64, target_episodes=50, source_episodes=100, sweep=False),
     quick_conditions=("target_only", *(f"{kind}:{SOURCES.names[0]}" for kind in ("cotrain", "ambient"))),
     question=(
