@@ -15,7 +15,7 @@ from lerobot_ambient.benchmarks.engine.trajectories import Trajectory, read_demo
 from lerobot_ambient.benchmarks.pages.comparison import trainings_of
 from lerobot_ambient.benchmarks.pages.maze_animation import FAILED, FAILED_END, draw_animation
 from lerobot_ambient.benchmarks.pages.maze_animation import draw_maze as draw_walls
-from lerobot_ambient.benchmarks.studies.denoising import Denoising, denoise
+from lerobot_ambient.benchmarks.studies.looks.denoising import Denoising, denoise
 from lerobot_ambient.benchmarks.tasks.maze.environment import MazeEnv
 from lerobot_ambient.benchmarks.tasks.maze.geometry import DEFAULT_MAZE_SEED, Maze
 from lerobot_ambient.figures.families import colour, label

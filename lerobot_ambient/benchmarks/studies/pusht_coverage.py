@@ -22,7 +22,7 @@ import torch
 from lerobot_ambient.benchmarks.engine.crossed import Trainings, difference, estimate
 from lerobot_ambient.benchmarks.engine.study_run import FINAL_EVAL_SEED
 from lerobot_ambient.benchmarks.pages.figures import within
-from lerobot_ambient.benchmarks.studies.denoising import open_policy
+from lerobot_ambient.benchmarks.studies.looks.denoising import open_policy
 from lerobot_ambient.benchmarks.studies.pusht import REACH, SOURCES, STUDY
 from lerobot_ambient.benchmarks.tasks.pusht.environment import KeypointPushTEnv
 from lerobot_ambient.benchmarks.tasks.pusht.task import EPISODE_LENGTH

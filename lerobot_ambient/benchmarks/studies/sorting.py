@@ -156,7 +156,7 @@ def draw(outcome: Outcome, begin: Path) -> Sequence[Figure]:
     """Logic, completion and score of every condition, and where policies with a source below sigma_max decide."""
     from lerobot_ambient.benchmarks.pages.comparison import trainings_of
     from lerobot_ambient.benchmarks.pages.figures import draw_shares
-    from lerobot_ambient.benchmarks.studies.sorting_decisions import Decision, decisions, draw_decisions
+    from lerobot_ambient.benchmarks.studies.looks.sorting_decisions import Decision, decisions, draw_decisions
 
     caption = "Shares of blocks with 95 % intervals: in some bin, of these in the right bin, and in the right bin."
     path = begin.with_name(f"{begin.name}-shares")

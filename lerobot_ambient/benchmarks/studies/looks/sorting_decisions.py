@@ -7,7 +7,7 @@ the deviation r = sigma / sqrt(1 - sigma^2) in the same units, so the two are d 
 at the *decision level*, r = d / 2, an observer who knows both distinguishes them in 84 % of the cases. Before a carry a
 chunk holds only its beginning, so the decision level is low; a source that teaches up to a higher one decides there.
 
-python -m lerobot_ambient.benchmarks.studies.sorting_decisions --sigma-max 0.46 RUN/checkpoints/last/pretrained_model
+python -m lerobot_ambient.benchmarks.studies.looks.sorting_decisions --sigma-max 0.46 RUN/.../pretrained_model
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lerobot_ambient.benchmarks.studies.denoising import open_policy
+from lerobot_ambient.benchmarks.studies.looks.denoising import open_policy
 from lerobot_ambient.benchmarks.tasks.shared.lowdim_writer import Episode
 from lerobot_ambient.benchmarks.tasks.sorting.data import demonstration
 from lerobot_ambient.benchmarks.tasks.sorting.task import BIN_CENTRES, DEFAULT_BLOCKS, View, environment_state_names

@@ -8,7 +8,7 @@ import pytest
 import torch
 from lerobot.configs import FeatureType, PolicyFeature
 
-from lerobot_ambient.benchmarks.studies.denoising import denoise
+from lerobot_ambient.benchmarks.studies.looks.denoising import denoise
 from lerobot_ambient.data.normalization.affine import RELATIVE_ACTION
 from lerobot_ambient.policy.diffusion.configuration_ambient_diffusion import AmbientDiffusionConfig
 from lerobot_ambient.policy.diffusion.modeling_ambient_diffusion import AmbientDiffusionPolicy

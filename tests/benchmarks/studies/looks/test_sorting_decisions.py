@@ -9,9 +9,9 @@ import pytest
 import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
-from lerobot_ambient.benchmarks.studies import sorting_decisions
-from lerobot_ambient.benchmarks.studies.denoising import Opened
-from lerobot_ambient.benchmarks.studies.sorting_decisions import ACTION, SEEN, carry, decisions, draw_decisions
+from lerobot_ambient.benchmarks.studies.looks import sorting_decisions
+from lerobot_ambient.benchmarks.studies.looks.denoising import Opened
+from lerobot_ambient.benchmarks.studies.looks.sorting_decisions import ACTION, SEEN, carry, decisions, draw_decisions
 from lerobot_ambient.benchmarks.tasks.sorting.task import bin_at, environment_state_names
 
 HANDOVER, HORIZON, COUNT = 0.46, 16, 4
