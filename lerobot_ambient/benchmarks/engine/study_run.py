@@ -40,7 +40,7 @@ from lerobot_ambient.integration.commands.training_stage import LAST_CHECKPOINT,
 
 SWEEP_EVAL_SEED, FINAL_EVAL_SEED = 50_000, 100_000
 """First evaluation seeds. All final runs are rolled out on the same layouts, those of the sweeps are others."""
-_TRAINING, _EVALUATION = "train", "eval"
+TRAINING, _EVALUATION = "train", "eval"
 """Folders of a policy's two stages."""
 _EVAL_BATCH = 200
 VERSION = 3
@@ -68,7 +68,7 @@ class _Run:
         self._first_with: dict[str, Chain] = {}
         kept = [] if options.reuse is None else read_kept(options.reuse, study.name)
         self._reused = {one.key: one for one in kept}
-        self._finished = _finished_below(self.output)
+        self._finished = finished_below(self.output)
         self._declared = study.conditions(study.defaults, options.sizes)
         self._alone = next((one.data for one in self._declared if one.name == target_only().name), None)
 
@@ -246,7 +246,7 @@ class _Run:
         precision = self.options.mixed_precision
         if precision != "no":
             inputs["mixed_precision"] = precision
-        train_folder = folder / _TRAINING
+        train_folder = folder / TRAINING
         train = training_stage(
             train_folder,
             inputs,
@@ -308,11 +308,12 @@ class _Run:
             return chain
         folder = self._finished.get(chain.evaluate.key)
         if folder is not None:
-            train, evaluate = (
-                replace(stage, folder=folder / stage.folder.name) for stage in (chain.train, chain.evaluate)
+            made = replace(
+                chain,
+                train=replace(chain.train, folder=folder / TRAINING),
+                evaluate=replace(chain.evaluate, folder=folder / _EVALUATION),
             )
-            made = replace(chain, train=train, evaluate=evaluate)
-            if train.is_done:
+            if made.train.is_done:
                 # Read at once: the other arm may have other settings by now, and its folder be moved aside.
                 return replace(made, reused=made.kept())
         return replace(chain, reused=self._reused.get(chain.evaluate.key))
@@ -330,7 +331,7 @@ def _stages_of(chains: Sequence[Chain]) -> list[list[Stage]]:
     return [stages for chain in chains if (stages := chain.stages)]
 
 
-def _finished_below(output: Path) -> dict[str, Path]:
+def finished_below(output: Path) -> dict[str, Path]:
     """Folders of the policies that an earlier call rolled out, by the keys of their evaluations."""
     marks = sorted(output.glob(f"*/*/{_EVALUATION}/{DONE}"))
     return {json.loads(mark.read_text(encoding="utf-8"))["key"]: mark.parent.parent for mark in marks}

@@ -76,10 +76,10 @@ def draw_sweeps(sweeps: Sequence[SweepPoint], measures: Sequence[Measure], path:
         chosen = [point.chosen for point in points]
         values = [point.value for point in points]
         rates = [(point.rollouts.rate, point.rollouts.wilson95) for point in points]
-        _draw_curve(axes[0][column], values, rates, condition, 100.0, chosen)
+        draw_curve(axes[0][column], values, rates, condition, 100.0, chosen)
         for axis, measure in zip(axes[1:, column], measures, strict=True):
-            merits = [_with_interval(measure, Trainings.of_one(point.rollouts)) for point in points]
-            _draw_curve(axis, values, merits, condition, 100.0 if measure.unit == "%" else 1.0, chosen)
+            merits = [with_interval(measure, Trainings.of_one(point.rollouts)) for point in points]
+            draw_curve(axis, values, merits, condition, 100.0 if measure.unit == "%" else 1.0, chosen)
         lowest = axes[-1][column]
         axes[0][column].set_title(label(condition), color=colour(condition))
         lowest.set_xlabel(_PARAMETERS[points[0].sweep.parameter])
@@ -165,8 +165,8 @@ def draw_scaling(
     for index, (name, points) in enumerate(lines.items()):
         # A little apart, so that intervals do not hide each other.
         values = [size * 1.03 ** (index - (len(lines) - 1) / 2) for size, _ in points]
-        _draw_curve(
-            axis, values, [_with_interval(SUCCESS, one) for _, one in points], name, 100.0, conditions=list(lines)
+        draw_curve(
+            axis, values, [with_interval(SUCCESS, one) for _, one in points], name, 100.0, conditions=list(lines)
         )
     axis.set_xscale("log")
     axis.set_xticks(sizes, [str(size) for size in sizes])
@@ -182,12 +182,13 @@ def within(found: Estimate) -> Interval:
     return (found.low, found.high) if math.isfinite(found.high) else (found.value, found.value)
 
 
-def _with_interval(measure: Measure, trainings: Trainings) -> tuple[float | None, Interval | None]:
+def with_interval(measure: Measure, trainings: Trainings) -> tuple[float | None, Interval | None]:
+    """A figure and its interval as `draw_curve` takes them."""
     found = estimate(measure, trainings)
     return (None, None) if found is None else (found.value, within(found))
 
 
-def _draw_curve(
+def draw_curve(
     axis: Axes,
     values: Sequence[float],
     points: Sequence[tuple[float | None, Interval | None]],

@@ -273,8 +273,8 @@ def _windows(condition: dict[str, Any]) -> str:
 
 def _label(condition: dict[str, Any]) -> str:
     # Named as a configuration would say it.
-    given = {key: "null" if value is None else value for key, value in condition["mixing_parameters"].items()}
-    parameters = ", ".join(f"{key} {value}" for key, value in given.items())
+    given = condition["mixing_parameters"].items()
+    parameters = ", ".join(f"{key} {'null' if value is None else value}" for key, value in given)
     return f"**{condition['arm']}**" + (f" ({parameters})" if parameters else "")
 
 

@@ -19,7 +19,7 @@ from lerobot_ambient.benchmarks.engine.condition import Choices, Condition
 from lerobot_ambient.benchmarks.engine.recipe import Task
 from lerobot_ambient.benchmarks.engine.study import Figure, Sizes, Study
 from lerobot_ambient.benchmarks.studies import maze, metaworld
-from lerobot_ambient.benchmarks.studies.scaling import condition_of, curves, parts_of
+from lerobot_ambient.benchmarks.studies.scaling import at_every_size, condition_of, curves, parts_of
 from lerobot_ambient.integration.commands.results import SUCCESS, Measure, highest
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ SHARES = (2, 5, 10, 20, 40)
 """Numbers of the target's demonstrations in fortieths of the largest."""
 _COST = 5.0
 """Points of success that count as no cost."""
-KINDS = ("target_only", "cotrain", "ambient", "ambient:heldout")
+_UNTUNED = ("target_only", "cotrain", "ambient")
+KINDS = (*_UNTUNED, "ambient:heldout")
 _ALPHA = 0.5
 
 
@@ -95,7 +96,7 @@ def conditions(ground: Ground, choices: Choices, sizes: Sizes) -> list[Condition
         replace(common_conditions.ambient(ground.sigma_min), needs=()),
         replace(common_conditions.estimated("heldout"), windows_once=True),
     )
-    return [replace(kind, name=condition_of(kind.name, share), data=f"x{share}") for kind in kinds for share in SHARES]
+    return at_every_size(kinds, SHARES)
 
 
 def data(ground: Ground, sizes: Sizes) -> dict[str, list[str]]:
@@ -151,7 +152,7 @@ def _study(ground: Ground) -> Study:
         draw=draw,
         full=ground.sizes,
         quick=ground.quick,
-        quick_conditions=tuple(condition_of(kind, SHARES[0]) for kind in KINDS[:3]),
+        quick_conditions=tuple(condition_of(kind, SHARES[0]) for kind in _UNTUNED),
         question="How many good demonstrations are enough to do without the source, and does it cost anything then?",
         limits=(
             "Co-training at its best alpha for each number: it is the same at all.",

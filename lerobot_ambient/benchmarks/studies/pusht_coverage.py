@@ -18,17 +18,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from lerobot.envs.utils import preprocess_observation
 
-from lerobot_ambient.benchmarks.engine.crossed import Trainings, difference, estimate
-from lerobot_ambient.benchmarks.engine.study_run import FINAL_EVAL_SEED
-from lerobot_ambient.benchmarks.pages.figures import within
+from lerobot_ambient.benchmarks.engine.crossed import Trainings, difference
+from lerobot_ambient.benchmarks.engine.study_run import FINAL_EVAL_SEED, TRAINING, finished_below
+from lerobot_ambient.benchmarks.pages.figures import draw_curve, with_interval
 from lerobot_ambient.benchmarks.studies.looks.denoising import open_policy
 from lerobot_ambient.benchmarks.studies.pusht import REACH, SOURCES, STUDY
 from lerobot_ambient.benchmarks.tasks.pusht.environment import KeypointPushTEnv
 from lerobot_ambient.benchmarks.tasks.pusht.task import EPISODE_LENGTH
 from lerobot_ambient.core.arrays import Floats
 from lerobot_ambient.data.files.replace_file import replace_file
-from lerobot_ambient.figures.families import colour, label, marker
 from lerobot_ambient.figures.style import styled, subplots, write_png_and_svg
 from lerobot_ambient.integration.commands.results import SUCCESS, Rollouts
 from lerobot_ambient.integration.commands.training_stage import LAST_CHECKPOINT
@@ -37,6 +37,7 @@ LAYOUTS = 100
 BOUNDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Shares of the mark that are asked for; the last is success."""
 FILE = "pusht-coverage.json"
+"""In the output folder: what was rolled out before."""
 
 
 def best_coverage(policy: Path, layouts: int = LAYOUTS, length: int = EPISODE_LENGTH) -> Floats:
@@ -55,14 +56,9 @@ def best_coverage(policy: Path, layouts: int = LAYOUTS, length: int = EPISODE_LE
     torch.manual_seed(0)
     acting.reset()
     while running.any():
-        stacked = {key: torch.as_tensor(np.stack([one[key] for one in seen])) for key in seen[0]}
+        observed = preprocess_observation({key: np.stack([one[key] for one in seen]) for key in seen[0]})
         with torch.inference_mode():
-            actions = acting.select_action(
-                opened.before(
-                    {f"observation.{'state' if key == 'agent_pos' else key}": stacked[key] for key in stacked}
-                )
-            )
-            commands = opened.after(actions).numpy()
+            commands = opened.after(acting.select_action(opened.before(observed))).numpy()
         for index in np.flatnonzero(running):
             seen[index], _, terminated, truncated, told = worlds[index].step(commands[index])
             best[index] = max(best[index], told["coverage"])
@@ -80,25 +76,26 @@ def measure(run: Path, file: Path) -> dict[str, dict[int, Floats]]:
     """
     known = {one["key"]: one for one in _read(file)}
     told: list[dict[str, Any]] = []
-    for name in STUDY.order:
-        for stage in sorted(run.glob(f"final/{name.replace(':', '-')}-seed[0-9]*/eval/done.json")):
-            folder, key = stage.parent.parent, json.loads(stage.read_text(encoding="utf-8"))["key"]
-            if key not in known:
-                print(f"rolling out {folder.name}", flush=True)
-                coverage = best_coverage(folder / "train" / LAST_CHECKPOINT)
-                seed = int(folder.name.rpartition("seed")[2])
-                known[key] = {"arm": name, "seed": seed, "key": key, "coverage": coverage.round(4).tolist()}
-            told.append(known[key])
-            text = json.dumps({"layouts": LAYOUTS, "policies": told}).replace('{"arm"', '\n{"arm"')
-            replace_file(file, f"{text}\n".encode())
+    names = {one.folder: one.name for one in STUDY.conditions(STUDY.defaults, STUDY.full)}
+    for key, folder in finished_below(run).items():
+        arm, _, seed = folder.name.rpartition("-seed")
+        if arm not in names:
+            continue
+        if key not in known:
+            print(f"rolling out {folder.name}", flush=True)
+            coverage = best_coverage(folder / TRAINING / LAST_CHECKPOINT)
+            known[key] = {"arm": names[arm], "seed": int(seed), "key": key, "coverage": coverage.round(4).tolist()}
+        told.append(known[key])
+        text = json.dumps({"layouts": LAYOUTS, "policies": told}).replace('{"arm"', '\n{"arm"')
+        replace_file(file, f"{text}\n".encode())
     if not told:
         raise ValueError(
             f"{run} holds no finished policy (final/*/eval/done.json); `reproduce pusht` makes them there."
         )
-    found: dict[str, dict[int, Floats]] = {}
+    found: dict[str, dict[int, Floats]] = {name: {} for name in STUDY.order}
     for one in told:
-        found.setdefault(one["arm"], {})[one["seed"]] = np.array(one["coverage"])
-    return found
+        found[one["arm"]][one["seed"]] = np.array(one["coverage"])
+    return {name: by_seed for name, by_seed in found.items() if by_seed}
 
 
 def reaching(bound: float, coverages: Mapping[int, Floats]) -> Trainings:
@@ -121,20 +118,9 @@ def draw_coverage(found: Mapping[str, Mapping[int, Floats]], path: Path) -> Path
     for axis, fault in zip(axes.flat, SOURCES.names, strict=True):
         names = [name for name in found if name == "target_only" or name.partition(":")[2].startswith(fault)]
         for index, name in enumerate(names):
-            shares = [estimate(SUCCESS, reaching(bound, found[name])) for bound in BOUNDS]
-            rates = [one for one in shares if one is not None]
+            shares = [with_interval(SUCCESS, reaching(bound, found[name])) for bound in BOUNDS]
             apart = 0.006 * (index - (len(names) - 1) / 2)
-            axis.errorbar(
-                [bound + apart for bound in BOUNDS],
-                [100 * one.value for one in rates],
-                [[100 * (one.value - within(one)[side]) * (1 - 2 * side) for one in rates] for side in (0, 1)],
-                color=colour(name),
-                marker=marker(name, names),
-                markersize=5,
-                linewidth=1.2,
-                capsize=2.0,
-                label=label(name),
-            )
+            draw_curve(axis, [bound + apart for bound in BOUNDS], shares, name, 100.0, conditions=names)
         axis.set_xticks(BOUNDS, [f"{bound:g}" for bound in BOUNDS])
         axis.set_xlabel("share of the mark that the T covers at best")
         axis.set_title(fault)
@@ -169,10 +155,10 @@ def main() -> None:
     """Roll out, draw, and print a table."""
     parser = argparse.ArgumentParser(description="How far PushT's policies come.")
     parser.add_argument("run", type=Path, help="output folder of `lerobot-ambient reproduce pusht`")
-    parser.add_argument("--results-dir", type=Path, required=True, help=f"for {FILE} and the figure")
+    parser.add_argument("--results-dir", type=Path, required=True, help="for the figure")
     args = parser.parse_args()
     args.results_dir.mkdir(parents=True, exist_ok=True)
-    found = measure(args.run, args.results_dir / FILE)
+    found = measure(args.run, args.run / FILE)
     draw_coverage(found, args.results_dir / "pusht-coverage")
     print(_table(found, BOUNDS[-3:]))
 

@@ -74,11 +74,7 @@ def conditions(choices: Choices, sizes: Sizes) -> list[Condition]:
     """Every kind at every size; the target alone is the common floor."""
     return [
         common_conditions.target_only(),
-        *(
-            replace(kind, name=condition_of(kind.name, share), data=f"x{share}")
-            for kind in _kinds()
-            for share in SHARES
-        ),
+        *at_every_size(_kinds(), SHARES),
     ]
 
 
@@ -90,6 +86,11 @@ def data(sizes: Sizes) -> dict[str, list[str]]:
         for share, count in zip(SHARES, source_sizes(sizes), strict=True)
     }
     return {"": pairs[f"x{SHARES[0]}"], **pairs}
+
+
+def at_every_size(kinds: Sequence[Condition], shares: Sequence[int]) -> list[Condition]:
+    """Each kind on the pair of datasets of each size."""
+    return [replace(kind, name=condition_of(kind.name, share), data=f"x{share}") for kind in kinds for share in shares]
 
 
 def condition_of(kind: str, share: int) -> str:
