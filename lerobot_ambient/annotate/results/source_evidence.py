@@ -25,6 +25,10 @@ _TOO_FEW = (
     f"Fewer than {LEAST_STEPS} steps a training: denoisers that have hardly learnt err alike with any source, so this "
     "is no evidence for it."
 )
+_MAY_TURN = (
+    "A mixture learns slower than the target alone, and more in the end: with more --steps a source may be shown to "
+    "help that these trainings do not show to."
+)
 _LOW_ONLY = (
     "A window below a sigma_max alone suits a source that decides wrongly and moves well. Where motion was at fault it "
     "did harm in rollouts that the held-out error had not foretold (docs/results): look at episodes, or at rollouts."
@@ -113,6 +117,7 @@ class SourceEvidence:
             notes=(
                 f"Judged by {evidence.denoiser}, {evidence.steps} steps a training.",
                 *([_TOO_FEW] if evidence.steps < LEAST_STEPS else []),
+                *([_MAY_TURN] if verdict.word != HELPS else []),
                 *([_LOW_ONLY] if safe.sigma_min >= 1.0 and safe.sigma_max > 0.0 else []),
             ),
         )

@@ -30,6 +30,7 @@ class Chain:
         task: what is learnt.
         windows: parent folder of the estimated windows.
         base: of the policy that is fine-tuned.
+        home: the training in this policy's own folder, where `train` is one that another arm left in its.
         reused: the evaluation, if it need not be made.
         shared: the stages are those of another chain, which runs them.
     """
@@ -43,6 +44,7 @@ class Chain:
     task: Task
     windows: Path
     base: Chain | None = None
+    home: Stage | None = None
     reused: Kept | None = None
     shared: bool = False
 
@@ -51,12 +53,17 @@ class Chain:
         if self.reused is not None or self.shared:
             return []
         # Of a base whose rollouts are known only the training is made up for.
-        training = [self.base.train] if self.base is not None and self.base.reused is not None else []
+        training = [self.base.training] if self.base is not None and self.base.reused is not None else []
         return [*training, self.train, self.evaluate]
 
     @property
+    def training(self) -> Stage:
+        """What trained the policy, or is to: the other arm that left it may have been made anew since."""
+        return self.train if self.home is None or self.train.is_done else self.home
+
+    @property
     def pretrained(self) -> Path:
-        return self.train.folder / LAST_CHECKPOINT
+        return self.training.folder / LAST_CHECKPOINT
 
     @property
     def recordings(self) -> Path | None:
@@ -80,5 +87,5 @@ class Chain:
         return Kept(self.name, self.evaluate.key, rollouts, train, evaluate, machines, windows)
 
     def final(self) -> FinalRun:
-        policy = self.pretrained if self.train.is_done else None
+        policy = self.pretrained if self.training.is_done else None
         return FinalRun(self.condition, self.seed, self.kept(), self.recordings, policy)

@@ -299,7 +299,12 @@ class _Run:
         if first_with.name == chain.name:
             return chain
         return replace(
-            chain, train=first_with.train, evaluate=first_with.evaluate, reused=first_with.reused, shared=True
+            chain,
+            train=first_with.train,
+            evaluate=first_with.evaluate,
+            home=first_with.home,
+            reused=first_with.reused,
+            shared=True,
         )
 
     def _found(self, chain: Chain) -> Chain:
@@ -311,6 +316,7 @@ class _Run:
             made = replace(
                 chain,
                 train=replace(chain.train, folder=folder / TRAINING),
+                home=chain.train,
                 evaluate=replace(chain.evaluate, folder=folder / _EVALUATION),
             )
             if made.train.is_done:

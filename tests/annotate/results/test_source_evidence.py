@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from lerobot_ambient.annotate.heldout.verdict import HELPS, NOT_KNOWN
+from lerobot_ambient.annotate.heldout.verdict import HELPS, HURTS, NOT_KNOWN
 from lerobot_ambient.annotate.locality.by_moments import LocalityEvidence
 from lerobot_ambient.annotate.results.found_windows import Finding
 from lerobot_ambient.annotate.results.source_evidence import SourceEvidence
@@ -88,6 +88,15 @@ def test_what_is_shown_to_help_is_written_at_either_end():
         finding = found.taking(end).finding
         assert finding.as_written == (0.7, 0.3)
         assert not finding.is_unshown
+
+
+def test_more_steps_are_named_where_no_help_is_shown():
+    helping, hurting, unknown = (
+        SourceEvidence.of_held_out(held_out(word, Window(0.7, 0.3)), 3, LEVELS).finding.notes
+        for word in (HELPS, HURTS, NOT_KNOWN)
+    )
+    assert hurting == unknown == (*helping, hurting[-1])
+    assert "with more --steps" in hurting[-1]
 
 
 def scored(*words_and_windows):

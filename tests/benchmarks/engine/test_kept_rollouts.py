@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lerobot_ambient.benchmarks.engine.common_conditions import fine_tuned
+from lerobot_ambient.benchmarks.engine.condition import Choices, Condition
 from lerobot_ambient.benchmarks.engine.kept_rollouts import Kept, kept_file, read_kept, write_kept
 from lerobot_ambient.benchmarks.engine.outcome import Outcome
-from lerobot_ambient.benchmarks.engine.study import Options, Study, options_for
+from lerobot_ambient.benchmarks.engine.study import Options, Sizes, Study, options_for
 from lerobot_ambient.benchmarks.engine.study_run import run_study
 from lerobot_ambient.benchmarks.pages.study_report import write_report
 from lerobot_ambient.benchmarks.studies import maze
@@ -137,9 +139,11 @@ class TestAPolicyThatAnEarlierCallMadeAsAnotherArms:
 
     study = replace(maze.STUDY, task=replace(maze.TASK, recorded=False))
 
-    def run(self, tmp_path: Path, data: Path, *arms: str, sweep: bool = False) -> tuple[Outcome, list[str]]:
+    def run(
+        self, tmp_path: Path, data: Path, *arms: str, sweep: bool = False, study: Study = study
+    ) -> tuple[Outcome, list[str]]:
         sizes = {"trials": 2, "sweep_trials": 2, "data_root": data, "seeds": (1, 2), "sweep": sweep}
-        return ran(options_for(self.study, tmp_path / "out", conditions=arms, **sizes), self.study)
+        return ran(options_for(study, tmp_path / "out", conditions=arms, **sizes), study)
 
     def test_is_not_trained_again(self, tmp_path, data):
         first, stages = self.run(tmp_path, data, "cotrain:0.5")
@@ -163,6 +167,34 @@ class TestAPolicyThatAnEarlierCallMadeAsAnotherArms:
         assert not any("cotrain-0.5" in stage and stage.startswith("final") for stage in stages)
         found = [run.rollouts.returns.tolist() for run in second.runs if run.condition.name == "cotrain:0.5"]
         assert found == [run.rollouts.returns.tolist() for run in first.runs]
+
+    def test_is_trained_in_its_own_folder_where_a_fine_tuning_needs_it_and_the_other_arm_is_made_anew(
+        self, tmp_path, data
+    ):
+        def with_tuned(choices: Choices, sizes: Sizes) -> list[Condition]:
+            declared = self.study.conditions(choices, sizes)
+            fixed = next(one for one in declared if one.name == "cotrain:0.5")
+            return [*declared, fine_tuned(fixed)]
+
+        study = replace(self.study, conditions=with_tuned)
+        self.run(tmp_path, data, "cotrain", study=study)
+        outcome, stages = self.run(
+            tmp_path, data, "cotrain", "cotrain:0.5:finetuned", "cotrain:0.5", sweep=True, study=study
+        )
+        assert outcome.choices["cotrain_alpha"] != 0.5
+        assert stages[-6:] == [
+            f"final/{folder}"
+            for seed in (1, 2)
+            for folder in (
+                f"cotrain-0.5-seed{seed}/train",
+                f"cotrain-0.5-finetuned-seed{seed}/train",
+                f"cotrain-0.5-finetuned-seed{seed}/eval",
+            )
+        ]
+        policies = {run.kept.name: run.policy for run in outcome.runs}
+        out = tmp_path / "out" / "final"
+        assert policies["final/cotrain-0.5-seed1"].is_relative_to(out / "cotrain-0.5-seed1" / "train")
+        assert policies["final/cotrain-seed1"].is_relative_to(out / "cotrain-seed1" / "train")
 
     def test_is_trained_again_where_its_training_is_gone(self, tmp_path, data):
         self.run(tmp_path, data, "cotrain:0.5")
